@@ -1,0 +1,354 @@
+//! carrier-worker: takes dispatches from the queue and hands messages to carriers. It claims before it calls, so that a
+//! dispatch that comes twice sends once, and it plans what follows before it lets go.
+//! Must never hand over a dead code, a second message after a permanent refusal, or anything for a stale dispatch.
+
+mod breaker;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use otp::ambient::{Clock, random_bytes};
+use otp::aws::Service;
+use otp::carrier::{self, CarrierSettings, Carriers, Outgoing, Receipt};
+use otp::config::{Apps, Config};
+use otp::delivery::{self, Cause, Channel, DELIVERIES_MAX, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
+use otp::queue::{Dispatch, Queue, QueueError};
+use otp::recipient::Recipient;
+use otp::seal::Seal;
+use otp::store::{Claim, NEVER, StepResult, Store, StoreError, Written};
+use otp::timestamp::Timestamp;
+use otp::verification::{Status, Verification};
+use tokio::task::JoinSet;
+
+use breaker::Breakers;
+
+/// Time for all carriers of one step: within the function's 10 s.
+const HANDOVER_BUDGET: Duration = Duration::from_millis(8500);
+/// Less than this is not worth opening a connection for.
+const HANDOVER_MINIMUM: Duration = Duration::from_millis(500);
+/// How long a claim holds: longer than the function may run, so that only a dead worker's claim passes.
+const HELD_SECONDS: i64 = 15;
+
+/// What the function holds between invocations.
+#[derive(Clone)]
+pub struct App(Arc<Worker>);
+
+struct Worker {
+    store: Store,
+    queue: Queue,
+    carriers: Carriers,
+    breakers: Breakers,
+    seal: Arc<Seal>,
+    apps: Apps,
+    waits: Waits,
+    public_url: String,
+    clock: Clock,
+}
+
+impl App {
+    /// From the function's configuration.
+    ///
+    /// # Errors
+    /// If the system's root certificates cannot be read.
+    pub fn new(config: Config, clock: Clock) -> Result<Self, std::io::Error> {
+        let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
+        Ok(Self(Arc::new(Worker {
+            breakers: Breakers::new(store.clone(), &config.seal),
+            store,
+            queue: Queue::new(&config.aws.config(Service::Sqs), config.queue_url),
+            carriers: Carriers::new(config.carriers, &config.aws)?,
+            seal: config.seal,
+            apps: config.apps,
+            waits: config.waits,
+            public_url: config.public_url,
+            clock,
+        })))
+    }
+
+    /// What the first call would wait for, done during init.
+    pub async fn warm_up(&self) {
+        self.0.store.warm_up().await;
+    }
+}
+
+/// A batch in, the ids of the messages that must come again out.
+pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
+    let (mut running, mut message_ids) = (JoinSet::new(), HashMap::new());
+    for record in batch.records {
+        let worker = app.0.clone();
+        let task = running.spawn(async move {
+            match Dispatch::parse(record.body.as_deref().unwrap_or_default()) {
+                Some(dispatch) => deliver(&worker, &dispatch).await,
+                None => Err(DeliverError::Unreadable),
+            }
+        });
+        message_ids.insert(task.id(), record.message_id.unwrap_or_default());
+    }
+    let mut response = SqsBatchResponse::default();
+    while let Some(joined) = running.join_next_with_id().await {
+        let failed = match joined {
+            Ok((_, Ok(()))) => continue,
+            Ok((task, Err(error))) => {
+                tracing::error!(error.kind = error.kind(), error.cause = error.cause(), "a dispatch failed");
+                task
+            }
+            // The panic itself was logged where it happened.
+            Err(panicked) => panicked.id(),
+        };
+        response.add_failure(message_ids.remove(&failed).unwrap_or_default());
+    }
+    response
+}
+
+/// Why a dispatch must come again.
+enum DeliverError {
+    Unreadable,
+    Store(StoreError),
+    Queue(QueueError),
+}
+
+impl DeliverError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable_dispatch",
+            Self::Store(_) => "store",
+            Self::Queue(_) => "queue",
+        }
+    }
+
+    fn cause(&self) -> &str {
+        match self {
+            Self::Unreadable => "the message is not a dispatch of ours",
+            Self::Store(error) => &error.0,
+            Self::Queue(error) => &error.0,
+        }
+    }
+}
+
+impl From<StoreError> for DeliverError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<QueueError> for DeliverError {
+    fn from(error: QueueError) -> Self {
+        Self::Queue(error)
+    }
+}
+
+/// Takes the step that `dispatch` asks for, if it is the current one.
+async fn deliver(worker: &Worker, dispatch: &Dispatch) -> Result<(), DeliverError> {
+    let now = worker.clock.now();
+    let Some((key, nonce)) = worker.seal.open_verification_id(&dispatch.app, &dispatch.id) else { return Err(DeliverError::Unreadable) };
+    let claim = Claim { key, nonce, sequence: dispatch.seq, held_until: now.plus(HELD_SECONDS) };
+    let work = Work { worker, dispatch, claim, now };
+    match worker.store.claim(&claim, now).await? {
+        Written::Done(recipient) => work.step(&recipient).await,
+        Written::Refused(Some(recipient)) => work.refused(&recipient).await,
+        Written::Refused(None) => Ok(()),
+    }
+}
+
+/// One step of one verification's deliveries.
+struct Work<'a> {
+    worker: &'a Worker,
+    dispatch: &'a Dispatch,
+    claim: Claim,
+    now: Timestamp,
+}
+
+impl Work<'_> {
+    /// The claim did not win: stale, early, somebody else's, or too late.
+    async fn refused(&self, recipient: &Recipient) -> Result<(), DeliverError> {
+        let of_now = recipient.verification.as_ref().filter(|v| v.terms.nonce == self.claim.nonce);
+        let Some(verification) = of_now else { return Ok(()) };
+        let (step, sequence) = (verification.step, self.claim.sequence);
+        if verification.status(self.now) != Status::Pending {
+            // A message that was still to go will not go any more.
+            let waiting = verification.deliveries.last().filter(|d| d.status == DeliveryStatus::Queued && step.sequence == sequence);
+            if let Some(delivery) = waiting {
+                self.worker.store.raise(&self.claim.key, &delivery.tag, DeliveryStatus::Failed, None, self.now).await?;
+            }
+            return Ok(());
+        }
+        let planned = step.due != NEVER;
+        if step.sequence == sequence {
+            // Early, or held by another worker: should that one die, this dispatch comes after it.
+            return self.dispatch_again(sequence, step.due.max(step.held_until)).await;
+        }
+        if step.sequence == sequence.saturating_add(1) && planned && step.held_until <= self.now {
+            // The worker before may have died after it planned the next step and before it asked for it. To ask twice is harmless.
+            return self.dispatch_again(step.sequence, step.due).await;
+        }
+        Ok(())
+    }
+
+    /// The claim won: do what follows from the deliveries so far.
+    async fn step(&self, recipient: &Recipient) -> Result<(), DeliverError> {
+        let Some(verification) = &recipient.verification else { return Ok(()) };
+        let Some(latest) = verification.deliveries.last() else { return Ok(()) };
+        if verification.status(self.now) != Status::Pending || self.now > verification.terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS) {
+            let never_sent = latest.status == DeliveryStatus::Queued;
+            return self.end(never_sent.then(|| (latest, DeliveryStatus::Failed, None)), None, 0).await;
+        }
+        match delivery::next(&verification.deliveries, verification.fallback_left(), self.worker.waits, self.now) {
+            Next::Rest => self.end(None, None, 0).await,
+            Next::Wait(at) => self.end(None, Some(at), 0).await,
+            Next::Hand => self.hand(recipient, verification, latest.clone(), None).await,
+            Next::Open { channel, cause, except } => self.open(recipient, verification, channel, cause, except.as_deref()).await,
+        }
+    }
+
+    /// A further message: recorded first, then handed over.
+    async fn open(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        channel: Channel,
+        cause: Cause,
+        except: Option<&str>,
+    ) -> Result<(), DeliverError> {
+        let Some(to) = &recipient.address else { return self.end(None, None, 0).await };
+        let has_carrier = self.worker.carriers.serving(channel, to).any(|carrier| Some(carrier.name.as_str()) != except);
+        if !has_carrier {
+            // No second carrier: what is left is the fallback channel, when its time comes.
+            let fallback = verification.deliveries.last().filter(|_| cause == Cause::Unknown && !verification.fallback_left().is_empty());
+            let due = fallback.map(|latest| latest.updated_at.plus(self.worker.waits.fallback_seconds));
+            return match due.filter(|at| *at <= self.now) {
+                None => self.end(None, due, 0).await,
+                Some(_) => self.end(None, None, 0).await,
+            };
+        }
+        let mut opened = verification.clone();
+        opened.fallbacks_used += u8::from(cause == Cause::Fallback);
+        opened.add_delivery(channel, cause, random_bytes(), self.now);
+        let Some(delivery) = opened.deliveries.last() else { return Ok(()) };
+        let full = verification.deliveries.len() >= DELIVERIES_MAX;
+        let dropped = verification.deliveries.first().filter(|_| full).map(|oldest| oldest.tag);
+        match self.worker.store.add_delivery(&self.claim, delivery, opened.fallbacks_used, dropped, self.now).await? {
+            Written::Done(_) => self.hand(recipient, &opened, delivery.clone(), except).await,
+            Written::Refused(_) => Ok(()),
+        }
+    }
+
+    /// Through the carriers in order, until one has it, one refuses for good, or nobody is left.
+    async fn hand(&self, recipient: &Recipient, verification: &Verification, delivery: Delivery, except: Option<&str>) -> Result<(), DeliverError> {
+        let policy = self.worker.apps.policy(&self.dispatch.app);
+        let text = carrier::compose(policy, verification, delivery.channel, self.now);
+        let (Some(to), Some(text)) = (&recipient.address, text) else {
+            return self.end(Some((&delivery, DeliveryStatus::Failed, None)), None, 0).await;
+        };
+        let reference = self.worker.seal.reference(&self.claim.key, &delivery.tag);
+        let started = tokio::time::Instant::now();
+        let mut retry_after_seconds: Option<i64> = None;
+        let breakers = self.worker.breakers.read(self.now).await;
+        for carrier in self.worker.carriers.serving(delivery.channel, to).filter(|carrier| Some(carrier.name.as_str()) != except) {
+            let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
+            if time_left < HANDOVER_MINIMUM || !self.worker.breakers.lets_through(&breakers, &carrier.name, self.now).await {
+                continue;
+            }
+            let (sender, callback_url) = (carrier.sender_for(policy, to), self.callback_url(carrier, &reference));
+            let message = Outgoing {
+                to,
+                sender: sender.as_deref(),
+                channel: delivery.channel,
+                message: &text,
+                locale: &verification.terms.locale,
+                reference: &reference,
+                validity_seconds: verification.terms.expires_at.since(self.now),
+                callback_url: &callback_url,
+            };
+            let receipt = self.worker.carriers.hand_over(carrier, &message, time_left, self.now).await;
+            self.worker.breakers.learn(&breakers, &carrier.name, &receipt, self.now).await;
+            self.log(carrier, &receipt, delivery.channel);
+            let status = match receipt {
+                Receipt::Accepted => DeliveryStatus::Sent,
+                Receipt::Permanent => DeliveryStatus::Rejected,
+                Receipt::Unknown => DeliveryStatus::Unknown,
+                Receipt::Misconfigured => continue,
+                Receipt::Transient { retry_after_seconds: after } => {
+                    retry_after_seconds = retry_after_seconds.into_iter().chain(after).min();
+                    continue;
+                }
+            };
+            return self.handed(verification, &delivery, status, &carrier.name).await;
+        }
+        self.nobody_took(verification, &delivery, retry_after_seconds).await
+    }
+
+    async fn handed(&self, verification: &Verification, delivery: &Delivery, status: DeliveryStatus, carrier: &str) -> Result<(), DeliverError> {
+        let now = self.worker.clock.now();
+        let mut deliveries = verification.deliveries.clone();
+        if let Some(latest) = deliveries.last_mut() {
+            (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);
+        }
+        let due = match delivery::next(&deliveries, verification.fallback_left(), self.worker.waits, now) {
+            Next::Wait(at) => Some(at),
+            Next::Open { .. } => Some(now),
+            Next::Hand | Next::Rest => None,
+        };
+        self.end(Some((delivery, status, Some(carrier))), due, 0).await
+    }
+
+    async fn nobody_took(&self, verification: &Verification, delivery: &Delivery, retry_after_seconds: Option<i64>) -> Result<(), DeliverError> {
+        let now = self.worker.clock.now();
+        let rounds = verification.step.rounds.saturating_add(1);
+        match delivery::retry_at(rounds, retry_after_seconds, verification.terms.expires_at, now) {
+            Some(at) => self.end(None, Some(at), rounds).await,
+            None => self.end(Some((delivery, DeliveryStatus::Failed, None)), None, 0).await,
+        }
+    }
+
+    /// Writes the outcome and the plan in one write, then asks for the planned step.
+    async fn end(&self, delivery: Option<(&Delivery, DeliveryStatus, Option<&str>)>, due: Option<Timestamp>, rounds: u8) -> Result<(), DeliverError> {
+        let (store, now) = (&self.worker.store, self.worker.clock.now());
+        let outcome = delivery.map(|(delivery, status, carrier)| (delivery.tag, status, carrier.map(str::to_owned)));
+        let written = store.end_step(&self.claim, &StepResult { delivery: outcome.clone(), due, rounds }, now).await?;
+        if let (Written::Refused(Some(recipient)), Some((tag, status, carrier))) = (&written, &outcome) {
+            let is_ours = recipient.verification.as_ref().is_some_and(|v| self.claim.is_held_by(v));
+            if is_ours {
+                // A report came first and says more than we do: only the plan is left to write.
+                store.end_step(&self.claim, &StepResult { delivery: None, due, rounds }, now).await?;
+            } else {
+                // A resend came first and made its own plan: only the state is left to write.
+                store.raise(&self.claim.key, tag, *status, carrier.as_deref(), now).await?;
+                return Ok(());
+            }
+        }
+        match due {
+            Some(at) => self.dispatch_again(self.claim.sequence.saturating_add(1), at).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn dispatch_again(&self, sequence: u16, at: Timestamp) -> Result<(), DeliverError> {
+        let dispatch = Dispatch { seq: sequence, ..self.dispatch.clone() };
+        Ok(self.worker.queue.enqueue(&dispatch, at.since(self.worker.clock.now())).await?)
+    }
+
+    fn callback_url(&self, carrier: &CarrierSettings, reference: &str) -> String {
+        format!("{}/v1/callbacks/{}/{}", self.worker.public_url, carrier.name, self.worker.seal.callback_token(&carrier.name, reference))
+    }
+
+    fn log(&self, carrier: &CarrierSettings, receipt: &Receipt, channel: Channel) {
+        let id = self.dispatch.id.get(..8).unwrap_or_default();
+        let (carrier, channel) = (carrier.name.as_str(), channel.name());
+        match receipt {
+            Receipt::Misconfigured => {
+                tracing::error!(
+                    verification.id = id,
+                    delivery.carrier = carrier,
+                    delivery.channel = channel,
+                    error.kind = "misconfigured",
+                    "a carrier takes nothing from us: check its credentials, balance and settings"
+                );
+            }
+            receipt => {
+                tracing::info!(verification.id = id, delivery.carrier = carrier, delivery.channel = channel, delivery.receipt = ?receipt, "a message was handed over")
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a send or resend asks for: the body, parsed once into values that hold.
+
+use std::net::IpAddr;
+
+use otp::address::{Address, EmailAddress};
+use otp::code::CODE_LENGTH_MAX;
+use otp::delivery::Channel;
+use otp::http::{self, Code, Problem};
+use otp::json::Fields;
+use otp::message::is_language_tag;
+use otp::phone::{Line, PhoneError, PhoneNumber, is_country};
+use otp::policy::{Policy, TTL_SECONDS};
+use otp::store::DEFAULT_PURPOSE;
+use otp::verification::Transaction;
+use serde_json::{Map, Value};
+
+use crate::App;
+
+/// Channels that a send may fall back to.
+const FALLBACK_MAX: usize = 3;
+const REFERENCE_LENGTH_MAX: usize = 64;
+const CHANNEL_WORDS: &str = "sms, voice, whatsapp or email";
+
+/// A send.
+pub(crate) struct Wanted {
+    pub(crate) to: Address,
+    pub(crate) channel: Channel,
+    pub(crate) fallback: Vec<Channel>,
+    pub(crate) locale: Option<String>,
+    pub(crate) purpose: String,
+    pub(crate) transaction: Option<Transaction>,
+    pub(crate) code_length: Option<u8>,
+    pub(crate) ttl_seconds: Option<i64>,
+    pub(crate) reference: Option<String>,
+}
+
+/// A resend.
+pub(crate) struct WantedResend {
+    pub(crate) channel: Option<Channel>,
+}
+
+/// Reads a send: all wrong fields at once, then the recipient, then whether it may be served.
+pub(crate) fn read(app: &App, policy: &Policy, body: Map<String, Value>) -> Result<Wanted, Problem> {
+    let mut fields = Fields::of(body);
+    let to = fields.required_text("to");
+    let channel = fields.word("channel", Channel::named, CHANNEL_WORDS).unwrap_or(Channel::Sms);
+    let country = fields.word("country", |c| is_country(c).then(|| c.to_owned()), "an ISO 3166 code such as FR");
+    let code_length = fields.whole("code_length", i64::from(policy.code_length)..=i64::from(CODE_LENGTH_MAX));
+    let wanted = Wanted {
+        channel,
+        fallback: fields.words("fallback", FALLBACK_MAX, Channel::named, CHANNEL_WORDS),
+        locale: fields.word("locale", |t| is_language_tag(t).then(|| t.to_owned()), "a BCP 47 language tag such as fr or pt-BR"),
+        purpose: fields.word("purpose", http::purpose, http::PURPOSE_WORDS).unwrap_or_else(|| DEFAULT_PURPOSE.into()),
+        transaction: http::transaction(&mut fields),
+        code_length: code_length.and_then(|length| u8::try_from(length).ok()),
+        ttl_seconds: fields.whole("ttl_seconds", TTL_SECONDS),
+        reference: fields.text_of("reference", 0..=REFERENCE_LENGTH_MAX),
+        to: Address::Email(EmailAddress::unsealed(String::new())),
+    };
+    client_ip(&mut fields);
+    fields.finish().map_err(Problem::invalid)?;
+    let to = address(&to, channel == Channel::Email, country.as_deref())?;
+    for (channel, field) in std::iter::once((channel, "channel")).chain(wanted.fallback.iter().map(|channel| (*channel, "fallback"))) {
+        check_channel(app, channel, &to, field)?;
+    }
+    may_be_served(policy, channel, &to)?;
+    Ok(Wanted { to, ..wanted })
+}
+
+/// Reads a resend.
+pub(crate) fn read_resend(body: Map<String, Value>) -> Result<WantedResend, Problem> {
+    let mut fields = Fields::of(body);
+    let channel = fields.word("channel", Channel::named, CHANNEL_WORDS);
+    client_ip(&mut fields);
+    fields.finish().map_err(Problem::invalid)?;
+    Ok(WantedResend { channel })
+}
+
+/// Reads a recipient.
+pub(crate) fn address(to: &str, is_email: bool, country: Option<&str>) -> Result<Address, Problem> {
+    if is_email {
+        let invalid = || Problem::field(Code::InvalidEmail, "to", "Must be one plain e-mail address.");
+        return EmailAddress::parse(to).map(Address::Email).ok_or_else(invalid);
+    }
+    match PhoneNumber::parse(to, country) {
+        Ok(number) => Ok(Address::Phone(number)),
+        Err(PhoneError::Invalid) => {
+            Err(Problem::field(Code::InvalidNumber, "to", "Must be one valid phone number, international or with its country."))
+        }
+        Err(PhoneError::NotAllowed) => Err(Problem::new(Code::NumberNotAllowed, "Numbers of this kind are never sent to.")),
+    }
+}
+
+/// The channel reaches this kind of recipient, and a carrier serves it.
+pub(crate) fn check_channel(app: &App, channel: Channel, to: &Address, field: &str) -> Result<(), Problem> {
+    if !to.takes(channel) {
+        return Err(Problem::field(Code::InvalidRequest, field, "Must be a channel that reaches this kind of recipient."));
+    }
+    app.serve(channel, to)
+}
+
+fn may_be_served(policy: &Policy, channel: Channel, to: &Address) -> Result<(), Problem> {
+    let Address::Phone(number) = to else { return Ok(()) };
+    if !policy.allowed_countries.is_empty() && !policy.allowed_countries.iter().any(|country| country == number.country()) {
+        return Err(Problem::new(Code::CountryNotAllowed, "This app does not send to this country."));
+    }
+    if policy.blocked_prefixes.iter().any(|prefix| number.reveal().starts_with(prefix)) {
+        return Err(Problem::new(Code::NumberNotAllowed, "This app does not send to this range of numbers."));
+    }
+    if number.line() == Line::Fixed && channel != Channel::Voice {
+        return Err(Problem::new(Code::NumberNotAllowed, "This is a fixed line, which takes no texts; channel `voice` reaches it."));
+    }
+    Ok(())
+}
+
+/// The address of the end user's client.
+fn client_ip(fields: &mut Fields) -> Option<IpAddr> {
+    fields.word("client_ip", |ip| ip.parse().ok(), "an IPv4 or IPv6 address")
+}

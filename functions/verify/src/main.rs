@@ -1,0 +1,17 @@
+//! The verify function on Lambda.
+
+use lambda_http::{Error, run, service_fn};
+use otp::{
+    ambient::Clock,
+    config::{Config, Role},
+    telemetry,
+};
+use verify::{App, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init(telemetry::Reader::Lambda);
+    let app = &App::new(Config::from_env(Role::Verify).unwrap_or_else(|error| error.exit()), Clock::default());
+    app.warm_up().await;
+    run(service_fn(async |request| Ok::<_, Error>(handle(app, &request).await))).await
+}

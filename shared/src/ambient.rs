@@ -1,0 +1,57 @@
+//! The two inputs that have no URL: the time and the operating system's entropy.
+//! The only file that may read the clock or draw random bytes; everything else is handed `now` and a generator.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+
+use crate::timestamp::Timestamp;
+
+/// Real time plus an offset that only the local server ever moves. Clones share the offset.
+#[derive(Clone, Default, Debug)]
+pub struct Clock {
+    offset_millis: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// Whole seconds; read once per invocation and handed on as a value.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.now_millis().div_euclid(1000))
+    }
+
+    /// Milliseconds since 1970, for waiting until a moment rather than for deciding.
+    #[must_use]
+    pub fn now_millis(&self) -> i64 {
+        #[expect(clippy::disallowed_methods, reason = "the one sanctioned reading of the clock")]
+        let real = SystemTime::now();
+        // A host whose clock stands before 1970 is broken; zero keeps every code expired rather than alive.
+        let real_millis = real.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+        real_millis.saturating_add(self.offset_millis.load(Ordering::SeqCst))
+    }
+
+    /// Moves this clock and all its clones forward.
+    pub fn advance_millis(&self, millis: u32) {
+        self.offset_millis.fetch_add(i64::from(millis), Ordering::SeqCst);
+    }
+}
+
+/// The operating system's generator, asked at the moment of use: a generator seeded at start would repeat itself in
+/// every copy of a snapshotted Lambda. Without entropy no code may be made, so a failure there panics and fails the
+/// one invocation.
+#[must_use]
+pub fn entropy() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// `N` random bytes from the operating system.
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    use rand::Rng as _;
+    let mut bytes = [0; N];
+    entropy().fill_bytes(&mut bytes);
+    bytes
+}

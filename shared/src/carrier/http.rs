@@ -1,0 +1,183 @@
+//! Kind `http`: our own format, for any carrier or gateway that speaks it. Reports carry a Standard Webhooks signature.
+//! Wire: `POST {base_url}/messages`; <https://github.com/standard-webhooks/standard-webhooks> for the signature.
+
+use ::http::{HeaderMap, Method, Request, Response};
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, receipt_by_status};
+use crate::delivery::DeliveryStatus;
+use crate::json::Fields;
+use crate::seal::{equal_in_constant_time, hmac_sha256};
+use crate::timestamp::Timestamp;
+
+/// How far a report's timestamp may be from now, either way.
+const SIGNATURE_TOLERANCE_SECONDS: i64 = 300;
+
+/// A carrier of kind `http`.
+pub struct Http {
+    base_url: String,
+    token: String,
+    secret: Vec<u8>,
+}
+
+impl Http {
+    /// From its settings: `base_url`, `token`, `secret`.
+    pub fn read(fields: &mut Fields) -> Self {
+        let base_url = super::base_url(fields, "");
+        let token = fields.required_text("token");
+        if !token.bytes().all(|b| b.is_ascii_graphic()) {
+            fields.refuse("token", "Must be printable ASCII.");
+        }
+        let secret = fields.required_text("secret");
+        let secret = secret.strip_prefix("whsec_").and_then(|key| BASE64.decode(key.as_bytes()).ok()).unwrap_or_else(|| {
+            fields.refuse("secret", "Must be `whsec_` and base64.");
+            vec![]
+        });
+        Self { base_url, token, secret }
+    }
+}
+
+impl Carrier for Http {
+    fn request(&self, message: &Outgoing<'_>) -> Request<String> {
+        let body = json!({
+            "to": message.to.reveal(), "from": message.sender, "channel": message.channel.name(), "text": message.message.text,
+            "reference": message.reference, "validity_seconds": message.validity_seconds, "callback_url": message.callback_url,
+            "locale": message.locale,
+        });
+        let headers = [
+            ("authorization", format!("Bearer {}", self.token)),
+            ("content-type", "application/json".to_owned()),
+            ("idempotency-key", message.reference.to_owned()),
+        ];
+        super::post(&format!("{}/messages", self.base_url), &headers, body.to_string())
+    }
+
+    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        receipt_by_status(answer, now)
+    }
+
+    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Report, ReportError> {
+        if callback.method != Method::POST || !self.is_signed(callback.headers, callback.body, now) {
+            return Err(ReportError::Forged);
+        }
+        let report: Value = serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
+        let reference = report["reference"].as_str().ok_or(ReportError::Unreadable)?;
+        let status = match report["status"].as_str().unwrap_or_default() {
+            "queued" => Some(DeliveryStatus::Queued),
+            "sent" => Some(DeliveryStatus::Sent),
+            "delivered" => Some(DeliveryStatus::Delivered),
+            "undelivered" => Some(DeliveryStatus::Undelivered),
+            "rejected" => Some(DeliveryStatus::Rejected),
+            "expired" => Some(DeliveryStatus::Expired),
+            _ => None,
+        };
+        Ok(Report { reference: Some(reference.to_owned()), status })
+    }
+}
+
+impl Http {
+    /// Standard Webhooks: `v1,<base64 of HMAC-SHA-256 over id.timestamp.body>`, several while a secret is rotated.
+    fn is_signed(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(id), Some(timestamp), Some(signatures)) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature")) else {
+            return false;
+        };
+        let Ok(sent_at) = timestamp.parse::<i64>() else { return false };
+        if now.since(Timestamp(sent_at)).saturating_abs() > SIGNATURE_TOLERANCE_SECONDS {
+            return false;
+        }
+        let expected = hmac_sha256(&self.secret, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
+        let versioned = signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,"));
+        versioned.filter_map(|signature| BASE64.decode(signature.as_bytes()).ok()).any(|mac| equal_in_constant_time(&expected, &mac))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{Address, EmailAddress};
+    use crate::delivery::Channel;
+    use crate::message::{Encoding, Message};
+
+    const SIGNED_AT: i64 = 1_763_753_400;
+    const BODY: &str = r#"{"id":"gen-1","reference":"msg_01HZX","status":"delivered","timestamp":"2025-11-21T19:30:00Z"}"#;
+
+    fn carrier() -> Http {
+        let secret = BASE64.encode(b"generic-carrier-secret-32-bytes!");
+        let object = json!({"base_url": "http://127.0.0.1:9000/", "token": "t0ken", "secret": format!("whsec_{secret}")});
+        let Value::Object(object) = object else { unreachable!() };
+        Http::read(&mut Fields::of(object))
+    }
+
+    fn report(headers: &[(&'static str, &str)], body: &str, now: i64) -> Result<Report, ReportError> {
+        let mut map = HeaderMap::new();
+        headers.iter().for_each(|(name, value)| drop(map.insert(*name, value.parse().expect("a header value"))));
+        let callback = Callback { method: &Method::POST, query: "", headers: &map, body: body.as_bytes(), url: "" };
+        carrier().report(&callback, Timestamp(now))
+    }
+
+    /// The vector was checked with PyPI `standardwebhooks`.
+    const HEADERS: [(&str, &str); 3] = [
+        ("webhook-id", "evt_1"),
+        ("webhook-timestamp", "1763753400"),
+        ("webhook-signature", "v1,old v1,NoFaJyXl/bMy6fWxK7QzschPgk3syauq5h8dyM7IXmM="),
+    ];
+
+    #[test]
+    fn a_message_is_posted_as_documented() {
+        let to = Address::Email(EmailAddress::parse("ann@example.com").expect("an address"));
+        let message = Message { text: "123456".into(), subject: None, html: None, encoding: Encoding::Gsm7, parts: 1 };
+        let request = carrier().request(&Outgoing {
+            to: &to,
+            sender: None,
+            channel: Channel::Email,
+            message: &message,
+            locale: "en",
+            reference: "ref1",
+            validity_seconds: 300,
+            callback_url: "https://otp.example/v1/callbacks/http/x",
+        });
+        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "http://127.0.0.1:9000/messages"));
+        assert_eq!(request.headers()["authorization"], "Bearer t0ken");
+        assert_eq!(request.headers()["idempotency-key"], "ref1");
+        let body: Value = serde_json::from_str(request.body()).expect("JSON");
+        let expected = json!({"to": "ann@example.com", "from": null, "channel": "email", "text": "123456", "reference": "ref1", "validity_seconds": 300,
+            "callback_url": "https://otp.example/v1/callbacks/http/x", "locale": "en"});
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn a_signed_report_is_read_within_five_minutes() {
+        let delivered = Report { reference: Some("msg_01HZX".into()), status: Some(DeliveryStatus::Delivered) };
+        assert_eq!(report(&HEADERS, BODY, SIGNED_AT + 300), Ok(delivered.clone()));
+        assert_eq!(report(&HEADERS, BODY, SIGNED_AT - 300), Ok(delivered));
+        assert_eq!(report(&HEADERS, BODY, SIGNED_AT + 301), Err(ReportError::Forged));
+        assert_eq!(report(&HEADERS, BODY, SIGNED_AT - 301), Err(ReportError::Forged));
+    }
+
+    #[test]
+    fn a_report_altered_by_a_byte_is_forged() {
+        for at in 0..BODY.len() {
+            let mut altered = BODY.as_bytes().to_vec();
+            altered[at] ^= 1;
+            assert_eq!(report(&HEADERS, &String::from_utf8_lossy(&altered), SIGNED_AT), Err(ReportError::Forged), "byte {at}");
+        }
+        for (at, (_, value)) in HEADERS.iter().enumerate() {
+            let mut headers = HEADERS;
+            let altered = value.replace('1', "2");
+            headers[at].1 = &altered;
+            assert_eq!(report(&headers, BODY, SIGNED_AT), Err(ReportError::Forged));
+            let rest: Vec<_> = HEADERS.into_iter().enumerate().filter(|(n, _)| *n != at).map(|(_, h)| h).collect();
+            assert_eq!(report(&rest, BODY, SIGNED_AT), Err(ReportError::Forged));
+        }
+    }
+
+    #[test]
+    fn hostile_timestamps_do_not_overflow() {
+        for timestamp in ["-9223372036854775808", "9223372036854775807", "99999999999999999999", "", "1e9", "+1763753400x"] {
+            let headers = [HEADERS[0], ("webhook-timestamp", timestamp), HEADERS[2]];
+            assert_eq!(report(&headers, BODY, SIGNED_AT), Err(ReportError::Forged), "{timestamp}");
+        }
+    }
+}

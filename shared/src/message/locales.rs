@@ -1,0 +1,249 @@
+//! Locales: the texts of `shared/locales`, one file a language, and how a line of them is found and filled in.
+//! Pure; may use nothing but the files, which are part of the program. A variable must never be read as part of a template.
+//!
+//! A file has lines `key = value`; `#` opens a comment line. Keys: `name` (English name of the language), `dir` (`ltr`, `rtl`), `sms`,
+//! `sms_short` (without the sentence that says not to share), `sms_transaction`, `voice`, `voice_transaction`, `subject`, `email`,
+//! `email_transaction` (paragraphs separated by ` | `). `sms_gsm7`, `sms_short_gsm7` and `sms_transaction_gsm7` are there where the
+//! native wording needs letters outside GSM-7 and people read it as well without them. Placeholders: `{brand}` `{code}` `{minutes}`
+//! `{amount}` `{currency}` `{payee}`, and `{digits}`, the code spelled with pauses.
+
+use std::{borrow::Cow, fmt};
+
+/// A language that there are texts in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Locale(u8);
+
+/// Tag and file of each. English comes first: it is where every negotiation ends.
+const LOCALES: [(&str, &str); 65] = [
+    ("en", include_str!("../../locales/en.txt")),
+    ("am", include_str!("../../locales/am.txt")),
+    ("ar", include_str!("../../locales/ar.txt")),
+    ("az", include_str!("../../locales/az.txt")),
+    ("bg", include_str!("../../locales/bg.txt")),
+    ("bn", include_str!("../../locales/bn.txt")),
+    ("bs", include_str!("../../locales/bs.txt")),
+    ("ca", include_str!("../../locales/ca.txt")),
+    ("cs", include_str!("../../locales/cs.txt")),
+    ("da", include_str!("../../locales/da.txt")),
+    ("de", include_str!("../../locales/de.txt")),
+    ("el", include_str!("../../locales/el.txt")),
+    ("es", include_str!("../../locales/es.txt")),
+    ("et", include_str!("../../locales/et.txt")),
+    ("eu", include_str!("../../locales/eu.txt")),
+    ("fa", include_str!("../../locales/fa.txt")),
+    ("fi", include_str!("../../locales/fi.txt")),
+    ("fil", include_str!("../../locales/fil.txt")),
+    ("fr", include_str!("../../locales/fr.txt")),
+    ("ga", include_str!("../../locales/ga.txt")),
+    ("gu", include_str!("../../locales/gu.txt")),
+    ("he", include_str!("../../locales/he.txt")),
+    ("hi", include_str!("../../locales/hi.txt")),
+    ("hr", include_str!("../../locales/hr.txt")),
+    ("hu", include_str!("../../locales/hu.txt")),
+    ("hy", include_str!("../../locales/hy.txt")),
+    ("id", include_str!("../../locales/id.txt")),
+    ("is", include_str!("../../locales/is.txt")),
+    ("it", include_str!("../../locales/it.txt")),
+    ("ja", include_str!("../../locales/ja.txt")),
+    ("ka", include_str!("../../locales/ka.txt")),
+    ("kk", include_str!("../../locales/kk.txt")),
+    ("km", include_str!("../../locales/km.txt")),
+    ("kn", include_str!("../../locales/kn.txt")),
+    ("ko", include_str!("../../locales/ko.txt")),
+    ("lt", include_str!("../../locales/lt.txt")),
+    ("lv", include_str!("../../locales/lv.txt")),
+    ("mk", include_str!("../../locales/mk.txt")),
+    ("ml", include_str!("../../locales/ml.txt")),
+    ("mr", include_str!("../../locales/mr.txt")),
+    ("ms", include_str!("../../locales/ms.txt")),
+    ("mt", include_str!("../../locales/mt.txt")),
+    ("nb", include_str!("../../locales/nb.txt")),
+    ("nl", include_str!("../../locales/nl.txt")),
+    ("pa", include_str!("../../locales/pa.txt")),
+    ("pl", include_str!("../../locales/pl.txt")),
+    ("pt", include_str!("../../locales/pt.txt")),
+    ("pt-BR", include_str!("../../locales/pt-BR.txt")),
+    ("ro", include_str!("../../locales/ro.txt")),
+    ("ru", include_str!("../../locales/ru.txt")),
+    ("sk", include_str!("../../locales/sk.txt")),
+    ("sl", include_str!("../../locales/sl.txt")),
+    ("sq", include_str!("../../locales/sq.txt")),
+    ("sr", include_str!("../../locales/sr.txt")),
+    ("sv", include_str!("../../locales/sv.txt")),
+    ("sw", include_str!("../../locales/sw.txt")),
+    ("ta", include_str!("../../locales/ta.txt")),
+    ("te", include_str!("../../locales/te.txt")),
+    ("th", include_str!("../../locales/th.txt")),
+    ("tr", include_str!("../../locales/tr.txt")),
+    ("uk", include_str!("../../locales/uk.txt")),
+    ("ur", include_str!("../../locales/ur.txt")),
+    ("vi", include_str!("../../locales/vi.txt")),
+    ("zh", include_str!("../../locales/zh.txt")),
+    ("zh-Hant", include_str!("../../locales/zh-Hant.txt")),
+];
+
+impl Locale {
+    /// What everybody gets for whom there is nothing better.
+    pub(super) const ENGLISH: Self = Self(0);
+
+    /// Its BCP 47 tag, in canonical case.
+    #[must_use]
+    pub fn tag(self) -> &'static str {
+        self.entry().0
+    }
+
+    /// The value of `key`, if the file has it. The file is searched each time: a scan of two kilobytes costs less than parsing
+    /// all files at a start that needs one line of one of them.
+    pub(super) fn find(self, key: &str) -> Option<&'static str> {
+        self.entry().1.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))
+    }
+
+    /// The value of `key`; a test holds every file to having it.
+    pub(super) fn text(self, key: &str) -> &'static str {
+        self.find(key).or_else(|| Self::ENGLISH.find(key)).unwrap_or_default()
+    }
+
+    /// Whether it is written from right to left.
+    pub(super) fn is_right_to_left(self) -> bool {
+        self.text("dir") == "rtl"
+    }
+
+    fn entry(self) -> &'static (&'static str, &'static str) {
+        LOCALES.get(usize::from(self.0)).unwrap_or(&LOCALES[0])
+    }
+}
+
+impl fmt::Debug for Locale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Locale({})", self.tag())
+    }
+}
+
+/// The locale stored as `tag`, exactly as [`Locale::tag`] gave it.
+#[must_use]
+pub fn locale(tag: &str) -> Option<Locale> {
+    all().find(|locale| locale.tag() == tag)
+}
+
+/// All of them, English first.
+pub(super) fn all() -> impl Iterator<Item = Locale> {
+    (0..).map(Locale).take(LOCALES.len())
+}
+
+/// `template` with `value(name)` in the place of each `{name}`, in one pass, so that a value with braces in it stays a value.
+pub(super) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<Cow<'a, str>>) -> String {
+    let mut filled = String::with_capacity(template.len() + 64);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let known = after.split_once('}').and_then(|(name, behind)| Some((value(name)?, behind)));
+        if let Some((value, behind)) = known {
+            filled.push_str(&value);
+            rest = behind;
+        } else {
+            filled.push('{');
+            rest = after;
+        }
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [&str; 10] =
+        ["name", "dir", "sms", "sms_short", "sms_transaction", "voice", "voice_transaction", "subject", "email", "email_transaction"];
+    const OPTIONAL: [&str; 3] = ["sms_gsm7", "sms_short_gsm7", "sms_transaction_gsm7"];
+
+    /// The placeholders that the value of `key` has to have, and all that it may have.
+    fn placeholders(key: &str) -> (&'static [&'static str], &'static [&'static str]) {
+        const PAYMENT: &[&str] = &["brand", "code", "minutes", "amount", "currency", "payee"];
+        const SPOKEN_PAYMENT: &[&str] = &["brand", "digits", "amount", "currency", "payee", "minutes"];
+        match key.trim_end_matches("_gsm7") {
+            "name" | "dir" => (&[], &[]),
+            "subject" => (&["brand"], &["brand"]),
+            // Whoever hears the code types it at once, so a call may leave out how long it is valid.
+            "voice" => (&["brand", "digits"], &["brand", "digits", "minutes"]),
+            "voice_transaction" => (&SPOKEN_PAYMENT[..5], SPOKEN_PAYMENT),
+            "sms_transaction" | "email_transaction" => (PAYMENT, PAYMENT),
+            _ => (&["brand", "code", "minutes"], &["brand", "code", "minutes"]),
+        }
+    }
+
+    /// Names between braces, once for each time that they are there.
+    fn names(value: &str) -> Vec<&str> {
+        value.split('{').skip(1).map(|rest| rest.split_once('}').map_or("", |(name, _)| name)).collect()
+    }
+
+    #[test]
+    fn every_locale_file_has_all_keys_once_and_only_known_ones() {
+        for locale in all() {
+            let lines = locale.entry().1.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let mut seen: Vec<&str> = Vec::new();
+            for line in lines {
+                let (key, value) = line.split_once(" = ").unwrap_or_else(|| panic!("{locale:?}: {line}"));
+                assert!(KEYS.contains(&key) || OPTIONAL.contains(&key), "{locale:?}: {key}");
+                assert!(!seen.contains(&key) && value.trim() == value && !value.is_empty(), "{locale:?}: {key}");
+                seen.push(key);
+            }
+            for key in &KEYS {
+                assert!(seen.contains(key), "{locale:?} has no {key}");
+            }
+            assert!(matches!(locale.text("dir"), "ltr" | "rtl"), "{locale:?}");
+        }
+    }
+
+    #[test]
+    fn every_text_has_the_placeholders_of_its_key_and_no_others() {
+        for locale in all() {
+            for key in KEYS.iter().chain(&OPTIONAL) {
+                let Some(value) = locale.find(key) else { continue };
+                let (needed, allowed) = placeholders(key);
+                let names = names(value);
+                for name in needed {
+                    assert!(names.contains(name), "{locale:?} {key}: no {{{name}}}");
+                }
+                assert!(names.iter().all(|name| allowed.contains(name)), "{locale:?} {key}: {names:?}");
+                assert_eq!(value.matches('{').count(), value.matches('}').count(), "{locale:?} {key}");
+                let spoken = names.iter().filter(|name| **name == "digits").count();
+                assert_eq!(spoken, if key.starts_with("voice") { 2 } else { 0 }, "{locale:?} {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_has_a_link_a_hidden_character_or_a_digit_of_its_own() {
+        for locale in all() {
+            for line in locale.entry().1.lines().filter(|line| !line.starts_with('#') && !line.starts_with("name")) {
+                let text: String = line.split_once(" = ").map_or("", |(_, text)| text).into();
+                assert!(!text.contains(['@', '#']) && !text.contains("://") && !text.contains("www."), "{locale:?}: {line}");
+                assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')), "{locale:?}");
+                assert!(!text.contains(|c: char| c.is_numeric()), "{locale:?}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_locale_is_english_and_the_others_are_in_order() {
+        assert_eq!(Locale::ENGLISH.tag(), "en");
+        let tags: Vec<_> = all().map(Locale::tag).collect();
+        assert!(tags[1..].is_sorted(), "{tags:?}");
+        for tag in tags {
+            assert_eq!(locale(tag).map(Locale::tag), Some(tag));
+        }
+        assert!(locale("EN").is_none() && locale("xx").is_none() && locale("").is_none());
+    }
+
+    #[test]
+    fn a_value_with_braces_in_it_stays_a_value() {
+        let value = |name: &str| {
+            Some(Cow::from(match name {
+                "a" => "{b}",
+                "b" => "B",
+                _ => return None,
+            }))
+        };
+        assert_eq!(fill("{a} {b} {c} {} } {a", value), "{b} B {c} {} } {a");
+    }
+}

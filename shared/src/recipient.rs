@@ -1,0 +1,490 @@
+//! Recipient: the aggregate. Sends, failures, the guess budget, the verification of now, how the last ones ended.
+//! Pure: takes `now`, changes itself, returns values. Never trusted for being there: every window is a comparison with `now`.
+
+use crate::address::Address;
+use crate::code::Code;
+use crate::delivery::{Cause, Channel, DELIVERIES_MAX, Delivery, DeliveryStatus, DeliveryTag};
+use crate::policy::{Limit, Policy, ResendCode};
+use crate::timestamp::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
+use crate::verification::{AttemptHash, Ended, KeyHash, Nonce, Status, Step, Verification};
+
+/// How long the record of a recipient outlives its last event.
+pub const RETENTION_SECONDS: i64 = 2 * DAY_SECONDS;
+/// Ended verifications that stay readable, beside the one of now.
+const ENDED_MAX: usize = 5;
+/// How long an `Idempotency-Key` is remembered.
+const IDEMPOTENCY_SECONDS: i64 = DAY_SECONDS;
+/// A message still untouched after this time never left the queue: the function that should have enqueued it had 10 s.
+const STUCK_AFTER_SECONDS: i64 = 15;
+/// Failures in a row from which on new codes are longer, and how long.
+const STRENGTH_STEPS: [(u32, u8); 2] = [(50, 10), (10, 8)];
+
+/// All that is known of one recipient of one app.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recipient {
+    /// The app whose recipient it is; empty until it is written.
+    pub app: String,
+    /// Where it is reached, unless it was forgotten or the key that sealed it is gone.
+    pub address: Option<Address>,
+    /// The address as it rests.
+    pub sealed_address: Vec<u8>,
+    /// Sends of the last 24 h, oldest first.
+    pub sends: Vec<Timestamp>,
+    /// Wrong attempts of the last 24 h in verifications that have ended, oldest first.
+    pub failures: Vec<Timestamp>,
+    /// Wrong attempts since the last success, in verifications that have ended.
+    pub failures_in_a_row: u32,
+    /// The verification of now.
+    pub verification: Option<Verification>,
+    /// The ones before it, newest first.
+    pub ended: Vec<Ended>,
+}
+
+/// A verification of a recipient: the one of now, or one before it.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// The one of now.
+    Now(&'a Verification),
+    /// One before it.
+    Before(&'a Ended),
+}
+
+/// A send that a limit refuses, and until when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limited {
+    /// Which one; where several apply, the one that ends last.
+    pub limit: Limit,
+    /// The first moment at which it no longer applies.
+    pub until: Timestamp,
+}
+
+/// What a resend changes besides adding a message.
+pub struct FreshCode {
+    /// The new code.
+    pub code: Code,
+    /// As it rests.
+    pub sealed_code: Vec<u8>,
+    /// What the right attempt hashes to from now on.
+    pub expected: AttemptHash,
+}
+
+impl Recipient {
+    /// Drops what no window needs any more.
+    pub fn prune(&mut self, now: Timestamp) {
+        let day_ago = now.plus(-DAY_SECONDS);
+        self.sends.retain(|at| *at > day_ago);
+        self.failures.retain(|at| *at > day_ago);
+        let mut place = 0;
+        self.ended.retain(|ended| {
+            place += 1;
+            let readable = place <= ENDED_MAX && now < ended.ended_at.plus(RETENTION_SECONDS);
+            readable || (ended.terms.idempotency.is_some() && now < ended.terms.created_at.plus(IDEMPOTENCY_SECONDS))
+        });
+    }
+
+    /// Whether a send may go out now.
+    ///
+    /// # Errors
+    /// The limit that ends last.
+    pub fn allow_send(&self, policy: &Policy, now: Timestamp) -> Result<(), Limited> {
+        let sends = self.sends_that_count(now);
+        let ends = [
+            (Limit::Cooldown, cooldown_end(sends, &policy.cooldown_seconds, now)),
+            (Limit::RecipientHour, window_end(sends, usize::from(policy.sends_per_hour), HOUR_SECONDS, now)),
+            (Limit::RecipientDay, window_end(sends, usize::from(policy.sends_per_day), DAY_SECONDS, now)),
+            (Limit::GuessBudget, window_end(&self.wrong_attempts(), usize::from(policy.guess_budget), DAY_SECONDS, now)),
+        ];
+        let last = ends.into_iter().filter(|(_, until)| *until > now).max_by_key(|(_, until)| *until);
+        last.map_or(Ok(()), |(limit, until)| Err(Limited { limit, until }))
+    }
+
+    /// The first moment from `now` on at which a further message may be sent, limits alone considered.
+    #[must_use]
+    pub fn next_send_at(&self, policy: &Policy, now: Timestamp) -> Timestamp {
+        let mut at = now;
+        // Each round ends at least one limit for good, and there are few.
+        for _ in 0..8 {
+            match self.allow_send(policy, at) {
+                Ok(()) => break,
+                Err(limited) => at = limited.until,
+            }
+        }
+        at
+    }
+
+    /// Sends left within the hourly limit.
+    #[must_use]
+    pub fn sends_left(&self, policy: &Policy, now: Timestamp) -> u16 {
+        let hour_ago = now.plus(-HOUR_SECONDS);
+        let used = self.sends_that_count(now).iter().filter(|at| **at > hour_ago).count();
+        policy.sends_per_hour.saturating_sub(u16::try_from(used).unwrap_or(u16::MAX))
+    }
+
+    /// Attempts that a new verification may take: k, or what is left of the guess budget.
+    #[must_use]
+    pub fn attempts_allowed(&self, policy: &Policy, now: Timestamp) -> u8 {
+        let day_ago = now.plus(-DAY_SECONDS);
+        let used = self.wrong_attempts().iter().filter(|at| **at > day_ago).count();
+        policy.max_attempts.min(policy.guess_budget.saturating_sub(u8::try_from(used).unwrap_or(u8::MAX)))
+    }
+
+    /// Characters of the next code: `asked`, or more after many failures in a row (strength instead of a long lock).
+    #[must_use]
+    pub fn code_length(&self, asked: u8) -> u8 {
+        let failures = self.failures_in_a_row_now();
+        STRENGTH_STEPS.into_iter().find(|(from, _)| failures >= *from).map_or(asked, |(_, length)| asked.max(length))
+    }
+
+    /// Makes `new` the verification of now and counts a send. Ask [`Self::allow_send`] first.
+    pub fn open(&mut self, new: Verification, now: Timestamp) {
+        self.take_back_stuck_send(now);
+        self.put_aside(now);
+        self.verification = Some(new);
+        self.sends.push(now);
+        self.prune(now);
+    }
+
+    /// Adds a message to the verification of now and counts a send. Ask [`Self::allow_send`] first.
+    /// Nothing happens without a verification.
+    pub fn resend(&mut self, channel: Channel, tag: DeliveryTag, fresh: Option<FreshCode>, now: Timestamp) {
+        self.take_back_stuck_send(now);
+        let Some(verification) = &mut self.verification else { return };
+        if let Some(fresh) = fresh {
+            verification.attempts_settled = verification.attempts.len();
+            verification.code = Some(fresh.code);
+            verification.sealed_code = fresh.sealed_code;
+            verification.expected = Some(fresh.expected);
+        }
+        verification.add_delivery(channel, Cause::Asked, tag, now);
+        let sequence = verification.step.sequence.saturating_add(1);
+        verification.step = Step { sequence, due: now, held_until: Timestamp(0), rounds: 0 };
+        self.sends.push(now);
+        self.prune(now);
+    }
+
+    /// Ends the verification of now at the caller's wish; `false` if it already ended.
+    pub fn cancel(&mut self, now: Timestamp) -> bool {
+        match &mut self.verification {
+            Some(verification) if verification.status(now) == Status::Pending => {
+                verification.canceled_at = Some(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Clears the counts of failures. No ended verification comes back to life.
+    pub fn unlock(&mut self) {
+        self.failures.clear();
+        self.failures_in_a_row = 0;
+        if let Some(verification) = &mut self.verification {
+            verification.attempts_forgiven = verification.attempts.len();
+        }
+    }
+
+    /// Erases who it is and what was verified; keeps the counts, or erasure would be a reset.
+    pub fn forget(&mut self, now: Timestamp) {
+        self.put_aside(now);
+        self.ended.clear();
+        self.address = None;
+        self.sealed_address.clear();
+        self.prune(now);
+    }
+
+    /// The verification with this nonce, while it is readable.
+    #[must_use]
+    pub fn find(&self, nonce: &Nonce, now: Timestamp) -> Option<Found<'_>> {
+        if let Some(verification) = self.verification.as_ref().filter(|v| v.terms.nonce == *nonce) {
+            return Some(Found::Now(verification));
+        }
+        let readable = |ended: &&Ended| now < ended.ended_at.plus(RETENTION_SECONDS);
+        self.ended.iter().take(ENDED_MAX).filter(readable).find(|ended| ended.terms.nonce == *nonce).map(Found::Before)
+    }
+
+    /// The verification that was made with this `Idempotency-Key` in the last 24 h, and the hash of its body.
+    #[must_use]
+    pub fn made_with(&self, key: &KeyHash, now: Timestamp) -> Option<(Found<'_>, KeyHash)> {
+        let all = self.verification.iter().map(Found::Now).chain(self.ended.iter().map(Found::Before));
+        let remembered = all.filter(|found| now < found.terms().created_at.plus(IDEMPOTENCY_SECONDS));
+        remembered.into_iter().find_map(|found| found.terms().idempotency.filter(|(k, _)| k == key).map(|(_, body)| (found, body)))
+    }
+
+    /// Moves the verification of now to the ended ones, with its failures.
+    fn put_aside(&mut self, now: Timestamp) {
+        self.failures_in_a_row = self.failures_in_a_row_now();
+        if let Some(verification) = self.verification.take() {
+            self.failures.extend(verification.wrong_attempts());
+            self.failures.sort_unstable();
+            self.ended.insert(0, verification.end(now));
+        }
+    }
+
+    /// The send of a message that never left the queue is taken back: nobody is made to wait for it.
+    fn take_back_stuck_send(&mut self, now: Timestamp) {
+        let kept = self.sends_that_count(now).len();
+        self.sends.truncate(kept);
+    }
+
+    fn sends_that_count(&self, now: Timestamp) -> &[Timestamp] {
+        let stuck = self.verification.as_ref().is_some_and(|v| v.is_stuck(now, STUCK_AFTER_SECONDS));
+        &self.sends[..self.sends.len().saturating_sub(usize::from(stuck))]
+    }
+
+    fn wrong_attempts(&self) -> Vec<Timestamp> {
+        let of_now = self.verification.iter().flat_map(Verification::wrong_attempts);
+        let mut all: Vec<_> = self.failures.iter().copied().chain(of_now).collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn failures_in_a_row_now(&self) -> u32 {
+        match &self.verification {
+            Some(verification) if verification.winner().is_some() => 0,
+            Some(verification) => self.failures_in_a_row.saturating_add(u32::try_from(verification.wrong_attempts().count()).unwrap_or(u32::MAX)),
+            None => self.failures_in_a_row,
+        }
+    }
+}
+
+impl Verification {
+    /// Adds a message to the end of its deliveries.
+    pub fn add_delivery(&mut self, channel: Channel, cause: Cause, tag: DeliveryTag, now: Timestamp) {
+        let number = self.next_delivery_number();
+        let status = DeliveryStatus::Queued;
+        self.deliveries.push(Delivery { tag, number, channel, status, carrier: None, cause, updated_at: now });
+        if self.deliveries.len() > DELIVERIES_MAX {
+            self.deliveries.remove(0);
+        }
+    }
+}
+
+impl Found<'_> {
+    /// What was agreed at its start.
+    #[must_use]
+    pub fn terms(&self) -> &crate::verification::Terms {
+        match self {
+            Self::Now(verification) => &verification.terms,
+            Self::Before(ended) => &ended.terms,
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Status {
+        match self {
+            Self::Now(verification) => verification.status(now),
+            Self::Before(ended) => ended.status,
+        }
+    }
+
+    /// Attempts left, or that were left at its end.
+    #[must_use]
+    pub fn attempts_left(&self) -> u8 {
+        match self {
+            Self::Now(verification) => verification.attempts_left(),
+            Self::Before(ended) => ended.attempts_left(),
+        }
+    }
+
+    /// Its messages, oldest first.
+    #[must_use]
+    pub fn deliveries(&self) -> &[Delivery] {
+        match self {
+            Self::Now(verification) => &verification.deliveries,
+            Self::Before(ended) => &ended.deliveries,
+        }
+    }
+}
+
+/// Whether a resend must make a fresh code.
+#[must_use]
+pub fn makes_fresh_code(policy: &Policy) -> bool {
+    policy.resend_code == ResendCode::Fresh
+}
+
+/// First moment from `now` on at which fewer than `quota` of the `events` (oldest first) lie within the window.
+fn window_end(events: &[Timestamp], quota: usize, window_seconds: i64, now: Timestamp) -> Timestamp {
+    let from = events.partition_point(|at| *at <= now.plus(-window_seconds));
+    let within = &events[from..];
+    match within.len().checked_sub(quota) {
+        Some(over) if quota > 0 => within[over].plus(window_seconds),
+        _ => now,
+    }
+}
+
+/// First moment from `now` on at which the ladder allows a further send. Sends leave the hour while one waits, which
+/// may shorten the wait.
+fn cooldown_end(sends: &[Timestamp], ladder: &[i64], now: Timestamp) -> Timestamp {
+    let Some(last) = sends.last() else { return now };
+    let from = sends.partition_point(|at| *at <= now.plus(-HOUR_SECONDS));
+    for at in from..sends.len() {
+        // From `at` on sends are within the hour, starting when the one before `at` left it.
+        let begins = if at == from { now } else { sends[at - 1].plus(HOUR_SECONDS) };
+        let within = sends.len() - at;
+        let wait = ladder.get(within - 1).or(ladder.last()).copied().unwrap_or(0);
+        let allowed = begins.max(last.plus(wait));
+        if allowed < sends[at].plus(HOUR_SECONDS) {
+            return allowed;
+        }
+    }
+    now.max(last.plus(HOUR_SECONDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verification::tests::{attempt, verification};
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn policy() -> Policy {
+        Policy::default()
+    }
+
+    fn opened(at: Timestamp) -> Verification {
+        let mut v = verification(5);
+        v.terms.created_at = at;
+        v.terms.expires_at = at.plus(300);
+        v.add_delivery(Channel::Sms, Cause::Asked, [0; 4], at);
+        v.deliveries[0].status = DeliveryStatus::Sent;
+        v
+    }
+
+    fn limit(recipient: &Recipient, now: Timestamp) -> Option<(Limit, i64)> {
+        recipient.allow_send(&policy(), now).err().map(|l| (l.limit, l.until.since(now)))
+    }
+
+    #[test]
+    fn the_cooldown_climbs_its_ladder_and_the_hourly_limit_follows() {
+        let mut recipient = Recipient::default();
+        let mut now = NOW;
+        for wait in [30, 60, 120, 300] {
+            assert_eq!(limit(&recipient, now), None);
+            recipient.open(opened(now), now);
+            assert_eq!(limit(&recipient, now), Some((Limit::Cooldown, wait)));
+            assert_eq!(limit(&recipient, now.plus(wait - 1)), Some((Limit::Cooldown, 1)));
+            now = now.plus(wait);
+        }
+        recipient.open(opened(now), now);
+        // The fifth send: the cooldown asks for 600 s, the hour for the rest of 3600 s since the first; the later wins.
+        assert_eq!(limit(&recipient, now), Some((Limit::RecipientHour, 3600 - 510)));
+        assert_eq!(recipient.sends_left(&policy(), now), 0);
+        assert_eq!(limit(&recipient, NOW.plus(3600)), None);
+        assert_eq!(recipient.next_send_at(&policy(), now), NOW.plus(3600));
+    }
+
+    #[test]
+    fn ten_sends_a_day_are_all_and_the_day_slides() {
+        let mut recipient = Recipient { sends: (0..10).map(|n| NOW.plus(n * 3700)).collect(), ..Recipient::default() };
+        let now = NOW.plus(10 * 3700);
+        assert_eq!(limit(&recipient, now), Some((Limit::RecipientDay, DAY_SECONDS - 37_000)));
+        assert_eq!(limit(&recipient, NOW.plus(DAY_SECONDS)), None);
+        recipient.open(opened(NOW.plus(DAY_SECONDS)), NOW.plus(DAY_SECONDS));
+        assert_eq!(recipient.sends.len(), 10, "a send a day old is dropped");
+    }
+
+    #[test]
+    fn the_guess_budget_spans_verifications_and_resends() {
+        let mut recipient = Recipient::default();
+        let mut now = NOW;
+        for round in 0..4u8 {
+            assert_eq!(recipient.attempts_allowed(&policy(), now), 5);
+            recipient.open(opened(now), now);
+            let v = recipient.verification.as_mut().expect("just opened");
+            v.attempts = (0..5).map(|n| crate::verification::Attempt { at: now, ..attempt(round * 5 + n, false) }).collect();
+            now = now.plus(1000);
+        }
+        assert_eq!(recipient.attempts_allowed(&policy(), now), 0);
+        assert_eq!(limit(&recipient, now), Some((Limit::GuessBudget, DAY_SECONDS - 4000)));
+        assert_eq!(recipient.code_length(6), 8, "twenty failures in a row");
+        let freed = NOW.plus(DAY_SECONDS);
+        assert_eq!(limit(&recipient, freed), None);
+        assert_eq!(recipient.attempts_allowed(&policy(), freed), 5, "all five of the first verification left together");
+        recipient.unlock();
+        assert_eq!((recipient.attempts_allowed(&policy(), now), recipient.code_length(6)), (5, 6));
+        let status = recipient.verification.as_ref().map(|v| v.status(now));
+        assert_eq!(status, Some(Status::Exhausted), "an ended verification stays ended");
+    }
+
+    #[test]
+    fn a_success_ends_the_row_of_failures_but_not_the_day_of_them() {
+        let mut recipient = Recipient { failures_in_a_row: 9, ..Recipient::default() };
+        recipient.open(opened(NOW), NOW);
+        let v = recipient.verification.as_mut().expect("just opened");
+        v.attempts = vec![crate::verification::Attempt { at: NOW, ..attempt(1, false) }];
+        assert_eq!(recipient.code_length(6), 8);
+        recipient.verification.as_mut().expect("still there").attempts.push(attempt(2, true));
+        assert_eq!(recipient.code_length(6), 6);
+        assert_eq!(recipient.wrong_attempts().len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_never_left_the_queue_makes_nobody_wait() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW), NOW);
+        recipient.verification.as_mut().expect("just opened").deliveries[0].status = DeliveryStatus::Queued;
+        assert_eq!(limit(&recipient, NOW.plus(15)), Some((Limit::Cooldown, 15)), "it may still be on its way");
+        assert_eq!(limit(&recipient, NOW.plus(16)), None);
+        recipient.open(opened(NOW.plus(16)), NOW.plus(16));
+        assert_eq!(recipient.sends, [NOW.plus(16)]);
+    }
+
+    #[test]
+    fn the_last_five_stay_readable_and_keys_are_remembered_for_a_day() {
+        let mut recipient = Recipient::default();
+        for n in 0..8u8 {
+            let at = NOW.plus(i64::from(n) * 1000);
+            let mut v = opened(at);
+            v.terms.nonce = [n; 16];
+            v.terms.idempotency = (n == 0).then_some(([9; 8], [8; 8]));
+            recipient.open(v, at);
+        }
+        let now = NOW.plus(8000);
+        let readable: Vec<u8> = (0..8).filter(|n| recipient.find(&[*n; 16], now).is_some()).collect();
+        assert_eq!(readable, [2, 3, 4, 5, 6, 7]);
+        assert_eq!(recipient.made_with(&[9; 8], now).map(|(found, body)| (found.terms().nonce[0], body)), Some((0, [8; 8])));
+        assert!(recipient.made_with(&[9; 8], NOW.plus(DAY_SECONDS)).is_none());
+        assert!(recipient.find(&[6; 16], NOW.plus(7000 + RETENTION_SECONDS)).is_none());
+    }
+
+    #[test]
+    fn forgetting_keeps_the_counts_and_nothing_else() {
+        let mut recipient = Recipient { sealed_address: vec![1], ..Recipient::default() };
+        recipient.open(opened(NOW), NOW);
+        recipient.verification.as_mut().expect("just opened").attempts = vec![crate::verification::Attempt { at: NOW, ..attempt(1, false) }];
+        recipient.forget(NOW.plus(1));
+        let kept = Recipient { sends: vec![NOW], failures: vec![NOW], failures_in_a_row: 1, ..Recipient::default() };
+        assert_eq!(recipient, kept);
+    }
+
+    proptest! {
+        /// Whatever the ladder and the history, no send is allowed too early and the announced end is the first moment.
+        #[test]
+        fn the_announced_end_is_the_first_moment(
+            gaps in proptest::collection::vec(0i64..2000, 0..12),
+            ladder in proptest::collection::vec(0i64..4000, 1..5),
+            hour in 1u16..6, day in 1u16..12, wait in 0i64..4000,
+        ) {
+            let policy = Policy { cooldown_seconds: ladder.clone(), sends_per_hour: hour, sends_per_day: day, ..Policy::default() };
+            let mut at = NOW;
+            let sends: Vec<_> = gaps.iter().map(|gap| { at = at.plus(*gap); at }).collect();
+            let now = at.plus(wait);
+            let recipient = Recipient { sends: sends.clone(), ..Recipient::default() };
+            let allowed = |t: Timestamp| {
+                let within = |seconds: i64| sends.iter().filter(|s| t.since(**s) < seconds).count();
+                let n = within(HOUR_SECONDS);
+                let ladder_holds = n == 0 || t.since(*sends.last().expect("n > 0")) >= *ladder.get(n - 1).or(ladder.last()).expect("not empty");
+                ladder_holds && n < usize::from(hour) && within(DAY_SECONDS) < usize::from(day)
+            };
+            prop_assert_eq!(recipient.allow_send(&policy, now).is_ok(), allowed(now));
+            let end = recipient.next_send_at(&policy, now);
+            prop_assert!(allowed(end));
+            let cooldown = cooldown_end(&sends, &ladder, now);
+            for t in (now.0..cooldown.0).step_by(7) {
+                let n = sends.iter().filter(|s| Timestamp(t).since(**s) < HOUR_SECONDS).count();
+                prop_assert!(n > 0 && Timestamp(t).since(*sends.last().expect("n > 0")) < *ladder.get(n - 1).or(ladder.last()).expect("not empty"));
+            }
+        }
+    }
+}

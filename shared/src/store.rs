@@ -1,0 +1,446 @@
+//! Store: the table, its keys and conditions. One item per app and recipient, one write per decision.
+//! The only module that names the DynamoDB client. Counters are decided by conditions, never read and then written;
+//! a failed condition brings the item, so a refusal costs no read.
+
+mod breaker;
+mod item;
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use rand::RngExt as _;
+
+pub use breaker::BreakerState;
+pub use item::DEFAULT_PURPOSE;
+use item::{Item, Record, blob, n};
+
+use crate::address::Address;
+use crate::ambient::{entropy, random_bytes};
+use crate::code::Code;
+use crate::delivery::{Delivery, DeliveryStatus, DeliveryTag};
+use crate::recipient::{RETENTION_SECONDS, Recipient};
+use crate::seal::{RecipientKey, Seal};
+use crate::timestamp::{HOUR_SECONDS, Timestamp};
+use crate::verification::{Attempt, Nonce};
+
+/// How often a write of the whole item is tried again after another writer came first.
+const CONFLICT_RETRIES_MAX: u32 = 3;
+/// Longest wait before such a retry; the actual one is random, so that two writers part.
+const CONFLICT_WAIT_MILLIS_MAX: u64 = 40;
+/// Beyond every window that the item enforces.
+const TTL_SECONDS: i64 = RETENTION_SECONDS + HOUR_SECONDS;
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+    seal: Arc<Seal>,
+}
+
+/// The table did not do what was asked, or did not say so in time. For the log only.
+#[derive(Debug)]
+pub struct StoreError(pub String);
+
+/// What a rule makes of a recipient.
+pub enum Change<T> {
+    /// Nothing is written.
+    Keep(T),
+    /// The recipient, as changed, is written.
+    Write(T),
+}
+
+/// A conditional write: done, or refused by its condition, with the recipient as it is.
+#[derive(Debug)]
+pub enum Written {
+    /// With this result.
+    Done(Recipient),
+    /// Because of what stands there; nothing stands there, if `None`.
+    Refused(Option<Recipient>),
+}
+
+/// Where [`Store::change`] begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// As if nothing were there: right for most sends, and free of a read where not.
+    Blank,
+    /// With what is there.
+    Read,
+}
+
+/// What a worker writes after it handed a message over, or decided not to.
+#[derive(Clone, Debug)]
+pub struct StepResult {
+    /// The message, its new state and the carrier that has it.
+    pub delivery: Option<(DeliveryTag, DeliveryStatus, Option<String>)>,
+    /// When the next step may be taken; never, if `None`.
+    pub due: Option<Timestamp>,
+    /// Rounds in which nobody took the message.
+    pub rounds: u8,
+}
+
+/// A claim on a verification's deliveries: what it held is named by what follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// The record.
+    pub key: RecipientKey,
+    /// The verification.
+    pub nonce: Nonce,
+    /// The dispatch that won.
+    pub sequence: u16,
+    /// Until when.
+    pub held_until: Timestamp,
+}
+
+/// A step that nobody planned: after it comes nothing, unless a report says otherwise.
+pub const NEVER: Timestamp = Timestamp(u32::MAX as i64);
+
+impl Store {
+    /// The table called `table`.
+    #[must_use]
+    pub fn new(config: &aws_types::SdkConfig, table: String, seal: Arc<Seal>) -> Self {
+        Self { client: Client::new(config), table, seal }
+    }
+
+    /// Opens the connection, by asking for an item that is not there. A failure is told later, by whoever needs it.
+    pub async fn warm_up(&self) {
+        let _ = self.client.get_item().table_name(&self.table).key(item::KEY, blob(&[0; 16])).send().await;
+    }
+
+    /// The recipient's record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read(&self, key: &RecipientKey, now: Timestamp) -> Result<Option<Recipient>, StoreError> {
+        Ok(self.record(key, now).await?.map(|record| record.recipient))
+    }
+
+    /// Applies `rule` in one write: create if absent, or replace the version that the rule saw. If another writer came
+    /// first, the rule runs again on what is there now. The rule's own error ends it without a write.
+    ///
+    /// # Errors
+    /// [`StoreError`], also after too many conflicts.
+    pub async fn change<T, E>(
+        &self,
+        key: &RecipientKey,
+        app: &str,
+        begin: Begin,
+        now: Timestamp,
+        mut rule: impl FnMut(&mut Recipient) -> Result<Change<T>, E>,
+    ) -> Result<Result<T, E>, StoreError> {
+        let mut record = match begin {
+            Begin::Blank => None,
+            Begin::Read => self.record(key, now).await?,
+        };
+        let write: [u8; 8] = random_bytes();
+        let mut conflicts = 0;
+        loop {
+            let mut recipient = record.as_ref().map(|record| record.recipient.clone()).unwrap_or_default();
+            app.clone_into(&mut recipient.app);
+            let value = match rule(&mut recipient) {
+                Err(refusal) => return Ok(Err(refusal)),
+                Ok(Change::Keep(value)) => return Ok(Ok(value)),
+                Ok(Change::Write(value)) => value,
+            };
+            let begun_blank = record.is_none();
+            match self.replace(key, &recipient, record.map(|record| record.version), &write, now).await? {
+                None => return Ok(Ok(value)),
+                // Our own write, whose answer was lost, was repeated by the SDK.
+                Some(now_there) if now_there.write == write => return Ok(Ok(value)),
+                Some(now_there) => record = Some(now_there),
+            }
+            if !(begun_blank && conflicts == 0) {
+                conflicts += 1;
+                if conflicts > CONFLICT_RETRIES_MAX {
+                    return Err(StoreError("another writer came first each time".into()));
+                }
+                let wait = entropy().random_range(1..=CONFLICT_WAIT_MILLIS_MAX);
+                tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+            }
+        }
+    }
+
+    /// Appends `attempt` to the log of a verification that is pending and below its cap. One write, whatever the
+    /// outcome; what comes back decides.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing may be said about the attempt.
+    pub async fn attempt(&self, key: &RecipientKey, nonce: &Nonce, attempt: &Attempt, now: Timestamp) -> Result<Written, StoreError> {
+        let entry = item::log_entry(attempt);
+        let update = Update::when("#id = :id AND attribute_not_exists(#gone) AND #exp > :now")
+            .set("#log = list_append(#log, :entry)")
+            .and("size(#log) < #cap AND NOT contains(#log, :nonce)")
+            .value(":entry", AttributeValue::L(entry.to_vec()))
+            .value(":id", blob(nonce))
+            .value(":now", n(now.0))
+            .value(":nonce", blob(&attempt.nonce));
+        self.update(key, update, now).await
+    }
+
+    /// Claims the deliveries of a verification for one worker. Only the dispatch with the current sequence number, at
+    /// its time, wins, and only if nobody holds them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Written, StoreError> {
+        let update = Update::when("#id = :id AND #seq = :seq AND #due <= :now AND #held <= :now")
+            .set("#held = :until")
+            .and("attribute_not_exists(#gone) AND #exp > :now")
+            .value(":until", n(claim.held_until.0))
+            .value(":id", blob(&claim.nonce))
+            .value(":seq", n(claim.sequence))
+            .value(":now", n(now.0));
+        let written = self.update(key_of(claim), update, now).await?;
+        Ok(match written {
+            // Our own write, its answer lost, was repeated by the SDK: nobody else can hold it until this very moment.
+            Written::Refused(Some(there)) if there.verification.as_ref().is_some_and(|v| claim.is_held_by(v)) => Written::Done(there),
+            written => written,
+        })
+    }
+
+    /// Adds `delivery` to a claimed verification, in the place of the `dropped` one if there are too many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_delivery(
+        &self,
+        claim: &Claim,
+        delivery: &Delivery,
+        fallbacks_used: u8,
+        dropped: Option<DeliveryTag>,
+        now: Timestamp,
+    ) -> Result<Written, StoreError> {
+        let mut update = Update::when(CLAIMED)
+            .set("#msgs.#tag = :delivery, #fb = :fb, #try = :zero")
+            .and("attribute_not_exists(#msgs.#tag)")
+            .named("#tag", item::tag_name(&delivery.tag))
+            .value(":delivery", item::delivery_map(delivery))
+            .value(":fb", n(fallbacks_used))
+            .value(":zero", n(0))
+            .claimed(claim);
+        if let Some(tag) = dropped {
+            update = update.remove("#msgs.#dropped").named("#dropped", item::tag_name(&tag));
+        }
+        self.update(key_of(claim), update, now).await
+    }
+
+    /// Ends a claimed step: the delivery's new state, if it is above the old one, and when the next step is due.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_step(&self, claim: &Claim, result: &StepResult, now: Timestamp) -> Result<Written, StoreError> {
+        let mut update = Update::when(CLAIMED)
+            .set("#seq = :next, #due = :due, #held = :now, #try = :rounds")
+            .value(":next", n(claim.sequence.saturating_add(1)))
+            .value(":due", n(result.due.unwrap_or(NEVER).0))
+            .value(":now", n(now.0))
+            .value(":rounds", n(result.rounds))
+            .claimed(claim);
+        if let Some((tag, status, carrier)) = &result.delivery {
+            update = update.raising(tag, *status, carrier.as_deref(), now);
+        }
+        self.update(key_of(claim), update, now).await
+    }
+
+    /// Raises the state of one message of the verification of now. A bad end makes the next step due at once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn raise(
+        &self,
+        key: &RecipientKey,
+        tag: &DeliveryTag,
+        status: DeliveryStatus,
+        carrier: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Written, StoreError> {
+        let mut update = Update::when("attribute_exists(#msgs.#tag)").raising(tag, status, carrier, now);
+        if status.ended_badly() {
+            update = update.set("#due = :now").value(":now", n(now.0));
+        }
+        self.update(key, update, now).await
+    }
+
+    /// Seals a code for its verification.
+    #[must_use]
+    pub fn seal_code(&self, key: &RecipientKey, nonce: &Nonce, code: &Code) -> Vec<u8> {
+        item::seal_code(&self.seal, key, nonce, code)
+    }
+
+    /// Seals an address for its record.
+    #[must_use]
+    pub fn seal_address(&self, key: &RecipientKey, address: &Address) -> Vec<u8> {
+        item::seal_address(&self.seal, key, address)
+    }
+
+    async fn record(&self, key: &RecipientKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let read = self.client.get_item().table_name(&self.table).key(item::KEY, blob(key)).consistent_read(true).send().await;
+        let output = read.map_err(|error| store_error(&error))?;
+        Ok(output.item().map(|there| item::read(&self.seal, key, there, now)))
+    }
+
+    /// Writes the whole item if nothing is there, or if `version` is. `None` when done, else what is there.
+    async fn replace(
+        &self,
+        key: &RecipientKey,
+        recipient: &Recipient,
+        version: Option<u64>,
+        write: &[u8],
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
+        let mut whole = item::write(key, recipient);
+        whole.insert(item::VERSION.into(), n(version.map_or(1, |version| version + 1)));
+        whole.insert(item::TTL.into(), n(now.plus(TTL_SECONDS).0));
+        whole.insert(item::WRITE.into(), blob(write));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(whole));
+        let put = match version {
+            None => put.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", item::KEY),
+            Some(version) => put
+                .condition_expression("#ver = :ver")
+                .expression_attribute_names("#ver", item::VERSION)
+                .expression_attribute_values(":ver", n(version)),
+        };
+        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(refused)) => {
+                    // The item was removed in between: the rule begins anew, from nothing, under its own condition.
+                    let there = refused.item().map(|there| item::read(&self.seal, key, there, now));
+                    there.map(Some).ok_or_else(|| StoreError("the item was removed while it was replaced".into()))
+                }
+                _ => Err(store_error(&error)),
+            },
+        }
+    }
+
+    async fn update(&self, key: &RecipientKey, update: Update, now: Timestamp) -> Result<Written, StoreError> {
+        let mut call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(item::KEY, blob(key))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let expression = format!("SET {}{}", update.set.join(", "), update.remove);
+        for name in names_in(&[&expression, &update.condition]) {
+            let attribute = update.names.iter().find(|(token, _)| *token == name).map_or(&name[1..], |(_, attribute)| attribute.as_str()).to_owned();
+            call = call.expression_attribute_names(name, attribute);
+        }
+        for (token, value) in update.values {
+            call = call.expression_attribute_values(token, value);
+        }
+        let call = call
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":ttl", n(now.plus(TTL_SECONDS).0))
+            .update_expression(expression)
+            .condition_expression(update.condition);
+        let recipient = |there: Option<&Item>| there.map(|there| item::read(&self.seal, key, there, now).recipient);
+        match call.send().await {
+            Ok(output) => Ok(Written::Done(recipient(output.attributes()).unwrap_or_default())),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => Ok(Written::Refused(recipient(refused.item()))),
+                _ => Err(store_error(&error)),
+            },
+        }
+    }
+}
+
+impl Claim {
+    /// Whether `verification` is held by this very claim.
+    #[must_use]
+    pub fn is_held_by(&self, verification: &crate::verification::Verification) -> bool {
+        let step = verification.step;
+        verification.terms.nonce == self.nonce && step.sequence == self.sequence && step.held_until == self.held_until
+    }
+}
+
+fn key_of(claim: &Claim) -> &RecipientKey {
+    &claim.key
+}
+
+/// The step is still this claim's.
+const CLAIMED: &str = "#id = :id AND #seq = :seq AND #held = :held";
+
+/// One UpdateItem: what it sets and removes, under which condition. Every `#name` that is not given an attribute of its
+/// own stands for the attribute called `name`.
+struct Update {
+    set: Vec<&'static str>,
+    remove: String,
+    condition: String,
+    names: Vec<(&'static str, String)>,
+    values: Vec<(&'static str, AttributeValue)>,
+}
+
+impl Update {
+    fn when(condition: &str) -> Self {
+        Self { set: vec!["#ver = #ver + :one", "#ttl = :ttl"], remove: String::new(), condition: condition.into(), names: vec![], values: vec![] }
+    }
+
+    fn set(mut self, assignments: &'static str) -> Self {
+        self.set.push(assignments);
+        self
+    }
+
+    fn and(mut self, condition: &str) -> Self {
+        self.condition = format!("{} AND {condition}", self.condition);
+        self
+    }
+
+    fn remove(mut self, path: &str) -> Self {
+        self.remove = format!(" REMOVE {path}");
+        self
+    }
+
+    fn named(mut self, token: &'static str, attribute: String) -> Self {
+        self.names.push((token, attribute));
+        self
+    }
+
+    fn value(mut self, token: &'static str, value: AttributeValue) -> Self {
+        self.values.push((token, value));
+        self
+    }
+
+    fn claimed(self, claim: &Claim) -> Self {
+        self.value(":id", blob(&claim.nonce)).value(":seq", n(claim.sequence)).value(":held", n(claim.held_until.0))
+    }
+
+    /// Sets the state of the message called `tag`, only ever upwards and only for the carrier that has it.
+    fn raising(mut self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Self {
+        self = self
+            .set("#msgs.#tag.#s = :status, #msgs.#tag.#t = :at")
+            .and("#msgs.#tag.#s < :floor")
+            .named("#tag", item::tag_name(tag))
+            .value(":status", n(status.number()))
+            .value(":at", n(now.0))
+            .value(":floor", n(status.floor()));
+        if let Some(carrier) = carrier {
+            self = self
+                .set("#msgs.#tag.#c = :carrier")
+                .and("(attribute_not_exists(#msgs.#tag.#c) OR #msgs.#tag.#c = :carrier)")
+                .value(":carrier", AttributeValue::S(carrier.into()));
+        }
+        self
+    }
+}
+
+/// The `#name` tokens of some expressions, each once.
+fn names_in(expressions: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for expression in expressions {
+        for token in expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '#' || c == '_')) {
+            if token.starts_with('#') && !names.iter().any(|name| name == token) {
+                names.push(token.to_owned());
+            }
+        }
+    }
+    names
+}
+
+fn store_error<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> StoreError {
+    StoreError(DisplayErrorContext(error).to_string())
+}

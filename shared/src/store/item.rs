@@ -1,0 +1,485 @@
+//! How a recipient's record rests: one item, short attribute names, packed lists. The one place that maps it.
+//! Numbers that conditions compare are attributes of their own; what is only read whole is packed.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+
+use crate::address::{Address, EmailAddress};
+use crate::code::Code;
+use crate::delivery::{Cause, Channel, Delivery, DeliveryStatus, DeliveryTag};
+use crate::phone::PhoneNumber;
+use crate::recipient::Recipient;
+use crate::seal::{RecipientKey, Seal};
+use crate::timestamp::Timestamp;
+use crate::verification::{Answer, Attempt, Ended, Outcome, Reason, Status, Step, Terms, Transaction, Verification};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+// The record.
+pub(super) const KEY: &str = "pk";
+pub(super) const TTL: &str = "ttl";
+/// Raised by every write; a write of the whole item names the one that it read.
+pub(super) const VERSION: &str = "ver";
+/// Random name of the last write of the whole item: tells our own write, its answer lost, from another's.
+pub(super) const WRITE: &str = "wid";
+const APP: &str = "app";
+const ADDRESS: &str = "addr";
+const SENDS: &str = "sends";
+const FAILURES: &str = "fails";
+const FAILURES_IN_A_ROW: &str = "row";
+const ENDED: &str = "past";
+// The verification of now.
+pub(super) const NONCE: &str = "id";
+pub(super) const EXPIRES: &str = "exp";
+/// Twice the attempts that it takes: each entry of the log is two elements, its name and the rest.
+pub(super) const LOG_LENGTH_MAX: &str = "cap";
+pub(super) const LOG: &str = "log";
+const SETTLED: &str = "old";
+const FORGIVEN: &str = "free";
+const CODE: &str = "code";
+const TERMS: &str = "terms";
+pub(super) const CANCELED: &str = "gone";
+pub(super) const FALLBACKS_USED: &str = "fb";
+pub(super) const SEQUENCE: &str = "seq";
+pub(super) const DUE: &str = "due";
+pub(super) const HELD: &str = "held";
+pub(super) const ROUNDS: &str = "try";
+/// Map of deliveries by tag.
+pub(super) const DELIVERIES: &str = "msgs";
+// One delivery.
+pub(super) const D_NUMBER: &str = "n";
+pub(super) const D_STATUS: &str = "s";
+pub(super) const D_CARRIER: &str = "c";
+pub(super) const D_UPDATED: &str = "t";
+const D_CHANNEL: &str = "h";
+const D_CAUSE: &str = "y";
+
+const SEALED_CODE: &str = "code";
+const SEALED_ADDRESS: &str = "address";
+
+/// A record as it was read, with what a later write must name.
+pub(super) struct Record {
+    pub(super) recipient: Recipient,
+    pub(super) version: u64,
+    pub(super) write: Vec<u8>,
+}
+
+/// Seals a code for its verification.
+pub(super) fn seal_code(seal: &Seal, key: &RecipientKey, nonce: &[u8; 16], code: &Code) -> Vec<u8> {
+    seal.seal(SEALED_CODE, &owner(key, nonce), code.reveal())
+}
+
+/// Seals an address for its record, with the country, which is not looked up again.
+pub(super) fn seal_address(seal: &Seal, key: &RecipientKey, address: &Address) -> Vec<u8> {
+    let text = match address {
+        Address::Phone(number) => format!("{}{}", number.country(), number.reveal()),
+        Address::Email(email) => format!("@@{}", email.reveal()),
+    };
+    seal.seal(SEALED_ADDRESS, key, &text)
+}
+
+fn open_address(seal: &Seal, key: &RecipientKey, sealed: &[u8]) -> Option<Address> {
+    let text = seal.open(SEALED_ADDRESS, key, sealed)?;
+    let (country, rest) = text.split_at_checked(2)?;
+    Some(match country {
+        "@@" => Address::Email(EmailAddress::unsealed(rest.to_owned())),
+        country => Address::Phone(PhoneNumber::unsealed(rest, country)),
+    })
+}
+
+fn owner(key: &RecipientKey, nonce: &[u8; 16]) -> Vec<u8> {
+    [&key[..], &nonce[..]].concat()
+}
+
+/// Reads an item. What is missing or of another shape reads as absent: expired rather than trusted.
+pub(super) fn read(seal: &Seal, key: &RecipientKey, item: &Item, now: Timestamp) -> Record {
+    let version = number(item, VERSION).unsigned_abs();
+    let write = bytes(item, WRITE).to_vec();
+    if number(item, TTL) <= now.0 {
+        // Its time is over, whether or not the table has removed it yet.
+        return Record { recipient: Recipient::default(), version, write };
+    }
+    let recipient = Recipient {
+        app: item.get(APP).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default(),
+        address: open_address(seal, key, bytes(item, ADDRESS)),
+        sealed_address: bytes(item, ADDRESS).to_vec(),
+        sends: unpack_moments(bytes(item, SENDS)),
+        failures: unpack_moments(bytes(item, FAILURES)),
+        failures_in_a_row: u32::try_from(number(item, FAILURES_IN_A_ROW)).unwrap_or(0),
+        verification: verification(seal, key, item),
+        ended: list(item, ENDED).iter().filter_map(|packed| unpack_ended(packed.as_b().ok()?.as_ref())).collect(),
+    };
+    Record { recipient, version, write }
+}
+
+/// The whole item for `recipient`, without version, TTL and the name of the write.
+pub(super) fn write(key: &RecipientKey, recipient: &Recipient) -> Item {
+    let mut item = Item::from([(KEY.into(), blob(key)), (APP.into(), AttributeValue::S(recipient.app.clone()))]);
+    let mut put = |name: &str, value: AttributeValue| drop(item.insert(name.into(), value));
+    for (name, packed) in
+        [(ADDRESS, recipient.sealed_address.clone()), (SENDS, pack_moments(&recipient.sends)), (FAILURES, pack_moments(&recipient.failures))]
+    {
+        if !packed.is_empty() {
+            put(name, blob(&packed));
+        }
+    }
+    if recipient.failures_in_a_row > 0 {
+        put(FAILURES_IN_A_ROW, n(recipient.failures_in_a_row));
+    }
+    if !recipient.ended.is_empty() {
+        put(ENDED, AttributeValue::L(recipient.ended.iter().map(|ended| blob(&pack_ended(ended))).collect()));
+    }
+    if let Some(verification) = &recipient.verification {
+        write_verification(verification, &mut put);
+    }
+    item
+}
+
+fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
+    let step = verification.step;
+    put(NONCE, blob(&verification.terms.nonce));
+    put(EXPIRES, n(verification.terms.expires_at.0));
+    put(LOG_LENGTH_MAX, n(u16::from(verification.terms.attempts_max) * 2));
+    put(LOG, AttributeValue::L(verification.attempts.iter().flat_map(log_entry).collect()));
+    put(CODE, blob(&verification.sealed_code));
+    put(TERMS, blob(&pack_terms(&verification.terms)));
+    put(SEQUENCE, n(step.sequence));
+    put(DUE, n(step.due.0));
+    put(HELD, n(step.held_until.0));
+    let deliveries = verification.deliveries.iter().map(|delivery| (tag_name(&delivery.tag), delivery_map(delivery)));
+    put(DELIVERIES, AttributeValue::M(deliveries.collect()));
+    for (name, value) in [
+        (ROUNDS, i64::from(step.rounds)),
+        (FALLBACKS_USED, i64::from(verification.fallbacks_used)),
+        (SETTLED, i64::try_from(verification.attempts_settled).unwrap_or(0)),
+        (FORGIVEN, i64::try_from(verification.attempts_forgiven).unwrap_or(0)),
+        (CANCELED, verification.canceled_at.map_or(0, |at| at.0)),
+    ] {
+        if value > 0 {
+            put(name, n(value));
+        }
+    }
+}
+
+fn verification(seal: &Seal, key: &RecipientKey, item: &Item) -> Option<Verification> {
+    let terms = unpack_terms(bytes(item, TERMS))?;
+    let sealed_code = bytes(item, CODE).to_vec();
+    let code = seal.open(SEALED_CODE, &owner(key, &terms.nonce), &sealed_code).map(Code::unsealed);
+    let expected = code.as_ref().map(|c| seal.attempt_hash(&terms.nonce, &terms.purpose, terms.transaction.as_ref(), c.reveal()));
+    let attempts: Vec<_> = list(item, LOG).chunks_exact(2).filter_map(attempt).collect();
+    let mut deliveries: Vec<_> = map(item, DELIVERIES).into_iter().flatten().filter_map(|(tag, value)| delivery(tag, value.as_m().ok()?)).collect();
+    deliveries.sort_by_key(|delivery| delivery.number);
+    Some(Verification {
+        attempts_settled: usize::try_from(number(item, SETTLED)).unwrap_or(0),
+        attempts_forgiven: usize::try_from(number(item, FORGIVEN)).unwrap_or(0),
+        canceled_at: Some(number(item, CANCELED)).filter(|at| *at > 0).map(Timestamp),
+        fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
+        step: Step {
+            sequence: u16::try_from(number(item, SEQUENCE)).unwrap_or(u16::MAX),
+            due: Timestamp(number(item, DUE)),
+            held_until: Timestamp(number(item, HELD)),
+            rounds: u8::try_from(number(item, ROUNDS)).unwrap_or(u8::MAX),
+        },
+        terms,
+        attempts,
+        code,
+        sealed_code,
+        expected,
+        deliveries,
+    })
+}
+
+/// The two elements of an attempt: its name, which a condition looks for, and hash, moment and invocation.
+pub(super) fn log_entry(attempt: &Attempt) -> [AttributeValue; 2] {
+    [blob(&attempt.nonce), blob(&[&attempt.hash[..], &moment(attempt.at), &attempt.invocation].concat())]
+}
+
+fn attempt(pair: &[AttributeValue]) -> Option<Attempt> {
+    let (nonce, rest) = (pair.first()?.as_b().ok()?.as_ref(), pair.get(1)?.as_b().ok()?.as_ref());
+    let (hash, rest) = rest.split_first_chunk::<16>()?;
+    let (at, rest) = rest.split_first_chunk::<4>()?;
+    Some(Attempt { nonce: nonce.to_vec(), hash: *hash, at: Timestamp(u32::from_be_bytes(*at).into()), invocation: rest.try_into().ok()? })
+}
+
+/// The name of a delivery in the map.
+pub(super) fn tag_name(tag: &DeliveryTag) -> String {
+    data_encoding::HEXLOWER.encode(tag)
+}
+
+/// One delivery as it rests.
+pub(super) fn delivery_map(delivery: &Delivery) -> AttributeValue {
+    let mut map = Item::from([
+        (D_NUMBER.into(), n(delivery.number)),
+        (D_STATUS.into(), n(delivery.status.number())),
+        (D_CHANNEL.into(), n(channel_number(delivery.channel))),
+        (D_UPDATED.into(), n(delivery.updated_at.0)),
+    ]);
+    if delivery.cause != Cause::Asked {
+        map.insert(D_CAUSE.into(), n(delivery.cause.number()));
+    }
+    if let Some(carrier) = &delivery.carrier {
+        map.insert(D_CARRIER.into(), AttributeValue::S(carrier.clone()));
+    }
+    AttributeValue::M(map)
+}
+
+fn delivery(tag: &str, map: &Item) -> Option<Delivery> {
+    Some(Delivery {
+        tag: data_encoding::HEXLOWER.decode(tag.as_bytes()).ok()?.try_into().ok()?,
+        number: u16::try_from(number(map, D_NUMBER)).ok()?,
+        channel: numbered_channel(u8::try_from(number(map, D_CHANNEL)).ok()?)?,
+        status: DeliveryStatus::numbered(u8::try_from(number(map, D_STATUS)).ok()?)?,
+        carrier: map.get(D_CARRIER).and_then(|v| v.as_s().ok()).cloned(),
+        cause: Cause::numbered(u8::try_from(number(map, D_CAUSE)).ok()?)?,
+        updated_at: Timestamp(number(map, D_UPDATED)),
+    })
+}
+
+pub(super) fn n(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn blob(value: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
+pub(super) fn number(item: &Item, name: &str) -> i64 {
+    item.get(name).and_then(|v| v.as_n().ok()).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+pub(super) fn bytes<'i>(item: &'i Item, name: &str) -> &'i [u8] {
+    item.get(name).and_then(|v| v.as_b().ok()).map(AsRef::as_ref).unwrap_or_default()
+}
+
+fn list<'i>(item: &'i Item, name: &str) -> &'i [AttributeValue] {
+    item.get(name).and_then(|v| v.as_l().ok()).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn map<'i>(item: &'i Item, name: &str) -> Option<&'i Item> {
+    item.get(name).and_then(|v| v.as_m().ok())
+}
+
+/// Moments rest as four bytes each, good until 2106.
+fn moment(at: Timestamp) -> [u8; 4] {
+    u32::try_from(at.0).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+fn pack_moments(moments: &[Timestamp]) -> Vec<u8> {
+    moments.iter().flat_map(|at| moment(*at)).collect()
+}
+
+fn unpack_moments(packed: &[u8]) -> Vec<Timestamp> {
+    packed.chunks_exact(4).filter_map(|four| Some(Timestamp(u32::from_be_bytes(four.try_into().ok()?).into()))).collect()
+}
+
+fn channel_number(channel: Channel) -> u8 {
+    match channel {
+        Channel::Sms => 0,
+        Channel::Voice => 1,
+        Channel::Whatsapp => 2,
+        Channel::Email => 3,
+    }
+}
+
+fn numbered_channel(number: u8) -> Option<Channel> {
+    Channel::ALL.into_iter().find(|channel| channel_number(*channel) == number)
+}
+
+/// First byte of a packed value: the version of its shape.
+const PACKED_VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct TermsAtRest {
+    nonce: [u8; 16],
+    channel: u8,
+    fallback: Vec<u8>,
+    locale: String,
+    /// Empty for `default`, which most are.
+    purpose: String,
+    transaction: Option<(String, String, String)>,
+    reference: Option<String>,
+    idempotency: Option<([u8; 8], [u8; 8])>,
+    created_at: u32,
+    /// After `created_at`, in seconds.
+    ttl: u16,
+    attempts_max: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndedAtRest {
+    terms: TermsAtRest,
+    status: u8,
+    ended_at: u32,
+    attempts_used: u8,
+    deliveries: Vec<([u8; 4], u16, u8, u8, Option<String>, u8, u32)>,
+    answers: Vec<(Vec<u8>, [u8; 16], u8, u8, u8)>,
+}
+
+fn pack<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut packed = vec![PACKED_VERSION];
+    // Plain values with derived shapes: serialising them to memory cannot fail.
+    packed.extend(postcard::to_allocvec(value).unwrap_or_default());
+    packed
+}
+
+fn unpack<'b, T: Deserialize<'b>>(packed: &'b [u8]) -> Option<T> {
+    let (version, rest) = packed.split_first()?;
+    (*version == PACKED_VERSION).then(|| postcard::from_bytes(rest).ok()).flatten()
+}
+
+fn pack_terms(terms: &Terms) -> Vec<u8> {
+    pack(&terms_at_rest(terms))
+}
+
+fn unpack_terms(packed: &[u8]) -> Option<Terms> {
+    terms(unpack(packed)?)
+}
+
+fn terms_at_rest(terms: &Terms) -> TermsAtRest {
+    TermsAtRest {
+        nonce: terms.nonce,
+        channel: channel_number(terms.channel),
+        fallback: terms.fallback.iter().map(|channel| channel_number(*channel)).collect(),
+        locale: terms.locale.clone(),
+        purpose: if terms.purpose == DEFAULT_PURPOSE { String::new() } else { terms.purpose.clone() },
+        transaction: terms.transaction.as_ref().map(|t| (t.amount.clone(), t.currency.clone(), t.payee.clone())),
+        reference: terms.reference.clone(),
+        idempotency: terms.idempotency,
+        created_at: u32::from_be_bytes(moment(terms.created_at)),
+        ttl: u16::try_from(terms.expires_at.since(terms.created_at)).unwrap_or(0),
+        attempts_max: terms.attempts_max,
+    }
+}
+
+fn terms(rest: TermsAtRest) -> Option<Terms> {
+    let created_at = Timestamp(rest.created_at.into());
+    Some(Terms {
+        nonce: rest.nonce,
+        channel: numbered_channel(rest.channel)?,
+        fallback: rest.fallback.into_iter().map(numbered_channel).collect::<Option<_>>()?,
+        locale: rest.locale,
+        purpose: if rest.purpose.is_empty() { DEFAULT_PURPOSE.into() } else { rest.purpose },
+        transaction: rest.transaction.map(|(amount, currency, payee)| Transaction { amount, currency, payee }),
+        reference: rest.reference,
+        idempotency: rest.idempotency,
+        created_at,
+        expires_at: created_at.plus(rest.ttl.into()),
+        attempts_max: rest.attempts_max,
+    })
+}
+
+/// The purpose of a verification that names none.
+pub const DEFAULT_PURPOSE: &str = "default";
+
+fn pack_ended(ended: &Ended) -> Vec<u8> {
+    let delivery = |d: &Delivery| {
+        (d.tag, d.number, channel_number(d.channel), d.status.number(), d.carrier.clone(), d.cause.number(), u32::from_be_bytes(moment(d.updated_at)))
+    };
+    let answer = |a: &Answer| (a.nonce.clone(), a.hash, reason_number(a.outcome.reason), status_number(a.outcome.status), a.outcome.attempts_left);
+    pack(&EndedAtRest {
+        terms: terms_at_rest(&ended.terms),
+        status: status_number(ended.status),
+        ended_at: u32::from_be_bytes(moment(ended.ended_at)),
+        attempts_used: ended.attempts_used,
+        deliveries: ended.deliveries.iter().map(delivery).collect(),
+        answers: ended.answers.iter().map(answer).collect(),
+    })
+}
+
+fn unpack_ended(packed: &[u8]) -> Option<Ended> {
+    let rest: EndedAtRest = unpack(packed)?;
+    let delivery = |(tag, number, channel, status, carrier, cause, updated_at): ([u8; 4], u16, u8, u8, Option<String>, u8, u32)| {
+        Some(Delivery {
+            tag,
+            number,
+            channel: numbered_channel(channel)?,
+            status: DeliveryStatus::numbered(status)?,
+            carrier,
+            cause: Cause::numbered(cause)?,
+            updated_at: Timestamp(updated_at.into()),
+        })
+    };
+    let answer = |(nonce, hash, reason, status, attempts_left): (Vec<u8>, [u8; 16], u8, u8, u8)| {
+        Some(Answer { nonce, hash, outcome: Outcome { reason: numbered_reason(reason)?, status: numbered_status(status)?, attempts_left } })
+    };
+    Some(Ended {
+        terms: terms(rest.terms)?,
+        status: numbered_status(rest.status)?,
+        ended_at: Timestamp(rest.ended_at.into()),
+        attempts_used: rest.attempts_used,
+        deliveries: rest.deliveries.into_iter().map(delivery).collect::<Option<_>>()?,
+        answers: rest.answers.into_iter().map(answer).collect::<Option<_>>()?,
+    })
+}
+
+/// A status rests as its place in `Status::ALL`: new ones go to the end of that list.
+fn status_number(status: Status) -> u8 {
+    u8::try_from(Status::ALL.iter().position(|s| *s == status).unwrap_or(0)).unwrap_or(0)
+}
+
+fn numbered_status(number: u8) -> Option<Status> {
+    Status::ALL.get(usize::from(number)).copied()
+}
+
+/// A reason rests as its place in this list, 0 for a success.
+const REASONS: [Option<Reason>; 7] = [
+    None,
+    Some(Reason::WrongCode),
+    Some(Reason::Expired),
+    Some(Reason::Exhausted),
+    Some(Reason::AlreadyUsed),
+    Some(Reason::Canceled),
+    Some(Reason::Superseded),
+];
+
+fn reason_number(reason: Option<Reason>) -> u8 {
+    u8::try_from(REASONS.iter().position(|r| *r == reason).unwrap_or(0)).unwrap_or(0)
+}
+
+fn numbered_reason(number: u8) -> Option<Option<Reason>> {
+    REASONS.get(usize::from(number)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verification::tests::{attempt, verification};
+
+    #[test]
+    fn a_record_is_read_back_as_it_was_written() {
+        let key = [5; 16];
+        let seal = Seal::new("k1".into(), &[("k1".to_owned(), [1; 32])].into(), &[2; 32]);
+        let mut v = verification(5);
+        v.terms.transaction = Some(Transaction { amount: "12.50".into(), currency: "EUR".into(), payee: "Shop".into() });
+        v.terms.fallback = vec![Channel::Voice];
+        v.terms.reference = Some("order 7".into());
+        v.terms.idempotency = Some(([1; 8], [2; 8]));
+        v.sealed_code = seal_code(&seal, &key, &v.terms.nonce, v.code.as_ref().expect("a code"));
+        v.expected = Some(seal.attempt_hash(&v.terms.nonce, "default", v.terms.transaction.as_ref(), "123456"));
+        v.attempts = vec![Attempt { nonce: vec![3; 9], ..attempt(1, false) }];
+        v.add_delivery(Channel::Sms, Cause::Asked, [1, 2, 3, 4], Timestamp(1000));
+        v.deliveries[0].carrier = Some("sim-a".into());
+        let mut ended = v.clone();
+        ended.terms.nonce = [9; 16];
+        let address = Address::Phone(PhoneNumber::parse("+33612345678", None).expect("a number"));
+        let sealed_address = seal_address(&seal, &key, &address);
+        let address = Some(Address::Phone(PhoneNumber::unsealed("+33612345678", "FR")));
+        let recipient = Recipient {
+            app: "shop".into(),
+            address,
+            sealed_address,
+            sends: vec![Timestamp(1000)],
+            failures: vec![Timestamp(900), Timestamp(901)],
+            failures_in_a_row: 2,
+            verification: Some(v),
+            ended: vec![ended.end(Timestamp(1005))],
+        };
+        let mut item = write(&key, &recipient);
+        item.insert(TTL.into(), n(2000));
+        assert_eq!(read(&seal, &key, &item, Timestamp(1999)).recipient, recipient);
+        assert_eq!(read(&seal, &key, &item, Timestamp(2000)).recipient, Recipient::default(), "over, though still there");
+    }
+}

@@ -1,0 +1,474 @@
+//! Verification: one recipient being proven once for a purpose. States, and `judge`, the pure function of the attempt log.
+//! Pure. An attempt that is not in the log was never made; nothing here gives an attempt back.
+
+use crate::code::Code;
+use crate::delivery::{Channel, Delivery, DeliveryStatus};
+use crate::timestamp::Timestamp;
+
+/// Random part of a verification id.
+pub type Nonce = [u8; 16];
+/// Keyed hash of what was presented: purpose, transaction and code together, so that nothing tells which was wrong.
+pub type AttemptHash = [u8; 16];
+/// Keyed hash of an `Idempotency-Key` or of the body that came with it.
+pub type KeyHash = [u8; 8];
+
+/// Where a verification stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Waiting for the code.
+    Pending,
+    /// The code was presented. Final.
+    Approved,
+    /// Ended by the caller. Final.
+    Canceled,
+    /// Its time is over. Final.
+    Expired,
+    /// Its attempts are used up. Final.
+    Exhausted,
+    /// A newer verification took its place. Final.
+    Superseded,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Pending, Self::Approved, Self::Canceled, Self::Expired, Self::Exhausted, Self::Superseded];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Canceled => "canceled",
+            Self::Expired => "expired",
+            Self::Exhausted => "exhausted",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The status called `name`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Why a code is refused now; a pending verification does not refuse.
+    fn refusal(self) -> Option<Reason> {
+        match self {
+            Self::Pending => None,
+            Self::Approved => Some(Reason::AlreadyUsed),
+            Self::Canceled => Some(Reason::Canceled),
+            Self::Expired => Some(Reason::Expired),
+            Self::Exhausted => Some(Reason::Exhausted),
+            Self::Superseded => Some(Reason::Superseded),
+        }
+    }
+}
+
+/// Why a check was not valid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Code, purpose or transaction did not fit.
+    WrongCode,
+    /// Too late, or the key that sealed the code is gone.
+    Expired,
+    /// No attempts left.
+    Exhausted,
+    /// Another attempt succeeded.
+    AlreadyUsed,
+    /// Ended by the caller.
+    Canceled,
+    /// A newer verification took its place.
+    Superseded,
+}
+
+impl Reason {
+    /// The word on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WrongCode => "wrong_code",
+            Self::Expired => "expired",
+            Self::Exhausted => "exhausted",
+            Self::AlreadyUsed => "already_used",
+            Self::Canceled => "canceled",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// What a payment must show and repeat (PSD2 dynamic linking).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transaction {
+    /// As the person reads it.
+    pub amount: String,
+    /// As the person reads it.
+    pub currency: String,
+    /// Who is paid.
+    pub payee: String,
+}
+
+/// What was agreed at the start; never changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// Random part of the id.
+    pub nonce: Nonce,
+    /// The channel asked for.
+    pub channel: Channel,
+    /// Channels to fall back to, in order.
+    pub fallback: Vec<Channel>,
+    /// Tag of the text's language.
+    pub locale: String,
+    /// What is proven.
+    pub purpose: String,
+    /// What is paid.
+    pub transaction: Option<Transaction>,
+    /// Echoed, never interpreted.
+    pub reference: Option<String>,
+    /// The `Idempotency-Key` that made it, and the body that came along.
+    pub idempotency: Option<(KeyHash, KeyHash)>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From this moment on no code is right.
+    pub expires_at: Timestamp,
+    /// Attempts that it can take: k, or what was left of the guess budget.
+    pub attempts_max: u8,
+}
+
+/// One entry of the attempt log, in the order in which the table took them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// Names the attempt: random, or derived from its `Idempotency-Key`. A repeated nonce is the same attempt.
+    pub nonce: Vec<u8>,
+    /// What was presented.
+    pub hash: AttemptHash,
+    /// When.
+    pub at: Timestamp,
+    /// Which invocation wrote it: tells the SDK's own retry from a caller's.
+    pub invocation: [u8; 4],
+}
+
+/// Where the work on a verification's deliveries stands; see `delivery::next`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The dispatch that may take the next step. Any other is stale.
+    pub sequence: u16,
+    /// Not before.
+    pub due: Timestamp,
+    /// A worker has it until then.
+    pub held_until: Timestamp,
+    /// Rounds through the carriers in which nobody took the message.
+    pub rounds: u8,
+}
+
+/// The verification that a recipient has now, whatever became of it, until a newer one takes its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verification {
+    /// What was agreed.
+    pub terms: Terms,
+    /// The attempt log.
+    pub attempts: Vec<Attempt>,
+    /// Attempts before this index met an earlier code (policy `fresh`) and were wrong.
+    pub attempts_settled: usize,
+    /// Attempts before this index no longer count against the guess budget: support unlocked the recipient.
+    pub attempts_forgiven: usize,
+    /// The code, unless the key that sealed it is gone.
+    pub code: Option<Code>,
+    /// The code as it rests.
+    pub sealed_code: Vec<u8>,
+    /// What the right attempt hashes to; absent with the code.
+    pub expected: Option<AttemptHash>,
+    /// When the caller ended it.
+    pub canceled_at: Option<Timestamp>,
+    /// Its messages, oldest first.
+    pub deliveries: Vec<Delivery>,
+    /// Fallback channels already used.
+    pub fallbacks_used: u8,
+    /// Where the work on its deliveries stands.
+    pub step: Step,
+}
+
+/// A verification whose place was taken: what is still told about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// What was agreed.
+    pub terms: Terms,
+    /// How it ended; never `Pending`.
+    pub status: Status,
+    /// When its place was taken.
+    pub ended_at: Timestamp,
+    /// Attempts that it took.
+    pub attempts_used: u8,
+    /// Its messages, oldest first.
+    pub deliveries: Vec<Delivery>,
+    /// Outcomes of the attempts that carried an `Idempotency-Key`.
+    pub answers: Vec<Answer>,
+}
+
+/// The first answer to a check with an `Idempotency-Key`, kept for its repetition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Derived from the key.
+    pub nonce: Vec<u8>,
+    /// What was presented.
+    pub hash: AttemptHash,
+    /// What was answered.
+    pub outcome: Outcome,
+}
+
+/// What a check found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// `None`: the code was right and this attempt is the success.
+    pub reason: Option<Reason>,
+    /// Where the verification stood right after it.
+    pub status: Status,
+    /// What was left right after it.
+    pub attempts_left: u8,
+}
+
+/// Index of the attempt that succeeded: the first one, from `settled` on, that hashes to `expected`.
+/// Every entry is compared, in constant time, whatever was found before.
+#[must_use]
+pub fn judge(attempts: &[Attempt], settled: usize, expected: Option<&AttemptHash>) -> Option<usize> {
+    let expected = expected?;
+    let mut winner = None;
+    for (index, attempt) in attempts.iter().enumerate().skip(settled) {
+        let differing = attempt.hash.iter().zip(expected).fold(0u8, |bits, (a, b)| bits | (a ^ b));
+        if std::hint::black_box(differing) == 0 && winner.is_none() {
+            winner = Some(index);
+        }
+    }
+    winner
+}
+
+impl Verification {
+    /// Index of the attempt that succeeded.
+    #[must_use]
+    pub fn winner(&self) -> Option<usize> {
+        judge(&self.attempts, self.attempts_settled, self.expected.as_ref())
+    }
+
+    /// Where it stands at `now`.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Status {
+        if self.winner().is_some() {
+            Status::Approved
+        } else if self.canceled_at.is_some() {
+            Status::Canceled
+        } else if self.attempts.len() >= usize::from(self.terms.attempts_max) {
+            Status::Exhausted
+        } else if now >= self.terms.expires_at || self.expected.is_none() {
+            Status::Expired
+        } else {
+            Status::Pending
+        }
+    }
+
+    /// Attempts that count: those after a success changed nothing.
+    #[must_use]
+    pub fn attempts_used(&self) -> u8 {
+        let used = self.winner().map_or(self.attempts.len(), |winner| winner + 1);
+        u8::try_from(used).unwrap_or(u8::MAX)
+    }
+
+    /// What is left of k and of the guess budget.
+    #[must_use]
+    pub fn attempts_left(&self) -> u8 {
+        self.terms.attempts_max.saturating_sub(self.attempts_used())
+    }
+
+    /// Moments of the wrong attempts that count against the guess budget.
+    pub fn wrong_attempts(&self) -> impl Iterator<Item = Timestamp> {
+        let end = self.winner().unwrap_or(self.attempts.len());
+        self.attempts[..end].iter().skip(self.attempts_forgiven).map(|attempt| attempt.at)
+    }
+
+    /// What the attempt called `nonce` found; if it is not in the log, why no further attempt is taken.
+    #[must_use]
+    pub fn outcome(&self, nonce: &[u8], now: Timestamp) -> Outcome {
+        match self.attempts.iter().position(|attempt| attempt.nonce == nonce) {
+            Some(index) => self.outcome_at(index, now),
+            None => self.refusal(now),
+        }
+    }
+
+    fn outcome_at(&self, index: usize, now: Timestamp) -> Outcome {
+        let left_after = |used: usize| self.terms.attempts_max.saturating_sub(u8::try_from(used).unwrap_or(u8::MAX));
+        match self.winner() {
+            Some(winner) if index == winner => Outcome { reason: None, status: Status::Approved, attempts_left: left_after(winner + 1) },
+            Some(winner) if index > winner => {
+                Outcome { reason: Some(Reason::AlreadyUsed), status: Status::Approved, attempts_left: left_after(winner + 1) }
+            }
+            // The key that sealed the code is gone: nothing could be compared.
+            None if self.expected.is_none() => self.refusal(now),
+            _ => {
+                let attempts_left = left_after(index + 1);
+                let status = if attempts_left == 0 { Status::Exhausted } else { Status::Pending };
+                Outcome { reason: Some(Reason::WrongCode), status, attempts_left }
+            }
+        }
+    }
+
+    fn refusal(&self, now: Timestamp) -> Outcome {
+        // The table refused an attempt that the rules would take only when its clock is behind the writer's.
+        let status = Some(self.status(now)).filter(|status| *status != Status::Pending).unwrap_or(Status::Expired);
+        Outcome { reason: status.refusal(), status, attempts_left: self.attempts_left() }
+    }
+
+    /// Fallback channels not used yet.
+    #[must_use]
+    pub fn fallback_left(&self) -> &[Channel] {
+        self.terms.fallback.get(usize::from(self.fallbacks_used)..).unwrap_or_default()
+    }
+
+    /// Number of the next delivery.
+    #[must_use]
+    pub fn next_delivery_number(&self) -> u16 {
+        self.deliveries.last().map_or(1, |latest| latest.number.saturating_add(1))
+    }
+
+    /// Whether its latest message waits in the queue and no worker ever took it.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.step.held_until == Timestamp(0) && self.deliveries.last().is_some_and(|latest| latest.status == DeliveryStatus::Queued)
+    }
+
+    /// Whether its latest message was asked for more than `after_seconds` ago and never left the queue.
+    #[must_use]
+    pub fn is_stuck(&self, now: Timestamp, after_seconds: i64) -> bool {
+        self.is_untouched() && self.deliveries.last().is_some_and(|latest| now.since(latest.updated_at) > after_seconds)
+    }
+
+    /// What is still told about it once its place is taken.
+    #[must_use]
+    pub fn end(self, now: Timestamp) -> Ended {
+        let status = Some(self.status(now)).filter(|status| *status != Status::Pending).unwrap_or(Status::Superseded);
+        let keyed = self.attempts.iter().filter(|attempt| attempt.nonce.len() == KEYED_ATTEMPT_NONCE_LENGTH);
+        let answers = keyed.map(|attempt| Answer { nonce: attempt.nonce.clone(), hash: attempt.hash, outcome: self.outcome(&attempt.nonce, now) });
+        let answers = answers.collect();
+        let attempts_used = self.attempts_used();
+        Ended { attempts_used, terms: self.terms, status, ended_at: now, deliveries: self.deliveries, answers }
+    }
+}
+
+/// Nonces of attempts with an `Idempotency-Key` are longer than random ones: they are kept for its repetition.
+pub const KEYED_ATTEMPT_NONCE_LENGTH: usize = 9;
+
+impl Ended {
+    /// What an attempt finds: the first answer again, or why it comes too late.
+    #[must_use]
+    pub fn outcome(&self, nonce: &[u8]) -> Outcome {
+        let answered = self.answers.iter().find(|answer| answer.nonce == nonce).map(|answer| answer.outcome);
+        answered.unwrap_or(Outcome { reason: self.status.refusal(), status: self.status, attempts_left: self.attempts_left() })
+    }
+
+    /// What was left at the end.
+    #[must_use]
+    pub fn attempts_left(&self) -> u8 {
+        self.terms.attempts_max.saturating_sub(self.attempts_used)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) const RIGHT: AttemptHash = [7; 16];
+
+    pub(crate) fn verification(attempts_max: u8) -> Verification {
+        Verification {
+            terms: Terms {
+                nonce: [1; 16],
+                channel: Channel::Sms,
+                fallback: vec![],
+                locale: "en".into(),
+                purpose: "default".into(),
+                transaction: None,
+                reference: None,
+                idempotency: None,
+                created_at: Timestamp(1000),
+                expires_at: Timestamp(1300),
+                attempts_max,
+            },
+            attempts: vec![],
+            attempts_settled: 0,
+            attempts_forgiven: 0,
+            code: Some(Code::unsealed("123456".into())),
+            sealed_code: vec![],
+            expected: Some(RIGHT),
+            canceled_at: None,
+            deliveries: vec![],
+            fallbacks_used: 0,
+            step: Step { sequence: 1, due: Timestamp(1000), held_until: Timestamp(0), rounds: 0 },
+        }
+    }
+
+    pub(crate) fn attempt(nonce: u8, right: bool) -> Attempt {
+        Attempt { nonce: vec![nonce; 8], hash: if right { RIGHT } else { [0; 16] }, at: Timestamp(1001), invocation: [0; 4] }
+    }
+
+    #[test]
+    fn the_first_match_is_the_success_and_every_other_is_not() {
+        let mut v = verification(5);
+        v.attempts = vec![attempt(1, false), attempt(2, true), attempt(3, true), attempt(4, false)];
+        let outcome = |n: u8| v.outcome(&[n; 8], Timestamp(1002));
+        assert_eq!(outcome(1), Outcome { reason: Some(Reason::WrongCode), status: Status::Pending, attempts_left: 4 });
+        assert_eq!(outcome(2), Outcome { reason: None, status: Status::Approved, attempts_left: 3 });
+        assert_eq!(outcome(3).reason, Some(Reason::AlreadyUsed));
+        assert_eq!(outcome(4).reason, Some(Reason::AlreadyUsed), "nothing is compared after a success");
+        assert_eq!(outcome(9).reason, Some(Reason::AlreadyUsed));
+        assert_eq!(v.wrong_attempts().count(), 1);
+    }
+
+    #[test]
+    fn the_last_wrong_code_is_wrong_and_the_next_one_exhausted_even_if_right() {
+        let mut v = verification(2);
+        v.attempts = vec![attempt(1, false), attempt(2, false)];
+        assert_eq!(v.outcome(&[2; 8], Timestamp(1002)), Outcome { reason: Some(Reason::WrongCode), status: Status::Exhausted, attempts_left: 0 });
+        assert_eq!(v.outcome(&[3; 8], Timestamp(1002)), Outcome { reason: Some(Reason::Exhausted), status: Status::Exhausted, attempts_left: 0 });
+    }
+
+    #[test]
+    fn a_code_whose_key_is_gone_is_expired() {
+        let mut v = verification(5);
+        v.expected = None;
+        v.attempts = vec![attempt(1, true)];
+        assert_eq!(v.outcome(&[1; 8], Timestamp(1002)).reason, Some(Reason::Expired));
+    }
+
+    #[test]
+    fn an_attempt_against_an_earlier_code_stays_wrong_when_a_fresh_code_equals_it() {
+        let mut v = verification(5);
+        v.attempts = vec![attempt(1, true)];
+        v.attempts_settled = 1;
+        assert_eq!(v.status(Timestamp(1002)), Status::Pending);
+        assert_eq!(v.outcome(&[1; 8], Timestamp(1002)).reason, Some(Reason::WrongCode));
+    }
+
+    #[test]
+    fn an_answer_is_the_same_before_and_after_the_end() {
+        let mut v = verification(5);
+        v.attempts = vec![Attempt { nonce: vec![5; 9], ..attempt(5, false) }, attempt(6, false)];
+        let first = v.outcome(&[5; 9], Timestamp(1002));
+        let ended = v.end(Timestamp(1100));
+        assert_eq!(ended.status, Status::Superseded);
+        assert_eq!(ended.outcome(&[5; 9]), first);
+        assert_eq!(ended.outcome(&[6; 8]).reason, Some(Reason::Superseded), "without a key nothing is kept");
+        assert_eq!(ended.attempts_left(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn at_most_one_attempt_is_valid_and_none_past_the_cap(rights in proptest::collection::vec(any::<bool>(), 0..12), max in 1u8..=10) {
+            let mut v = verification(max);
+            v.attempts = rights.iter().take(usize::from(max)).enumerate().map(|(n, right)| attempt(n as u8, *right)).collect();
+            let outcomes: Vec<_> = (0..12u8).map(|n| v.outcome(&[n; 8], Timestamp(1002))).collect();
+            prop_assert!(outcomes.iter().filter(|o| o.reason.is_none()).count() <= 1);
+            let first = rights.iter().take(usize::from(max)).position(|right| *right);
+            prop_assert_eq!(first, outcomes.iter().position(|o| o.reason.is_none()));
+            prop_assert_eq!(v.wrong_attempts().count(), first.unwrap_or(v.attempts.len()));
+        }
+    }
+}
