@@ -98,7 +98,8 @@ impl fmt::Debug for PhoneNumber {
 /// Whether `code` is an ISO 3166 alpha-2 code that has phone numbers. Case matters: upper.
 #[must_use]
 pub fn is_country(code: &str) -> bool {
-    code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()) && code.parse::<Region>().is_ok()
+    let known = |region: Region| PHONE_NUMBER_UTIL.get_country_code_for_region(region).is_some();
+    code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()) && code.parse::<Region>().is_ok_and(known)
 }
 
 /// The library's tables are built at the first number that it reads (13 ms); at init a full core pays for it.

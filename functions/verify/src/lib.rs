@@ -164,11 +164,9 @@ fn judged(recipient: &Recipient, nonce: &Nonce, attempt: &Attempt, now: Timestam
 async fn cancel(app: &App, caller: &str, id: &str, key: &RecipientKey, nonce: &Nonce, now: Timestamp) -> Result<Value, CheckError> {
     let policy = app.apps.policy(caller);
     let rule = |recipient: &mut Recipient| {
-        match recipient.find(nonce, now) {
-            None => return Err(CheckError::NotFound),
-            Some(Found::Before(_)) => return Err(CheckError::NotPending),
-            Some(Found::Now(_)) if !recipient.cancel(now) => return Err(CheckError::NotPending),
-            Some(Found::Now(_)) => {}
+        let is_of_now = matches!(recipient.find(nonce, now).ok_or(CheckError::NotFound)?, Found::Now(_));
+        if !is_of_now || !recipient.cancel(now) {
+            return Err(CheckError::NotPending);
         }
         let found = recipient.find(nonce, now).ok_or(CheckError::NotFound)?;
         Ok(Change::Write(view::verification(id, recipient, found, policy, now)))
