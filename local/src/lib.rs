@@ -1,1 +1,217 @@
+//! The service on one machine: the real handlers behind an HTTP server, with an embedded DynamoDB-compatible engine, an
+//! in-process queue and a simulated phone network. Nothing of the functions is replaced: they are given other URLs.
 
+mod aws;
+mod engine;
+mod gateway;
+mod network;
+mod queue;
+mod secrets;
+mod template;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use otp::ambient::Clock;
+use otp::config::{Config, ConfigError, Role};
+use otp::store::Store;
+
+use engine::{Engine, TABLE};
+use gateway::Gateway;
+use network::{CarrierKeys, Network};
+use queue::LocalQueue;
+use secrets::Secrets;
+use template::Template;
+
+/// Batches that workers have at a time.
+const WORKERS: usize = 16;
+
+/// How to start.
+pub struct Options {
+    /// Port on 127.0.0.1; 0 picks a free one.
+    pub port: u16,
+    /// Where everything is kept; in memory, if `None`.
+    pub data: Option<PathBuf>,
+    /// The environment's variables.
+    pub variables: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+}
+
+/// A running server. Its tasks end with the runtime.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// App and API key.
+    pub api_keys: Vec<(String, String)>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts everything and listens.
+    ///
+    /// # Errors
+    /// A line for each thing that is wrong: a port in use, a bad setting.
+    pub async fn start(options: Options) -> Result<Self, String> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", options.port))
+            .await
+            .map_err(|error| format!("--port: 127.0.0.1:{} cannot be used: {error}", options.port))?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let template = Template::read()?;
+        if let Some(directory) = &options.data {
+            std::fs::create_dir_all(directory).map_err(|error| format!("--data: {} cannot be made: {error}", directory.display()))?;
+        }
+        let variable = |name: &str| (options.variables)(name).filter(|value| !value.is_empty());
+        let (given_secrets, given_keys) = (variable("OTP_SECRETS"), variable("OTP_LOCAL_API_KEYS"));
+        let secrets = Secrets::open(options.data.as_deref(), given_secrets.as_deref(), given_keys.as_deref())?;
+        let file = options.data.as_ref().map(|directory| directory.join("table.db"));
+        let engine = Engine::open(file.as_deref(), &template)?;
+        let clock = Clock::default();
+        let keep_clock = kept_clock(options.data.as_ref(), &clock);
+
+        let kept_in = options.data.is_some().then(|| engine.clone());
+        let queue = LocalQueue::open(kept_in, clock.clone(), template.receives_max, template.visibility_seconds)?;
+        let carrier_keys: Vec<CarrierKeys> = (0..=network::CARRIERS.len()).map(|_| CarrierKeys::fresh()).collect::<Result<_, _>>()?;
+        let engine_port = engine.serve().await?;
+        let mut fixed = fixed_variables(&variable, address, engine_port, &secrets, &carrier_keys);
+
+        let read = |role: Role, fixed: &HashMap<&str, String>| {
+            Config::read(role, &|name| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name)))
+        };
+        fixed.insert("OTP_QUEUE_URL", "http://127.0.0.1/queue".into());
+        let config = read(Role::Verify, &fixed).map_err(all_problems(&read, &fixed))?;
+        let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), TABLE.into(), config.seal.clone());
+        let network = Network::start(queue.clone(), clock.clone(), config.seal, store, &carrier_keys).await?;
+        let aws_port = aws::serve(queue.clone(), network.clone()).await?;
+        for name in ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS"] {
+            fixed.insert(name, format!("http://127.0.0.1:{aws_port}"));
+        }
+        fixed.insert("OTP_QUEUE_URL", format!("http://127.0.0.1:{aws_port}/queue"));
+        let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
+        let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone()).map_err(|error| error.to_string())?;
+        tokio::spawn(work(worker, queue.clone(), template.batch_size));
+
+        let gateway = Gateway {
+            send: send::App::new(config(Role::Send)?, clock.clone()),
+            verify: verify::App::new(config(Role::Verify)?, clock.clone()),
+            delivery_callback: delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone()),
+            page: page(&secrets.api_keys),
+            openapi: serde_norway::from_str(include_str!("../../shared/openapi.yaml")).map_err(|error| format!("openapi.yaml: {error}"))?,
+            template,
+            engine,
+            queue,
+            network,
+            clock,
+            keep_clock,
+            advancing: tokio::sync::Mutex::default(),
+        };
+        otp::phone::warm_up();
+        let router = gateway::router(Arc::new(gateway));
+        let serving = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(error.cause = error.to_string(), "the gateway ended");
+            }
+        });
+        Ok(Self { address, api_keys: secrets.api_keys, serving })
+    }
+
+    /// Runs until the gateway ends, which it does with the process.
+    pub async fn run(self) {
+        // A task that was cancelled or panicked has ended as well.
+        let _ = self.serving.await;
+    }
+}
+
+/// What the local server itself decides.
+fn fixed_variables(
+    variable: &dyn Fn(&str) -> Option<String>,
+    address: SocketAddr,
+    engine_port: u16,
+    secrets: &Secrets,
+    carrier_keys: &[CarrierKeys],
+) -> HashMap<&'static str, String> {
+    let mut fixed = HashMap::from([
+        ("AWS_REGION", "local".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("AWS_SESSION_TOKEN", String::new()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{engine_port}")),
+        ("OTP_TABLE", TABLE.to_owned()),
+        ("OTP_SECRETS", secrets.document.clone()),
+    ]);
+    if variable("OTP_PUBLIC_URL").is_none() {
+        fixed.insert("OTP_PUBLIC_URL", format!("http://{address}"));
+    }
+    if variable("OTP_CARRIERS").is_none() && variable("OTP_DISPATCH").is_none_or(|mode| mode != "sns") {
+        fixed.insert("OTP_CARRIERS", network::carriers(carrier_keys).to_string());
+    }
+    fixed
+}
+
+/// A setting may be wrong for one function only: all of their problems are told, each once.
+fn all_problems<'a>(
+    read: &'a dyn Fn(Role, &HashMap<&str, String>) -> Result<Config, ConfigError>,
+    fixed: &'a HashMap<&'static str, String>,
+) -> impl Fn(ConfigError) -> String + 'a {
+    move |error| {
+        let mut problems = error.0;
+        for role in [Role::Send, Role::DeliveryCallback, Role::CarrierWorker] {
+            let found = read(role, fixed).err().map(|error| error.0).unwrap_or_default();
+            problems.extend(found);
+        }
+        problems.sort();
+        problems.dedup();
+        problems.join("\n")
+    }
+}
+
+/// The trigger: batches from the queue to the worker, and what it could not do back to the queue.
+async fn work(worker: carrier_worker::App, queue: LocalQueue, batch_size: usize) {
+    let free = Arc::new(tokio::sync::Semaphore::new(WORKERS));
+    loop {
+        let Ok(permit) = free.clone().acquire_owned().await else { return };
+        let Some((messages, busy)) = queue.receive(batch_size) else {
+            drop(permit);
+            queue.wait_for_work().await;
+            continue;
+        };
+        let (worker, queue) = (worker.clone(), queue.clone());
+        tokio::spawn(async move {
+            let mut event = SqsEvent::default();
+            event.records = messages.iter().map(sqs_message).collect();
+            let response = carrier_worker::handle(&worker, event).await;
+            for message in &messages {
+                let failed = response.batch_item_failures.iter().any(|failure| failure.item_identifier == message.id);
+                queue.resolve(&message.id, !failed);
+            }
+            drop((busy, permit));
+        });
+    }
+}
+
+fn sqs_message(message: &queue::Message) -> SqsMessage {
+    let mut sqs = SqsMessage::default();
+    sqs.message_id = Some(message.id.clone());
+    sqs.body = Some(message.body.clone());
+    sqs.event_source = Some("aws:sqs".into());
+    sqs
+}
+
+/// With `--data` the clock stays where it was moved to: a restart must not turn back time.
+fn kept_clock(data: Option<&PathBuf>, clock: &Clock) -> Box<dyn Fn(&Clock) + Send + Sync> {
+    let Some(file) = data.map(|directory| directory.join("clock")) else { return Box::new(|_| {}) };
+    let offset = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<i64>().ok());
+    clock.advance_to_millis(clock.now_millis() + offset.unwrap_or(0));
+    Box::new(move |clock| {
+        if let Err(error) = std::fs::write(&file, clock.offset_millis().to_string()) {
+            tracing::warn!(error.cause = error.to_string(), "the clock's offset was not kept");
+        }
+    })
+}
+
+/// The page, with the API keys that it uses.
+fn page(api_keys: &[(String, String)]) -> String {
+    let keys: serde_json::Value = api_keys.iter().map(|(app, key)| serde_json::json!({"app": app, "key": key})).collect();
+    include_str!("page.html").replace("{{api_keys}}", &keys.to_string())
+}

@@ -1,1 +1,62 @@
-fn main() {}
+//! `cargo run`: the whole service on this machine.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use local::{Options, Server};
+use otp::{config, telemetry};
+
+/// One-time passcodes on this machine: the real functions, an embedded table, a queue, and phones that you can see.
+#[derive(Parser)]
+#[command(name = "local")]
+struct Arguments {
+    /// Port on 127.0.0.1; 0 picks a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Directory in which everything is kept; without it everything is in memory
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init(telemetry::Reader::Person);
+    let options = Options { port: arguments.port, data: arguments.data, variables: Box::new(config::environment) };
+    let server = match Server::start(options).await {
+        Ok(server) => server,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("listening on http://{}", server.address);
+    for (app, key) in &server.api_keys {
+        println!("api key {app} {key}");
+    }
+    if let Some((_, key)) = server.api_keys.first() {
+        let body = r#"{"to":"+12025550143"}"#;
+        println!(
+            "curl -s http://{}/v1/verifications -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'",
+            server.address
+        );
+    }
+    tokio::select! {
+        () = server.run() => ExitCode::FAILURE,
+        () = stopped() => ExitCode::SUCCESS,
+    }
+}
+
+/// Ctrl-C or SIGTERM.
+async fn stopped() {
+    #[cfg(unix)]
+    if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -33,9 +33,16 @@ impl Clock {
         real_millis.saturating_add(self.offset_millis.load(Ordering::SeqCst))
     }
 
-    /// Moves this clock and all its clones forward.
-    pub fn advance_millis(&self, millis: u32) {
-        self.offset_millis.fetch_add(i64::from(millis), Ordering::SeqCst);
+    /// Moves this clock and all its clones forward to a moment; never back.
+    pub fn advance_to_millis(&self, millis: i64) {
+        let behind = millis.saturating_sub(self.now_millis()).max(0);
+        self.offset_millis.fetch_add(behind, Ordering::SeqCst);
+    }
+
+    /// How far it is ahead of real time.
+    #[must_use]
+    pub fn offset_millis(&self) -> i64 {
+        self.offset_millis.load(Ordering::SeqCst)
     }
 }
 

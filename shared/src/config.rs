@@ -85,8 +85,7 @@ impl Config {
     /// # Errors
     /// All wrong variables.
     pub fn from_env(role: Role) -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "the one sanctioned reading of the environment")]
-        Self::read(role, &|name| std::env::var(name).ok())
+        Self::read(role, &environment)
     }
 
     /// From any lookup of variables. Empty means unset.
@@ -102,7 +101,7 @@ impl Config {
         let dispatch = reader.dispatch(&carriers);
         let waits = Waits {
             unknown_seconds: reader.whole("OTP_UNKNOWN_WAIT_SECONDS", 1..=600, 15),
-            fallback_seconds: reader.whole("OTP_FALLBACK_SECONDS", 5..=900, 60),
+            fallback_seconds: reader.whole("OTP_FALLBACK_SECONDS", 1..=900, 60),
         };
         let needs_queue = role != Role::Verify && dispatch == DispatchMode::Queue;
         let config = Self {
@@ -119,6 +118,13 @@ impl Config {
         };
         if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
     }
+}
+
+/// A variable of the process.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one sanctioned reading of the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Policies by app.
