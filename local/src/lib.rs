@@ -37,6 +37,17 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The environment's variables.
     pub variables: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Where the functions reach the table and the queue, if not directly: tests put a faulty wire in between.
+    pub wires: Wires,
+}
+
+/// URLs that stand in front of the engine and of the queue. What is behind them is told by the [`Server`].
+#[derive(Default)]
+pub struct Wires {
+    /// In front of the engine.
+    pub dynamodb: Option<String>,
+    /// In front of the queue.
+    pub sqs: Option<String>,
 }
 
 /// A running server. Its tasks end with the runtime.
@@ -45,6 +56,10 @@ pub struct Server {
     pub address: SocketAddr,
     /// App and API key.
     pub api_keys: Vec<(String, String)>,
+    /// The engine itself.
+    pub dynamodb_url: String,
+    /// The queue itself.
+    pub sqs_url: String,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -84,10 +99,11 @@ impl Server {
         let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), TABLE.into(), config.seal.clone());
         let network = Network::start(queue.clone(), clock.clone(), config.seal, store, &carrier_keys).await?;
         let aws_port = aws::serve(queue.clone(), network.clone()).await?;
-        for name in ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS"] {
-            fixed.insert(name, format!("http://127.0.0.1:{aws_port}"));
-        }
-        fixed.insert("OTP_QUEUE_URL", format!("http://127.0.0.1:{aws_port}/queue"));
+        let (dynamodb_url, sqs_url) = (format!("http://127.0.0.1:{engine_port}"), format!("http://127.0.0.1:{aws_port}"));
+        fixed.insert("AWS_ENDPOINT_URL_DYNAMODB", options.wires.dynamodb.unwrap_or_else(|| dynamodb_url.clone()));
+        fixed.insert("AWS_ENDPOINT_URL_SQS", options.wires.sqs.unwrap_or_else(|| sqs_url.clone()));
+        fixed.insert("AWS_ENDPOINT_URL_SNS", sqs_url.clone());
+        fixed.insert("OTP_QUEUE_URL", format!("{sqs_url}/queue"));
         let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
         let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone()).map_err(|error| error.to_string())?;
         tokio::spawn(work(worker, queue.clone(), template.batch_size));
@@ -113,7 +129,7 @@ impl Server {
                 tracing::error!(error.cause = error.to_string(), "the gateway ended");
             }
         });
-        Ok(Self { address, api_keys: secrets.api_keys, serving })
+        Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, sqs_url, serving })
     }
 
     /// Runs until the gateway ends, which it does with the process.

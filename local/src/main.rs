@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use local::{Options, Server};
+use local::{Options, Server, Wires};
 use otp::{config, telemetry};
 
 /// One-time passcodes on this machine: the real functions, an embedded table, a queue, and phones that you can see.
@@ -23,7 +23,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     telemetry::init(telemetry::Reader::Person);
-    let options = Options { port: arguments.port, data: arguments.data, variables: Box::new(config::environment) };
+    let options = Options { port: arguments.port, data: arguments.data, variables: Box::new(config::environment), wires: Wires::default() };
     let server = match Server::start(options).await {
         Ok(server) => server,
         Err(problems) => {
