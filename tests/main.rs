@@ -1,6 +1,6 @@
 //! The suite: one binary, everything over the wire. A file per function and per theme; `harness` starts the service,
 //! `contract` judges every answer.
-#![allow(missing_docs, reason = "tests are named as sentences")]
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "tests are sentences, and end where they are surprised")]
 
 mod contract;
 mod harness;

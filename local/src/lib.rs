@@ -29,6 +29,9 @@ use template::Template;
 /// Batches that workers have at a time.
 const WORKERS: usize = 16;
 
+/// A lookup of variables by name.
+pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// How to start.
 pub struct Options {
     /// Port on 127.0.0.1; 0 picks a free one.
@@ -36,7 +39,7 @@ pub struct Options {
     /// Where everything is kept; in memory, if `None`.
     pub data: Option<PathBuf>,
     /// The environment's variables.
-    pub variables: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variables: Variables,
     /// Where the functions reach the table and the queue, if not directly: tests put a faulty wire in between.
     pub wires: Wires,
 }
@@ -165,11 +168,10 @@ fn fixed_variables(
     fixed
 }
 
+type ReadConfig<'a> = dyn Fn(Role, &HashMap<&str, String>) -> Result<Config, ConfigError> + 'a;
+
 /// A setting may be wrong for one function only: all of their problems are told, each once.
-fn all_problems<'a>(
-    read: &'a dyn Fn(Role, &HashMap<&str, String>) -> Result<Config, ConfigError>,
-    fixed: &'a HashMap<&'static str, String>,
-) -> impl Fn(ConfigError) -> String + 'a {
+fn all_problems<'a>(read: &'a ReadConfig<'a>, fixed: &'a HashMap<&'static str, String>) -> impl Fn(ConfigError) -> String + 'a {
     move |error| {
         let mut problems = error.0;
         for role in [Role::Send, Role::DeliveryCallback, Role::CarrierWorker] {

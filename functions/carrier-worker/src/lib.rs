@@ -192,7 +192,7 @@ impl Work<'_> {
         let Some(latest) = verification.deliveries.last() else { return Ok(()) };
         if verification.status(self.now) != Status::Pending || self.now > verification.terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS) {
             let never_sent = latest.status == DeliveryStatus::Queued;
-            return self.end(never_sent.then(|| (latest, DeliveryStatus::Failed, None)), None, 0).await;
+            return self.end(never_sent.then_some((latest, DeliveryStatus::Failed, None)), None, 0).await;
         }
         match delivery::next(&verification.deliveries, verification.fallback_left(), self.worker.waits, self.now) {
             Next::Rest => self.end(None, None, 0).await,

@@ -343,7 +343,7 @@ async fn take_back(app: &App, caller: &str, key: &RecipientKey, sequence: u16, s
 }
 
 enum Published {
-    Recorded(Recipient),
+    Recorded(Box<Recipient>),
     Refused,
 }
 
@@ -380,7 +380,7 @@ async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, id: &st
     let claim = Claim { key: *key, nonce: verification.terms.nonce, sequence: step.sequence, held_until: step.held_until };
     let result = StepResult { delivery: Some((delivery.tag, status, Some(carrier.name.clone()))), due: None, rounds: 0 };
     Ok(match app.store.end_step(&claim, &result, now).await? {
-        otp::store::Written::Done(recipient) | otp::store::Written::Refused(Some(recipient)) => Published::Recorded(recipient),
-        otp::store::Written::Refused(None) => Published::Recorded(recipient),
+        otp::store::Written::Done(recipient) | otp::store::Written::Refused(Some(recipient)) => Published::Recorded(Box::new(recipient)),
+        otp::store::Written::Refused(None) => Published::Recorded(Box::new(recipient)),
     })
 }

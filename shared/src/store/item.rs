@@ -314,9 +314,14 @@ struct EndedAtRest {
     status: u8,
     ended_at: u32,
     attempts_used: u8,
-    deliveries: Vec<([u8; 4], u16, u8, u8, Option<String>, u8, u32)>,
-    answers: Vec<(Vec<u8>, [u8; 16], u8, u8, u8)>,
+    deliveries: Vec<DeliveryAtRest>,
+    answers: Vec<AnswerAtRest>,
 }
+
+/// Tag, number, channel, status, carrier, cause, moment.
+type DeliveryAtRest = ([u8; 4], u16, u8, u8, Option<String>, u8, u32);
+/// Nonce, hash, reason, status, attempts left.
+type AnswerAtRest = (Vec<u8>, [u8; 16], u8, u8, u8);
 
 fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     let mut packed = vec![PACKED_VERSION];
@@ -391,7 +396,7 @@ fn pack_ended(ended: &Ended) -> Vec<u8> {
 
 fn unpack_ended(packed: &[u8]) -> Option<Ended> {
     let rest: EndedAtRest = unpack(packed)?;
-    let delivery = |(tag, number, channel, status, carrier, cause, updated_at): ([u8; 4], u16, u8, u8, Option<String>, u8, u32)| {
+    let delivery = |(tag, number, channel, status, carrier, cause, updated_at): DeliveryAtRest| {
         Some(Delivery {
             tag,
             number,
@@ -402,7 +407,7 @@ fn unpack_ended(packed: &[u8]) -> Option<Ended> {
             updated_at: Timestamp(updated_at.into()),
         })
     };
-    let answer = |(nonce, hash, reason, status, attempts_left): (Vec<u8>, [u8; 16], u8, u8, u8)| {
+    let answer = |(nonce, hash, reason, status, attempts_left): AnswerAtRest| {
         Some(Answer { nonce, hash, outcome: Outcome { reason: numbered_reason(reason)?, status: numbered_status(status)?, attempts_left } })
     };
     Some(Ended {
