@@ -108,7 +108,7 @@ impl Server {
         fixed.insert("AWS_ENDPOINT_URL_SNS", sqs_url.clone());
         fixed.insert("OTP_QUEUE_URL", format!("{sqs_url}/queue"));
         let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
-        let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone()).map_err(|error| error.to_string())?;
+        let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone());
         tokio::spawn(work(worker, queue.clone(), template.batch_size));
 
         let gateway = Gateway {

@@ -213,9 +213,10 @@ pub struct Waits {
     pub fallback_seconds: i64,
 }
 
-/// What follows from the deliveries so far, oldest first, and the fallback channels not used yet.
+/// What follows from the deliveries so far, oldest first, and the fallback channels not used yet. `second_carrier`: one
+/// beside the latest delivery's would take its message too.
 #[must_use]
-pub fn next(deliveries: &[Delivery], fallback: &[Channel], waits: Waits, now: Timestamp) -> Next {
+pub fn next(deliveries: &[Delivery], second_carrier: bool, fallback: &[Channel], waits: Waits, now: Timestamp) -> Next {
     let Some(latest) = deliveries.last() else { return Next::Rest };
     let delivered = deliveries.iter().any(|d| d.status == DeliveryStatus::Delivered);
     let fall_back = |at: Timestamp| match fallback.first() {
@@ -226,7 +227,7 @@ pub fn next(deliveries: &[Delivery], fallback: &[Channel], waits: Waits, now: Ti
     match latest.status {
         DeliveryStatus::Queued | DeliveryStatus::Sending => Next::Hand,
         _ if delivered => Next::Rest,
-        DeliveryStatus::Unknown if latest.cause != Cause::Unknown => {
+        DeliveryStatus::Unknown if latest.cause != Cause::Unknown && second_carrier => {
             let at = latest.updated_at.plus(waits.unknown_seconds);
             if now < at {
                 return Next::Wait(at);
@@ -274,27 +275,29 @@ mod tests {
     #[test]
     fn an_unknown_outcome_waits_and_then_takes_one_other_carrier() {
         let unknown = delivery(DeliveryStatus::Unknown, Cause::Asked);
-        assert_eq!(next(std::slice::from_ref(&unknown), &[], WAITS, Timestamp(114)), Next::Wait(Timestamp(115)));
+        assert_eq!(next(std::slice::from_ref(&unknown), true, &[], WAITS, Timestamp(114)), Next::Wait(Timestamp(115)));
         let second = Next::Open { channel: Channel::Sms, cause: Cause::Unknown, except: Some("a".into()) };
-        assert_eq!(next(std::slice::from_ref(&unknown), &[], WAITS, Timestamp(115)), second);
+        assert_eq!(next(std::slice::from_ref(&unknown), true, &[], WAITS, Timestamp(115)), second);
         let twice = [unknown, delivery(DeliveryStatus::Unknown, Cause::Unknown)];
-        assert_eq!(next(&twice, &[], WAITS, Timestamp(1000)), Next::Rest, "never a third carrier");
+        let alone = next(std::slice::from_ref(&twice[0]), false, &[Channel::Voice], WAITS, Timestamp(115));
+        assert_eq!(alone, Next::Wait(Timestamp(160)), "without a second carrier the fallback channel's time is waited for");
+        assert_eq!(next(&twice, true, &[], WAITS, Timestamp(1000)), Next::Rest, "never a third carrier");
     }
 
     #[test]
     fn a_report_within_the_wait_keeps_the_second_carrier_out() {
-        assert_eq!(next(&[delivery(DeliveryStatus::Sent, Cause::Asked)], &[], WAITS, Timestamp(115)), Next::Rest);
-        assert_eq!(next(&[delivery(DeliveryStatus::Delivered, Cause::Asked)], &[Channel::Voice], WAITS, Timestamp(900)), Next::Rest);
+        assert_eq!(next(&[delivery(DeliveryStatus::Sent, Cause::Asked)], true, &[], WAITS, Timestamp(115)), Next::Rest);
+        assert_eq!(next(&[delivery(DeliveryStatus::Delivered, Cause::Asked)], true, &[Channel::Voice], WAITS, Timestamp(900)), Next::Rest);
     }
 
     #[test]
     fn a_fallback_channel_follows_a_bad_end_at_once_and_silence_after_the_wait() {
         let voice = Next::Open { channel: Channel::Voice, cause: Cause::Fallback, except: None };
-        assert_eq!(next(&[delivery(DeliveryStatus::Rejected, Cause::Asked)], &[Channel::Voice], WAITS, Timestamp(100)), voice);
-        assert_eq!(next(&[delivery(DeliveryStatus::Sent, Cause::Asked)], &[Channel::Voice], WAITS, Timestamp(159)), Next::Wait(Timestamp(160)));
-        assert_eq!(next(&[delivery(DeliveryStatus::Sent, Cause::Asked)], &[Channel::Voice], WAITS, Timestamp(160)), voice);
+        assert_eq!(next(&[delivery(DeliveryStatus::Rejected, Cause::Asked)], true, &[Channel::Voice], WAITS, Timestamp(100)), voice);
+        assert_eq!(next(&[delivery(DeliveryStatus::Sent, Cause::Asked)], true, &[Channel::Voice], WAITS, Timestamp(159)), Next::Wait(Timestamp(160)));
+        assert_eq!(next(&[delivery(DeliveryStatus::Sent, Cause::Asked)], true, &[Channel::Voice], WAITS, Timestamp(160)), voice);
         let late = [delivery(DeliveryStatus::Delivered, Cause::Asked), delivery(DeliveryStatus::Undelivered, Cause::Unknown)];
-        assert_eq!(next(&late, &[Channel::Voice], WAITS, Timestamp(900)), Next::Rest, "one of them arrived");
+        assert_eq!(next(&late, true, &[Channel::Voice], WAITS, Timestamp(900)), Next::Rest, "one of them arrived");
     }
 
     #[test]

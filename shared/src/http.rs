@@ -1,7 +1,7 @@
 //! The HTTP edge that all functions share: routes, API keys, bodies, answers, problem documents.
 //! The only file beside the functions that names lambda_http. No message holds a code, a number, an ARN or a path.
 
-use lambda_http::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use lambda_http::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -67,7 +67,9 @@ pub fn authorize(request: &Request, keys: &ApiKeys) -> Result<String, Problem> {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let key = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key.trim());
     let app = key.and_then(|key| keys.app_of(key));
-    app.map(str::to_owned).ok_or_else(|| Problem::new(Code::Unauthorized, "Send `Authorization: Bearer` with a valid API key."))
+    app.map(str::to_owned).ok_or_else(|| {
+        Problem::new(Code::Unauthorized, "Send `Authorization: Bearer` with a valid API key.").header(WWW_AUTHENTICATE, "Bearer".into())
+    })
 }
 
 /// The JSON object in the body.

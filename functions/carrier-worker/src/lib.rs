@@ -49,22 +49,20 @@ struct Worker {
 
 impl App {
     /// From the function's configuration.
-    ///
-    /// # Errors
-    /// If the system's root certificates cannot be read.
-    pub fn new(config: Config, clock: Clock) -> Result<Self, std::io::Error> {
+    #[must_use]
+    pub fn new(config: Config, clock: Clock) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
-        Ok(Self(Arc::new(Worker {
+        Self(Arc::new(Worker {
             breakers: Breakers::new(store.clone(), &config.seal),
             store,
             queue: Queue::new(&config.aws.config(Service::Sqs), config.queue_url),
-            carriers: Carriers::new(config.carriers, &config.aws)?,
+            carriers: Carriers::new(config.carriers, &config.aws),
             seal: config.seal,
             apps: config.apps,
             waits: config.waits,
             public_url: config.public_url,
             clock,
-        })))
+        }))
     }
 
     /// What the first call would wait for, done during init.
@@ -194,7 +192,7 @@ impl Work<'_> {
             let never_sent = latest.status == DeliveryStatus::Queued;
             return self.end(never_sent.then_some((latest, DeliveryStatus::Failed, None)), None, 0).await;
         }
-        match delivery::next(&verification.deliveries, verification.fallback_left(), self.worker.waits, self.now) {
+        match self.next(recipient, verification, &verification.deliveries, self.now) {
             Next::Rest => self.end(None, None, 0).await,
             Next::Wait(at) => self.end(None, Some(at), 0).await,
             Next::Hand => self.hand(recipient, verification, latest.clone(), None).await,
@@ -212,15 +210,8 @@ impl Work<'_> {
         except: Option<&str>,
     ) -> Result<(), DeliverError> {
         let Some(to) = &recipient.address else { return self.end(None, None, 0).await };
-        let has_carrier = self.worker.carriers.serving(channel, to).any(|carrier| Some(carrier.name.as_str()) != except);
-        if !has_carrier {
-            // No second carrier: what is left is the fallback channel, when its time comes.
-            let fallback = verification.deliveries.last().filter(|_| cause == Cause::Unknown && !verification.fallback_left().is_empty());
-            let due = fallback.map(|latest| latest.updated_at.plus(self.worker.waits.fallback_seconds));
-            return match due.filter(|at| *at <= self.now) {
-                None => self.end(None, due, 0).await,
-                Some(_) => self.end(None, None, 0).await,
-            };
+        if !self.worker.carriers.serving(channel, to).any(|carrier| Some(carrier.name.as_str()) != except) {
+            return self.end(None, None, 0).await;
         }
         let mut opened = verification.clone();
         opened.fallbacks_used += u8::from(cause == Cause::Fallback);
@@ -274,23 +265,37 @@ impl Work<'_> {
                     continue;
                 }
             };
-            return self.handed(verification, &delivery, status, &carrier.name).await;
+            return self.handed(recipient, verification, &delivery, status, &carrier.name).await;
         }
         self.nobody_took(verification, &delivery, retry_after_seconds).await
     }
 
-    async fn handed(&self, verification: &Verification, delivery: &Delivery, status: DeliveryStatus, carrier: &str) -> Result<(), DeliverError> {
+    async fn handed(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        delivery: &Delivery,
+        status: DeliveryStatus,
+        carrier: &str,
+    ) -> Result<(), DeliverError> {
         let now = self.worker.clock.now();
         let mut deliveries = verification.deliveries.clone();
         if let Some(latest) = deliveries.last_mut() {
             (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);
         }
-        let due = match delivery::next(&deliveries, verification.fallback_left(), self.worker.waits, now) {
+        let due = match self.next(recipient, verification, &deliveries, now) {
             Next::Wait(at) => Some(at),
             Next::Open { .. } => Some(now),
             Next::Hand | Next::Rest => None,
         };
         self.end(Some((delivery, status, Some(carrier))), due, 0).await
+    }
+
+    fn next(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Next {
+        let (latest, to) = (deliveries.last(), recipient.address.as_ref());
+        let mut serving = latest.zip(to).into_iter().flat_map(|(latest, to)| self.worker.carriers.serving(latest.channel, to));
+        let second_carrier = serving.any(|carrier| latest.is_some_and(|latest| latest.carrier.as_ref() != Some(&carrier.name)));
+        delivery::next(deliveries, second_carrier, verification.fallback_left(), self.worker.waits, now)
     }
 
     async fn nobody_took(&self, verification: &Verification, delivery: &Delivery, retry_after_seconds: Option<i64>) -> Result<(), DeliverError> {

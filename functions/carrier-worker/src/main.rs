@@ -11,7 +11,7 @@ use otp::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(telemetry::Reader::Lambda);
-    let app = &App::new(Config::from_env(Role::CarrierWorker).unwrap_or_else(|error| error.exit()), Clock::default())?;
+    let app = &App::new(Config::from_env(Role::CarrierWorker).unwrap_or_else(|error| error.exit()), Clock::default());
     app.warm_up().await;
     run(service_fn(async |event: lambda_runtime::LambdaEvent<_>| Ok::<_, Error>(handle(app, event.payload).await))).await
 }

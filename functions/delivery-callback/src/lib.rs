@@ -123,7 +123,7 @@ async fn record(app: &App, carrier: &str, key: &RecipientKey, tag: &DeliveryTag,
 /// which is harmless and mends a dispatch that was lost.
 async fn fall_back(app: &App, key: &RecipientKey, recipient: &Recipient, now: Timestamp) -> Result<(), Problem> {
     let (Some(verification), Some(queue)) = (&recipient.verification, &app.queue) else { return Ok(()) };
-    let next = delivery::next(&verification.deliveries, verification.fallback_left(), app.waits, now);
+    let next = delivery::next(&verification.deliveries, false, verification.fallback_left(), app.waits, now);
     if !matches!(next, Next::Open { .. }) || verification.status(now) != Status::Pending || verification.step.due > now {
         return Ok(());
     }

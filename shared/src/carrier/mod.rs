@@ -8,14 +8,15 @@ pub mod sns;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ::http::header::RETRY_AFTER;
+use ::http::header::{RETRY_AFTER, USER_AGENT};
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Map, Value};
 
 use crate::address::Address;
@@ -34,6 +35,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Time for a carrier's answer: the default, and the most that fits into an invocation.
 const TIMEOUT_MILLIS_DEFAULT: i64 = 5000;
 const TIMEOUT_MILLIS_MAX: i64 = 8000;
+/// What carriers see as the caller.
+const CLIENT_NAME: &str = "lambda-otp carrier-client";
 /// To open a connection to a carrier: a host that is not there is known as such, not as an unknown outcome.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -313,17 +316,21 @@ pub struct Carriers {
 }
 
 impl Carriers {
-    /// With one connection pool for all of them. Redirects are not followed.
-    ///
-    /// # Errors
-    /// If the system's root certificates cannot be read.
-    pub fn new(list: Vec<CarrierSettings>, aws: &Aws) -> Result<Self, std::io::Error> {
+    /// With one connection pool for all of them. Redirects are not followed. Without the system's root certificates no
+    /// https carrier is trusted, which is no reason not to start: carriers at home speak plain HTTP.
+    #[must_use]
+    pub fn new(list: Vec<CarrierSettings>, aws: &Aws) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tls = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_all_versions().wrap_connector(tcp);
+        let roots = HttpsConnectorBuilder::new().with_native_roots().unwrap_or_else(|error| {
+            tracing::warn!(error.kind = "no_root_certificates", error.cause = error.to_string(), "no https carrier can be trusted");
+            let nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(nobody)
+        });
+        let tls = roots.https_or_http().enable_all_versions().wrap_connector(tcp);
         let sns = list.iter().any(CarrierSettings::is_sns).then(|| sns::Sns::new(&aws.config(Service::Sns)));
-        Ok(Self { list, client: Client::builder(TokioExecutor::new()).build(tls), sns })
+        Self { list, client: Client::builder(TokioExecutor::new()).build(tls), sns }
     }
 
     /// The carriers that take a message to `to` over `channel`, in order of preference.
@@ -346,7 +353,8 @@ impl Carriers {
 
     /// One HTTP round trip: bounded in time and size, and sure about whether the carrier may have the message.
     async fn exchange(&self, request: Request<String>, timeout: Duration) -> Result<Response<Vec<u8>>, Receipt> {
-        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let mut request = request.map(|body| Full::new(Bytes::from(body)));
+        request.headers_mut().insert(USER_AGENT, ::http::HeaderValue::from_static(CLIENT_NAME));
         let round_trip = async {
             let answer = self.client.request(request).await.map_err(|error| {
                 // Without a connection nothing was sent; after that nobody knows.
