@@ -1,13 +1,17 @@
 //! Breakers: a carrier that failed five times in a row is passed over for 30 s, then gets one probe.
-//! Shared by all workers through the table, since an instance knows only itself. A breaker that cannot be read or
-//! written never keeps a message back.
+//! Shared by all workers through the table, since an instance knows only itself; within an instance a gate keeps the
+//! calls that are not answered yet to the few that may still fail. A breaker that cannot be read or written never keeps
+//! a message back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use otp::ambient::Clock;
 use otp::carrier::Receipt;
 use otp::seal::{RecipientKey, Seal};
 use otp::store::{BreakerState, Store};
-use otp::timestamp::Timestamp;
+use tokio::sync::Notify;
 
 /// Failures in a row that open a breaker.
 const FAILURES_MAX: u32 = 5;
@@ -17,27 +21,81 @@ const OPEN_SECONDS: i64 = 30;
 /// All breakers, by carrier.
 pub(crate) type States = BTreeMap<String, BreakerState>;
 
-/// The breakers' record.
+/// The breakers' record, and this instance's gates.
 pub(crate) struct Breakers {
     store: Store,
     key: RecipientKey,
+    clock: Clock,
+    gates: Mutex<HashMap<String, Gate>>,
+    /// A call has ended.
+    ended: Notify,
+}
+
+/// Calls of this instance to one carrier.
+#[derive(Default)]
+struct Gate {
+    unanswered: u32,
+    failures_in_a_row: u32,
 }
 
 impl Breakers {
-    pub(crate) fn new(store: Store, seal: &Seal) -> Self {
-        Self { store, key: seal.record_key("breakers", &[]) }
+    pub(crate) fn new(store: Store, seal: &Seal, clock: Clock) -> Self {
+        let key = seal.record_key("breakers", &[]);
+        Self { store, key, clock, gates: Mutex::default(), ended: Notify::new() }
     }
 
     /// All breakers; none, if they cannot be read.
-    pub(crate) async fn read(&self, now: Timestamp) -> States {
-        self.store.breakers(&self.key, now).await.unwrap_or_else(|error| {
+    pub(crate) async fn read(&self) -> States {
+        self.store.breakers(&self.key, self.clock.now()).await.unwrap_or_else(|error| {
             tracing::warn!(error.kind = "breakers_unread", error.cause = error.0, "sending goes on without breakers");
             States::new()
         })
     }
 
-    /// Whether `carrier` may be called now. After its time an open breaker lets one call through: whoever takes the probe.
-    pub(crate) async fn lets_through(&self, states: &States, carrier: &str, now: Timestamp) -> bool {
+    /// Whether `carrier` may be called now; what is let in must be answered with [`Self::leave`]. While as many calls are
+    /// unanswered as would open the breaker, a further one waits for their outcome, at most `wait`.
+    pub(crate) async fn enter(&self, states: &mut States, carrier: &str, wait: Duration) -> bool {
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if !self.is_closed(states, carrier).await {
+                return false;
+            }
+            if self.gates().entry(carrier.to_owned()).or_default().let_in() {
+                return true;
+            }
+            if tokio::time::timeout_at(until, ended).await.is_err() {
+                return false;
+            }
+            *states = self.read().await;
+        }
+    }
+
+    /// Counts what a call came to. A carrier that answers, even with a permanent refusal, works.
+    pub(crate) async fn leave(&self, states: &States, carrier: &str, receipt: &Receipt) {
+        let now = self.clock.now();
+        let works = match receipt {
+            Receipt::Accepted | Receipt::Permanent => true,
+            Receipt::Transient { .. } | Receipt::Misconfigured | Receipt::Unknown => false,
+        };
+        let failed_before = states.get(carrier).is_some_and(|state| state.failures > 0);
+        let written = match works {
+            true if failed_before => self.store.close_breaker(&self.key, carrier, now).await,
+            true => Ok(()),
+            false => self.store.count_carrier_failure(&self.key, carrier, now.plus(OPEN_SECONDS), now).await,
+        };
+        if let Err(error) = written {
+            tracing::warn!(error.kind = "breaker_unwritten", error.cause = error.0, "a carrier's outcome was not counted");
+        }
+        self.gates().entry(carrier.to_owned()).or_default().let_out(works);
+        self.ended.notify_waiters();
+    }
+
+    /// After its time an open breaker lets one call through: whoever takes the probe.
+    async fn is_closed(&self, states: &States, carrier: &str) -> bool {
+        let now = self.clock.now();
         match states.get(carrier) {
             Some(state) if state.failures >= FAILURES_MAX => {
                 now >= state.open_until && self.store.take_probe(&self.key, carrier, state, now.plus(OPEN_SECONDS), now).await.unwrap_or(true)
@@ -46,18 +104,45 @@ impl Breakers {
         }
     }
 
-    /// Counts what a call came to. A carrier that answers, even with a permanent refusal, works.
-    pub(crate) async fn learn(&self, states: &States, carrier: &str, receipt: &Receipt, now: Timestamp) {
-        let failed_before = states.get(carrier).is_some_and(|state| state.failures > 0);
-        let written = match receipt {
-            Receipt::Accepted | Receipt::Permanent if failed_before => self.store.close_breaker(&self.key, carrier, now).await,
-            Receipt::Accepted | Receipt::Permanent => Ok(()),
-            Receipt::Transient { .. } | Receipt::Misconfigured | Receipt::Unknown => {
-                self.store.count_carrier_failure(&self.key, carrier, now.plus(OPEN_SECONDS), now).await
-            }
-        };
-        if let Err(error) = written {
-            tracing::warn!(error.kind = "breaker_unwritten", error.cause = error.0, "a carrier's outcome was not counted");
-        }
+    fn gates(&self) -> MutexGuard<'_, HashMap<String, Gate>> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    /// The calls that are out, should they all fail, must not take the row past the breaker's limit. One may always go.
+    fn let_in(&mut self) -> bool {
+        let open = self.unanswered == 0 || self.unanswered + self.failures_in_a_row < FAILURES_MAX;
+        self.unanswered += u32::from(open);
+        open
+    }
+
+    fn let_out(&mut self, works: bool) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        self.failures_in_a_row = if works { 0 } else { self.failures_in_a_row.saturating_add(1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_lets_in_no_more_calls_than_may_fail() {
+        let mut gate = Gate::default();
+        let let_in = (0..20).filter(|_| gate.let_in()).count();
+        assert_eq!(let_in, 5);
+        gate.let_out(false);
+        assert!(!gate.let_in(), "four are out and one has failed");
+        gate.let_out(true);
+        assert!(gate.let_in() && gate.let_in() && !gate.let_in(), "a success makes room");
+    }
+
+    #[test]
+    fn a_gate_never_shuts_for_good() {
+        let mut gate = Gate { unanswered: 0, failures_in_a_row: 1000 };
+        assert!(gate.let_in() && !gate.let_in());
+        gate.let_out(true);
+        assert_eq!((0..20).filter(|_| gate.let_in()).count(), 5);
     }
 }

@@ -53,7 +53,7 @@ impl App {
     pub fn new(config: Config, clock: Clock) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
         Self(Arc::new(Worker {
-            breakers: Breakers::new(store.clone(), &config.seal),
+            breakers: Breakers::new(store.clone(), &config.seal, clock.clone()),
             store,
             queue: Queue::new(&config.aws.config(Service::Sqs), config.queue_url),
             carriers: Carriers::new(config.carriers, &config.aws),
@@ -235,12 +235,15 @@ impl Work<'_> {
         let reference = self.worker.seal.reference(&self.claim.key, &delivery.tag);
         let started = tokio::time::Instant::now();
         let mut retry_after_seconds: Option<i64> = None;
-        let breakers = self.worker.breakers.read(self.now).await;
+        let mut breakers = self.worker.breakers.read().await;
         for carrier in self.worker.carriers.serving(delivery.channel, to).filter(|carrier| Some(carrier.name.as_str()) != except) {
             let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
-            if time_left < HANDOVER_MINIMUM || !self.worker.breakers.lets_through(&breakers, &carrier.name, self.now).await {
+            if time_left < HANDOVER_MINIMUM
+                || !self.worker.breakers.enter(&mut breakers, &carrier.name, time_left.saturating_sub(HANDOVER_MINIMUM)).await
+            {
                 continue;
             }
+            let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
             let (sender, callback_url) = (carrier.sender_for(policy, to), self.callback_url(carrier, &reference));
             let message = Outgoing {
                 to,
@@ -253,7 +256,7 @@ impl Work<'_> {
                 callback_url: &callback_url,
             };
             let receipt = self.worker.carriers.hand_over(carrier, &message, time_left, self.now).await;
-            self.worker.breakers.learn(&breakers, &carrier.name, &receipt, self.now).await;
+            self.worker.breakers.leave(&breakers, &carrier.name, &receipt).await;
             self.log(carrier, &receipt, delivery.channel);
             let status = match receipt {
                 Receipt::Accepted => DeliveryStatus::Sent,
