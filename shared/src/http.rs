@@ -160,7 +160,8 @@ pub fn request_id(request: &Request) -> String {
 /// A success.
 pub struct Answer {
     status: StatusCode,
-    body: Value,
+    content_type: &'static str,
+    body: String,
     headers: Vec<(HeaderName, String)>,
 }
 
@@ -168,13 +169,19 @@ impl Answer {
     /// 200 with a JSON body.
     #[must_use]
     pub fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body, headers: vec![] }
+        Self { status: StatusCode::OK, content_type: "application/json", body: body.to_string(), headers: vec![] }
+    }
+
+    /// 200 with a plain text, for carriers that look for one.
+    #[must_use]
+    pub fn text(body: &str) -> Self {
+        Self { status: StatusCode::OK, content_type: "text/plain; charset=utf-8", body: body.to_owned(), headers: vec![] }
     }
 
     /// 201 with a JSON body and where it is found again.
     #[must_use]
     pub fn created(body: Value, location: String) -> Self {
-        Self { status: StatusCode::CREATED, body, headers: vec![(LOCATION, location)] }
+        Self { status: StatusCode::CREATED, headers: vec![(LOCATION, location)], ..Self::ok(body) }
     }
 
     /// Says whether an `Idempotency-Key` was answered before.
@@ -334,7 +341,7 @@ impl Problem {
 #[must_use]
 pub fn respond(function: &str, request_id: &str, outcome: Result<Answer, Problem>) -> Response<Body> {
     let (status, content_type, body, headers) = match outcome {
-        Ok(answer) => (answer.status, "application/json", answer.body, answer.headers),
+        Ok(answer) => (answer.status, answer.content_type, answer.body, answer.headers),
         Err(problem) => {
             let (status, code, _) = problem.code.parts();
             let limit = problem.limit.map_or("", Limit::name);
@@ -344,10 +351,10 @@ pub fn respond(function: &str, request_id: &str, outcome: Result<Answer, Problem
                     tracing::info!(function, request.id = request_id, error.kind = code, limit, status = status.as_u16(), "a request was refused")
                 }
             }
-            (status, "application/problem+json", problem.body(request_id), problem.headers)
+            (status, "application/problem+json", problem.body(request_id).to_string(), problem.headers)
         }
     };
-    let mut response = Response::new(Body::Text(body.to_string()));
+    let mut response = Response::new(Body::Text(body));
     *response.status_mut() = status;
     let fixed = [(CONTENT_TYPE, content_type.to_owned()), (CACHE_CONTROL, "no-store".to_owned())];
     let own = (HeaderName::from_static("request-id"), request_id.to_owned());

@@ -1,7 +1,12 @@
 //! Logs: one JSON object a line in Lambda, readable lines at home. The only file that names the log subscriber.
 //! Must never be handed a code, a full number, a body or a header.
 
-use tracing_subscriber::fmt::time::SystemTime;
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::{self, time::SystemTime};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Who reads the logs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,10 +20,14 @@ pub enum Reader {
 /// Starts logging; a second call changes nothing.
 pub fn init(reader: Reader) {
     quiet_panics();
-    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_timer(SystemTime).with_writer(std::io::stderr);
+    // The embedded engine warns about each refused condition, which is how the store works.
+    let ours = filter_fn(|event| *event.level() <= Level::INFO && !event.target().starts_with("dynoxide"));
+    let lines = fmt::layer().with_timer(SystemTime).with_writer(std::io::stderr);
     let _ = match reader {
-        Reader::Lambda => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
-        Reader::Person => lines.with_target(false).compact().try_init(),
+        Reader::Lambda => {
+            registry().with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(ours)).try_init()
+        }
+        Reader::Person => registry().with(lines.with_target(false).compact().with_filter(ours)).try_init(),
     };
 }
 

@@ -1,0 +1,232 @@
+//! Kind `cm`: CM.com, Messages API v1.0.
+//! Wire: `POST {base_url}/v1.0/message`; <https://developers.cm.com/messaging/docs/integration>. It cannot sign, gives no id of its own,
+//! and knows one callback URL for the whole account, so a report names its message by our reference.
+
+use ::http::{Method, Request, Response};
+use serde_json::{Value, json};
+
+use super::wire::{self, whole};
+use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError};
+use crate::delivery::DeliveryStatus;
+use crate::json::Fields;
+use crate::timestamp::Timestamp;
+
+/// Text messages that one message may be billed as.
+const PARTS_MAX: u8 = 8;
+
+/// A carrier of kind `cm`.
+pub struct Cm {
+    base_url: String,
+    product_token: String,
+    callback_token: String,
+}
+
+impl Cm {
+    /// From its settings: `product_token`, `callback_token`.
+    pub fn read(fields: &mut Fields) -> Self {
+        let base_url = super::base_url(fields, "https://gw.messaging.cm.com");
+        Self { base_url, product_token: wire::credential(fields, "product_token"), callback_token: wire::callback_token(fields) }
+    }
+}
+
+impl Carrier for Cm {
+    fn request(&self, message: &Outgoing<'_>) -> Request<String> {
+        // Whole minutes that have passed when the code dies: a text with a dead code is worse than none.
+        let minutes = (message.validity_seconds / 60).max(1);
+        // `auto` is CM's flag for Unicode: it looks at the text.
+        let mut text = json!({
+            "allowedChannels": ["SMS"], "to": [{"number": format!("00{}", wire::digits(message.to))}],
+            "body": {"type": "auto", "content": message.message.text}, "reference": message.reference, "validity": format!("{minutes}m"),
+            "minimumNumberOfMessageParts": 1, "maximumNumberOfMessageParts": PARTS_MAX,
+        });
+        if let Some(sender) = message.sender {
+            text["from"] = sender.into();
+        }
+        let url = format!("{}/v1.0/message", self.base_url);
+        wire::post_json(&url, &[("x-cm-producttoken", self.product_token.clone())], &json!({"messages": {"msg": [text]}}))
+    }
+
+    /// One recipient, so its own entry tells; the code above it, where there is none.
+    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else { return wire::unreadable(answer, now) };
+        let entry = &body["messages"][0];
+        let code = [&entry["messageErrorCode"], &body["errorCode"]].into_iter().filter_map(whole).find(|code| *code != 0);
+        match (code, entry["status"].as_str()) {
+            (None, Some("Accepted")) if answer.status().is_success() => Receipt::Accepted,
+            (None, Some("Rejected")) | (Some(302 | 303 | 401..=403), _) => Receipt::Permanent,
+            (Some(500 | 999), _) => wire::not_now(answer, now),
+            // Authentication, balance, key; our document; the sender.
+            (Some(101..=103 | 202 | 203 | 301 | 304 | 305), _) => Receipt::Misconfigured,
+            (Some(_), _) => wire::unlisted(answer, now),
+            (None, _) => wire::unreadable(answer, now),
+        }
+    }
+
+    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
+        let (reference, status) = match serde_json::from_slice::<Value>(callback.body) {
+            Ok(document) if callback.method == Method::POST => from_document(&document),
+            _ => {
+                // The template of an account may be a URL: `?reference=[REFERENCE]&status=[STATUS]&error=[STANDARDERRORTEXT]`.
+                let fields = wire::report_fields(callback)?;
+                let field = |name: &str| fields.get(name).map(String::as_str);
+                (field("reference").map(str::to_owned), field("status").map(|word| status(word, field("error").unwrap_or_default())))
+            }
+        };
+        let (Some(reference), Some(status)) = (reference, status) else { return Err(ReportError::Unreadable) };
+        Ok(Report { reference: Some(reference), status })
+    }
+
+    fn account_token(&self) -> Option<&str> {
+        Some(&self.callback_token)
+    }
+}
+
+/// Reference and status of a JSON report: <https://developers.cm.com/messaging/docs/incoming-status-report>
+fn from_document(document: &Value) -> (Option<String>, Option<Option<DeliveryStatus>>) {
+    let message = &document["messages"]["msg"];
+    // An object as documented; the first of a list, since one report tells of one message.
+    let message = if message.is_array() { &message[0] } else { message };
+    let code = &message["status"]["code"];
+    let word = code.as_str().map(str::to_owned).or_else(|| code.as_i64().map(|code| code.to_string()));
+    let error = message["status"]["errorDescription"].as_str().unwrap_or_default();
+    (message["reference"].as_str().map(str::to_owned), word.map(|word| status(&word, error)))
+}
+
+/// The names are CM's (<https://www.cm.com/help/3308/>). What the numbers mean is said by others only.
+fn status(word: &str, error: &str) -> Option<DeliveryStatus> {
+    let has_expired = error.to_ascii_lowercase().contains("expired");
+    match word.trim().to_ascii_lowercase().as_str() {
+        "accepted" | "sent" | "0" => Some(DeliveryStatus::Sent),
+        "delivered" | "read" | "2" | "4" => Some(DeliveryStatus::Delivered),
+        "failed" | "rejected" | "1" | "3" if has_expired => Some(DeliveryStatus::Expired),
+        "failed" | "3" => Some(DeliveryStatus::Undelivered),
+        "rejected" | "cancelled" | "1" => Some(DeliveryStatus::Rejected),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::fixture::{self, CALLBACK_TOKEN, IN_SEVEN_SECONDS};
+    use super::*;
+    use crate::message::Encoding;
+
+    fn settings() -> Value {
+        json!({ "product_token": "00000000-0000-0000-0000-000000000000", "callback_token": CALLBACK_TOKEN, "base_url": "http://127.0.0.1:9000" })
+    }
+
+    fn carrier() -> Cm {
+        fixture::read(Cm::read, settings()).0
+    }
+
+    fn posted(document: &Value) -> Result<Report, ReportError> {
+        fixture::report(&carrier(), &Method::POST, "", document.to_string().as_bytes())
+    }
+
+    /// CM's own example, for our reference.
+    fn document(code: Value, error: &str) -> Value {
+        json!({"messages": {"msg": {"received": "2025-11-21T19:30:00", "to": "0033612345678", "reference": fixture::REFERENCE,
+            "status": {"code": code, "errorCode": "", "errorDescription": error}, "operator": "20801"}}})
+    }
+
+    #[test]
+    fn a_message_is_posted_as_documented() {
+        let request = fixture::request(&carrier(), "Your code is 4217", Encoding::Gsm7, |_| ());
+        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "http://127.0.0.1:9000/v1.0/message"));
+        assert_eq!(request.headers()["x-cm-producttoken"], "00000000-0000-0000-0000-000000000000");
+        assert_eq!(request.headers()["content-type"], "application/json");
+        let expected = json!({"messages": {"msg": [{"allowedChannels": ["SMS"], "from": "AcmeInc", "to": [{"number": "0033612345678"}],
+            "body": {"type": "auto", "content": "Your code is 4217"}, "reference": fixture::REFERENCE, "validity": "5m",
+            "minimumNumberOfMessageParts": 1, "maximumNumberOfMessageParts": 8}]}});
+        assert_eq!(fixture::json(&request), expected);
+        assert!(fixture::REFERENCE.len() <= 32 && fixture::REFERENCE.bytes().all(|b| b.is_ascii_alphanumeric()), "the vendor takes no more");
+    }
+
+    #[test]
+    fn the_validity_ends_before_the_code_does() {
+        for (seconds, validity) in [(i64::MIN, "1m"), (30, "1m"), (119, "1m"), (659, "10m")] {
+            let request = fixture::request(&carrier(), "x", Encoding::Gsm7, |message| {
+                message.validity_seconds = seconds;
+                message.sender = None;
+            });
+            let message = &fixture::json(&request)["messages"]["msg"][0];
+            assert_eq!((&message["validity"], message.get("from")), (&json!(validity), None));
+        }
+        let elsewhere = fixture::read(Cm::read, fixture::with(&settings(), "base_url", Value::Null)).0;
+        assert_eq!(fixture::request(&elsewhere, "x", Encoding::Gsm7, |_| ()).uri(), "https://gw.messaging.cm.com/v1.0/message");
+    }
+
+    #[test]
+    fn settings_without_tokens_are_refused() {
+        assert_eq!(fixture::read(Cm::read, settings()).1, Vec::<String>::new());
+        assert_eq!(fixture::read(Cm::read, json!({})).1, ["product_token", "callback_token"]);
+        assert_eq!(fixture::read(Cm::read, fixture::with(&settings(), "product_token", json!("a\r\nx: y"))).1, ["product_token"]);
+        assert_eq!(carrier().account_token(), Some(CALLBACK_TOKEN));
+    }
+
+    #[test]
+    fn every_class_of_answer_is_read() {
+        let class = |http: u16, code: i64, status: &str, entry_code: i64| {
+            let entry = json!({"to": "0033612345678", "status": status, "reference": fixture::REFERENCE, "parts": 1, "messageDetails": null,
+                "messageErrorCode": entry_code});
+            fixture::receipt(&carrier(), http, &json!({"details": "…", "errorCode": code, "messages": [entry]}).to_string())
+        };
+        let above = |code: i64| fixture::receipt(&carrier(), 400, &json!({"details": "…", "errorCode": code, "messages": []}).to_string());
+        assert_eq!(class(200, 0, "Accepted", 0), Receipt::Accepted);
+        assert_eq!(class(200, 0, "Rejected", 0), Receipt::Permanent);
+        for code in [302, 303, 401, 402, 403] {
+            assert_eq!([class(200, 201, "Rejected", code), above(code)], [Receipt::Permanent, Receipt::Permanent], "{code}");
+        }
+        for code in [101, 102, 103, 202, 203, 301, 304, 305, 777] {
+            assert_eq!([class(200, 201, "Rejected", code), above(code)], [Receipt::Misconfigured, Receipt::Misconfigured], "{code}");
+        }
+        for code in [500, 999] {
+            assert_eq!([class(200, 201, "Rejected", code), above(code)], [IN_SEVEN_SECONDS, IN_SEVEN_SECONDS], "{code}");
+        }
+        assert_eq!(class(500, 0, "Accepted", 0), IN_SEVEN_SECONDS);
+        assert_eq!(fixture::receipt(&carrier(), 200, r#"{"details":"Created 0 message(s)","errorCode":0,"messages":[]}"#), Receipt::Unknown);
+        fixture::answers_that_cannot_be_read_are_no_success(&carrier());
+    }
+
+    #[test]
+    fn every_status_is_read_by_name_and_by_number_and_names_its_message() {
+        use DeliveryStatus::{Delivered, Expired, Rejected, Sent, Undelivered};
+        for (codes, error, expected) in [
+            (&["Accepted", "Sent", "0"][..], "", Some(Sent)),
+            (&["Delivered", "DELIVERED", "Read", "2", "4"], "expired", Some(Delivered)),
+            (&["Failed", "3"], "", Some(Undelivered)),
+            (&["Rejected", "Cancelled", "1"], "blocked", Some(Rejected)),
+            (&["Failed", "Rejected", "1", "3"], "Message Expired at operator", Some(Expired)),
+            (&["", "17", "-1", "Teleported"], "", None),
+        ] {
+            for code in codes {
+                let expected = Ok(Report { reference: Some(fixture::REFERENCE.into()), status: expected });
+                let mut document = document(json!(code), error);
+                assert_eq!(posted(&document), expected, "{code}");
+                assert_eq!(posted(&document), expected, "{code} again");
+                document["messages"]["msg"] = json!([document["messages"]["msg"]]);
+                assert_eq!(posted(&document), expected, "{code} in a list");
+                let template = wire::form(&[("reference", fixture::REFERENCE), ("status", code), ("error", error)]);
+                assert_eq!(fixture::report(&carrier(), &Method::GET, &template, b""), expected, "{code} in a URL");
+            }
+        }
+        assert_eq!(posted(&document(json!(2), "")).map(|report| report.status), Ok(Some(Delivered)));
+    }
+
+    #[test]
+    fn a_report_is_for_the_message_that_it_names_and_for_no_other() {
+        let mut other = document(json!("2"), "");
+        other["messages"]["msg"]["reference"] = json!("other");
+        assert_eq!(posted(&other).map(|report| report.reference), Ok(Some("other".into())));
+        for field in ["reference", "status"] {
+            let mut partial = document(json!("2"), "");
+            partial["messages"]["msg"].as_object_mut().expect("an object").remove(field);
+            assert_eq!(posted(&partial), Err(ReportError::Unreadable), "{field}");
+        }
+        let xml = b"<MESSAGES><MSG><REFERENCE>x</REFERENCE></MSG></MESSAGES>";
+        assert_eq!(fixture::report(&carrier(), &Method::POST, "", xml), Err(ReportError::Unreadable));
+        assert_eq!(fixture::report(&carrier(), &Method::GET, "", document(json!("2"), "").to_string().as_bytes()), Err(ReportError::Unreadable));
+        assert_eq!(fixture::report(&carrier(), &Method::PUT, "", document(json!("2"), "").to_string().as_bytes()), Err(ReportError::Forged));
+        fixture::hostile_reports_change_nothing(&carrier());
+    }
+}
