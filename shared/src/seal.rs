@@ -191,6 +191,16 @@ pub fn hmac_sha256(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac
 }
 
+/// HMAC-SHA-1 with a carrier's secret, for Twilio, which signs its reports with nothing newer.
+#[must_use]
+pub fn hmac_sha1(secret: &[u8], parts: &[&[u8]]) -> [u8; 20] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret));
+    parts.iter().for_each(|part| context.update(part));
+    let mut mac = [0; 20];
+    mac.copy_from_slice(context.sign().as_ref());
+    mac
+}
+
 /// Whether two values are equal, in a time that depends on their lengths only.
 #[must_use]
 pub fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {

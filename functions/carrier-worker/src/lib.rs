@@ -250,6 +250,7 @@ impl Work<'_> {
                 sender: sender.as_deref(),
                 channel: delivery.channel,
                 message: &text,
+                code: verification.code.as_ref().map_or("", |code| code.reveal()),
                 locale: &verification.terms.locale,
                 reference: &reference,
                 validity_seconds: verification.terms.expires_at.since(self.now),
@@ -337,8 +338,11 @@ impl Work<'_> {
         Ok(self.worker.queue.enqueue(&dispatch, at.since(self.worker.clock.now())).await?)
     }
 
+    /// Where `carrier` reports what becomes of a message: a URL of the message, or of the account.
     fn callback_url(&self, carrier: &CarrierSettings, reference: &str) -> String {
-        format!("{}/v1/callbacks/{}/{}", self.worker.public_url, carrier.name, self.worker.seal.callback_token(&carrier.name, reference))
+        let of_message = || self.worker.seal.callback_token(&carrier.name, reference);
+        let token = carrier.account_token().map_or_else(of_message, str::to_owned);
+        format!("{}/v1/callbacks/{}/{token}", self.worker.public_url, carrier.name)
     }
 
     fn log(&self, carrier: &CarrierSettings, receipt: &Receipt, channel: Channel) {

@@ -362,6 +362,7 @@ async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, id: &st
         sender: sender.as_deref(),
         channel: delivery.channel,
         message: &text,
+        code: verification.code.as_ref().map_or("", |code| code.reveal()),
         locale: &verification.terms.locale,
         reference: &app.seal.reference(key, &delivery.tag),
         validity_seconds: verification.terms.expires_at.since(now),

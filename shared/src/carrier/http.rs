@@ -133,6 +133,7 @@ mod tests {
             sender: None,
             channel: Channel::Email,
             message: &message,
+            code: "123456",
             locale: "en",
             reference: "ref1",
             validity_seconds: 300,

@@ -2,8 +2,16 @@
 //! The only file that names the HTTP client. Adding a kind takes one file beside this one and one line in `KINDS`.
 //! Must never log a body, a header or a carrier's raw answer.
 
+pub mod cm;
 pub mod http;
+pub mod labsmobile;
+pub mod smsbox;
+pub mod smspartner;
+pub mod smspm;
 pub mod sns;
+pub mod twilio;
+pub mod vonage;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,6 +79,8 @@ pub struct Outgoing<'a> {
     pub channel: Channel,
     /// What it says.
     pub message: &'a message::Message,
+    /// The code alone, for carriers that fill in a template of theirs.
+    pub code: &'a str,
     /// Tag of its language.
     pub locale: &'a str,
     /// Our name for it; the same when it is handed over again after a crash.
@@ -161,6 +171,17 @@ pub struct Kind {
 /// All kinds.
 const KINDS: &[Kind] = &[
     Kind { name: "sns", channels: &[Channel::Sms], adapter: |_| Adapter::Sns },
+    Kind {
+        name: "twilio",
+        channels: &[Channel::Sms, Channel::Voice, Channel::Whatsapp],
+        adapter: |fields| Adapter::Http(Box::new(twilio::Twilio::read(fields))),
+    },
+    Kind { name: "vonage", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(vonage::Vonage::read(fields))) },
+    Kind { name: "smspartner", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(smspartner::SmsPartner::read(fields))) },
+    Kind { name: "smsbox", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(smsbox::SmsBox::read(fields))) },
+    Kind { name: "cm", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(cm::Cm::read(fields))) },
+    Kind { name: "smspm", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(smspm::SmsPm::read(fields))) },
+    Kind { name: "labsmobile", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(labsmobile::LabsMobile::read(fields))) },
     Kind { name: "http", channels: &Channel::ALL, adapter: |fields| Adapter::Http(Box::new(http::Http::read(fields))) },
 ];
 
@@ -214,6 +235,15 @@ impl CarrierSettings {
         match &self.adapter {
             Some(Adapter::Http(carrier)) => carrier.report(callback, now),
             Some(Adapter::Sns) | None => Err(ReportError::Forged),
+        }
+    }
+
+    /// The token of its one callback URL, where it knows only one for the whole account.
+    #[must_use]
+    pub fn account_token(&self) -> Option<&str> {
+        match &self.adapter {
+            Some(Adapter::Http(carrier)) => carrier.account_token(),
+            Some(Adapter::Sns) | None => None,
         }
     }
 
@@ -448,6 +478,26 @@ mod tests {
         assert_eq!(settings(bare, Some(&secrets)).1, Vec::<String>::new());
         assert!(!settings(bare, Some(&Map::new())).1.is_empty(), "a worker needs them");
         assert!(settings(bare, None).1.is_empty(), "send does not");
+    }
+
+    #[test]
+    fn every_kind_is_read_with_its_credentials_and_asks_for_them() {
+        let token = "for-tests-only-0123456";
+        for (kind, credentials, channels) in [
+            ("twilio", serde_json::json!({"account_sid": "AC1", "auth_token": "t", "from": "+15017122661"}), 3),
+            ("vonage", serde_json::json!({"api_key": "k", "api_secret": "s", "signature_secret": "s"}), 1),
+            ("smspartner", serde_json::json!({"api_key": "k"}), 1),
+            ("smsbox", serde_json::json!({"api_key": "k", "callback_token": token}), 1),
+            ("cm", serde_json::json!({"product_token": "t", "callback_token": token}), 1),
+            ("smspm", serde_json::json!({"hash": "h", "token": "t"}), 1),
+            ("labsmobile", serde_json::json!({"username": "u", "token": "t"}), 1),
+        ] {
+            let entry = format!("[{{\"kind\":\"{kind}\"}}]");
+            let secrets = Map::from_iter([(kind.to_owned(), credentials)]);
+            let (carriers, problems) = settings(&entry, Some(&secrets));
+            assert_eq!((problems, carriers.first().map(|carrier| carrier.channels.len())), (vec![], Some(channels)), "{kind}");
+            assert!(!settings(&entry, Some(&Map::new())).1.is_empty(), "{kind}");
+        }
     }
 
     #[test]
