@@ -121,7 +121,9 @@ struct To {
 }
 
 async fn messages(State(gateway): Shared, Query(query): Query<To>) -> Json<Value> {
-    Json(json!({"messages": gateway.network.messages(query.to.as_deref())}))
+    // A `+` that was not escaped arrives as a space.
+    let to = query.to.map(|to| to.replace(' ', "+"));
+    Json(json!({"messages": gateway.network.messages(to.as_deref())}))
 }
 
 #[derive(Deserialize)]

@@ -55,4 +55,5 @@ pub mod aws;
 // Ground.
 pub mod config;
 pub mod ambient;
+pub mod metrics;
 pub mod telemetry;

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use otp::address::Address;
 use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::{self, CarrierSettings, Carriers, Outgoing, Receipt};
 use otp::config::{Apps, Config};
 use otp::delivery::{self, Cause, Channel, DELIVERIES_MAX, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
+use otp::metrics::{self, Metric};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::Seal;
@@ -283,6 +285,8 @@ impl Work<'_> {
         carrier: &str,
     ) -> Result<(), DeliverError> {
         let now = self.worker.clock.now();
+        let country = recipient.address.as_ref().and_then(Address::country);
+        metrics::count(&Metric::Delivery { carrier, country, status: status.name() }, now);
         let mut deliveries = verification.deliveries.clone();
         if let Some(latest) = deliveries.last_mut() {
             (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, RequestExt as _, Response};
+use otp::address::Address;
 use otp::ambient::Clock;
 use otp::aws::Service;
 use otp::carrier::{Callback, CarrierSettings, ReportError};
 use otp::config::{Config, DispatchMode};
 use otp::delivery::{self, DeliveryStatus, DeliveryTag, Next, Waits};
 use otp::http::{self, Answer, Code, Problem, Route};
+use otp::metrics::{self, Metric};
 use otp::queue::{Dispatch, Queue};
 use otp::recipient::Recipient;
 use otp::seal::{RecipientKey, Seal, equal_in_constant_time};
@@ -122,6 +124,14 @@ async fn record(app: &App, carrier: &str, key: &RecipientKey, tag: &DeliveryTag,
             (recipient, Applied::Unchanged)
         }
     };
+    if let (Applied::Raised, Some(verification)) = (applied, &recipient.verification) {
+        let country = recipient.address.as_ref().and_then(Address::country);
+        metrics::count(&Metric::Delivery { carrier, country, status: status.name() }, now);
+        // Only a first message was handed over when its verification was opened.
+        if verification.deliveries.iter().any(|delivery| delivery.tag == *tag && delivery.number == 1) {
+            metrics::count(&Metric::Report { carrier, seconds: now.since(verification.terms.created_at) }, now);
+        }
+    }
     if status.ended_badly() {
         fall_back(app, key, &recipient, now).await?;
     }

@@ -5,12 +5,13 @@ use lambda_http::{Error, run, service_fn};
 use otp::{
     ambient::Clock,
     config::{Config, Role},
-    telemetry,
+    metrics, telemetry,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(telemetry::Reader::Lambda);
+    metrics::init_lambda();
     let app = &App::new(Config::from_env(Role::DeliveryCallback).unwrap_or_else(|error| error.exit()), Clock::default());
     app.warm_up().await;
     run(service_fn(async |request| Ok::<_, Error>(handle(app, &request).await))).await

@@ -16,6 +16,7 @@ use otp::code::Code as OneTimeCode;
 use otp::config::{ApiKeys, Apps, Config, DispatchMode};
 use otp::delivery::{Cause, Channel, DeliveryStatus};
 use otp::http::{self, Answer, Code, Problem, Route};
+use otp::metrics::{self, Metric};
 use otp::policy::Policy;
 use otp::queue::{Dispatch, Queue};
 use otp::recipient::{Found, FreshCode, Limited, Recipient, makes_fresh_code};
@@ -123,6 +124,8 @@ struct Sent {
     replayed: bool,
     /// The step to dispatch; nothing is to be dispatched for a repeated call whose message is on its way.
     step: Option<Step>,
+    /// ISO 3166 alpha-2, for the metric.
+    country: Option<String>,
     /// The recipient before this send, for taking it back.
     before: Recipient,
 }
@@ -228,7 +231,7 @@ async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Ti
 
 impl Sent {
     fn nothing() -> Self {
-        Self { id: String::new(), object: Value::Null, replayed: false, step: None, before: Recipient::default() }
+        Self { id: String::new(), object: Value::Null, replayed: false, step: None, country: None, before: Recipient::default() }
     }
 }
 
@@ -240,7 +243,8 @@ fn shown(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: 
     let remembered = || recipient.ended.iter().find(|ended| ended.terms.nonce == *nonce).map(Found::Before);
     let found = recipient.find(nonce, now).or_else(remembered);
     let object = found.map(|found| view::verification(&id, recipient, found, policy, now)).unwrap_or_default();
-    Sent { id, object, ..sent }
+    let country = recipient.address.as_ref().and_then(Address::country).map(str::to_owned);
+    Sent { id, object, country, ..sent }
 }
 
 type Names = (RecipientKey, Nonce, Option<(KeyHash, KeyHash)>);
@@ -314,7 +318,12 @@ async fn hand_on(app: &App, caller: &str, key: &RecipientKey, mut sent: Sent, no
             Published::Refused => Err("SNS did not take the message".into()),
         },
     };
-    let Err(cause) = handed else { return Ok(sent) };
+    let Err(cause) = handed else {
+        if !sent.replayed {
+            metrics::count(&Metric::Send { country: sent.country.as_deref() }, now);
+        }
+        return Ok(sent);
+    };
     if !sent.replayed {
         take_back(app, caller, key, step.sequence, sent, now).await;
     }

@@ -10,6 +10,7 @@ use otp::code::Code as OneTimeCode;
 use otp::config::{ApiKeys, Apps, Config};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::json::Fields;
+use otp::metrics::{self, Metric};
 use otp::recipient::{Found, Recipient};
 use otp::seal::{RecipientKey, Seal};
 use otp::store::{Begin, Change, DEFAULT_PURPOSE, Store, StoreError, Written};
@@ -156,6 +157,10 @@ fn judged(recipient: &Recipient, nonce: &Nonce, attempt: &Attempt, now: Timestam
         return Err(CheckError::OtherBody);
     }
     let replayed = logged.is_some_and(|(_, own)| !own);
+    let approved_after = outcome.reason.is_none().then(|| now.since(found.terms().created_at));
+    if !replayed {
+        metrics::count(&approved_after.map_or(Metric::Check, |seconds| Metric::Approval { seconds }), now);
+    }
     let to = recipient.address.as_ref().map(|address| address.reveal().to_owned());
     Ok(Checked { outcome, replayed, channel: found.terms().channel.name(), to })
 }

@@ -1,0 +1,364 @@
+//! Kind `end_user_messaging`: SMS and voice through AWS End User Messaging, API `pinpoint-sms-voice-v2`. Our reference
+//! goes out in `Context` and comes back in every event. Events come through SNS: who calls `report` has verified them.
+//! Wire: <https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html>,
+//! <https://docs.aws.amazon.com/sms-voice/latest/userguide/configuration-sets-event-format.html>.
+
+use ::http::{Request, Response};
+use serde_json::{Value, json};
+
+use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError};
+use crate::delivery::{Channel, DeliveryStatus};
+use crate::json::Fields;
+use crate::timestamp::Timestamp;
+
+/// What requests are signed for.
+pub const SERVICE: &str = "sms-voice";
+/// `TimeToLive`, in seconds.
+const VALIDITY_SECONDS_MIN: i64 = 5;
+const VALIDITY_SECONDS_MAX: i64 = 259_200;
+/// Longest origination identity and configuration set.
+const IDENTITY_LENGTH_MAX: usize = 256;
+/// Key of our reference in `Context`.
+const REFERENCE_KEY: &str = "m";
+/// Amazon Polly's voices, of those that the API takes, by the language they speak. It has no voice for the others:
+/// `MATTHEW`, its default, still reads their digits.
+const VOICES: &[(&str, &str)] = &[
+    ("ar", "ZEINA"),
+    ("da", "NAJA"),
+    ("de", "VICKI"),
+    ("es", "LUCIA"),
+    ("fr", "LEA"),
+    ("is", "DORA"),
+    ("it", "BIANCA"),
+    ("ja", "MIZUKI"),
+    ("ko", "SEOYEON"),
+    ("nb", "LIV"),
+    ("nl", "LOTTE"),
+    ("pl", "EWA"),
+    ("pt-BR", "CAMILA"),
+    ("pt", "INES"),
+    ("ro", "CARMEN"),
+    ("ru", "TATYANA"),
+    ("sv", "ASTRID"),
+    ("tr", "FILIZ"),
+    ("zh", "ZHIYU"),
+];
+
+/// A carrier of kind `end_user_messaging`.
+pub struct EndUserMessaging {
+    base_url: String,
+    origination_identity: String,
+    configuration_set: Option<String>,
+    callback_token: Option<String>,
+}
+
+impl EndUserMessaging {
+    /// From its settings: `origination_identity` (phone number, sender id, pool or ARN), `configuration_set`, which
+    /// decides where events go, and `callback_token` for events that SNS posts.
+    pub fn read(fields: &mut Fields, region: &str) -> Self {
+        let base_url = super::base_url(fields, &format!("https://sms-voice.{region}.amazonaws.com"));
+        let origination_identity = fields.required_text("origination_identity");
+        if !origination_identity.is_empty() && !is_identity(&origination_identity) {
+            fields.refuse("origination_identity", "Must be a phone number, a sender id, a pool or an ARN.");
+        }
+        let configuration_set =
+            fields.word("configuration_set", |name| is_identity(name).then(|| name.to_owned()), "the name of a configuration set");
+        Self { base_url, origination_identity, configuration_set, callback_token: super::callback_token(fields) }
+    }
+}
+
+fn is_identity(text: &str) -> bool {
+    let takes = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'/' | b'+' | b'-');
+    (1..=IDENTITY_LENGTH_MAX).contains(&text.len()) && text.bytes().all(takes)
+}
+
+impl Carrier for EndUserMessaging {
+    fn request(&self, message: &Outgoing<'_>) -> Request<String> {
+        let validity_seconds = message.validity_seconds.clamp(VALIDITY_SECONDS_MIN, VALIDITY_SECONDS_MAX);
+        let mut body = json!({
+            "DestinationPhoneNumber": message.to.reveal(), "OriginationIdentity": self.origination_identity, "MessageBody": message.message.text,
+            "TimeToLive": validity_seconds, "Context": {REFERENCE_KEY: message.reference},
+        });
+        let operation = if message.channel == Channel::Voice {
+            // The text spells the code digit by digit already, so it needs no markup and nothing in it is escaped.
+            body["MessageBodyTextType"] = "TEXT".into();
+            if let Some(voice) = voice(message.locale) {
+                body["VoiceId"] = voice.into();
+            }
+            "SendVoiceMessage"
+        } else {
+            body["MessageType"] = "TRANSACTIONAL".into();
+            "SendTextMessage"
+        };
+        if let Some(name) = &self.configuration_set {
+            body["ConfigurationSetName"] = name.as_str().into();
+        }
+        let headers = [("content-type", "application/x-amz-json-1.0".to_owned()), ("x-amz-target", format!("PinpointSMSVoiceV2.{operation}"))];
+        super::post(&format!("{}/", self.base_url), &headers, body.to_string())
+    }
+
+    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        super::aws_receipt(answer, now, refusal)
+    }
+
+    fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Report, ReportError> {
+        let event: Value = serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
+        let word = event["eventType"].as_str().filter(|word| word.starts_with("TEXT_") || word.starts_with("VOICE_"));
+        let status = status(word.ok_or(ReportError::Unreadable)?);
+        Ok(Report { reference: event["context"][REFERENCE_KEY].as_str().map(str::to_owned), status })
+    }
+
+    fn account_token(&self) -> Option<&str> {
+        self.callback_token.as_deref()
+    }
+}
+
+fn voice(locale: &str) -> Option<&'static str> {
+    let language = locale.split('-').next();
+    VOICES.iter().find(|(tag, _)| *tag == locale).or_else(|| VOICES.iter().find(|(tag, _)| Some(*tag) == language)).map(|(_, voice)| *voice)
+}
+
+/// What an error that is not about load means. Only what is about the number ends the message; the rest is about the
+/// account, and the next carrier may take it.
+fn refusal(code: &str, body: &Value) -> Receipt {
+    match (code, body["Reason"].as_str().unwrap_or_default()) {
+        (
+            "ConflictException",
+            "DESTINATION_PHONE_NUMBER_OPTED_OUT"
+            | "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"
+            | "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
+        )
+        | ("ValidationException", "DESTINATION_COUNTRY_BLOCKED" | "COUNTRY_NOT_ENABLED" | "PRICE_OVER_THRESHOLD")
+        // So many calls to one number in a day are enough by any carrier, and must not count as a failure of this one.
+        | ("ServiceQuotaExceededException", "DAILY_DESTINATION_CALL_LIMIT") => Receipt::Permanent,
+        ("ValidationException", "INVALID_PARAMETER") if is_about_the_number(body) => Receipt::Permanent,
+        _ => Receipt::Misconfigured,
+    }
+}
+
+/// Whether a validation error names the destination, or nothing at all.
+fn is_about_the_number(body: &Value) -> bool {
+    let fields = body["Fields"].as_array().map(Vec::as_slice).unwrap_or_default();
+    fields.is_empty() || fields.iter().any(|field| field["Name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case("DestinationPhoneNumber")))
+}
+
+fn status(word: &str) -> Option<DeliveryStatus> {
+    Some(match word {
+        "TEXT_PENDING" | "TEXT_QUEUED" | "VOICE_INITIATED" => DeliveryStatus::Queued,
+        // The carrier has it; the last word where no phone reports.
+        "TEXT_SUCCESSFUL" | "TEXT_SENT" | "VOICE_RINGING" | "VOICE_ANSWERED" => DeliveryStatus::Sent,
+        "TEXT_DELIVERED" | "VOICE_COMPLETED" => DeliveryStatus::Delivered,
+        "TEXT_UNREACHABLE" | "TEXT_CARRIER_UNREACHABLE" | "TEXT_UNKNOWN" | "VOICE_BUSY" | "VOICE_NO_ANSWER" | "VOICE_FAILED" => {
+            DeliveryStatus::Undelivered
+        }
+        "TEXT_INVALID" | "TEXT_INVALID_MESSAGE" | "TEXT_BLOCKED" | "TEXT_CARRIER_BLOCKED" | "TEXT_SPAM" | "TEXT_PROTECT_BLOCKED" => {
+            DeliveryStatus::Rejected
+        }
+        "TEXT_TTL_EXPIRED" | "VOICE_TTL_EXPIRED" => DeliveryStatus::Expired,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{HeaderMap, Method};
+
+    use super::*;
+    use crate::address::Address;
+    use crate::message::{Encoding, Message};
+    use crate::phone::PhoneNumber;
+
+    fn carrier(settings: Value) -> Result<EndUserMessaging, Vec<String>> {
+        let Value::Object(object) = settings else { unreachable!() };
+        let mut fields = Fields::of(object);
+        let carrier = EndUserMessaging::read(&mut fields, "eu-west-1");
+        fields.finish().map(|()| carrier).map_err(|errors| errors.into_iter().map(|error| error.field).collect())
+    }
+
+    fn request(settings: Value, channel: Channel, locale: &str, validity_seconds: i64) -> Request<String> {
+        let to = Address::Phone(PhoneNumber::parse("+33612345678", None).expect("a number"));
+        let message = Message { text: "Your code is 4217".into(), subject: None, html: None, encoding: Encoding::Gsm7, parts: 1 };
+        let carrier = carrier(settings).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        carrier.request(&Outgoing {
+            to: &to,
+            sender: Some("Ignored"),
+            channel,
+            message: &message,
+            locale,
+            reference: "msg_01HZX",
+            validity_seconds,
+            callback_url: "https://otp.example/v1/callbacks/end_user_messaging/x",
+        })
+    }
+
+    fn body(request: &Request<String>) -> Value {
+        serde_json::from_str(request.body()).expect("JSON")
+    }
+
+    #[test]
+    fn a_text_is_sent_as_the_sdk_sends_it() {
+        let request = request(json!({"origination_identity": "AcmeInc", "configuration_set": "otp"}), Channel::Sms, "en", 300);
+        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "https://sms-voice.eu-west-1.amazonaws.com/"));
+        assert_eq!(request.headers()["x-amz-target"], "PinpointSMSVoiceV2.SendTextMessage");
+        assert_eq!(request.headers()["content-type"], "application/x-amz-json-1.0");
+        let expected = json!({"DestinationPhoneNumber": "+33612345678", "OriginationIdentity": "AcmeInc", "MessageBody": "Your code is 4217",
+            "MessageType": "TRANSACTIONAL", "ConfigurationSetName": "otp", "TimeToLive": 300, "Context": {"m": "msg_01HZX"}});
+        assert_eq!(body(&request), expected);
+    }
+
+    #[test]
+    fn a_call_is_made_with_a_voice_of_its_language() {
+        let settings = json!({"origination_identity": "+12065550152", "base_url": "http://127.0.0.1:9000/"});
+        let request = request(settings.clone(), Channel::Voice, "fr", 300);
+        assert_eq!(request.uri().to_string(), "http://127.0.0.1:9000/");
+        assert_eq!(request.headers()["x-amz-target"], "PinpointSMSVoiceV2.SendVoiceMessage");
+        let expected = json!({"DestinationPhoneNumber": "+33612345678", "OriginationIdentity": "+12065550152", "MessageBody": "Your code is 4217",
+            "MessageBodyTextType": "TEXT", "VoiceId": "LEA", "TimeToLive": 300, "Context": {"m": "msg_01HZX"}});
+        assert_eq!(body(&request), expected);
+        assert_eq!(
+            ["pt", "pt-BR", "zh-Hant", "fr-CA", "el", "en", ""].map(voice),
+            [Some("INES"), Some("CAMILA"), Some("ZHIYU"), Some("LEA"), None, None, None]
+        );
+    }
+
+    #[test]
+    fn every_voice_is_for_a_language_that_messages_are_written_in() {
+        for (tag, _) in VOICES {
+            assert!(crate::message::locale(tag).is_some(), "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_time_to_live_stays_within_what_the_api_takes() {
+        let seconds = |validity| body(&request(json!({"origination_identity": "AcmeInc"}), Channel::Sms, "en", validity))["TimeToLive"].clone();
+        assert_eq!([-1, 5, 600, i64::MAX].map(seconds), [json!(5), json!(5), json!(600), json!(259_200)]);
+    }
+
+    #[test]
+    fn settings_that_the_api_would_refuse_are_refused_at_the_start() {
+        assert_eq!(carrier(json!({})).err(), Some(vec!["origination_identity".to_owned()]));
+        let token = "t".repeat(22);
+        let all = json!({"origination_identity": "arn:aws:sms-voice:eu-west-1:123456789012:pool/pool-1", "callback_token": token});
+        assert_eq!(carrier(all).map(|c| c.account_token().map(str::to_owned)), Ok(Some(token)));
+        for wrong in [json!({"origination_identity": "Acme Inc"}), json!({"origination_identity": "A\n"}), json!({"origination_identity": 1})] {
+            assert!(carrier(wrong).is_err());
+        }
+        assert!(carrier(json!({"origination_identity": "AcmeInc", "configuration_set": "a b"})).is_err());
+        assert!(carrier(json!({"origination_identity": "AcmeInc", "callback_token": "short"})).is_err());
+        assert!(carrier(json!({"origination_identity": "AcmeInc", "callback_token": "a/b".repeat(11)})).is_err());
+        assert!(carrier(json!({"origination_identity": "AcmeInc", "base_url": "ftp://h"})).is_err());
+    }
+
+    fn receipt(status: u16, body: &str) -> Receipt {
+        let answer = Response::builder().status(status).header("retry-after", "3").body(body.as_bytes().to_vec()).expect("an answer");
+        carrier(json!({"origination_identity": "AcmeInc"})).map(|c| c.receipt(&answer, Timestamp(0))).unwrap_or(Receipt::Unknown)
+    }
+
+    fn error(code: &str, reason: &str) -> Receipt {
+        let body = json!({"__type": format!("com.amazonaws.pinpointsmsvoicev2#{code}"), "Message": "…", "Reason": reason});
+        receipt(400, &body.to_string())
+    }
+
+    #[test]
+    fn a_message_is_accepted_only_with_an_id() {
+        assert_eq!(receipt(200, r#"{"MessageId":"862a8790-60c0-4430-9b2b-658bdexample"}"#), Receipt::Accepted);
+        for unreadable in ["", "{}", "[]", "null", "<html>", r#"{"MessageId":1}"#, r#"{"MessageId":""}"#] {
+            assert_eq!(receipt(200, unreadable), Receipt::Unknown, "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn errors_about_the_number_are_permanent() {
+        for (code, reason) in [
+            ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"),
+            ("ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"),
+            ("ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"),
+            ("ValidationException", "INVALID_PARAMETER"),
+            ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"),
+            ("ValidationException", "COUNTRY_NOT_ENABLED"),
+            ("ValidationException", "PRICE_OVER_THRESHOLD"),
+            ("ServiceQuotaExceededException", "DAILY_DESTINATION_CALL_LIMIT"),
+        ] {
+            assert_eq!(error(code, reason), Receipt::Permanent, "{code} {reason}");
+        }
+        let about = |field: &str| {
+            let fields = json!([{"Name": field, "Message": "…"}]);
+            receipt(400, &json!({"__type": "ValidationException", "Reason": "INVALID_PARAMETER", "Fields": fields}).to_string())
+        };
+        assert_eq!(about("DestinationPhoneNumber"), Receipt::Permanent);
+        assert_eq!(about("OriginationIdentity"), Receipt::Misconfigured);
+    }
+
+    #[test]
+    fn errors_about_the_account_are_for_a_person_and_errors_about_load_pass() {
+        for (code, reason) in [
+            ("AccessDeniedException", "ACCOUNT_DISABLED"),
+            ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"),
+            ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT"),
+            ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_VOICE"),
+            ("ResourceNotFoundException", ""),
+            ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"),
+            ("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"),
+            ("ValidationException", "SENDER_ID_NOT_SUPPORTED"),
+            ("ValidationException", "SENDER_ID_REQUIRES_REGISTRATION"),
+            ("ValidationException", "SENDER_ID_NOT_REGISTERED"),
+            ("ValidationException", "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY"),
+            ("ValidationException", "VOICE_CAPABILITY_NOT_AVAILABLE"),
+            ("ValidationException", "A_REASON_OF_TOMORROW"),
+            ("UnrecognizedClientException", ""),
+            ("InvalidSignatureException", ""),
+        ] {
+            assert_eq!(error(code, reason), Receipt::Misconfigured, "{code} {reason}");
+        }
+        let later = Receipt::Transient { retry_after_seconds: Some(3) };
+        assert_eq!(error("ThrottlingException", ""), later);
+        assert_eq!(receipt(500, r#"{"__type":"InternalServerException","RequestId":"r"}"#), later);
+        assert_eq!([receipt(503, ""), receipt(429, "slow down")], [later.clone(), later]);
+        assert_eq!([receipt(400, ""), receipt(403, "<html>"), receipt(302, "")], [(); 3].map(|()| Receipt::Misconfigured));
+    }
+
+    fn report(event: &str) -> Result<Report, ReportError> {
+        let callback = Callback { method: &Method::POST, query: "", headers: &HeaderMap::new(), body: event.as_bytes(), url: "" };
+        carrier(json!({"origination_identity": "AcmeInc"})).map_err(|_| ReportError::Forged)?.report(&callback, Timestamp(0))
+    }
+
+    #[test]
+    fn the_documented_event_names_our_message() {
+        let event = r#"{"eventType":"TEXT_DELIVERED","eventVersion":"1.0","eventTimestamp":1763753400000,"isFinal":true,
+            "originationPhoneNumber":"+12065550152","destinationPhoneNumber":"+14255550156","isoCountryCode":"US","mcc":"310","mnc":"800",
+            "carrierName":"…","messageId":"862a8790-60c0-4430-9b2b-658bdexample","messageRequestTimestamp":1763753399000,"messageEncoding":"GSM",
+            "messageType":"TRANSACTIONAL","messageStatus":"DELIVERED","messageStatusDescription":"Message has been accepted by phone",
+            "context":{"m":"msg_01HZX"},"totalMessageParts":1,"totalMessagePrice":0.09582,"totalCarrierFee":0.0}"#;
+        assert_eq!(report(event), Ok(Report { reference: Some("msg_01HZX".into()), status: Some(DeliveryStatus::Delivered) }));
+    }
+
+    #[test]
+    fn every_event_has_its_state_and_an_unknown_one_changes_nothing() {
+        use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
+        for (words, status) in [
+            ("TEXT_PENDING TEXT_QUEUED VOICE_INITIATED", Some(Queued)),
+            ("TEXT_SUCCESSFUL TEXT_SENT VOICE_RINGING VOICE_ANSWERED", Some(Sent)),
+            ("TEXT_DELIVERED VOICE_COMPLETED", Some(Delivered)),
+            ("TEXT_UNREACHABLE TEXT_CARRIER_UNREACHABLE TEXT_UNKNOWN VOICE_BUSY VOICE_NO_ANSWER VOICE_FAILED", Some(Undelivered)),
+            ("TEXT_INVALID TEXT_INVALID_MESSAGE TEXT_BLOCKED TEXT_CARRIER_BLOCKED TEXT_SPAM TEXT_PROTECT_BLOCKED", Some(Rejected)),
+            ("TEXT_TTL_EXPIRED VOICE_TTL_EXPIRED", Some(Expired)),
+            ("TEXT_ALL VOICE_ALL TEXT_OF_TOMORROW TEXT_", None),
+        ] {
+            for word in words.split(' ') {
+                let event = json!({"eventType": word, "context": {"m": "r"}}).to_string();
+                assert_eq!(report(&event), Ok(Report { reference: Some("r".into()), status }), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_not_one_is_unreadable_and_one_without_context_names_nobody() {
+        for text in ["", "{", "[]", "null", "{}", r#"{"eventType":1}"#, r#"{"eventType":"Delivery","mail":{}}"#, &"[".repeat(100_000)] {
+            assert_eq!(report(text), Err(ReportError::Unreadable));
+        }
+        for context in ["null", "{}", "[]", r#"{"m":1}"#, r#""m""#] {
+            let event = format!(r#"{{"eventType":"TEXT_DELIVERED","context":{context}}}"#);
+            assert_eq!(report(&event).map(|r| r.reference), Ok(None), "{context}");
+        }
+    }
+}
