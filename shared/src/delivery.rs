@@ -241,12 +241,13 @@ pub fn next(deliveries: &[Delivery], second_carrier: bool, fallback: &[Channel],
 }
 
 /// When to go through the carriers again after `rounds` rounds in which nobody took the message: 2, 4, 8, … at most
-/// 30 s later, or later still if a carrier said so. `None` when the code would arrive dead.
+/// 30 s later, or later still if all carriers said so, and a last time just before the code would arrive dead. `None`
+/// after that.
 #[must_use]
-pub fn retry_at(rounds: u8, retry_after_seconds: Option<i64>, expires_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+pub fn retry_at(rounds: u8, retry_after_seconds: i64, expires_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let backoff = 1i64.checked_shl(u32::from(rounds.max(1))).map_or(BACKOFF_SECONDS_MAX, |s| s.clamp(2, BACKOFF_SECONDS_MAX));
-    let at = now.plus(backoff.max(retry_after_seconds.unwrap_or(0)));
-    (at <= expires_at.plus(-HANDOVER_MARGIN_SECONDS)).then_some(at)
+    let last = expires_at.plus(-HANDOVER_MARGIN_SECONDS);
+    (now < last).then(|| now.plus(backoff.max(retry_after_seconds)).min(last))
 }
 
 #[cfg(test)]
@@ -302,13 +303,13 @@ mod tests {
 
     #[test]
     fn rounds_back_off_and_stop_before_the_code_is_dead() {
-        let at = |rounds, after| retry_at(rounds, after, Timestamp(400), Timestamp(100));
-        let seconds: Vec<_> = (1..=6).map(|rounds| at(rounds, None).map(|t| t.since(Timestamp(100)))).collect();
+        let at = |rounds, after| retry_at(rounds, after, Timestamp(400), Timestamp(100)).map(|t| t.since(Timestamp(100)));
+        let seconds: Vec<_> = (1..=6).map(|rounds| at(rounds, 0)).collect();
         assert_eq!(seconds, [2, 4, 8, 16, 30, 30].map(Some));
-        assert_eq!(at(200, None), Some(Timestamp(130)));
-        assert_eq!(at(1, Some(77)), Some(Timestamp(177)), "a carrier's Retry-After is honoured");
-        assert_eq!(at(1, Some(291)), None, "not past the code's life");
-        assert_eq!(retry_at(1, None, Timestamp(112), Timestamp(100)), Some(Timestamp(102)));
-        assert_eq!(retry_at(1, None, Timestamp(111), Timestamp(100)), None);
+        assert_eq!(at(200, 0), Some(30));
+        assert_eq!(at(1, 77), Some(77), "a carrier's Retry-After is honoured");
+        assert_eq!(at(1, 291), Some(290), "within the code's life");
+        assert_eq!(retry_at(1, 0, Timestamp(111), Timestamp(100)), Some(Timestamp(101)), "one last time");
+        assert_eq!(retry_at(1, 0, Timestamp(110), Timestamp(100)), None);
     }
 }

@@ -153,7 +153,7 @@ impl Recipient {
             verification.attempts_settled = verification.attempts.len();
             verification.code = Some(fresh.code);
             verification.sealed_code = fresh.sealed_code;
-            verification.expected = Some(fresh.expected);
+            verification.expected = fresh.expected;
         }
         verification.add_delivery(channel, Cause::Asked, tag, now);
         let sequence = verification.step.sequence.saturating_add(1);

@@ -66,6 +66,18 @@ impl Seal {
         String::from_utf8(opened.to_vec()).ok()
     }
 
+    /// The id of the key that `sealed` was sealed under.
+    #[must_use]
+    pub fn key_id(sealed: &[u8]) -> &str {
+        let id = sealed.split_first().and_then(|(id_length, rest)| rest.get(..usize::from(*id_length)));
+        id.and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default()
+    }
+
+    /// The ids of the keys that open something.
+    pub fn live_key_ids(&self) -> impl Iterator<Item = &str> {
+        self.sealing.keys().map(String::as_str)
+    }
+
     /// Where the record of `address` (canonical) in `app` is kept.
     #[must_use]
     pub fn recipient_key(&self, app: &str, address: &str) -> RecipientKey {

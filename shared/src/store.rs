@@ -170,13 +170,19 @@ impl Store {
     /// [`StoreError`]: nothing may be said about the attempt.
     pub async fn attempt(&self, key: &RecipientKey, nonce: &Nonce, attempt: &Attempt, now: Timestamp) -> Result<Written, StoreError> {
         let entry = item::log_entry(attempt);
-        let update = Update::when("#id = :id AND attribute_not_exists(#gone) AND #exp > :now")
+        let live_keys: Vec<(String, &str)> = self.seal.live_key_ids().enumerate().map(|(n, id)| (format!(":kid{n}"), id)).collect();
+        let tokens: Vec<&str> = live_keys.iter().map(|(token, _)| token.as_str()).collect();
+        let mut update = Update::when("#id = :id AND attribute_not_exists(#gone) AND #exp > :now")
             .set("#log = list_append(#log, :entry)")
             .and("size(#log) < #cap AND NOT contains(#log, :nonce)")
+            .and(&format!("#kid IN ({})", tokens.join(", ")))
             .value(":entry", AttributeValue::L(entry.to_vec()))
             .value(":id", blob(nonce))
             .value(":now", n(now.0))
             .value(":nonce", blob(&attempt.nonce));
+        for (token, id) in live_keys {
+            update = update.value(token, AttributeValue::S(id.to_owned()));
+        }
         self.update(key, update, now).await
     }
 
@@ -372,7 +378,7 @@ struct Update {
     remove: String,
     condition: String,
     names: Vec<(&'static str, String)>,
-    values: Vec<(&'static str, AttributeValue)>,
+    values: Vec<(String, AttributeValue)>,
 }
 
 impl Update {
@@ -400,8 +406,8 @@ impl Update {
         self
     }
 
-    fn value(mut self, token: &'static str, value: AttributeValue) -> Self {
-        self.values.push((token, value));
+    fn value(mut self, token: impl Into<String>, value: AttributeValue) -> Self {
+        self.values.push((token.into(), value));
         self
     }
 

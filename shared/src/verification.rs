@@ -176,8 +176,8 @@ pub struct Verification {
     pub code: Option<Code>,
     /// The code as it rests.
     pub sealed_code: Vec<u8>,
-    /// What the right attempt hashes to; absent with the code.
-    pub expected: Option<AttemptHash>,
+    /// What the right attempt hashes to.
+    pub expected: AttemptHash,
     /// When the caller ended it.
     pub canceled_at: Option<Timestamp>,
     /// Its messages, oldest first.
@@ -230,8 +230,7 @@ pub struct Outcome {
 /// Index of the attempt that succeeded: the first one, from `settled` on, that hashes to `expected`.
 /// Every entry is compared, in constant time, whatever was found before.
 #[must_use]
-pub fn judge(attempts: &[Attempt], settled: usize, expected: Option<&AttemptHash>) -> Option<usize> {
-    let expected = expected?;
+pub fn judge(attempts: &[Attempt], settled: usize, expected: &AttemptHash) -> Option<usize> {
     let mut winner = None;
     for (index, attempt) in attempts.iter().enumerate().skip(settled) {
         let differing = attempt.hash.iter().zip(expected).fold(0u8, |bits, (a, b)| bits | (a ^ b));
@@ -246,7 +245,7 @@ impl Verification {
     /// Index of the attempt that succeeded.
     #[must_use]
     pub fn winner(&self) -> Option<usize> {
-        judge(&self.attempts, self.attempts_settled, self.expected.as_ref())
+        judge(&self.attempts, self.attempts_settled, &self.expected)
     }
 
     /// Where it stands at `now`.
@@ -258,7 +257,7 @@ impl Verification {
             Status::Canceled
         } else if self.attempts.len() >= usize::from(self.terms.attempts_max) {
             Status::Exhausted
-        } else if now >= self.terms.expires_at || self.expected.is_none() {
+        } else if now >= self.terms.expires_at || self.code.is_none() {
             Status::Expired
         } else {
             Status::Pending
@@ -288,20 +287,18 @@ impl Verification {
     #[must_use]
     pub fn outcome(&self, nonce: &[u8], now: Timestamp) -> Outcome {
         match self.attempts.iter().position(|attempt| attempt.nonce == nonce) {
-            Some(index) => self.outcome_at(index, now),
+            Some(index) => self.outcome_at(index),
             None => self.refusal(now),
         }
     }
 
-    fn outcome_at(&self, index: usize, now: Timestamp) -> Outcome {
+    fn outcome_at(&self, index: usize) -> Outcome {
         let left_after = |used: usize| self.terms.attempts_max.saturating_sub(u8::try_from(used).unwrap_or(u8::MAX));
         match self.winner() {
             Some(winner) if index == winner => Outcome { reason: None, status: Status::Approved, attempts_left: left_after(winner + 1) },
             Some(winner) if index > winner => {
                 Outcome { reason: Some(Reason::AlreadyUsed), status: Status::Approved, attempts_left: left_after(winner + 1) }
             }
-            // The key that sealed the code is gone: nothing could be compared.
-            None if self.expected.is_none() => self.refusal(now),
             _ => {
                 let attempts_left = left_after(index + 1);
                 let status = if attempts_left == 0 { Status::Exhausted } else { Status::Pending };
@@ -397,7 +394,7 @@ pub(crate) mod tests {
             attempts_forgiven: 0,
             code: Some(Code::unsealed("123456".into())),
             sealed_code: vec![],
-            expected: Some(RIGHT),
+            expected: RIGHT,
             canceled_at: None,
             deliveries: vec![],
             fallbacks_used: 0,
@@ -433,9 +430,11 @@ pub(crate) mod tests {
     #[test]
     fn a_code_whose_key_is_gone_is_expired() {
         let mut v = verification(5);
-        v.expected = None;
-        v.attempts = vec![attempt(1, true)];
-        assert_eq!(v.outcome(&[1; 8], Timestamp(1002)).reason, Some(Reason::Expired));
+        v.code = None;
+        v.attempts = vec![attempt(1, false)];
+        assert_eq!(v.outcome(&[9; 8], Timestamp(1002)).reason, Some(Reason::Expired));
+        v.attempts.push(attempt(2, true));
+        assert_eq!(v.outcome(&[9; 8], Timestamp(1002)).reason, Some(Reason::AlreadyUsed), "what was approved stays so");
     }
 
     #[test]

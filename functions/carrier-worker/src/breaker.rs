@@ -18,6 +18,9 @@ const FAILURES_MAX: u32 = 5;
 /// How long it stays open, and how long a probe may take.
 const OPEN_SECONDS: i64 = 30;
 
+/// The longest that a carrier's `Retry-After` keeps it out: as long as a code lives.
+const BUSY_SECONDS_MAX: i64 = 1800;
+
 /// All breakers, by carrier.
 pub(crate) type States = BTreeMap<String, BreakerState>;
 
@@ -80,11 +83,15 @@ impl Breakers {
             Receipt::Accepted | Receipt::Permanent => true,
             Receipt::Transient { .. } | Receipt::Misconfigured | Receipt::Unknown => false,
         };
+        let busy_until = match receipt {
+            Receipt::Transient { retry_after_seconds: Some(seconds) } => Some(now.plus((*seconds).min(BUSY_SECONDS_MAX))),
+            _ => None,
+        };
         let failed_before = states.get(carrier).is_some_and(|state| state.failures > 0);
         let written = match works {
             true if failed_before => self.store.close_breaker(&self.key, carrier, now).await,
             true => Ok(()),
-            false => self.store.count_carrier_failure(&self.key, carrier, now.plus(OPEN_SECONDS), now).await,
+            false => self.store.count_carrier_failure(&self.key, carrier, now.plus(OPEN_SECONDS), busy_until, now).await,
         };
         if let Err(error) = written {
             tracing::warn!(error.kind = "breaker_unwritten", error.cause = error.0, "a carrier's outcome was not counted");
@@ -97,6 +104,7 @@ impl Breakers {
     async fn is_closed(&self, states: &States, carrier: &str) -> bool {
         let now = self.clock.now();
         match states.get(carrier) {
+            Some(state) if now < state.busy_until => false,
             Some(state) if state.failures >= FAILURES_MAX => {
                 now >= state.open_until && self.store.take_probe(&self.key, carrier, state, now.plus(OPEN_SECONDS), now).await.unwrap_or(true)
             }

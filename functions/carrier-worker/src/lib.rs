@@ -197,7 +197,7 @@ impl Work<'_> {
         match self.next(recipient, verification, &verification.deliveries, self.now) {
             Next::Rest => self.end(None, None, 0).await,
             Next::Wait(at) => self.end(None, Some(at), 0).await,
-            Next::Hand => self.hand(recipient, verification, latest.clone(), None).await,
+            Next::Hand => self.hand(recipient, verification, latest.clone(), carrier_before(verification, latest)).await,
             Next::Open { channel, cause, except } => self.open(recipient, verification, channel, cause, except.as_deref()).await,
         }
     }
@@ -236,6 +236,7 @@ impl Work<'_> {
         };
         let reference = self.worker.seal.reference(&self.claim.key, &delivery.tag);
         let started = tokio::time::Instant::now();
+        // The soonest that any of them will take it: at once, if one did not say.
         let mut retry_after_seconds: Option<i64> = None;
         let mut breakers = self.worker.breakers.read().await;
         for carrier in self.worker.carriers.serving(delivery.channel, to).filter(|carrier| Some(carrier.name.as_str()) != except) {
@@ -267,7 +268,7 @@ impl Work<'_> {
                 Receipt::Unknown => DeliveryStatus::Unknown,
                 Receipt::Misconfigured => continue,
                 Receipt::Transient { retry_after_seconds: after } => {
-                    retry_after_seconds = retry_after_seconds.into_iter().chain(after).min();
+                    retry_after_seconds = Some(after.unwrap_or(0).min(retry_after_seconds.unwrap_or(i64::MAX)));
                     continue;
                 }
             };
@@ -291,12 +292,16 @@ impl Work<'_> {
         if let Some(latest) = deliveries.last_mut() {
             (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);
         }
-        let due = match self.next(recipient, verification, &deliveries, now) {
+        let due = self.due(recipient, verification, &deliveries, now);
+        self.end(Some((delivery, status, Some(carrier))), due, 0).await
+    }
+
+    fn due(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
+        match self.next(recipient, verification, deliveries, now) {
             Next::Wait(at) => Some(at),
             Next::Open { .. } => Some(now),
             Next::Hand | Next::Rest => None,
-        };
-        self.end(Some((delivery, status, Some(carrier))), due, 0).await
+        }
     }
 
     fn next(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Next {
@@ -309,7 +314,7 @@ impl Work<'_> {
     async fn nobody_took(&self, verification: &Verification, delivery: &Delivery, retry_after_seconds: Option<i64>) -> Result<(), DeliverError> {
         let now = self.worker.clock.now();
         let rounds = verification.step.rounds.saturating_add(1);
-        match delivery::retry_at(rounds, retry_after_seconds, verification.terms.expires_at, now) {
+        match delivery::retry_at(rounds, retry_after_seconds.unwrap_or(0), verification.terms.expires_at, now) {
             Some(at) => self.end(None, Some(at), rounds).await,
             None => self.end(Some((delivery, DeliveryStatus::Failed, None)), None, 0).await,
         }
@@ -319,17 +324,17 @@ impl Work<'_> {
     async fn end(&self, delivery: Option<(&Delivery, DeliveryStatus, Option<&str>)>, due: Option<Timestamp>, rounds: u8) -> Result<(), DeliverError> {
         let (store, now) = (&self.worker.store, self.worker.clock.now());
         let outcome = delivery.map(|(delivery, status, carrier)| (delivery.tag, status, carrier.map(str::to_owned)));
+        let mut due = due;
         let written = store.end_step(&self.claim, &StepResult { delivery: outcome.clone(), due, rounds }, now).await?;
         if let (Written::Refused(Some(recipient)), Some((tag, status, carrier))) = (&written, &outcome) {
-            let is_ours = recipient.verification.as_ref().is_some_and(|v| self.claim.is_held_by(v));
-            if is_ours {
-                // A report came first and says more than we do: only the plan is left to write.
-                store.end_step(&self.claim, &StepResult { delivery: None, due, rounds }, now).await?;
-            } else {
+            let Some(verification) = recipient.verification.as_ref().filter(|v| self.claim.is_held_by(v)) else {
                 // A resend came first and made its own plan: only the state is left to write.
                 store.raise(&self.claim.key, tag, *status, carrier.as_deref(), now).await?;
                 return Ok(());
-            }
+            };
+            // A report came first and says more than we do: what follows, follows from it.
+            due = self.due(recipient, verification, &verification.deliveries, now);
+            store.end_step(&self.claim, &StepResult { delivery: None, due, rounds }, now).await?;
         }
         match due {
             Some(at) => self.dispatch_again(self.claim.sequence.saturating_add(1), at).await,
@@ -363,8 +368,14 @@ impl Work<'_> {
                 );
             }
             receipt => {
-                tracing::info!(verification.id = id, delivery.carrier = carrier, delivery.channel = channel, delivery.receipt = ?receipt, "a message was handed over")
+                tracing::info!(verification.id = id, delivery.carrier = carrier, delivery.channel = channel, delivery.receipt = ?receipt, "a carrier was called")
             }
         }
     }
+}
+
+/// The carrier that may have the message before a second-carrier message, which must not go there again.
+fn carrier_before<'v>(verification: &'v Verification, latest: &Delivery) -> Option<&'v str> {
+    let before = verification.deliveries.iter().rev().find(|delivery| delivery.number < latest.number);
+    before.filter(|_| latest.cause == Cause::Unknown).and_then(|before| before.carrier.as_deref())
 }

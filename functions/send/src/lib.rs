@@ -267,7 +267,7 @@ fn opened(app: &App, policy: &Policy, wanted: &Wanted, recipient: &Recipient, (k
         attempts_max: recipient.attempts_allowed(policy, now),
     };
     let sealed_code = app.store.seal_code(&key, &nonce, &code);
-    let expected = Some(app.seal.attempt_hash(&nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal()));
+    let expected = app.seal.attempt_hash(&nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
     let step = Step { sequence: 1, due: now, held_until: Timestamp(0), rounds: 0 };
     let mut verification = Verification {
         terms,

@@ -12,6 +12,7 @@ use crate::timestamp::Timestamp;
 /// Attribute names begin so, the carrier's name follows.
 const FAILURES: &str = "f:";
 const OPEN_UNTIL: &str = "u:";
+const BUSY_UNTIL: &str = "w:";
 
 /// What the workers know together of one carrier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -20,6 +21,8 @@ pub struct BreakerState {
     pub failures: u32,
     /// No call before this moment, once there are enough failures.
     pub open_until: Timestamp,
+    /// No call before this moment, whatever else: it said so itself.
+    pub busy_until: Timestamp,
 }
 
 impl Store {
@@ -38,17 +41,32 @@ impl Store {
                 states.entry(carrier.into()).or_default().failures = u32::try_from(value).unwrap_or(u32::MAX);
             } else if let Some(carrier) = name.strip_prefix(OPEN_UNTIL) {
                 states.entry(carrier.into()).or_default().open_until = Timestamp(value);
+            } else if let Some(carrier) = name.strip_prefix(BUSY_UNTIL) {
+                states.entry(carrier.into()).or_default().busy_until = Timestamp(value);
             }
         }
         Ok(states)
     }
 
-    /// Counts a failure of `carrier`; should it open the breaker, then until `open_until`.
+    /// Counts a failure of `carrier`; should it open the breaker, then until `open_until`. A carrier that named a time is
+    /// left alone until then.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn count_carrier_failure(&self, key: &RecipientKey, carrier: &str, open_until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.write_breaker(key, carrier, "SET #u = :u, #ttl = :ttl ADD #f :f", (open_until, 1), None, now).await.map(|_| ())
+    pub async fn count_carrier_failure(
+        &self,
+        key: &RecipientKey,
+        carrier: &str,
+        open_until: Timestamp,
+        busy_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let state = BreakerState { failures: 1, open_until, busy_until: busy_until.unwrap_or_default() };
+        let update = match busy_until {
+            Some(_) => "SET #u = :u, #w = :w, #ttl = :ttl ADD #f :f",
+            None => "SET #u = :u, #ttl = :ttl ADD #f :f",
+        };
+        self.write_breaker(key, carrier, update, &state, None, now).await.map(|_| ())
     }
 
     /// Forgets the failures of `carrier`.
@@ -56,7 +74,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn close_breaker(&self, key: &RecipientKey, carrier: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.write_breaker(key, carrier, "SET #u = :u, #f = :f, #ttl = :ttl", (now, 0), None, now).await.map(|_| ())
+        self.write_breaker(key, carrier, "SET #u = :u, #f = :f, #ttl = :ttl", &BreakerState { open_until: now, ..BreakerState::default() }, None, now)
+            .await
+            .map(|_| ())
     }
 
     /// Takes the one probe of an open breaker; `false` if another worker has it.
@@ -71,7 +91,7 @@ impl Store {
         open_until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.write_breaker(key, carrier, "SET #u = :u, #f = :f, #ttl = :ttl", (open_until, seen.failures), Some(seen), now).await
+        self.write_breaker(key, carrier, "SET #u = :u, #f = :f, #ttl = :ttl", &BreakerState { open_until, ..*seen }, Some(seen), now).await
     }
 
     async fn write_breaker(
@@ -79,7 +99,7 @@ impl Store {
         key: &RecipientKey,
         carrier: &str,
         update: &str,
-        (open_until, failures): (Timestamp, u32),
+        state: &BreakerState,
         seen: Option<&BreakerState>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -92,9 +112,12 @@ impl Store {
             .expression_attribute_names("#u", format!("{OPEN_UNTIL}{carrier}"))
             .expression_attribute_names("#f", format!("{FAILURES}{carrier}"))
             .expression_attribute_names("#ttl", item::TTL)
-            .expression_attribute_values(":u", n(open_until.0))
-            .expression_attribute_values(":f", n(failures))
+            .expression_attribute_values(":u", n(state.open_until.0))
+            .expression_attribute_values(":f", n(state.failures))
             .expression_attribute_values(":ttl", n(now.plus(TTL_SECONDS).0));
+        if update.contains("#w") {
+            call = call.expression_attribute_names("#w", format!("{BUSY_UNTIL}{carrier}")).expression_attribute_values(":w", n(state.busy_until.0));
+        }
         if let Some(seen) = seen {
             call = call.condition_expression("#u = :seen AND #f = :f").expression_attribute_values(":seen", n(seen.open_until.0));
         }

@@ -40,6 +40,10 @@ pub(super) const LOG: &str = "log";
 const SETTLED: &str = "old";
 const FORGIVEN: &str = "free";
 const CODE: &str = "code";
+/// Id of the key that sealed the code: an attempt at a code whose key is gone is not taken.
+pub(super) const KEY_ID: &str = "kid";
+/// What the right attempt hashes to, so that a success stays one when the code's key is gone.
+const EXPECTED: &str = "want";
 const TERMS: &str = "terms";
 pub(super) const CANCELED: &str = "gone";
 pub(super) const FALLBACKS_USED: &str = "fb";
@@ -145,6 +149,8 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     put(LOG_LENGTH_MAX, n(u16::from(verification.terms.attempts_max) * 2));
     put(LOG, AttributeValue::L(verification.attempts.iter().flat_map(log_entry).collect()));
     put(CODE, blob(&verification.sealed_code));
+    put(KEY_ID, AttributeValue::S(Seal::key_id(&verification.sealed_code).to_owned()));
+    put(EXPECTED, blob(&verification.expected));
     put(TERMS, blob(&pack_terms(&verification.terms)));
     put(SEQUENCE, n(step.sequence));
     put(DUE, n(step.due.0));
@@ -168,7 +174,7 @@ fn verification(seal: &Seal, key: &RecipientKey, item: &Item) -> Option<Verifica
     let terms = unpack_terms(bytes(item, TERMS))?;
     let sealed_code = bytes(item, CODE).to_vec();
     let code = seal.open(SEALED_CODE, &owner(key, &terms.nonce), &sealed_code).map(Code::unsealed);
-    let expected = code.as_ref().map(|c| seal.attempt_hash(&terms.nonce, &terms.purpose, terms.transaction.as_ref(), c.reveal()));
+    let expected = bytes(item, EXPECTED).try_into().ok()?;
     let attempts: Vec<_> = list(item, LOG).chunks_exact(2).filter_map(attempt).collect();
     let mut deliveries: Vec<_> = map(item, DELIVERIES).into_iter().flatten().filter_map(|(tag, value)| delivery(tag, value.as_m().ok()?)).collect();
     deliveries.sort_by_key(|delivery| delivery.number);
@@ -463,7 +469,7 @@ mod tests {
         v.terms.reference = Some("order 7".into());
         v.terms.idempotency = Some(([1; 8], [2; 8]));
         v.sealed_code = seal_code(&seal, &key, &v.terms.nonce, v.code.as_ref().expect("a code"));
-        v.expected = Some(seal.attempt_hash(&v.terms.nonce, "default", v.terms.transaction.as_ref(), "123456"));
+        v.expected = seal.attempt_hash(&v.terms.nonce, "default", v.terms.transaction.as_ref(), "123456");
         v.attempts = vec![Attempt { nonce: vec![3; 9], ..attempt(1, false) }];
         v.add_delivery(Channel::Sms, Cause::Asked, [1, 2, 3, 4], Timestamp(1000));
         v.deliveries[0].carrier = Some("sim-a".into());
