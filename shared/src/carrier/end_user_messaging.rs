@@ -6,7 +6,7 @@
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError};
+use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, wire};
 use crate::delivery::{Channel, DeliveryStatus};
 use crate::json::Fields;
 use crate::timestamp::Timestamp;
@@ -63,7 +63,7 @@ impl EndUserMessaging {
         }
         let configuration_set =
             fields.word("configuration_set", |name| is_identity(name).then(|| name.to_owned()), "the name of a configuration set");
-        Self { base_url, origination_identity, configuration_set, callback_token: super::callback_token(fields) }
+        Self { base_url, origination_identity, configuration_set, callback_token: wire::callback_token_if_any(fields) }
     }
 }
 
@@ -98,7 +98,7 @@ impl Carrier for EndUserMessaging {
     }
 
     fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        super::aws_receipt(answer, now, refusal)
+        wire::aws_receipt(answer, now, refusal)
     }
 
     fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Report, ReportError> {
@@ -184,6 +184,7 @@ mod tests {
             sender: Some("Ignored"),
             channel,
             message: &message,
+            code: "4217",
             locale,
             reference: "msg_01HZX",
             validity_seconds,

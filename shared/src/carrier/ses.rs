@@ -6,7 +6,7 @@
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError};
+use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, wire};
 use crate::delivery::DeliveryStatus;
 use crate::json::Fields;
 use crate::timestamp::Timestamp;
@@ -39,7 +39,7 @@ impl Ses {
         }
         let is_name = |name: &str| (1..=CONFIGURATION_SET_LENGTH_MAX).contains(&name.len()) && name.bytes().all(is_name_byte);
         let configuration_set = fields.word("configuration_set", |name| is_name(name).then(|| name.to_owned()), "the name of a configuration set");
-        Self { base_url, from, configuration_set, callback_token: super::callback_token(fields) }
+        Self { base_url, from, configuration_set, callback_token: wire::callback_token_if_any(fields) }
     }
 }
 
@@ -68,7 +68,7 @@ impl Carrier for Ses {
     }
 
     fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        super::aws_receipt(answer, now, refusal)
+        wire::aws_receipt(answer, now, refusal)
     }
 
     fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Report, ReportError> {
@@ -138,6 +138,7 @@ mod tests {
             sender: None,
             channel: Channel::Email,
             message: &message,
+            code: "4217",
             locale: "en",
             reference: "msg_01HZX",
             validity_seconds: 300,
