@@ -22,6 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use otp::ambient::{Clock, random_bytes};
 use otp::seal::Seal;
 use otp::store::Store;
+use otp::verification::Verification;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
@@ -89,6 +90,8 @@ struct Inner {
     client: Client<HttpConnector, Full<Bytes>>,
     queue: LocalQueue,
     clock: Clock,
+    /// Apps that have keys.
+    apps: Vec<String>,
     /// To show whose message it is, and which code it holds; the carriers themselves know neither.
     seal: Arc<Seal>,
     store: Store,
@@ -117,7 +120,13 @@ struct Handed {
 
 impl Network {
     /// With its carriers listening.
-    pub(crate) async fn start(queue: LocalQueue, clock: Clock, seal: Arc<Seal>, store: Store, keys: &[CarrierKeys]) -> Result<Self, String> {
+    pub(crate) async fn start(
+        queue: LocalQueue,
+        clock: Clock,
+        apps: Vec<String>,
+        (seal, store): (Arc<Seal>, Store),
+        keys: &[CarrierKeys],
+    ) -> Result<Self, String> {
         let mut carriers = BTreeMap::new();
         for (name, keys) in CARRIERS.into_iter().chain([SNS]).zip(keys) {
             let carrier = SimulatedCarrier {
@@ -131,7 +140,7 @@ impl Network {
             carriers.insert(name, carrier);
         }
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        let network = Self(Arc::new(Inner { carriers, phones: Mutex::default(), client, queue, clock, seal, store }));
+        let network = Self(Arc::new(Inner { carriers, phones: Mutex::default(), client, queue, clock, apps, seal, store }));
         for name in CARRIERS {
             network.listen(name, true).await?;
         }
@@ -233,11 +242,23 @@ impl Network {
 
     /// The verification that a message belongs to, and its code.
     async fn whose(&self, handed: &Handed) -> Option<(String, Option<String>)> {
-        let (key, tag) = self.0.seal.open_reference(&handed.reference)?;
-        let recipient = self.0.store.read(&key, self.0.clock.now()).await.ok().flatten()?;
-        let verification = recipient.verification.filter(|v| v.deliveries.iter().any(|delivery| delivery.tag == tag))?;
-        let id = self.0.seal.verification_id(&recipient.app, &key, &verification.terms.nonce);
-        Some((id, verification.code.map(|code| code.reveal().to_owned())))
+        let (seal, now) = (&self.0.seal, self.0.clock.now());
+        let named = seal.open_reference(&handed.reference);
+        // SNS takes no reference of ours: whoever has a verification of this number may have sent it.
+        let keys = match named {
+            Some((key, _)) => vec![key],
+            None => self.0.apps.iter().map(|app| seal.recipient_key(app, &handed.to.to_lowercase())).collect(),
+        };
+        for key in keys {
+            let Some(recipient) = self.0.store.read(&key, now).await.ok().flatten() else { continue };
+            let has_it = |v: &Verification| named.is_none_or(|(_, tag)| v.deliveries.iter().any(|delivery| delivery.tag == tag));
+            let Some(verification) = recipient.verification.filter(has_it) else { continue };
+            let code = self.0.store.open_code(&key, &verification).map(|code| code.reveal().to_owned());
+            if named.is_some() || code.as_ref().is_some_and(|code| handed.text.contains(code.as_str())) {
+                return Some((seal.verification_id(&recipient.app, &key, &verification.terms.nonce), code));
+            }
+        }
+        None
     }
 
     async fn post_report(&self, carrier: &str, id: &str, reference: &str, callback_url: &str, status: &str) -> Result<u16, String> {

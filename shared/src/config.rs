@@ -285,7 +285,8 @@ impl Reader<'_> {
     fn carriers(&mut self, credentials: Option<&Map<String, Value>>) -> Vec<CarrierSettings> {
         const NAME: &str = "OTP_CARRIERS";
         let value = self.var(NAME).unwrap_or_else(|| r#"[{"kind":"sns"}]"#.to_owned());
-        let (carriers, problems) = carrier::settings(&value, credentials);
+        let region = self.var("AWS_REGION").unwrap_or_default();
+        let (carriers, problems) = carrier::settings(&value, credentials, &region);
         problems.iter().for_each(|problem| self.problem(NAME, problem));
         carriers
     }

@@ -2,7 +2,6 @@
 //! Pure: takes `now`, changes itself, returns values. Never trusted for being there: every window is a comparison with `now`.
 
 use crate::address::Address;
-use crate::code::Code;
 use crate::delivery::{Cause, Channel, DELIVERIES_MAX, Delivery, DeliveryStatus, DeliveryTag};
 use crate::policy::{Limit, Policy, ResendCode};
 use crate::timestamp::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
@@ -60,9 +59,7 @@ pub struct Limited {
 
 /// What a resend changes besides adding a message.
 pub struct FreshCode {
-    /// The new code.
-    pub code: Code,
-    /// As it rests.
+    /// The new code, as it rests.
     pub sealed_code: Vec<u8>,
     /// What the right attempt hashes to from now on.
     pub expected: AttemptHash,
@@ -151,7 +148,7 @@ impl Recipient {
         let Some(verification) = &mut self.verification else { return };
         if let Some(fresh) = fresh {
             verification.attempts_settled = verification.attempts.len();
-            verification.code = Some(fresh.code);
+            verification.is_openable = true;
             verification.sealed_code = fresh.sealed_code;
             verification.expected = fresh.expected;
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
-use ring::{aead, digest, hmac};
+use ring::{aead, digest, hmac, signature};
 
 use crate::ambient::random_bytes;
 use crate::delivery::DeliveryTag;
@@ -211,6 +211,19 @@ pub fn hmac_sha1(secret: &[u8], parts: &[&[u8]]) -> [u8; 20] {
     let mut mac = [0; 20];
     mac.copy_from_slice(context.sign().as_ref());
     mac
+}
+
+/// Whether `signature` over `text` was made with the key that belongs to `public_key` (an RSAPublicKey of PKCS #1, the
+/// content of a SubjectPublicKeyInfo) and SHA-256: RSASSA-PKCS1-v1_5, 2048 bits and more.
+#[must_use]
+pub fn is_rsa_sha256(public_key: &[u8], text: &[u8], signature: &[u8]) -> bool {
+    signature::UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, public_key).verify(text, signature).is_ok()
+}
+
+/// The same with SHA-1, which SNS signs with unless its topic says otherwise.
+#[must_use]
+pub fn is_rsa_sha1(public_key: &[u8], text: &[u8], signature: &[u8]) -> bool {
+    signature::UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, public_key).verify(text, signature).is_ok()
 }
 
 /// Whether two values are equal, in a time that depends on their lengths only.

@@ -24,7 +24,7 @@ use crate::delivery::{Delivery, DeliveryStatus, DeliveryTag};
 use crate::recipient::{RETENTION_SECONDS, Recipient};
 use crate::seal::{RecipientKey, Seal};
 use crate::timestamp::{HOUR_SECONDS, Timestamp};
-use crate::verification::{Attempt, Nonce};
+use crate::verification::{Attempt, Nonce, Verification};
 
 /// How often a write of the whole item is tried again after another writer came first.
 const CONFLICT_RETRIES_MAX: u32 = 3;
@@ -276,6 +276,12 @@ impl Store {
         item::seal_code(&self.seal, key, nonce, code)
     }
 
+    /// The code of `verification`; `None` if the key that sealed it is gone.
+    #[must_use]
+    pub fn open_code(&self, key: &RecipientKey, verification: &Verification) -> Option<Code> {
+        item::open_code(&self.seal, key, verification)
+    }
+
     /// Seals an address for its record.
     #[must_use]
     pub fn seal_address(&self, key: &RecipientKey, address: &Address) -> Vec<u8> {
@@ -358,7 +364,7 @@ impl Store {
 impl Claim {
     /// Whether `verification` is held by this very claim.
     #[must_use]
-    pub fn is_held_by(&self, verification: &crate::verification::Verification) -> bool {
+    pub fn is_held_by(&self, verification: &Verification) -> bool {
         let step = verification.step;
         verification.terms.nonce == self.nonce && step.sequence == self.sequence && step.held_until == self.held_until
     }

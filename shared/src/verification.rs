@@ -1,7 +1,6 @@
 //! Verification: one recipient being proven once for a purpose. States, and `judge`, the pure function of the attempt log.
 //! Pure. An attempt that is not in the log was never made; nothing here gives an attempt back.
 
-use crate::code::Code;
 use crate::delivery::{Channel, Delivery, DeliveryStatus};
 use crate::timestamp::Timestamp;
 
@@ -172,8 +171,8 @@ pub struct Verification {
     pub attempts_settled: usize,
     /// Attempts before this index no longer count against the guess budget: support unlocked the recipient.
     pub attempts_forgiven: usize,
-    /// The code, unless the key that sealed it is gone.
-    pub code: Option<Code>,
+    /// Whether the key that sealed the code is live. Without it no attempt is taken and nothing can be sent.
+    pub is_openable: bool,
     /// The code as it rests.
     pub sealed_code: Vec<u8>,
     /// What the right attempt hashes to.
@@ -257,7 +256,7 @@ impl Verification {
             Status::Canceled
         } else if self.attempts.len() >= usize::from(self.terms.attempts_max) {
             Status::Exhausted
-        } else if now >= self.terms.expires_at || self.code.is_none() {
+        } else if now >= self.terms.expires_at || !self.is_openable {
             Status::Expired
         } else {
             Status::Pending
@@ -392,7 +391,7 @@ pub(crate) mod tests {
             attempts: vec![],
             attempts_settled: 0,
             attempts_forgiven: 0,
-            code: Some(Code::unsealed("123456".into())),
+            is_openable: true,
             sealed_code: vec![],
             expected: RIGHT,
             canceled_at: None,
@@ -430,7 +429,7 @@ pub(crate) mod tests {
     #[test]
     fn a_code_whose_key_is_gone_is_expired() {
         let mut v = verification(5);
-        v.code = None;
+        v.is_openable = false;
         v.attempts = vec![attempt(1, false)];
         assert_eq!(v.outcome(&[9; 8], Timestamp(1002)).reason, Some(Reason::Expired));
         v.attempts.push(attempt(2, true));

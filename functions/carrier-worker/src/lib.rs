@@ -230,10 +230,10 @@ impl Work<'_> {
     /// Through the carriers in order, until one has it, one refuses for good, or nobody is left.
     async fn hand(&self, recipient: &Recipient, verification: &Verification, delivery: Delivery, except: Option<&str>) -> Result<(), DeliverError> {
         let policy = self.worker.apps.policy(&self.dispatch.app);
-        let text = carrier::compose(policy, verification, delivery.channel, self.now);
-        let (Some(to), Some(text)) = (&recipient.address, text) else {
+        let (Some(to), Some(code)) = (&recipient.address, self.worker.store.open_code(&self.claim.key, verification)) else {
             return self.end(Some((&delivery, DeliveryStatus::Failed, None)), None, 0).await;
         };
+        let text = carrier::compose(policy, verification, &code, delivery.channel, self.now);
         let reference = self.worker.seal.reference(&self.claim.key, &delivery.tag);
         let started = tokio::time::Instant::now();
         // The soonest that any of them will take it: at once, if one did not say.
@@ -253,7 +253,7 @@ impl Work<'_> {
                 sender: sender.as_deref(),
                 channel: delivery.channel,
                 message: &text,
-                code: verification.code.as_ref().map_or("", |code| code.reveal()),
+                code: code.reveal(),
                 locale: &verification.terms.locale,
                 reference: &reference,
                 validity_seconds: verification.terms.expires_at.since(self.now),

@@ -1,24 +1,29 @@
-//! delivery-callback: what carriers report. Authentic reports move the state of one message, up, and nothing else.
-//! Must never parse before it has verified, write for a stranger, or fetch anything that a report names.
+//! delivery-callback: what carriers report, over HTTP or from an SNS topic that invokes the function. Authentic reports
+//! move the state of one message, up, and nothing else.
+//! Must never parse before it has verified, write for a stranger, or fetch anything that a report names: what SNS wants
+//! fetched is at SNS itself.
 
 use std::sync::Arc;
 
 use lambda_http::http::Method;
-use lambda_http::{Body, Request, RequestExt as _, Response};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, RequestExt as _, Response, Service as _, service_fn};
 use otp::address::Address;
 use otp::ambient::Clock;
 use otp::aws::Service;
-use otp::carrier::{Callback, CarrierSettings, ReportError};
+use otp::carrier::sns_message::{Certificates, Envelope, Notice, Unreachable};
+use otp::carrier::{Callback, CarrierSettings, Report, ReportError};
 use otp::config::{Config, DispatchMode};
 use otp::delivery::{self, DeliveryStatus, DeliveryTag, Next, Waits};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::metrics::{self, Metric};
-use otp::queue::{Dispatch, Queue};
+use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::{RecipientKey, Seal, equal_in_constant_time};
 use otp::store::{Begin, Change, Store, StoreError, Written};
 use otp::timestamp::Timestamp;
 use otp::verification::Status;
+use serde_json::Value;
 
 /// What the function holds between invocations.
 pub struct App {
@@ -26,6 +31,7 @@ pub struct App {
     queue: Option<Queue>,
     seal: Arc<Seal>,
     carriers: Vec<CarrierSettings>,
+    certificates: Certificates,
     waits: Waits,
     public_url: String,
     clock: Clock,
@@ -39,7 +45,9 @@ impl App {
     pub fn new(config: Config, clock: Clock) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
         let queue = (config.dispatch == DispatchMode::Queue).then(|| Queue::new(&config.aws.config(Service::Sqs), config.queue_url));
-        Self { store, queue, seal: config.seal, carriers: config.carriers, waits: config.waits, public_url: config.public_url, clock }
+        let certificates = Certificates::new(config.aws.endpoint_url(Service::Sns));
+        let (seal, carriers, public_url) = (config.seal, config.carriers, config.public_url);
+        Self { store, queue, seal, carriers, certificates, waits: config.waits, public_url, clock }
     }
 
     /// What the first call would wait for, done during init.
@@ -48,11 +56,45 @@ impl App {
     }
 }
 
+/// Either kind of event in: a call of the gateway, or messages of the SNS topic that IAM lets invoke the function.
+///
+/// # Errors
+/// For an event that is neither, and for reports that could not be written: Lambda invokes again.
+pub async fn invoke(app: &App, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    if event.payload["Records"][0]["EventSource"] == "aws:sns" {
+        let records = event.payload["Records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        handle_topic(app, records).await.map_err(|error| Error::from(error.0))?;
+        return Ok(Value::Null);
+    }
+    let call = LambdaEvent::new(serde_json::from_value::<LambdaRequest>(event.payload)?, event.context);
+    let mut gateway = Adapter::from(service_fn(async |request| Ok::<_, Error>(handle(app, &request).await)));
+    Ok(serde_json::to_value(gateway.call(call).await?)?)
+}
+
 /// HTTP in, answer out, logged once.
 pub async fn handle(app: &App, request: &Request) -> Response<Body> {
     let request_id = http::request_id(request);
     let outcome = answer(app, request).await;
     http::respond("delivery-callback", &request_id, outcome)
+}
+
+/// Messages of the topic: each is for the carrier that can read it and, where two can, that has the message.
+async fn handle_topic(app: &App, records: &[Value]) -> Result<(), RecordError> {
+    let now = app.clock.now();
+    for message in records.iter().map(|record| &record["Sns"]) {
+        let (topic_arn, text) = (message["TopicArn"].as_str(), message["Message"].as_str().unwrap_or_default());
+        let of_topic = app.carriers.iter().filter(|carrier| carrier.topic_arn().is_none_or(|own| Some(own) == topic_arn));
+        for (carrier, report) in of_topic.filter_map(|carrier| Some((carrier, carrier.event(text, now).ok()?))) {
+            let applied = match report.reference.as_deref() {
+                Some(reference) => apply(app, carrier, reference, report.status, now).await?,
+                None => Applied::Gone,
+            };
+            if matches!(applied, Applied::Raised) {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn answer(app: &App, request: &Request) -> Result<Answer, Problem> {
@@ -66,33 +108,84 @@ async fn answer(app: &App, request: &Request) -> Result<Answer, Problem> {
         return Err(stranger());
     }
     let now = app.clock.now();
-    let callback = Callback {
-        method: request.method(),
-        query: request.uri().query().unwrap_or_default(),
-        headers: request.headers(),
-        body,
-        url: &format!("{}{}", app.public_url, request.raw_http_path()),
+    let report = if carrier.reports_through_sns() {
+        // Nobody was given the URL of one message here.
+        if !is_of_account {
+            return Err(stranger());
+        }
+        through_sns(app, carrier, body, now).await?
+    } else {
+        let callback = Callback {
+            method: request.method(),
+            query: request.uri().query().unwrap_or_default(),
+            headers: request.headers(),
+            body,
+            url: &format!("{}{}", app.public_url, request.raw_http_path()),
+        };
+        Some(carrier.report(&callback, now).map_err(refused)?)
     };
-    let report = carrier.report(&callback, now).map_err(|error| match error {
-        ReportError::Forged => Problem::new(Code::Unauthorized, "The signature does not hold."),
-        ReportError::Unreadable => Problem::new(Code::MalformedRequest, "The report cannot be read."),
-    })?;
-    let named = report.reference.as_deref();
+    let named = report.as_ref().and_then(|report| report.reference.as_deref());
     if of_message.is_some() && named.is_some() && of_message != named {
         return Err(stranger());
     }
     // An account may carry messages that are none of ours: their reports are genuine, and change nothing here.
-    let message = of_message.or(named).and_then(|reference| app.seal.open_reference(reference));
-    let applied = match report.status {
-        Some(status) => match message {
-            Some((key, tag)) => record(app, &carrier.name, &key, &tag, status, now).await?,
-            None => Applied::Gone,
-        },
-        None => Applied::Unchanged,
-    };
-    tracing::info!(delivery.carrier = carrier.name, delivery.status = report.status.map_or("", DeliveryStatus::name), applied = ?applied, "a report came");
+    if let (Some(report), Some(reference)) = (&report, of_message.or(named)) {
+        apply(app, carrier, reference, report.status, now).await.map_err(|error| Problem::unavailable(error.0))?;
+    }
     // One carrier takes nothing but this word for an answer; the others look at the status.
     Ok(Answer::text("OK"))
+}
+
+/// The report in an envelope of SNS, once its signature holds; `None` for what reports nothing.
+async fn through_sns(app: &App, carrier: &CarrierSettings, body: &[u8], now: Timestamp) -> Result<Option<Report>, Problem> {
+    let not_now = |error: Unreachable| Problem::unavailable(error.0);
+    let envelope = Envelope::parse(body).map_err(refused)?;
+    let certificate = app.certificates.of(envelope.certificate_url()).await.map_err(not_now)?;
+    match envelope.verify(&certificate, carrier.topic_arn(), now).map_err(refused)? {
+        // Other messages of the topic, such as the one that greets it, are none of our business.
+        Notice::Notification(message) => return Ok(carrier.event(&message, now).ok()),
+        Notice::SubscriptionConfirmation(url) => {
+            app.certificates.fetch(&url).await.map_err(not_now)?;
+            tracing::warn!(delivery.carrier = carrier.name, "the subscription to a topic of reports was confirmed");
+        }
+        Notice::UnsubscribeConfirmation => {
+            tracing::error!(delivery.carrier = carrier.name, error.kind = "unsubscribed", "a topic of reports will send no more");
+        }
+    }
+    Ok(None)
+}
+
+/// Applies a genuine report to the message that `reference` names.
+async fn apply(
+    app: &App,
+    carrier: &CarrierSettings,
+    reference: &str,
+    status: Option<DeliveryStatus>,
+    now: Timestamp,
+) -> Result<Applied, RecordError> {
+    let applied = match (app.seal.open_reference(reference), status) {
+        (Some((key, tag)), Some(status)) => record(app, &carrier.name, &key, &tag, status, now).await?,
+        (Some(_), None) => Applied::Unchanged,
+        (None, _) => Applied::Gone,
+    };
+    tracing::info!(delivery.carrier = carrier.name, delivery.status = status.map_or("", DeliveryStatus::name), applied = ?applied, "a report came");
+    Ok(applied)
+}
+
+/// A report could not be written, or what follows from it could not be asked for. For the log only.
+#[derive(Debug)]
+struct RecordError(String);
+
+impl From<StoreError> for RecordError {
+    fn from(error: StoreError) -> Self {
+        Self(error.0)
+    }
+}
+
+impl From<QueueError> for RecordError {
+    fn from(error: QueueError) -> Self {
+        Self(error.0)
+    }
 }
 
 /// What a genuine report did.
@@ -107,19 +200,26 @@ enum Applied {
 }
 
 /// One conditional write for a message of the verification of now; one that was superseded takes a read more.
-async fn record(app: &App, carrier: &str, key: &RecipientKey, tag: &DeliveryTag, status: DeliveryStatus, now: Timestamp) -> Result<Applied, Problem> {
+async fn record(
+    app: &App,
+    carrier: &str,
+    key: &RecipientKey,
+    tag: &DeliveryTag,
+    status: DeliveryStatus,
+    now: Timestamp,
+) -> Result<Applied, RecordError> {
     if status.floor() == 0 {
         // Nothing stands below `queued`.
         return Ok(Applied::Unchanged);
     }
-    let written = app.store.raise(key, tag, status, Some(carrier), now).await.map_err(unavailable)?;
+    let written = app.store.raise(key, tag, status, Some(carrier), now).await?;
     let (recipient, applied) = match written {
         Written::Done(recipient) => (recipient, Applied::Raised),
         Written::Refused(None) => return Ok(Applied::Gone),
         Written::Refused(Some(recipient)) => {
             let is_known = recipient.verification.iter().any(|v| v.deliveries.iter().any(|delivery| delivery.tag == *tag));
             if !is_known {
-                return raise_ended(app, &recipient.app, carrier, key, tag, status, now).await.map_err(unavailable);
+                return Ok(raise_ended(app, &recipient.app, carrier, key, tag, status, now).await?);
             }
             (recipient, Applied::Unchanged)
         }
@@ -140,7 +240,7 @@ async fn record(app: &App, carrier: &str, key: &RecipientKey, tag: &DeliveryTag,
 
 /// A message that ended badly may have a fallback channel: its step is asked for at once. A repeated report asks again,
 /// which is harmless and mends a dispatch that was lost.
-async fn fall_back(app: &App, key: &RecipientKey, recipient: &Recipient, now: Timestamp) -> Result<(), Problem> {
+async fn fall_back(app: &App, key: &RecipientKey, recipient: &Recipient, now: Timestamp) -> Result<(), QueueError> {
     let (Some(verification), Some(queue)) = (&recipient.verification, &app.queue) else { return Ok(()) };
     let next = delivery::next(&verification.deliveries, false, verification.fallback_left(), app.waits, now);
     if !matches!(next, Next::Open { .. }) || verification.status(now) != Status::Pending || verification.step.due > now {
@@ -148,7 +248,7 @@ async fn fall_back(app: &App, key: &RecipientKey, recipient: &Recipient, now: Ti
     }
     let id = app.seal.verification_id(&recipient.app, key, &verification.terms.nonce);
     let dispatch = Dispatch::new(&recipient.app, id, verification.step.sequence);
-    queue.enqueue(&dispatch, 0).await.map_err(|error| Problem::unavailable(error.0))
+    queue.enqueue(&dispatch, 0).await
 }
 
 async fn raise_ended(
@@ -181,6 +281,9 @@ fn stranger() -> Problem {
     Problem::new(Code::NotFound, "There is nothing at this path.")
 }
 
-fn unavailable(error: StoreError) -> Problem {
-    Problem::unavailable(error.0)
+fn refused(error: ReportError) -> Problem {
+    match error {
+        ReportError::Forged => Problem::new(Code::Unauthorized, "The signature does not hold."),
+        ReportError::Unreadable => Problem::new(Code::MalformedRequest, "The report cannot be read."),
+    }
 }

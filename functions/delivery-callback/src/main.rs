@@ -1,7 +1,7 @@
 //! The delivery-callback function on Lambda.
 
-use delivery_callback::{App, handle};
-use lambda_http::{Error, run, service_fn};
+use delivery_callback::{App, invoke};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use otp::{
     ambient::Clock,
     config::{Config, Role},
@@ -14,5 +14,5 @@ async fn main() -> Result<(), Error> {
     metrics::init_lambda();
     let app = &App::new(Config::from_env(Role::DeliveryCallback).unwrap_or_else(|error| error.exit()), Clock::default());
     app.warm_up().await;
-    run(service_fn(async |request| Ok::<_, Error>(handle(app, &request).await))).await
+    run(service_fn(async |event: LambdaEvent<_>| invoke(app, event).await)).await
 }

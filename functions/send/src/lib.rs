@@ -274,7 +274,7 @@ fn opened(app: &App, policy: &Policy, wanted: &Wanted, recipient: &Recipient, (k
         attempts: vec![],
         attempts_settled: 0,
         attempts_forgiven: 0,
-        code: Some(code),
+        is_openable: true,
         sealed_code,
         expected,
         canceled_at: None,
@@ -289,11 +289,12 @@ fn opened(app: &App, policy: &Policy, wanted: &Wanted, recipient: &Recipient, (k
 
 fn fresh_code(app: &App, policy: &Policy, recipient: &Recipient, key: &RecipientKey, verification: &Verification) -> FreshCode {
     let terms = &verification.terms;
-    let length = verification.code.as_ref().map_or(policy.code_length, |code| u8::try_from(code.reveal().len()).unwrap_or(u8::MAX));
+    let code = app.store.open_code(key, verification);
+    let length = code.map_or(policy.code_length, |code| u8::try_from(code.reveal().len()).unwrap_or(u8::MAX));
     let code = OneTimeCode::generate(policy.code_alphabet, recipient.code_length(length), &mut entropy());
     let sealed_code = app.store.seal_code(key, &terms.nonce, &code);
     let expected = app.seal.attempt_hash(&terms.nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
-    FreshCode { code, sealed_code, expected }
+    FreshCode { sealed_code, expected }
 }
 
 /// Where this function publishes itself, no worker may.
@@ -362,16 +363,15 @@ async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, id: &st
     let (Some(verification), Some(to)) = (&recipient.verification, &recipient.address) else { return Err(SendError::NotFound) };
     let Some(delivery) = verification.deliveries.last() else { return Err(SendError::NotFound) };
     let carrier = app.carriers.iter().find(|carrier| carrier.serves(delivery.channel, to));
-    let (Some(carrier), Some(text)) = (carrier, carrier::compose(policy, verification, delivery.channel, now)) else {
-        return Ok(Published::Refused);
-    };
+    let (Some(carrier), Some(code)) = (carrier, app.store.open_code(key, verification)) else { return Ok(Published::Refused) };
+    let text = carrier::compose(policy, verification, &code, delivery.channel, now);
     let sender = carrier.sender_for(policy, to);
     let message = Outgoing {
         to,
         sender: sender.as_deref(),
         channel: delivery.channel,
         message: &text,
-        code: verification.code.as_ref().map_or("", |code| code.reveal()),
+        code: code.reveal(),
         locale: &verification.terms.locale,
         reference: &app.seal.reference(key, &delivery.tag),
         validity_seconds: verification.terms.expires_at.since(now),

@@ -1,14 +1,18 @@
-//! Carriers: the `Carrier` trait, the registry of kinds, and `exchange`, the one HTTP round trip.
-//! The only file that names the HTTP client. Adding a kind takes one file beside this one and one line in `KINDS`.
+//! Carriers: the `Carrier` trait, the registry of kinds, and what the kinds have in common.
+//! Adding a kind takes one file beside this one and one line in `KINDS`.
 //! Must never log a body, a header or a carrier's raw answer.
 
 pub mod cm;
+pub mod end_user_messaging;
+pub mod exchange;
 pub mod http;
 pub mod labsmobile;
+pub mod ses;
 pub mod smsbox;
 pub mod smspartner;
 pub mod smspm;
 pub mod sns;
+pub mod sns_message;
 pub mod twilio;
 pub mod vonage;
 mod wire;
@@ -16,19 +20,14 @@ mod wire;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ::http::header::{RETRY_AFTER, USER_AGENT};
+use ::http::header::RETRY_AFTER;
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::{ClientConfig, RootCertStore};
+use exchange::Exchange;
 use serde_json::{Map, Value};
 
 use crate::address::Address;
 use crate::aws::{Aws, Service};
+use crate::code::Code;
 use crate::delivery::{Channel, DeliveryStatus};
 use crate::json::{self, Fields};
 use crate::message;
@@ -38,15 +37,9 @@ use crate::verification::Verification;
 
 /// Most carriers that can be configured.
 const CARRIERS_MAX: usize = 20;
-/// Longest answer of a carrier that is read.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Time for a carrier's answer: the default, and the most that fits into an invocation.
 const TIMEOUT_MILLIS_DEFAULT: i64 = 5000;
 const TIMEOUT_MILLIS_MAX: i64 = 8000;
-/// What carriers see as the caller.
-const CLIENT_NAME: &str = "lambda-otp carrier-client";
-/// To open a connection to a carrier: a host that is not there is known as such, not as an unknown outcome.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A company that carries messages, as its wire format. It translates; `Carriers::hand_over` does the IO.
 pub trait Carrier: Send + Sync {
@@ -141,23 +134,23 @@ pub struct Callback<'a> {
     pub url: &'a str,
 }
 
-/// The text of a verification's code for `channel`, `None` once its code is gone.
+/// The text of a verification's `code` for `channel`.
 #[must_use]
-pub fn compose(policy: &Policy, verification: &Verification, channel: Channel, now: Timestamp) -> Option<message::Message> {
+pub fn compose(policy: &Policy, verification: &Verification, code: &Code, channel: Channel, now: Timestamp) -> message::Message {
     let terms = &verification.terms;
     let locale = message::locale(&terms.locale).unwrap_or_else(|| message::negotiate(None, None, &policy.locale));
     // A minute that has hardly begun counts as a whole one, or every text would say one too few.
     let minutes = (terms.expires_at.since(now) + 30) / 60;
     let wording = message::Wording {
         brand: &policy.brand,
-        code: verification.code.as_ref()?.reveal(),
+        code: code.reveal(),
         minutes: minutes.max(1),
         transaction: terms.transaction.as_ref().map(|t| [t.amount.as_str(), t.currency.as_str(), t.payee.as_str()]),
         web_domain: policy.web_domain.as_deref(),
         android_hash: policy.android_hash.as_deref(),
         gsm7: message::Gsm7::Prefer,
     };
-    Some(message::render(channel, locale, &wording))
+    message::render(channel, locale, &wording)
 }
 
 /// One kind of carrier: the only place that lists them.
@@ -165,24 +158,42 @@ pub struct Kind {
     /// `kind` in `OTP_CARRIERS`.
     pub name: &'static str,
     channels: &'static [Channel],
-    adapter: fn(&mut Fields) -> Adapter,
+    adapter: fn(&mut Fields, &str) -> Adapter,
 }
 
 /// All kinds.
 const KINDS: &[Kind] = &[
-    Kind { name: "sns", channels: &[Channel::Sms], adapter: |_| Adapter::Sns },
+    Kind { name: "sns", channels: &[Channel::Sms], adapter: |_, _| Adapter::Sns },
+    Kind {
+        name: "end_user_messaging",
+        channels: &[Channel::Sms, Channel::Voice],
+        adapter: |fields, region| Adapter::Aws {
+            topic_arn: wire::topic_arn(fields),
+            carrier: Box::new(end_user_messaging::EndUserMessaging::read(fields, region)),
+            service: end_user_messaging::SERVICE,
+        },
+    },
+    Kind {
+        name: "ses",
+        channels: &[Channel::Email],
+        adapter: |fields, region| Adapter::Aws {
+            topic_arn: wire::topic_arn(fields),
+            carrier: Box::new(ses::Ses::read(fields, region)),
+            service: ses::SERVICE,
+        },
+    },
     Kind {
         name: "twilio",
         channels: &[Channel::Sms, Channel::Voice, Channel::Whatsapp],
-        adapter: |fields| Adapter::Http(Box::new(twilio::Twilio::read(fields))),
+        adapter: |fields, _| Adapter::Http(Box::new(twilio::Twilio::read(fields))),
     },
-    Kind { name: "vonage", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(vonage::Vonage::read(fields))) },
-    Kind { name: "smspartner", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(smspartner::SmsPartner::read(fields))) },
-    Kind { name: "smsbox", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(smsbox::SmsBox::read(fields))) },
-    Kind { name: "cm", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(cm::Cm::read(fields))) },
-    Kind { name: "smspm", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(smspm::SmsPm::read(fields))) },
-    Kind { name: "labsmobile", channels: &[Channel::Sms], adapter: |fields| Adapter::Http(Box::new(labsmobile::LabsMobile::read(fields))) },
-    Kind { name: "http", channels: &Channel::ALL, adapter: |fields| Adapter::Http(Box::new(http::Http::read(fields))) },
+    Kind { name: "vonage", channels: &[Channel::Sms], adapter: |fields, _| Adapter::Http(Box::new(vonage::Vonage::read(fields))) },
+    Kind { name: "smspartner", channels: &[Channel::Sms], adapter: |fields, _| Adapter::Http(Box::new(smspartner::SmsPartner::read(fields))) },
+    Kind { name: "smsbox", channels: &[Channel::Sms], adapter: |fields, _| Adapter::Http(Box::new(smsbox::SmsBox::read(fields))) },
+    Kind { name: "cm", channels: &[Channel::Sms], adapter: |fields, _| Adapter::Http(Box::new(cm::Cm::read(fields))) },
+    Kind { name: "smspm", channels: &[Channel::Sms], adapter: |fields, _| Adapter::Http(Box::new(smspm::SmsPm::read(fields))) },
+    Kind { name: "labsmobile", channels: &[Channel::Sms], adapter: |fields, _| Adapter::Http(Box::new(labsmobile::LabsMobile::read(fields))) },
+    Kind { name: "http", channels: &Channel::ALL, adapter: |fields, _| Adapter::Http(Box::new(http::Http::read(fields))) },
 ];
 
 /// How a carrier is called.
@@ -191,6 +202,15 @@ pub enum Adapter {
     Sns,
     /// Over HTTP.
     Http(Box<dyn Carrier>),
+    /// Over HTTP, signed for an AWS service; its reports come through SNS.
+    Aws {
+        /// The kind.
+        carrier: Box<dyn Carrier>,
+        /// What requests are signed for.
+        service: &'static str,
+        /// The one topic that reports may come from; any, if the secret in the URL is to be enough.
+        topic_arn: Option<String>,
+    },
 }
 
 /// One entry of `OTP_CARRIERS`.
@@ -230,19 +250,43 @@ impl CarrierSettings {
     /// What a report says.
     ///
     /// # Errors
-    /// [`ReportError`]; a carrier that does not report over HTTP has only forged reports.
+    /// [`ReportError`]; a carrier that does not report over HTTP by itself has only forged reports.
     pub fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Report, ReportError> {
         match &self.adapter {
             Some(Adapter::Http(carrier)) => carrier.report(callback, now),
-            Some(Adapter::Sns) | None => Err(ReportError::Forged),
+            Some(Adapter::Aws { .. } | Adapter::Sns) | None => Err(ReportError::Forged),
         }
     }
 
-    /// The token of its one callback URL, where it knows only one for the whole account.
+    /// What an event says that came through SNS: inside an envelope whose signature holds, or as an event of the topic
+    /// that invokes the function.
+    ///
+    /// # Errors
+    /// [`ReportError`]; what comes through SNS for any other carrier is forged.
+    pub fn event(&self, message: &str, now: Timestamp) -> Result<Report, ReportError> {
+        let Some(Adapter::Aws { carrier, .. }) = &self.adapter else { return Err(ReportError::Forged) };
+        let callback = Callback { method: &Method::POST, query: "", headers: &HeaderMap::new(), body: message.as_bytes(), url: "" };
+        carrier.report(&callback, now)
+    }
+
+    /// Whether its reports come through SNS.
+    #[must_use]
+    pub fn reports_through_sns(&self) -> bool {
+        matches!(self.adapter, Some(Adapter::Aws { .. }))
+    }
+
+    /// The one topic that its reports may come from.
+    #[must_use]
+    pub fn topic_arn(&self) -> Option<&str> {
+        let Some(Adapter::Aws { topic_arn, .. }) = &self.adapter else { return None };
+        topic_arn.as_deref()
+    }
+
+    /// The secret in the path of its one callback URL, where it has one for the whole account.
     #[must_use]
     pub fn account_token(&self) -> Option<&str> {
         match &self.adapter {
-            Some(Adapter::Http(carrier)) => carrier.account_token(),
+            Some(Adapter::Http(carrier) | Adapter::Aws { carrier, .. }) => carrier.account_token(),
             Some(Adapter::Sns) | None => None,
         }
     }
@@ -261,10 +305,10 @@ const COUNTRIES_WITHOUT_SENDER_NAMES: &[&str] = &[
     "NI", "PY", "PE", "PR", "CG", "KN", "LC", "ZA", "KR", "TM", "US", "UY", "VE", "VI",
 ];
 
-/// Reads `OTP_CARRIERS`; with `credentials` (by carrier name) the adapters are made as well.
-/// Returns what could be read and a sentence for each problem.
+/// Reads `OTP_CARRIERS`; with `credentials` (by carrier name) the adapters are made as well. The kinds of AWS are called
+/// in `region`. Returns what could be read and a sentence for each problem.
 #[must_use]
-pub fn settings(value: &str, credentials: Option<&Map<String, Value>>) -> (Vec<CarrierSettings>, Vec<String>) {
+pub fn settings(value: &str, credentials: Option<&Map<String, Value>>, region: &str) -> (Vec<CarrierSettings>, Vec<String>) {
     let wrapped = format!("{{\"carriers\":{value}}}");
     let list = json::parse_object(wrapped.as_bytes()).ok().and_then(|mut object| object.remove("carriers"));
     let Some(Value::Array(list)) = list.filter(|list| list.as_array().is_some_and(|l| (1..=CARRIERS_MAX).contains(&l.len()))) else {
@@ -276,7 +320,7 @@ pub fn settings(value: &str, credentials: Option<&Map<String, Value>>) -> (Vec<C
             problems.push(format!("carrier {} must be an object", at + 1));
             continue;
         };
-        match carrier_settings(entry, credentials) {
+        match carrier_settings(entry, credentials, region) {
             Ok(carrier) if carriers.iter().any(|other| other.name == carrier.name) => {
                 problems.push(format!("two carriers are called {}", carrier.name))
             }
@@ -287,7 +331,7 @@ pub fn settings(value: &str, credentials: Option<&Map<String, Value>>) -> (Vec<C
     (carriers, problems)
 }
 
-fn carrier_settings(mut entry: Map<String, Value>, credentials: Option<&Map<String, Value>>) -> Result<CarrierSettings, Vec<String>> {
+fn carrier_settings(mut entry: Map<String, Value>, credentials: Option<&Map<String, Value>>, region: &str) -> Result<CarrierSettings, Vec<String>> {
     let kind_name = entry.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     let Some(kind) = KINDS.iter().find(|kind| kind.name == kind_name) else {
         let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
@@ -309,7 +353,7 @@ fn carrier_settings(mut entry: Map<String, Value>, credentials: Option<&Map<Stri
         price: price(&mut fields),
         timeout: Duration::from_millis(fields.whole("timeout_ms", 100..=TIMEOUT_MILLIS_MAX).unwrap_or(TIMEOUT_MILLIS_DEFAULT).unsigned_abs()),
         // A role without credentials leaves them unread, whether they are there or not.
-        adapter: credentials.map(|_| (kind.adapter)(&mut fields)),
+        adapter: credentials.map(|_| (kind.adapter)(&mut fields, region)),
         name,
         kind,
     };
@@ -341,26 +385,17 @@ fn price(fields: &mut Fields) -> BTreeMap<String, f64> {
 /// The carriers, ready to be called.
 pub struct Carriers {
     list: Vec<CarrierSettings>,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    exchange: Exchange,
+    aws: Aws,
     sns: Option<sns::Sns>,
 }
 
 impl Carriers {
-    /// With one connection pool for all of them. Redirects are not followed. Without the system's root certificates no
-    /// https carrier is trusted, which is no reason not to start: carriers at home speak plain HTTP.
+    /// With one connection pool for all of them.
     #[must_use]
     pub fn new(list: Vec<CarrierSettings>, aws: &Aws) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let roots = HttpsConnectorBuilder::new().with_native_roots().unwrap_or_else(|error| {
-            tracing::warn!(error.kind = "no_root_certificates", error.cause = error.to_string(), "no https carrier can be trusted");
-            let nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(nobody)
-        });
-        let tls = roots.https_or_http().enable_all_versions().wrap_connector(tcp);
         let sns = list.iter().any(CarrierSettings::is_sns).then(|| sns::Sns::new(&aws.config(Service::Sns)));
-        Self { list, client: Client::builder(TokioExecutor::new()).build(tls), sns }
+        Self { list, exchange: Exchange::default(), aws: aws.clone(), sns }
     }
 
     /// The carriers that take a message to `to` over `channel`, in order of preference.
@@ -371,31 +406,23 @@ impl Carriers {
     /// Hands `message` to `carrier` within `time_left`.
     pub async fn hand_over(&self, carrier: &CarrierSettings, message: &Outgoing<'_>, time_left: Duration, now: Timestamp) -> Receipt {
         let timeout = carrier.timeout.min(time_left);
-        match (&carrier.adapter, &self.sns) {
-            (Some(Adapter::Http(adapter)), _) => match self.exchange(adapter.request(message), timeout).await {
-                Ok(answer) => adapter.receipt(&answer, now),
-                Err(receipt) => receipt,
-            },
-            (Some(Adapter::Sns), Some(sns)) => tokio::time::timeout(timeout, sns.publish(message)).await.unwrap_or(Receipt::Unknown),
-            (Some(Adapter::Sns), None) | (None, _) => Receipt::Misconfigured,
-        }
-    }
-
-    /// One HTTP round trip: bounded in time and size, and sure about whether the carrier may have the message.
-    async fn exchange(&self, request: Request<String>, timeout: Duration) -> Result<Response<Vec<u8>>, Receipt> {
-        let mut request = request.map(|body| Full::new(Bytes::from(body)));
-        request.headers_mut().insert(USER_AGENT, ::http::HeaderValue::from_static(CLIENT_NAME));
-        let round_trip = async {
-            let answer = self.client.request(request).await.map_err(|error| {
-                // Without a connection nothing was sent; after that nobody knows.
-                if error.is_connect() { Receipt::Transient { retry_after_seconds: None } } else { Receipt::Unknown }
-            })?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(|body| body.to_bytes().to_vec());
-            // The status alone says enough where the body is cut or too long.
-            Ok(Response::from_parts(parts, body.unwrap_or_default()))
+        let (adapter, request) = match (&carrier.adapter, &self.sns) {
+            (Some(Adapter::Http(adapter)), _) => (adapter, adapter.request(message)),
+            (Some(Adapter::Aws { carrier: adapter, service, .. }), _) => {
+                let mut request = adapter.request(message);
+                if let Err(error) = self.aws.sign(&mut request, service, now) {
+                    tracing::error!(error.kind = "unsigned", error.cause = error.0, "a request could not be signed");
+                    return Receipt::Misconfigured;
+                }
+                (adapter, request)
+            }
+            (Some(Adapter::Sns), Some(sns)) => return tokio::time::timeout(timeout, sns.publish(message)).await.unwrap_or(Receipt::Unknown),
+            (Some(Adapter::Sns), None) | (None, _) => return Receipt::Misconfigured,
         };
-        tokio::time::timeout(timeout, round_trip).await.unwrap_or(Err(Receipt::Unknown))
+        match self.exchange.round_trip(request, timeout).await {
+            Ok(answer) => adapter.receipt(&answer, now),
+            Err(receipt) => receipt,
+        }
     }
 }
 
@@ -471,13 +498,13 @@ mod tests {
     #[test]
     fn carriers_are_read_with_credentials_from_either_place() {
         let entry = r#"[{"kind":"http","name":"a","base_url":"http://h","token":"t","secret":"whsec_AAAA","price":{"FR":0.04,"*":1}},{"kind":"sns","price":0.05}]"#;
-        let (carriers, problems) = settings(entry, Some(&Map::new()));
+        let (carriers, problems) = settings(entry, Some(&Map::new()), "eu-west-1");
         assert_eq!((carriers.len(), problems), (2, vec![]));
         let bare = r#"[{"kind":"http","name":"a","base_url":"http://h"}]"#;
         let secrets = json::parse_object(br#"{"a":{"token":"t","secret":"whsec_AAAA"}}"#).expect("an object");
-        assert_eq!(settings(bare, Some(&secrets)).1, Vec::<String>::new());
-        assert!(!settings(bare, Some(&Map::new())).1.is_empty(), "a worker needs them");
-        assert!(settings(bare, None).1.is_empty(), "send does not");
+        assert_eq!(settings(bare, Some(&secrets), "eu-west-1").1, Vec::<String>::new());
+        assert!(!settings(bare, Some(&Map::new()), "eu-west-1").1.is_empty(), "a worker needs them");
+        assert!(settings(bare, None, "eu-west-1").1.is_empty(), "send does not");
     }
 
     #[test]
@@ -491,12 +518,14 @@ mod tests {
             ("cm", serde_json::json!({"product_token": "t", "callback_token": token}), 1),
             ("smspm", serde_json::json!({"hash": "h", "token": "t"}), 1),
             ("labsmobile", serde_json::json!({"username": "u", "token": "t"}), 1),
+            ("end_user_messaging", serde_json::json!({"origination_identity": "AcmeInc"}), 2),
+            ("ses", serde_json::json!({"from": "otp@example.com"}), 1),
         ] {
             let entry = format!("[{{\"kind\":\"{kind}\"}}]");
             let secrets = Map::from_iter([(kind.to_owned(), credentials)]);
-            let (carriers, problems) = settings(&entry, Some(&secrets));
+            let (carriers, problems) = settings(&entry, Some(&secrets), "eu-west-1");
             assert_eq!((problems, carriers.first().map(|carrier| carrier.channels.len())), (vec![], Some(channels)), "{kind}");
-            assert!(!settings(&entry, Some(&Map::new())).1.is_empty(), "{kind}");
+            assert!(!settings(&entry, Some(&Map::new()), "eu-west-1").1.is_empty(), "{kind}");
         }
     }
 
@@ -515,8 +544,33 @@ mod tests {
             r#"[{"kind":"sns","timeout_ms":60000}]"#,
             r#"[{"kind":"sns","countries":["France"]}]"#,
             r#"[{"kind":"sns","x":1}]"#,
+            r#"[{"kind":"ses"}]"#,
+            r#"[{"kind":"ses","from":"a@b.example","channels":["sms"]}]"#,
+            r#"[{"kind":"ses","from":"a@b.example","topic_arn":"otp-dlr"}]"#,
+            r#"[{"kind":"end_user_messaging","origination_identity":"A","channels":["whatsapp"]}]"#,
         ] {
-            assert!(!settings(wrong, Some(&Map::new())).1.is_empty(), "{wrong}");
+            assert!(!settings(wrong, Some(&Map::new()), "eu-west-1").1.is_empty(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_sns_brings_is_believed_only_where_somebody_has_verified_it() {
+        let entry = r#"[{"kind":"http","base_url":"http://h","token":"t","secret":"whsec_AAAA"},
+            {"kind":"end_user_messaging","origination_identity":"A","callback_token":"0123456789abcdefghijkl"},
+            {"kind":"ses","from":"a@b.example","topic_arn":"arn:aws:sns:eu-west-1:123456789012:otp-dlr"}]"#;
+        let (carriers, problems) = settings(entry, Some(&Map::new()), "eu-west-1");
+        let [http, text, mail] = &carriers[..] else { panic!("{problems:?}") };
+        assert_eq!([http, text, mail].map(CarrierSettings::reports_through_sns), [false, true, true]);
+        assert_eq!([http, text, mail].map(CarrierSettings::account_token), [None, Some("0123456789abcdefghijkl"), None]);
+        assert_eq!([http, text, mail].map(CarrierSettings::topic_arn), [None, None, Some("arn:aws:sns:eu-west-1:123456789012:otp-dlr")]);
+        let event = r#"{"eventType":"TEXT_DELIVERED","context":{"m":"r"}}"#;
+        let headers = HeaderMap::new();
+        let posted = Callback { method: &Method::POST, query: "", headers: &headers, body: event.as_bytes(), url: "" };
+        for carrier in [http, text, mail] {
+            assert_eq!(carrier.report(&posted, Timestamp(0)), Err(ReportError::Forged), "{}", carrier.name);
+        }
+        assert_eq!(http.event(event, Timestamp(0)), Err(ReportError::Forged));
+        assert_eq!(text.event(event, Timestamp(0)), Ok(Report { reference: Some("r".into()), status: Some(DeliveryStatus::Delivered) }));
+        assert_eq!(mail.event(event, Timestamp(0)), Err(ReportError::Unreadable));
     }
 }

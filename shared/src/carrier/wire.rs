@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ::http::{Method, Request, Response};
+use ::http::{Method, Request, Response, StatusCode};
 use data_encoding::BASE64;
 use form_urlencoded::Serializer;
 use serde_json::Value;
@@ -40,6 +40,12 @@ pub(super) fn callback_token_if_any(fields: &mut Fields) -> Option<String> {
 }
 
 const CALLBACK_TOKEN: &str = "22 to 128 letters, digits, hyphens and underscores";
+
+/// `topic_arn`: the SNS topic that reports come from.
+pub(super) fn topic_arn(fields: &mut Fields) -> Option<String> {
+    let is_topic = |arn: &str| arn.starts_with("arn:") && arn.split(':').nth(2) == Some("sns") && arn.split(':').count() == 6;
+    fields.word("topic_arn", |arn| is_topic(arn).then(|| arn.to_owned()), "the ARN of an SNS topic")
+}
 
 /// A text that has to be there and fit.
 pub(super) fn required(fields: &mut Fields, name: &str, fits: impl Fn(&str) -> bool, words: &str) -> String {
@@ -125,6 +131,25 @@ fn json_fields(body: &[u8]) -> Vec<(String, String)> {
 /// A whole number, which vendors write as a number in one call and as a string in the next.
 pub(super) fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// What an answer of AWS means: accepted with an id, not now, or what `refusal` makes of the error's code and body.
+/// See <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html#operation-error-serialization>.
+pub(super) fn aws_receipt(answer: &Response<Vec<u8>>, now: Timestamp, refusal: fn(&str, &Value) -> Receipt) -> Receipt {
+    let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    if answer.status().is_success() {
+        let is_accepted = body["MessageId"].as_str().is_some_and(|id| !id.is_empty());
+        return if is_accepted { Receipt::Accepted } else { Receipt::Unknown };
+    }
+    // A header or a field, with a name space before it or an address after it.
+    let header = answer.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
+    let named = header.or_else(|| body["__type"].as_str()).unwrap_or_default();
+    let code = named.rsplit('#').next().and_then(|code| code.split(':').next()).unwrap_or_default();
+    let is_load = matches!(code, "ThrottlingException" | "TooManyRequestsException" | "LimitExceededException" | "InternalServerException");
+    if is_load || answer.status() == StatusCode::TOO_MANY_REQUESTS || answer.status().is_server_error() {
+        return not_now(answer, now);
+    }
+    refusal(code, &body)
 }
 
 /// Not now, and when, if the answer says so.

@@ -76,6 +76,11 @@ pub(super) fn seal_code(seal: &Seal, key: &RecipientKey, nonce: &[u8; 16], code:
     seal.seal(SEALED_CODE, &owner(key, nonce), code.reveal())
 }
 
+/// The code of a verification; `None` if the key that sealed it is gone, or it was altered.
+pub(super) fn open_code(seal: &Seal, key: &RecipientKey, verification: &Verification) -> Option<Code> {
+    seal.open(SEALED_CODE, &owner(key, &verification.terms.nonce), &verification.sealed_code).map(Code::unsealed)
+}
+
 /// Seals an address for its record, with the country, which is not looked up again.
 pub(super) fn seal_address(seal: &Seal, key: &RecipientKey, address: &Address) -> Vec<u8> {
     let text = match address {
@@ -113,7 +118,7 @@ pub(super) fn read(seal: &Seal, key: &RecipientKey, item: &Item, now: Timestamp)
         sends: unpack_moments(bytes(item, SENDS)),
         failures: unpack_moments(bytes(item, FAILURES)),
         failures_in_a_row: u32::try_from(number(item, FAILURES_IN_A_ROW)).unwrap_or(0),
-        verification: verification(seal, key, item),
+        verification: verification(seal, item),
         ended: list(item, ENDED).iter().filter_map(|packed| unpack_ended(packed.as_b().ok()?.as_ref())).collect(),
     };
     Record { recipient, version, write }
@@ -170,10 +175,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     }
 }
 
-fn verification(seal: &Seal, key: &RecipientKey, item: &Item) -> Option<Verification> {
+fn verification(seal: &Seal, item: &Item) -> Option<Verification> {
     let terms = unpack_terms(bytes(item, TERMS))?;
     let sealed_code = bytes(item, CODE).to_vec();
-    let code = seal.open(SEALED_CODE, &owner(key, &terms.nonce), &sealed_code).map(Code::unsealed);
     let expected = bytes(item, EXPECTED).try_into().ok()?;
     let attempts: Vec<_> = list(item, LOG).chunks_exact(2).filter_map(attempt).collect();
     let mut deliveries: Vec<_> = map(item, DELIVERIES).into_iter().flatten().filter_map(|(tag, value)| delivery(tag, value.as_m().ok()?)).collect();
@@ -189,9 +193,9 @@ fn verification(seal: &Seal, key: &RecipientKey, item: &Item) -> Option<Verifica
             held_until: Timestamp(number(item, HELD)),
             rounds: u8::try_from(number(item, ROUNDS)).unwrap_or(u8::MAX),
         },
+        is_openable: seal.live_key_ids().any(|id| id == Seal::key_id(&sealed_code)),
         terms,
         attempts,
-        code,
         sealed_code,
         expected,
         deliveries,
@@ -468,7 +472,7 @@ mod tests {
         v.terms.fallback = vec![Channel::Voice];
         v.terms.reference = Some("order 7".into());
         v.terms.idempotency = Some(([1; 8], [2; 8]));
-        v.sealed_code = seal_code(&seal, &key, &v.terms.nonce, v.code.as_ref().expect("a code"));
+        v.sealed_code = seal_code(&seal, &key, &v.terms.nonce, &Code::unsealed("123456".into()));
         v.expected = seal.attempt_hash(&v.terms.nonce, "default", v.terms.transaction.as_ref(), "123456");
         v.attempts = vec![Attempt { nonce: vec![3; 9], ..attempt(1, false) }];
         v.add_delivery(Channel::Sms, Cause::Asked, [1, 2, 3, 4], Timestamp(1000));
@@ -491,6 +495,8 @@ mod tests {
         let mut item = write(&key, &recipient);
         item.insert(TTL.into(), n(2000));
         assert_eq!(read(&seal, &key, &item, Timestamp(1999)).recipient, recipient);
+        let code = recipient.verification.as_ref().and_then(|v| open_code(&seal, &key, v));
+        assert_eq!(code.map(|c| c.reveal().to_owned()).as_deref(), Some("123456"));
         assert_eq!(read(&seal, &key, &item, Timestamp(2000)).recipient, Recipient::default(), "over, though still there");
     }
 }
