@@ -5,7 +5,7 @@ use crate::address::Address;
 use crate::delivery::{Cause, Channel, DELIVERIES_MAX, Delivery, DeliveryStatus, DeliveryTag};
 use crate::policy::{Limit, Policy, ResendCode};
 use crate::timestamp::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
-use crate::verification::{AttemptHash, Ended, KeyHash, Nonce, Status, Step, Verification};
+use crate::verification::{AttemptHash, Ended, Holder, KeyHash, Nonce, Status, Step, Verification};
 
 /// How long the record of a recipient outlives its last event.
 pub const RETENTION_SECONDS: i64 = 2 * DAY_SECONDS;
@@ -154,9 +154,40 @@ impl Recipient {
         }
         verification.add_delivery(channel, Cause::Asked, tag, now);
         let sequence = verification.step.sequence.saturating_add(1);
-        verification.step = Step { sequence, due: now, held_until: Timestamp(0), rounds: 0 };
+        verification.step = Step { sequence, due: now, held_until: Timestamp(0), holder: Holder::default(), rounds: 0 };
         self.sends.push(now);
         self.prune(now);
+    }
+
+    /// Undoes [`Self::open`] or [`Self::resend`], whose message nobody could be asked to send, as if it had not been.
+    /// What else has happened since stays: reports, a cancel, attempts, an unlock, a forget.
+    pub fn take_back(&mut self, before: &Self) {
+        let Some(mut verification) = self.verification.take() else { return };
+        self.sends.clone_from(&before.sends);
+        let Some(old) = &before.verification else { return };
+        if old.terms.nonce == verification.terms.nonce {
+            verification.deliveries.pop();
+            verification.step = old.step;
+            if verification.sealed_code != old.sealed_code {
+                // Attempts at the fresh code stay wrong, even those that were right before it.
+                verification.attempts_settled = verification.attempts.len();
+                verification.sealed_code.clone_from(&old.sealed_code);
+                verification.expected = old.expected;
+            }
+            self.verification = Some(verification);
+            return;
+        }
+        // Forgotten meanwhile: then nothing comes back.
+        let Some(place) = self.ended.iter().position(|ended| ended.terms.nonce == old.terms.nonce) else { return };
+        let mut old = Verification { deliveries: self.ended.remove(place).deliveries, ..old.clone() };
+        let is_unlocked = self.failures.is_empty() && self.failures_in_a_row == 0;
+        if is_unlocked {
+            old.attempts_forgiven = old.attempts.len();
+        } else {
+            self.failures.clone_from(&before.failures);
+            self.failures_in_a_row = before.failures_in_a_row;
+        }
+        self.verification = Some(old);
     }
 
     /// Ends the verification of now at the caller's wish; `false` if it already ended.
@@ -425,6 +456,38 @@ mod tests {
         assert_eq!(limit(&recipient, NOW.plus(16)), None);
         recipient.open(opened(NOW.plus(16)), NOW.plus(16));
         assert_eq!(recipient.sends, [NOW.plus(16)]);
+    }
+
+    #[test]
+    fn a_send_that_is_taken_back_leaves_no_trace_but_what_happened_since() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW), NOW);
+        recipient.verification.as_mut().expect("just opened").attempts = vec![crate::verification::Attempt { at: NOW, ..attempt(1, false) }];
+        let before = recipient.clone();
+        let mut second = opened(NOW.plus(40));
+        second.terms.nonce = [2; 16];
+        recipient.open(second, NOW.plus(40));
+        let mut undone = recipient.clone();
+        undone.take_back(&before);
+        assert_eq!(undone, before);
+        recipient.ended[0].deliveries[0].status = DeliveryStatus::Delivered;
+        recipient.take_back(&before);
+        assert_eq!(recipient.verification.as_ref().map(|v| v.deliveries[0].status), Some(DeliveryStatus::Delivered), "a report came meanwhile");
+    }
+
+    #[test]
+    fn a_resend_that_is_taken_back_keeps_a_cancel_and_never_turns_a_wrong_attempt_right() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW), NOW);
+        let before = recipient.clone();
+        let fresh = FreshCode { sealed_code: vec![9], expected: [9; 16] };
+        recipient.resend(Channel::Sms, [1; 4], Some(fresh), NOW.plus(40));
+        let v = recipient.verification.as_mut().expect("still there");
+        v.attempts = vec![crate::verification::Attempt { at: NOW, ..attempt(1, true) }];
+        v.canceled_at = Some(NOW.plus(41));
+        recipient.take_back(&before);
+        let v = recipient.verification.as_ref().expect("still there");
+        assert_eq!((v.deliveries.len(), v.status(NOW.plus(42)), recipient.sends.len()), (1, Status::Canceled, 1));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::delivery::{Delivery, DeliveryStatus, DeliveryTag};
 use crate::recipient::{RETENTION_SECONDS, Recipient};
 use crate::seal::{RecipientKey, Seal};
 use crate::timestamp::{HOUR_SECONDS, Timestamp};
-use crate::verification::{Attempt, Nonce, Verification};
+use crate::verification::{Attempt, Holder, Nonce, Verification};
 
 /// How often a write of the whole item is tried again after another writer came first.
 const CONFLICT_RETRIES_MAX: u32 = 3;
@@ -93,6 +93,8 @@ pub struct Claim {
     pub sequence: u16,
     /// Until when.
     pub held_until: Timestamp,
+    /// Its random name: two claims of one dispatch in one second differ.
+    pub holder: Holder,
 }
 
 /// A step that nobody planned: after it comes nothing, unless a report says otherwise.
@@ -193,15 +195,16 @@ impl Store {
     /// [`StoreError`].
     pub async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Written, StoreError> {
         let update = Update::when("#id = :id AND #seq = :seq AND #due <= :now AND #held <= :now")
-            .set("#held = :until")
+            .set("#held = :until, #who = :who")
             .and("attribute_not_exists(#gone) AND #exp > :now")
             .value(":until", n(claim.held_until.0))
+            .value(":who", blob(&claim.holder))
             .value(":id", blob(&claim.nonce))
             .value(":seq", n(claim.sequence))
             .value(":now", n(now.0));
         let written = self.update(key_of(claim), update, now).await?;
         Ok(match written {
-            // Our own write, its answer lost, was repeated by the SDK: nobody else can hold it until this very moment.
+            // Our own write, its answer lost, was repeated by the SDK.
             Written::Refused(Some(there)) if there.verification.as_ref().is_some_and(|v| claim.is_held_by(v)) => Written::Done(there),
             written => written,
         })
@@ -366,7 +369,14 @@ impl Claim {
     #[must_use]
     pub fn is_held_by(&self, verification: &Verification) -> bool {
         let step = verification.step;
-        verification.terms.nonce == self.nonce && step.sequence == self.sequence && step.held_until == self.held_until
+        verification.terms.nonce == self.nonce && step.sequence == self.sequence && step.holder == self.holder
+    }
+
+    /// Whether this very claim ended its step on `verification`, and nobody has come after it.
+    #[must_use]
+    pub fn is_ended_on(&self, verification: &Verification) -> bool {
+        let step = verification.step;
+        verification.terms.nonce == self.nonce && step.sequence == self.sequence.saturating_add(1) && step.holder == self.holder
     }
 }
 
@@ -375,7 +385,7 @@ fn key_of(claim: &Claim) -> &RecipientKey {
 }
 
 /// The step is still this claim's.
-const CLAIMED: &str = "#id = :id AND #seq = :seq AND #held = :held";
+const CLAIMED: &str = "#id = :id AND #seq = :seq AND #who = :who";
 
 /// One UpdateItem: what it sets and removes, under which condition. Every `#name` that is not given an attribute of its
 /// own stands for the attribute called `name`.
@@ -418,7 +428,7 @@ impl Update {
     }
 
     fn claimed(self, claim: &Claim) -> Self {
-        self.value(":id", blob(&claim.nonce)).value(":seq", n(claim.sequence)).value(":held", n(claim.held_until.0))
+        self.value(":id", blob(&claim.nonce)).value(":seq", n(claim.sequence)).value(":who", blob(&claim.holder))
     }
 
     /// Sets the state of the message called `tag`, only ever upwards and only for the carrier that has it.

@@ -8,6 +8,8 @@ use crate::timestamp::Timestamp;
 pub type Nonce = [u8; 16];
 /// Keyed hash of what was presented: purpose, transaction and code together, so that nothing tells which was wrong.
 pub type AttemptHash = [u8; 16];
+/// Random name of a worker's claim.
+pub type Holder = [u8; 6];
 /// Keyed hash of an `Idempotency-Key` or of the body that came with it.
 pub type KeyHash = [u8; 8];
 
@@ -156,6 +158,8 @@ pub struct Step {
     pub due: Timestamp,
     /// A worker has it until then.
     pub held_until: Timestamp,
+    /// The claim of that worker, or of the last one.
+    pub holder: Holder,
     /// Rounds through the carriers in which nobody took the message.
     pub rounds: u8,
 }
@@ -397,7 +401,7 @@ pub(crate) mod tests {
             canceled_at: None,
             deliveries: vec![],
             fallbacks_used: 0,
-            step: Step { sequence: 1, due: Timestamp(1000), held_until: Timestamp(0), rounds: 0 },
+            step: Step { sequence: 1, due: Timestamp(1000), held_until: Timestamp(0), holder: [0; 6], rounds: 0 },
         }
     }
 

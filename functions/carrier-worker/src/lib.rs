@@ -143,7 +143,7 @@ impl From<QueueError> for DeliverError {
 async fn deliver(worker: &Worker, dispatch: &Dispatch) -> Result<(), DeliverError> {
     let now = worker.clock.now();
     let Some((key, nonce)) = worker.seal.open_verification_id(&dispatch.app, &dispatch.id) else { return Err(DeliverError::Unreadable) };
-    let claim = Claim { key, nonce, sequence: dispatch.seq, held_until: now.plus(HELD_SECONDS) };
+    let claim = Claim { key, nonce, sequence: dispatch.seq, held_until: now.plus(HELD_SECONDS), holder: random_bytes() };
     let work = Work { worker, dispatch, claim, now };
     match worker.store.claim(&claim, now).await? {
         Written::Done(recipient) => work.step(&recipient).await,
@@ -174,12 +174,14 @@ impl Work<'_> {
             }
             return Ok(());
         }
-        let planned = step.due != NEVER;
+        if step.due == NEVER {
+            return Ok(());
+        }
         if step.sequence == sequence {
             // Early, or held by another worker: should that one die, this dispatch comes after it.
             return self.dispatch_again(sequence, step.due.max(step.held_until)).await;
         }
-        if step.sequence == sequence.saturating_add(1) && planned && step.held_until <= self.now {
+        if step.sequence == sequence.saturating_add(1) && step.held_until <= self.now {
             // The worker before may have died after it planned the next step and before it asked for it. To ask twice is harmless.
             return self.dispatch_again(step.sequence, step.due).await;
         }
@@ -223,6 +225,7 @@ impl Work<'_> {
         let dropped = verification.deliveries.first().filter(|_| full).map(|oldest| oldest.tag);
         match self.worker.store.add_delivery(&self.claim, delivery, opened.fallbacks_used, dropped, self.now).await? {
             Written::Done(_) => self.hand(recipient, &opened, delivery.clone(), except).await,
+            Written::Refused(Some(there)) if has_delivery(&there, delivery) => self.hand(recipient, &opened, delivery.clone(), except).await,
             Written::Refused(_) => Ok(()),
         }
     }
@@ -326,7 +329,13 @@ impl Work<'_> {
         let outcome = delivery.map(|(delivery, status, carrier)| (delivery.tag, status, carrier.map(str::to_owned)));
         let mut due = due;
         let written = store.end_step(&self.claim, &StepResult { delivery: outcome.clone(), due, rounds }, now).await?;
-        if let (Written::Refused(Some(recipient)), Some((tag, status, carrier))) = (&written, &outcome) {
+        let verification = match &written {
+            Written::Refused(Some(recipient)) => recipient.verification.as_ref(),
+            Written::Done(_) | Written::Refused(None) => None,
+        };
+        // Our own write, its answer lost, was repeated by the SDK: it is done.
+        let is_done = verification.is_some_and(|v| self.claim.is_ended_on(v));
+        if let (Written::Refused(Some(recipient)), Some((tag, status, carrier)), false) = (&written, &outcome, is_done) {
             let Some(verification) = recipient.verification.as_ref().filter(|v| self.claim.is_held_by(v)) else {
                 // A resend came first and made its own plan: only the state is left to write.
                 store.raise(&self.claim.key, tag, *status, carrier.as_deref(), now).await?;
@@ -378,4 +387,9 @@ impl Work<'_> {
 fn carrier_before<'v>(verification: &'v Verification, latest: &Delivery) -> Option<&'v str> {
     let before = verification.deliveries.iter().rev().find(|delivery| delivery.number < latest.number);
     before.filter(|_| latest.cause == Cause::Unknown).and_then(|before| before.carrier.as_deref())
+}
+
+/// Our own write, its answer lost, may have been repeated by the SDK.
+fn has_delivery(recipient: &Recipient, delivery: &Delivery) -> bool {
+    recipient.verification.as_ref().is_some_and(|v| v.deliveries.iter().any(|there| there.tag == delivery.tag))
 }

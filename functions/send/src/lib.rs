@@ -23,7 +23,7 @@ use otp::recipient::{Found, FreshCode, Limited, Recipient, makes_fresh_code};
 use otp::seal::{RecipientKey, Seal};
 use otp::store::{Begin, Change, Claim, StepResult, Store, StoreError};
 use otp::timestamp::Timestamp;
-use otp::verification::{KeyHash, Nonce, Status, Step, Terms, Verification};
+use otp::verification::{Holder, KeyHash, Nonce, Status, Step, Terms, Verification};
 use otp::{json, message, view};
 use serde_json::Value;
 
@@ -268,7 +268,7 @@ fn opened(app: &App, policy: &Policy, wanted: &Wanted, recipient: &Recipient, (k
     };
     let sealed_code = app.store.seal_code(&key, &nonce, &code);
     let expected = app.seal.attempt_hash(&nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
-    let step = Step { sequence: 1, due: now, held_until: Timestamp(0), rounds: 0 };
+    let step = Step { sequence: 1, due: now, held_until: Timestamp(0), holder: Holder::default(), rounds: 0 };
     let mut verification = Verification {
         terms,
         attempts: vec![],
@@ -301,6 +301,7 @@ fn fresh_code(app: &App, policy: &Policy, recipient: &Recipient, key: &Recipient
 fn hold_for_publishing(app: &App, verification: &mut Verification, now: Timestamp) {
     if matches!(app.handover, Handover::Sns(_)) {
         verification.step.held_until = now.plus(PUBLISH_SECONDS);
+        verification.step.holder = random_bytes();
     }
 }
 
@@ -326,26 +327,23 @@ async fn hand_on(app: &App, caller: &str, key: &RecipientKey, mut sent: Sent, no
         return Ok(sent);
     };
     if !sent.replayed {
-        take_back(app, caller, key, step.sequence, sent, now).await;
+        take_back(app, caller, key, step, sent, now).await;
     }
     Err(SendError::NotDispatched(cause))
 }
 
-/// Restores the recipient as it was before a send that nobody could be asked to deliver, unless somebody has built on it.
-async fn take_back(app: &App, caller: &str, key: &RecipientKey, sequence: u16, sent: Sent, now: Timestamp) {
+/// Undoes a send that nobody could be asked to deliver, unless somebody has built on it: a repeated call that was answered,
+/// or a worker that got the dispatch although its sender was not told so.
+async fn take_back(app: &App, caller: &str, key: &RecipientKey, step: Step, sent: Sent, now: Timestamp) {
     let Some((_, nonce)) = app.seal.open_verification_id(caller, &sent.id) else { return };
     let rule = |recipient: &mut Recipient| {
-        let ours = recipient.verification.as_ref().is_some_and(|v| v.terms.nonce == nonce && v.step.sequence == sequence);
-        if !ours {
-            return Ok::<_, std::convert::Infallible>(Change::Keep(()));
+        // A report of an earlier message may have made the next step due: that builds on nothing.
+        let is_ours = |v: &Verification| v.terms.nonce == nonce && Step { due: step.due, ..v.step } == step;
+        let is_ours = recipient.verification.as_ref().is_some_and(is_ours);
+        if is_ours {
+            recipient.take_back(&sent.before);
         }
-        let attempts = recipient.verification.take().map(|v| v.attempts).unwrap_or_default();
-        *recipient = sent.before.clone();
-        // Attempts at a verification that was there before stay: nothing gives attempts back.
-        if let Some(before) = recipient.verification.as_mut().filter(|v| v.terms.nonce == nonce) {
-            before.attempts = attempts;
-        }
-        Ok(Change::Write(()))
+        Ok::<_, std::convert::Infallible>(if is_ours { Change::Write(()) } else { Change::Keep(()) })
     };
     if let Err(error) = app.store.change(key, caller, Begin::Read, now, rule).await {
         tracing::error!(error.kind = "not_taken_back", error.cause = error.0, "a send that was not dispatched stays counted");
@@ -387,7 +385,7 @@ async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, id: &st
         }
     };
     let step = verification.step;
-    let claim = Claim { key: *key, nonce: verification.terms.nonce, sequence: step.sequence, held_until: step.held_until };
+    let claim = Claim { key: *key, nonce: verification.terms.nonce, sequence: step.sequence, held_until: step.held_until, holder: step.holder };
     let result = StepResult { delivery: Some((delivery.tag, status, Some(carrier.name.clone()))), due: None, rounds: 0 };
     Ok(match app.store.end_step(&claim, &result, now).await? {
         otp::store::Written::Done(recipient) | otp::store::Written::Refused(Some(recipient)) => Published::Recorded(Box::new(recipient)),

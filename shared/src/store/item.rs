@@ -50,6 +50,7 @@ pub(super) const FALLBACKS_USED: &str = "fb";
 pub(super) const SEQUENCE: &str = "seq";
 pub(super) const DUE: &str = "due";
 pub(super) const HELD: &str = "held";
+pub(super) const HOLDER: &str = "who";
 pub(super) const ROUNDS: &str = "try";
 /// Map of deliveries by tag.
 pub(super) const DELIVERIES: &str = "msgs";
@@ -160,6 +161,7 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     put(SEQUENCE, n(step.sequence));
     put(DUE, n(step.due.0));
     put(HELD, n(step.held_until.0));
+    put(HOLDER, blob(&step.holder));
     let deliveries = verification.deliveries.iter().map(|delivery| (tag_name(&delivery.tag), delivery_map(delivery)));
     put(DELIVERIES, AttributeValue::M(deliveries.collect()));
     for (name, value) in [
@@ -191,6 +193,7 @@ fn verification(seal: &Seal, item: &Item) -> Option<Verification> {
             sequence: u16::try_from(number(item, SEQUENCE)).unwrap_or(u16::MAX),
             due: Timestamp(number(item, DUE)),
             held_until: Timestamp(number(item, HELD)),
+            holder: bytes(item, HOLDER).try_into().unwrap_or_default(),
             rounds: u8::try_from(number(item, ROUNDS)).unwrap_or(u8::MAX),
         },
         is_openable: seal.live_key_ids().any(|id| id == Seal::key_id(&sealed_code)),
