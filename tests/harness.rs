@@ -22,6 +22,9 @@ pub const SHOP_KEY: &str = "otp_test_shop_0000000000000";
 #[derive(Clone)]
 pub struct Service {
     pub base: String,
+    /// The engine and the queue themselves, for those who stand in between; empty for a service that runs elsewhere.
+    pub dynamodb_url: String,
+    pub sqs_url: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -60,16 +63,22 @@ impl Service {
     }
 
     pub async fn try_start(variables: &[(&str, &str)], data: Option<PathBuf>) -> Result<Self, String> {
+        Self::try_start_behind(variables, data, Wires::default()).await
+    }
+
+    /// With something between the functions and the table or the queue.
+    pub async fn try_start_behind(variables: &[(&str, &str)], data: Option<PathBuf>, wires: Wires) -> Result<Self, String> {
         let mut values: HashMap<String, String> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         values.entry("OTP_LOCAL_API_KEYS".into()).or_insert_with(|| format!("default={DEFAULT_KEY},shop={SHOP_KEY}"));
         let variables = Box::new(move |name: &str| values.get(name).cloned());
-        let server = Server::start(Options { port: 0, data, variables, wires: Wires::default() }).await?;
-        Ok(Self::at(&format!("http://{}", server.address)))
+        let server = Server::start(Options { port: 0, data, variables, wires }).await?;
+        Ok(Self { dynamodb_url: server.dynamodb_url, sqs_url: server.sqs_url, ..Self::at(&format!("http://{}", server.address)) })
     }
 
     /// One that runs elsewhere.
     pub fn at(base: &str) -> Self {
-        Self { base: base.to_owned(), client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()) }
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Self { base: base.to_owned(), dynamodb_url: String::new(), sqs_url: String::new(), client }
     }
 
     /// Any request, with nothing added to it.
@@ -163,6 +172,16 @@ impl Service {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
+    /// The service's time, in seconds since 1970.
+    pub async fn now(&self) -> i64 {
+        seconds(&self.raw("GET", "/local/clock", &[], "").await.body["now"])
+    }
+
+    /// Moves the clock to a moment, unless it is past it.
+    pub async fn advance_to(&self, at: i64) {
+        self.advance((at - self.now().await).max(0)).await;
+    }
+
     /// Makes a simulated carrier behave: `{"mode":"ok"}`.
     pub async fn carrier(&self, name: &str, behaviour: Value) {
         let answer = self.raw("POST", &format!("/local/carriers/{name}"), &[], behaviour.to_string()).await;
@@ -179,6 +198,12 @@ impl Service {
     pub async fn state(&self) -> Value {
         self.raw("GET", "/local/state", &[], "").await.body
     }
+}
+
+/// An RFC 3339 time in seconds since 1970.
+pub fn seconds(time: &Value) -> i64 {
+    let text = time.as_str().unwrap_or_else(|| panic!("{time} is no time"));
+    text.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{text}: {error}")).as_second()
 }
 
 /// Another code of the same length.

@@ -2,7 +2,12 @@
 //! `contract` judges every answer.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "tests are sentences, and end where they are surprised")]
 
+mod carrier;
 mod contract;
 mod harness;
+mod listener;
 
+mod breaker;
+mod callback;
+mod delivery;
 mod journeys;

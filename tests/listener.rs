@@ -1,0 +1,86 @@
+//! A port of this machine that answers HTTP as a test says, or closes the connection without a word. It speaks for
+//! itself only: carriers and wires are built on it. Must never wait for anything but its caller.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpSocket;
+use tokio::task::JoinSet;
+
+/// A request, read to its end.
+#[derive(Clone)]
+pub struct Request {
+    pub method: hyper::Method,
+    pub path: String,
+    pub headers: hyper::HeaderMap,
+    pub body: Bytes,
+}
+
+/// What is answered; `None` closes the connection instead.
+pub type Response = Option<hyper::Response<Full<Bytes>>>;
+
+/// Listens while it lives. Its port is closed, and its connections with it, when it is dropped.
+pub struct Listener {
+    pub port: u16,
+    tasks: JoinSet<()>,
+}
+
+impl Listener {
+    /// On a free port, or on `port` again.
+    pub async fn open<F, A>(port: u16, answer: F) -> Self
+    where
+        F: Fn(Request) -> A + Clone + Send + 'static,
+        A: Future<Output = Response> + Send + 'static,
+    {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("a reusable port");
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).expect("a free port");
+        let listener = socket.listen(1024).expect("a listening socket");
+        let port = listener.local_addr().expect("an address").port();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let answer = answer.clone();
+                connections.spawn(async move {
+                    let service = service_fn(move |request| answered(answer.clone(), request));
+                    // A connection that breaks is its caller's to notice.
+                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Self { port, tasks }
+    }
+
+    /// Returns once the port refuses connections.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    /// Where it is reached.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+async fn answered<F, A>(answer: F, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, String>
+where
+    F: Fn(Request) -> A,
+    A: Future<Output = Response>,
+{
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    answer(Request { method: parts.method, path, headers: parts.headers, body }).await.ok_or_else(|| "closed on purpose".to_owned())
+}
+
+/// An answer with this status, these headers and this body.
+pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response {
+    let headers = headers.iter().fold(hyper::Response::builder().status(status), |response, (name, value)| response.header(*name, *value));
+    Some(headers.body(Full::new(body.into())).expect("a response"))
+}
