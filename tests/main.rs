@@ -6,8 +6,10 @@ mod carrier;
 mod contract;
 mod harness;
 mod listener;
+mod wire;
 
 mod breaker;
 mod callback;
 mod delivery;
 mod journeys;
+mod units;
