@@ -11,5 +11,6 @@ mod wire;
 mod breaker;
 mod callback;
 mod delivery;
+mod faults;
 mod journeys;
 mod units;
