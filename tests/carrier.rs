@@ -22,7 +22,7 @@ pub enum Behaviour {
     Close,
     /// Reads it and never answers.
     Hang,
-    /// Reports this status, waits for what the callback says, and then accepts.
+    /// Reports this status once, waits for what the callback says, and then accepts.
     ReportFirst(&'static str),
     /// Accepts once [`Carrier::release`] is called.
     Hold,
@@ -164,6 +164,7 @@ impl Carrier {
             Behaviour::Close => None,
             Behaviour::Hang => std::future::pending().await,
             Behaviour::ReportFirst(status) => {
+                self.behave(Behaviour::Accept);
                 self.report(&handed, status, at).send(&service).await;
                 accepted()
             }

@@ -8,9 +8,14 @@ mod harness;
 mod listener;
 mod wire;
 
+mod boundaries;
 mod breaker;
 mod callback;
 mod delivery;
+mod events;
+mod fallback;
 mod faults;
 mod journeys;
+mod process;
 mod units;
+mod worker;
