@@ -91,7 +91,7 @@ fn each_foreign_crate_is_named_in_its_one_place() {
         ("aws_sdk_sns", &["shared/src/carrier/sns.rs"]),
         ("aws_smithy_http_client", &["shared/src/aws.rs"]),
         ("ring", &["shared/src/seal.rs"]),
-        ("hyper_util", &["shared/src/carrier/mod.rs", "local/src/network.rs"]),
+        ("hyper_util", &["shared/src/carrier/exchange.rs", "local/src/network.rs"]),
         ("hyper_rustls", &["shared/src/carrier/mod.rs"]),
         ("rlibphonenumber", &["shared/src/phone.rs"]),
         ("idna", &["shared/src/address.rs"]),

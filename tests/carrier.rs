@@ -146,8 +146,14 @@ impl Carrier {
     /// A report about `handed`, as this carrier would send it at `now`.
     pub fn report(&self, handed: &Handed, status: &str, now: i64) -> Report {
         let body = json!({"id": "theirs", "reference": handed.reference(), "status": status, "timestamp": "2026-01-01T00:00:00Z"}).to_string();
-        Report { path: handed.callback_path().to_owned(), id: "evt_1".into(), timestamp: now.to_string(), signature: String::new(), body: body.into() }
-            .signed(&self.secret, now)
+        Report {
+            path: handed.callback_path().to_owned(),
+            id: "evt_1".into(),
+            timestamp: now.to_string(),
+            signature: String::new(),
+            body: body.into(),
+        }
+        .signed(&self.secret, now)
     }
 
     async fn take(&self, request: &Request) -> Response {

@@ -113,7 +113,10 @@ async fn a_carrier_is_handed_the_documented_message() {
     let body = &handed[0].body;
     let header = |name: &str| handed[0].headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     assert_eq!((header("authorization"), header("idempotency-key").as_str()), ("Bearer carrier-token".to_owned(), handed[0].reference()));
-    assert_eq!((&body["to"], &body["from"], &body["channel"], &body["locale"]), (&json!("+33612345678"), &json!("Shop"), &json!("sms"), &json!("fr")));
+    assert_eq!(
+        (&body["to"], &body["from"], &body["channel"], &body["locale"]),
+        (&json!("+33612345678"), &json!("Shop"), &json!("sms"), &json!("fr"))
+    );
     assert!((115..=120).contains(&body["validity_seconds"].as_i64().expect("seconds")), "{body}");
     assert!(!handed[0].reference().contains(&id) && !body.to_string().contains(&id), "the carrier learns no id of ours");
     assert!(service.check(&id, &handed[0].code()).await.body["valid"] == true);

@@ -41,11 +41,8 @@ struct Process {
 
 impl Process {
     async fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = command(&[&["--port", "0"], arguments].concat(), variables)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
+        let mut child =
+            command(&[&["--port", "0"], arguments].concat(), variables).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut lines = vec![];
         while let Some(line) = out.next_line().await.expect("a line") {

@@ -198,7 +198,8 @@ impl Wire {
         call.refused = told["__type"].as_str().is_some_and(|name| name.ends_with("ConditionalCheckFailedException"));
         lock(&self.0.calls).push(call);
         let mut response = hyper::Response::builder().status(parts.status);
-        for (name, value) in parts.headers.iter().filter(|(name, _)| !["content-length", "transfer-encoding", "connection"].contains(&name.as_str())) {
+        for (name, value) in parts.headers.iter().filter(|(name, _)| !["content-length", "transfer-encoding", "connection"].contains(&name.as_str()))
+        {
             response = response.header(name, value);
         }
         response.body(Full::new(bytes)).ok()

@@ -40,7 +40,8 @@ impl Workshop {
         let carrier = Carrier::start("only").await;
         let key = BASE64.encode(&[7; 32]);
         let hash = data_encoding::HEXLOWER.encode(&otp::seal::sha256(DEFAULT_KEY.as_bytes()));
-        let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]}).to_string();
+        let secrets =
+            json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]}).to_string();
         let carriers = json!([carrier.entry()]).to_string();
         let wired = Wired::start(&[("OTP_SECRETS", &secrets), ("OTP_CARRIERS", &carriers), ("OTP_COOLDOWN_SECONDS", "0")]).await;
         wired.queue.break_all(Fault::Swallow);
@@ -64,7 +65,7 @@ impl Workshop {
     fn worker(&self) -> carrier_worker::App {
         let lookup = |name: &str| self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let config = Config::read(Role::CarrierWorker, &lookup).unwrap_or_else(|error| panic!("{error}"));
-        carrier_worker::App::new(config, self.clock.clone()).expect("a worker")
+        carrier_worker::App::new(config, self.clock.clone())
     }
 
     /// Opens a verification and takes its dispatch out of the wire.

@@ -82,7 +82,12 @@ impl Server {
         }
         let variable = |name: &str| (options.variables)(name).filter(|value| !value.is_empty());
         let (given_secrets, given_keys) = (variable("OTP_SECRETS"), variable("OTP_LOCAL_API_KEYS"));
-        let secrets = Secrets::open(options.data.as_deref(), given_secrets.as_deref(), given_keys.as_deref())?;
+        let secrets = Secrets::open(options.data.as_deref(), given_secrets.as_deref(), given_keys.as_deref());
+        // Keys of nobody, so that all other wrong settings are told as well.
+        let (secrets, wrong_keys) = match secrets {
+            Ok(secrets) => (secrets, None),
+            Err(problem) => (Secrets::open(None, None, None)?, Some(problem)),
+        };
         let file = options.data.as_ref().map(|directory| directory.join("table.db"));
         let engine = Engine::open(file.as_deref(), &template)?;
         let clock = Clock::default();
@@ -98,7 +103,10 @@ impl Server {
             Config::read(role, &|name| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name)))
         };
         fixed.insert("OTP_QUEUE_URL", "http://127.0.0.1/queue".into());
-        let config = read(Role::Verify, &fixed).map_err(all_problems(&read, &fixed))?;
+        let config = match (read(Role::Verify, &fixed), wrong_keys) {
+            (Ok(config), None) => config,
+            (config, wrong_keys) => return Err(all_problems(&read, &fixed, config.err(), wrong_keys)),
+        };
         let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), TABLE.into(), config.seal.clone());
         let apps = secrets.api_keys.iter().map(|(app, _)| app.clone()).collect();
         let network = Network::start(queue.clone(), clock.clone(), apps, (config.seal, store), &carrier_keys).await?;
@@ -172,17 +180,12 @@ fn fixed_variables(
 type ReadConfig<'a> = dyn Fn(Role, &HashMap<&str, String>) -> Result<Config, ConfigError> + 'a;
 
 /// A setting may be wrong for one function only: all of their problems are told, each once.
-fn all_problems<'a>(read: &'a ReadConfig<'a>, fixed: &'a HashMap<&'static str, String>) -> impl Fn(ConfigError) -> String + 'a {
-    move |error| {
-        let mut problems = error.0;
-        for role in [Role::Send, Role::DeliveryCallback, Role::CarrierWorker] {
-            let found = read(role, fixed).err().map(|error| error.0).unwrap_or_default();
-            problems.extend(found);
-        }
-        problems.sort();
-        problems.dedup();
-        problems.join("\n")
-    }
+fn all_problems(read: &ReadConfig<'_>, fixed: &HashMap<&'static str, String>, found: Option<ConfigError>, wrong_keys: Option<String>) -> String {
+    let of_others = [Role::Send, Role::DeliveryCallback, Role::CarrierWorker].map(|role| read(role, fixed).err());
+    let mut problems: Vec<String> = of_others.into_iter().chain([found]).flatten().flat_map(|error| error.0).chain(wrong_keys).collect();
+    problems.sort();
+    problems.dedup();
+    problems.join("\n")
 }
 
 /// The trigger: batches from the queue to the worker, and what it could not do back to the queue.

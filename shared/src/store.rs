@@ -4,6 +4,8 @@
 
 mod breaker;
 mod item;
+mod packed;
+mod update;
 
 use std::sync::Arc;
 
@@ -14,8 +16,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use rand::RngExt as _;
 
 pub use breaker::BreakerState;
-pub use item::DEFAULT_PURPOSE;
 use item::{Item, Record, blob, n};
+pub use packed::DEFAULT_PURPOSE;
+use update::{CLAIMED, Update, names_in};
 
 use crate::address::Address;
 use crate::ambient::{entropy, random_bytes};
@@ -382,85 +385,6 @@ impl Claim {
 
 fn key_of(claim: &Claim) -> &RecipientKey {
     &claim.key
-}
-
-/// The step is still this claim's.
-const CLAIMED: &str = "#id = :id AND #seq = :seq AND #who = :who";
-
-/// One UpdateItem: what it sets and removes, under which condition. Every `#name` that is not given an attribute of its
-/// own stands for the attribute called `name`.
-struct Update {
-    set: Vec<&'static str>,
-    remove: String,
-    condition: String,
-    names: Vec<(&'static str, String)>,
-    values: Vec<(String, AttributeValue)>,
-}
-
-impl Update {
-    fn when(condition: &str) -> Self {
-        Self { set: vec!["#ver = #ver + :one", "#ttl = :ttl"], remove: String::new(), condition: condition.into(), names: vec![], values: vec![] }
-    }
-
-    fn set(mut self, assignments: &'static str) -> Self {
-        self.set.push(assignments);
-        self
-    }
-
-    fn and(mut self, condition: &str) -> Self {
-        self.condition = format!("{} AND {condition}", self.condition);
-        self
-    }
-
-    fn remove(mut self, path: &str) -> Self {
-        self.remove = format!(" REMOVE {path}");
-        self
-    }
-
-    fn named(mut self, token: &'static str, attribute: String) -> Self {
-        self.names.push((token, attribute));
-        self
-    }
-
-    fn value(mut self, token: impl Into<String>, value: AttributeValue) -> Self {
-        self.values.push((token.into(), value));
-        self
-    }
-
-    fn claimed(self, claim: &Claim) -> Self {
-        self.value(":id", blob(&claim.nonce)).value(":seq", n(claim.sequence)).value(":who", blob(&claim.holder))
-    }
-
-    /// Sets the state of the message called `tag`, only ever upwards and only for the carrier that has it.
-    fn raising(mut self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Self {
-        self = self
-            .set("#msgs.#tag.#s = :status, #msgs.#tag.#t = :at")
-            .and("#msgs.#tag.#s < :floor")
-            .named("#tag", item::tag_name(tag))
-            .value(":status", n(status.number()))
-            .value(":at", n(now.0))
-            .value(":floor", n(status.floor()));
-        if let Some(carrier) = carrier {
-            self = self
-                .set("#msgs.#tag.#c = :carrier")
-                .and("(attribute_not_exists(#msgs.#tag.#c) OR #msgs.#tag.#c = :carrier)")
-                .value(":carrier", AttributeValue::S(carrier.into()));
-        }
-        self
-    }
-}
-
-/// The `#name` tokens of some expressions, each once.
-fn names_in(expressions: &[&str]) -> Vec<String> {
-    let mut names: Vec<String> = vec![];
-    for expression in expressions {
-        for token in expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '#' || c == '_')) {
-            if token.starts_with('#') && !names.iter().any(|name| name == token) {
-                names.push(token.to_owned());
-            }
-        }
-    }
-    names
 }
 
 fn store_error<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> StoreError {
