@@ -11,7 +11,7 @@ mod template;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
@@ -81,13 +81,7 @@ impl Server {
             std::fs::create_dir_all(directory).map_err(|error| format!("--data: {} cannot be made: {error}", directory.display()))?;
         }
         let variable = |name: &str| (options.variables)(name).filter(|value| !value.is_empty());
-        let (given_secrets, given_keys) = (variable("OTP_SECRETS"), variable("OTP_LOCAL_API_KEYS"));
-        let secrets = Secrets::open(options.data.as_deref(), given_secrets.as_deref(), given_keys.as_deref());
-        // Keys of nobody, so that all other wrong settings are told as well.
-        let (secrets, wrong_keys) = match secrets {
-            Ok(secrets) => (secrets, None),
-            Err(problem) => (Secrets::open(None, None, None)?, Some(problem)),
-        };
+        let (secrets, wrong_keys) = open_secrets(options.data.as_deref(), &variable)?;
         let file = options.data.as_ref().map(|directory| directory.join("table.db"));
         let engine = Engine::open(file.as_deref(), &template)?;
         let clock = Clock::default();
@@ -148,6 +142,14 @@ impl Server {
     pub async fn run(self) {
         // A task that was cancelled or panicked has ended as well.
         let _ = self.serving.await;
+    }
+}
+
+/// The keys, or keys of nobody and what is wrong, so that all other wrong settings can be told as well.
+fn open_secrets(data: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<(Secrets, Option<String>), String> {
+    match Secrets::open(data, variable("OTP_SECRETS").as_deref(), variable("OTP_LOCAL_API_KEYS").as_deref()) {
+        Ok(secrets) => Ok((secrets, None)),
+        Err(problem) => Ok((Secrets::open(None, None, None)?, Some(problem))),
     }
 }
 

@@ -72,7 +72,7 @@ pub fn count(metric: &Metric<'_>, now: Timestamp) {
     }
 }
 
-/// The line of embedded metric format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+/// The line of embedded metric format, as the CloudWatch user guide specifies it.
 fn embedded(metric: &Metric<'_>, now: Timestamp) -> Value {
     const COUNT: &str = "Count";
     const SECONDS: &str = "Seconds";
