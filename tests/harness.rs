@@ -26,12 +26,17 @@ pub struct Service {
 }
 
 /// An answer.
-#[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: hyper::HeaderMap,
     pub body: Value,
     pub raw: Vec<u8>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}", self.status, String::from_utf8_lossy(&self.raw), self.headers)
+    }
 }
 
 impl Answer {
@@ -181,8 +186,8 @@ impl Service {
     }
 }
 
-/// Another code of the same length.
+/// Another code of the same length, in either alphabet.
 pub fn other_than(code: &str) -> String {
-    let last = code.as_bytes()[code.len() - 1];
-    format!("{}{}", &code[..code.len() - 1], char::from(if last == b'9' { b'0' } else { last + 1 }))
+    let (rest, last) = code.split_at(code.len() - 1);
+    format!("{rest}{}", if last == "2" { "3" } else { "2" })
 }
