@@ -1,8 +1,10 @@
 //! The suite: one binary, everything over the wire. A file per function and per theme; `harness` starts the service,
-//! `contract` judges every answer.
+//! `contract` judges every answer, `given` is what several files need.
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
 mod contract;
+mod given;
 mod harness;
 
 mod journeys;
+mod send;
