@@ -6,6 +6,7 @@ mod contract;
 mod given;
 mod harness;
 
+mod budget;
 mod journeys;
 mod send;
 mod verify;
