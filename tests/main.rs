@@ -8,5 +8,6 @@ mod harness;
 
 mod budget;
 mod journeys;
+mod races;
 mod send;
 mod verify;
