@@ -7,6 +7,7 @@ mod given;
 mod harness;
 
 mod budget;
+mod hostile;
 mod journeys;
 mod races;
 mod send;
