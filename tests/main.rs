@@ -5,10 +5,12 @@
 mod contract;
 mod given;
 mod harness;
+mod process;
 
 mod budget;
 mod hostile;
 mod journeys;
 mod races;
+mod secrecy;
 mod send;
 mod verify;
