@@ -11,6 +11,7 @@ mod budget;
 mod hostile;
 mod journeys;
 mod races;
+mod rotation;
 mod secrecy;
 mod send;
 mod verify;
