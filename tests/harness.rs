@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -31,6 +32,8 @@ pub struct Answer {
     pub headers: hyper::HeaderMap,
     pub body: Value,
     pub raw: Vec<u8>,
+    /// From the call to the last byte.
+    pub took: Duration,
 }
 
 impl std::fmt::Debug for Answer {
@@ -88,14 +91,16 @@ impl Service {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).map_err(|error| error.to_string())?;
+        let begun = tokio::time::Instant::now();
         let (parts, body) = self.client.request(request).await.map_err(|error| format!("{error:?}"))?.into_parts();
         let raw = body.collect().await.map_err(|error| error.to_string())?.to_bytes().to_vec();
+        let took = begun.elapsed();
         let is_ours = path.starts_with("/v1") || path.starts_with("/healthz");
         if is_ours {
             CONTRACT.judge(method, path, parts.status.as_u16(), &parts.headers, &raw);
         }
         let body = serde_json::from_slice(&raw).unwrap_or_default();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body, raw })
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body, raw, took })
     }
 
     /// A request of app `default` with a JSON body.

@@ -21,9 +21,8 @@ async fn works(service: &Service, n: u32) {
 async fn refused(service: &Service, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8], case: &str) -> Answer {
     let (mut best, mut answers) = (Duration::MAX, vec![]);
     for _ in 0..5 {
-        let begun = tokio::time::Instant::now();
         let answer = service.raw(method, path, headers, body.to_vec()).await;
-        best = best.min(begun.elapsed());
+        best = best.min(answer.took);
         assert!((400..500).contains(&answer.status), "{case}: {method} {path}: {answer:?}");
         answers.push(answer);
     }
