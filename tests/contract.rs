@@ -1,18 +1,21 @@
 //! shared/openapi.yaml as a judge: every answer of the functions is held against it, whatever a test asked for.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 /// The document.
 pub struct Contract {
     document: Value,
+    /// Made once for each schema: making one takes longer than most tests.
+    validators: Mutex<HashMap<String, Arc<jsonschema::Validator>>>,
 }
 
 /// The one that is committed.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let document = serde_norway::from_str(include_str!("../shared/openapi.yaml")).expect("openapi.yaml is YAML");
-    Contract { document }
+    Contract { document, validators: Mutex::default() }
 });
 
 impl Contract {
@@ -58,12 +61,20 @@ impl Contract {
 
     fn fits(&self, schema: &Value, body: &[u8], asked: &str) {
         let body: Value = serde_json::from_slice(body).unwrap_or_else(|error| panic!("{asked}: {error}"));
-        // The document itself is the root, so that its references resolve.
-        let mut root = self.document.clone();
-        root["allOf"] = json!([schema]);
-        let validator = jsonschema::draft202012::new(&root).expect("the document's schemas are schemas");
+        let validator = self.validator(schema);
         let errors: Vec<String> = validator.iter_errors(&body).map(|error| format!("{} at {}", error, error.instance_path())).collect();
         assert!(errors.is_empty(), "{asked}: {errors:?}");
+    }
+
+    fn validator(&self, schema: &Value) -> Arc<jsonschema::Validator> {
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = validators.entry(schema.to_string()).or_insert_with(|| {
+            // The document itself is the root, so that its references resolve.
+            let mut root = self.document.clone();
+            root["allOf"] = json!([schema]);
+            Arc::new(jsonschema::draft202012::new(&root).expect("the document's schemas are schemas"))
+        });
+        made.clone()
     }
 
     fn path_item(&self, path: &str) -> Option<(&String, &Value)> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -29,12 +30,19 @@ pub struct Service {
 }
 
 /// An answer.
-#[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: hyper::HeaderMap,
     pub body: Value,
     pub raw: Vec<u8>,
+    /// From the call to the last byte.
+    pub took: Duration,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}", self.status, String::from_utf8_lossy(&self.raw), self.headers)
+    }
 }
 
 impl Answer {
@@ -92,14 +100,16 @@ impl Service {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).map_err(|error| error.to_string())?;
+        let begun = tokio::time::Instant::now();
         let (parts, body) = self.client.request(request).await.map_err(|error| format!("{error:?}"))?.into_parts();
         let raw = body.collect().await.map_err(|error| error.to_string())?.to_bytes().to_vec();
+        let took = begun.elapsed();
         let is_ours = path.starts_with("/v1") || path.starts_with("/healthz");
         if is_ours {
             CONTRACT.judge(method, path, parts.status.as_u16(), &parts.headers, &raw);
         }
         let body = serde_json::from_slice(&raw).unwrap_or_default();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body, raw })
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body, raw, took })
     }
 
     /// A request of app `default` with a JSON body.
@@ -206,8 +216,8 @@ pub fn seconds(time: &Value) -> i64 {
     text.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{text}: {error}")).as_second()
 }
 
-/// Another code of the same length.
+/// Another code of the same length, in either alphabet.
 pub fn other_than(code: &str) -> String {
-    let last = code.as_bytes()[code.len() - 1];
-    format!("{}{}", &code[..code.len() - 1], char::from(if last == b'9' { b'0' } else { last + 1 }))
+    let (rest, last) = code.split_at(code.len() - 1);
+    format!("{rest}{}", if last == "2" { "3" } else { "2" })
 }

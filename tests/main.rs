@@ -1,21 +1,30 @@
 //! The suite: one binary, everything over the wire. A file per function and per theme; `harness` starts the service,
-//! `contract` judges every answer.
+//! `contract` judges every answer, `given` is what several files need.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "tests are sentences, and end where they are surprised")]
 
 mod carrier;
 mod contract;
+mod given;
 mod harness;
 mod listener;
+mod spawned;
 mod wire;
 
 mod boundaries;
 mod breaker;
+mod budget;
 mod callback;
 mod delivery;
 mod events;
 mod fallback;
 mod faults;
+mod hostile;
 mod journeys;
 mod process;
+mod races;
+mod rotation;
+mod secrecy;
+mod send;
 mod units;
+mod verify;
 mod worker;

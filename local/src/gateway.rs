@@ -63,9 +63,9 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
 /// Everything else goes to a function.
 async fn function(State(gateway): Shared, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes) else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")]).into_response();
-    };
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes);
+    // What API Gateway would not let through is still answered in our words: too large for any function.
+    let body = body.unwrap_or_else(|_| Bytes::from(vec![b' '; otp::http::BODY_BYTES_MAX + 1]));
     let path = parts.uri.path().to_owned();
     let event = lambda_http::Request::from(LambdaRequest::ApiGatewayV2(event(&parts, &body)));
     // Polled here, on this connection's task: a panic ends one connection and no more.

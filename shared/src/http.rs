@@ -52,7 +52,7 @@ fn path_values(pattern: &str, path: &str) -> Option<Vec<String>> {
     let (mut values, mut segments) = (vec![], path.split('/'));
     for expected in pattern.split('/') {
         match segments.next()? {
-            segment if expected == "{}" => values.push(segment.to_owned()),
+            segment if expected == "{}" && !segment.is_empty() => values.push(segment.to_owned()),
             segment if segment == expected => {}
             _ => return None,
         }
@@ -389,7 +389,7 @@ mod tests {
         assert_eq!((path, values), ("/v1/verifications/{}", vec!["ve_1".to_owned()]));
         let problem = route(&request(Method::PUT, "/v1/verifications/ve_1"), ROUTES).expect_err("no PUT");
         assert_eq!((problem.code, &problem.headers[0]), (Code::MethodNotAllowed, &(ALLOW, "GET, DELETE".to_owned())));
-        for path in ["/", "/v1/verifications", "/v1/verifications/a/b", "/v1/verifications/a/check/", "/v2/verifications/a"] {
+        for path in ["/", "/v1/verifications", "/v1/verifications/a/b", "/v1/verifications/a/check/", "/v1/verifications/", "/v2/verifications/a"] {
             assert_eq!(route(&request(Method::GET, path), ROUTES).expect_err("no such path").code, Code::NotFound, "{path}");
         }
     }

@@ -138,9 +138,8 @@ impl Fields {
     pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
         let unknown: Vec<String> = self.object.keys().cloned().collect();
         for name in unknown {
-            // The name of an unknown field is the caller's text: it is cut, and shown so that a typo is found.
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-            self.refuse(&shown, "Is not a field of this request.");
+            let shown = if is_shown(&name) { name.as_str() } else { "?" };
+            self.refuse(shown, "Is not a field of this request.");
         }
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
     }
@@ -153,6 +152,13 @@ impl Fields {
         self.refuse(name, detail);
         None
     }
+}
+
+/// The name of an unknown field is the caller's text. It is shown, so that a typo is found, where it looks like a name and
+/// not like a code or a number that stands in the wrong place.
+fn is_shown(name: &str) -> bool {
+    let is_name = (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    is_name && name.bytes().filter(u8::is_ascii_digit).count() < 4
 }
 
 /// What went wrong and where, without quoting the body.
@@ -269,6 +275,13 @@ mod tests {
         let errors = fields.finish().expect_err("all wrong");
         let names: Vec<_> = errors.iter().map(|e| e.field.as_str()).collect();
         assert_eq!(names, ["to", "ttl", "missing", "transaction.amount", "transaction.x", "extra"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_shown_unless_it_may_be_a_code_or_a_number() {
+        for (name, shown) in [("chanel", true), ("ttl-seconds", true), ("+33612345678", false), ("123456", false), ("a b", false), ("", false)] {
+            assert_eq!(is_shown(name), shown, "{name:?}");
+        }
     }
 
     #[test]

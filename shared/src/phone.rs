@@ -63,10 +63,10 @@ impl PhoneNumber {
         Ok(Self { e164, country: country.as_region_str().to_string(), line })
     }
 
-    /// A number that rested sealed. Its line is known to fit: it was sent to.
+    /// A number that rested sealed.
     #[must_use]
-    pub fn unsealed(e164: &str, country: &str) -> Self {
-        Self { e164: e164.to_owned(), country: country.to_owned(), line: Line::Mobile }
+    pub fn unsealed(e164: &str, country: &str, line: Line) -> Self {
+        Self { e164: e164.to_owned(), country: country.to_owned(), line }
     }
 
     /// Canonical form, `+` and digits.

@@ -215,7 +215,7 @@ async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Ti
         };
         let channel = wanted.channel.unwrap_or(verification.terms.channel);
         let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
-        wanted::check_channel(app, channel, to, "channel").map_err(SendError::NotServed)?;
+        wanted::check_channel(app, channel, to, "channel").and_then(|()| wanted::check_line(channel, to)).map_err(SendError::NotServed)?;
         let fresh = makes_fresh_code(policy).then(|| fresh_code(app, policy, recipient, &key, verification));
         recipient.allow_send(policy, now).map_err(|limited| SendError::Limited(Box::new(policy.clone()), limited, now))?;
         recipient.resend(channel, random_bytes(), fresh, now);

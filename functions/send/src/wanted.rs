@@ -63,7 +63,10 @@ pub(crate) fn read(app: &App, policy: &Policy, body: Map<String, Value>) -> Resu
     for (channel, field) in std::iter::once((channel, "channel")).chain(wanted.fallback.iter().map(|channel| (*channel, "fallback"))) {
         check_channel(app, channel, &to, field)?;
     }
-    may_be_served(policy, channel, &to)?;
+    may_be_served(policy, &to)?;
+    for channel in std::iter::once(channel).chain(wanted.fallback.iter().copied()) {
+        check_line(channel, &to)?;
+    }
     Ok(Wanted { to, ..wanted })
 }
 
@@ -99,16 +102,23 @@ pub(crate) fn check_channel(app: &App, channel: Channel, to: &Address, field: &s
     app.serve(channel, to)
 }
 
-fn may_be_served(policy: &Policy, channel: Channel, to: &Address) -> Result<(), Problem> {
+/// A fixed line takes no texts.
+pub(crate) fn check_line(channel: Channel, to: &Address) -> Result<(), Problem> {
+    match to {
+        Address::Phone(number) if number.line() == Line::Fixed && channel != Channel::Voice => {
+            Err(Problem::new(Code::NumberNotAllowed, "This is a fixed line, which takes no texts; channel `voice` reaches it."))
+        }
+        Address::Phone(_) | Address::Email(_) => Ok(()),
+    }
+}
+
+fn may_be_served(policy: &Policy, to: &Address) -> Result<(), Problem> {
     let Address::Phone(number) = to else { return Ok(()) };
     if !policy.allowed_countries.is_empty() && !policy.allowed_countries.iter().any(|country| country == number.country()) {
         return Err(Problem::new(Code::CountryNotAllowed, "This app does not send to this country."));
     }
     if policy.blocked_prefixes.iter().any(|prefix| number.reveal().starts_with(prefix)) {
         return Err(Problem::new(Code::NumberNotAllowed, "This app does not send to this range of numbers."));
-    }
-    if number.line() == Line::Fixed && channel != Channel::Voice {
-        return Err(Problem::new(Code::NumberNotAllowed, "This is a fixed line, which takes no texts; channel `voice` reaches it."));
     }
     Ok(())
 }

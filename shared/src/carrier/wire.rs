@@ -208,7 +208,7 @@ pub(super) mod fixture {
 
     /// A text message for +33612345678 as `change` changes it, on its way to `carrier`.
     pub fn request(carrier: &dyn Carrier, text: &str, encoding: Encoding, change: impl FnOnce(&mut Outgoing<'_>)) -> Request<String> {
-        let to = Address::Phone(PhoneNumber::unsealed("+33612345678", "FR"));
+        let to = Address::Phone(PhoneNumber::unsealed("+33612345678", "FR", crate::phone::Line::Mobile));
         let message = Message { text: text.to_owned(), subject: None, html: None, encoding, parts: 1 };
         let mut outgoing = Outgoing {
             to: &to,

@@ -10,7 +10,7 @@ use super::packed::{channel_number, moment, numbered_channel, pack_ended, pack_m
 use crate::address::{Address, EmailAddress};
 use crate::code::Code;
 use crate::delivery::{Cause, Delivery, DeliveryStatus, DeliveryTag};
-use crate::phone::PhoneNumber;
+use crate::phone::{Line, PhoneNumber};
 use crate::recipient::Recipient;
 use crate::seal::{RecipientKey, Seal};
 use crate::timestamp::Timestamp;
@@ -64,6 +64,8 @@ const D_CAUSE: &str = "y";
 
 const SEALED_CODE: &str = "code";
 const SEALED_ADDRESS: &str = "address";
+/// Between country and number of a fixed line.
+const FIXED_LINE: char = 'f';
 
 /// A record as it was read, with what a later write must name.
 pub(super) struct Record {
@@ -82,9 +84,10 @@ pub(super) fn open_code(seal: &Seal, key: &RecipientKey, verification: &Verifica
     seal.open(SEALED_CODE, &owner(key, &verification.terms.nonce), &verification.sealed_code).map(Code::unsealed)
 }
 
-/// Seals an address for its record, with the country, which is not looked up again.
+/// Seals an address for its record, with country and line, which are not looked up again.
 pub(super) fn seal_address(seal: &Seal, key: &RecipientKey, address: &Address) -> Vec<u8> {
     let text = match address {
+        Address::Phone(number) if number.line() == Line::Fixed => format!("{}{FIXED_LINE}{}", number.country(), number.reveal()),
         Address::Phone(number) => format!("{}{}", number.country(), number.reveal()),
         Address::Email(email) => format!("@@{}", email.reveal()),
     };
@@ -96,7 +99,10 @@ fn open_address(seal: &Seal, key: &RecipientKey, sealed: &[u8]) -> Option<Addres
     let (country, rest) = text.split_at_checked(2)?;
     Some(match country {
         "@@" => Address::Email(EmailAddress::unsealed(rest.to_owned())),
-        country => Address::Phone(PhoneNumber::unsealed(rest, country)),
+        country => Address::Phone(match rest.strip_prefix(FIXED_LINE) {
+            Some(e164) => PhoneNumber::unsealed(e164, country, Line::Fixed),
+            None => PhoneNumber::unsealed(rest, country, Line::Mobile),
+        }),
     })
 }
 
@@ -300,7 +306,7 @@ mod tests {
         ended.terms.nonce = [9; 16];
         let address = Address::Phone(PhoneNumber::parse("+33612345678", None).expect("a number"));
         let sealed_address = seal_address(&seal, &key, &address);
-        let address = Some(Address::Phone(PhoneNumber::unsealed("+33612345678", "FR")));
+        let address = Some(Address::Phone(PhoneNumber::unsealed("+33612345678", "FR", Line::Mobile)));
         let recipient = Recipient {
             app: "shop".into(),
             address,
