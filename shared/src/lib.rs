@@ -40,6 +40,7 @@ pub mod delivery;
 pub mod verification;
 pub mod recipient;
 pub mod message;
+pub mod traffic;
 pub mod policy;
 
 // Edges.

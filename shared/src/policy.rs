@@ -2,7 +2,9 @@
 //! Pure. A row is the only place that knows a setting's name, its bounds and its meaning.
 
 use crate::code::{Alphabet, CODE_LENGTH_MAX, CODE_LENGTH_MIN};
+use crate::message::Gsm7;
 use crate::timestamp::{DAY_SECONDS, HOUR_SECONDS};
+use crate::traffic::{ConversionMin, HELD_SECONDS, Money, Quota};
 
 /// Shortest and longest life of a code, in seconds.
 pub const TTL_SECONDS: std::ops::RangeInclusive<i64> = 60..=1800;
@@ -10,6 +12,9 @@ pub const TTL_SECONDS: std::ops::RangeInclusive<i64> = 60..=1800;
 pub const TTL_SECONDS_NIST_MAX: i64 = 600;
 /// A policy under which a recipient's code is guessed with a greater probability in a day does not start.
 pub const GUESS_PROBABILITY_MAX: f64 = 1e-3;
+
+/// Most sends of a window that counts over many recipients.
+const SENDS_MAX: u32 = 1_000_000;
 
 /// What one app asks of its verifications.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,6 +41,14 @@ pub struct Policy {
     pub sends_per_hour: u16,
     /// Sends to a recipient in any 24 h.
     pub sends_per_day: u16,
+    /// Sends of a client network in any hour.
+    pub client_sends_per_hour: u32,
+    /// Sends to neighbouring numbers.
+    pub prefix_sends: Quota,
+    /// Most that is spent in a day, UTC; absent: no end.
+    pub spend_per_day: Option<Money>,
+    /// Least share of approved sends of a prefix and of a country; absent: none is asked for.
+    pub conversion_min: Option<ConversionMin>,
     /// ISO 3166 alpha-2; empty: all.
     pub allowed_countries: Vec<String>,
     /// `+…` prefixes that are never sent to.
@@ -46,6 +59,8 @@ pub struct Policy {
     pub web_domain: Option<String>,
     /// SMS Retriever hash of the Android app.
     pub android_hash: Option<String>,
+    /// What is done for a text to fit the phones' own alphabet.
+    pub gsm7: Gsm7,
 }
 
 /// What a resend carries.
@@ -90,6 +105,10 @@ pub const ROWS: &[Row] = &[
     Row { name: "cooldown_seconds", set: |p, v| list(v, |item| whole(item, 0..=DAY_SECONDS)).map(|v| p.cooldown_seconds = v) },
     Row { name: "sends_per_hour", set: |p, v| whole(v, 1..=1000).map(|v| p.sends_per_hour = v) },
     Row { name: "sends_per_day", set: |p, v| whole(v, 1..=1000).map(|v| p.sends_per_day = v) },
+    Row { name: "client_sends_per_hour", set: |p, v| whole(v, 1..=SENDS_MAX).map(|v| p.client_sends_per_hour = v) },
+    Row { name: "prefix_sends", set: |p, v| quota(v).map(|v| p.prefix_sends = v) },
+    Row { name: "spend_per_day", set: |p, v| budget(v).map(|v| p.spend_per_day = Some(v)) },
+    Row { name: "conversion_min", set: |p, v| conversion_min(v).map(|v| p.conversion_min = v) },
     Row {
         name: "allowed_countries",
         set: |p, v| {
@@ -101,6 +120,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "sender_id", set: |p, v| sender_id(v).map(|v| p.sender_id = Some(v)) },
     Row { name: "web_domain", set: |p, v| host(v).map(|v| p.web_domain = Some(v)) },
     Row { name: "android_hash", set: |p, v| android_hash(v).map(|v| p.android_hash = Some(v)) },
+    Row { name: "gsm7", set: |p, v| one_of(v, &[("prefer", Gsm7::Prefer), ("strict", Gsm7::Strict), ("off", Gsm7::Off)]).map(|v| p.gsm7 = v) },
 ];
 
 impl Default for Policy {
@@ -117,11 +137,16 @@ impl Default for Policy {
             cooldown_seconds: vec![30, 60, 120, 300, 600],
             sends_per_hour: 5,
             sends_per_day: 10,
+            client_sends_per_hour: 30,
+            prefix_sends: Quota { sends: 20, seconds: 600 },
+            spend_per_day: None,
+            conversion_min: Some(ConversionMin { percent: 10, window: 100 }),
             allowed_countries: vec![],
             blocked_prefixes: vec![],
             sender_id: None,
             web_domain: None,
             android_hash: None,
+            gsm7: Gsm7::Prefer,
         }
     }
 }
@@ -144,14 +169,18 @@ impl Policy {
         sender_id(cut.trim()).ok()
     }
 
-    /// Quota and window of `limit`, for the `RateLimit-Policy` header.
+    /// Quota and window of `limit`, for the `RateLimit-Policy` header. That of `spend` is in whole units of money.
     #[must_use]
-    pub fn quota(&self, limit: Limit) -> (u32, i64) {
+    pub fn quota(&self, limit: Limit) -> (u64, i64) {
         match limit {
             Limit::Cooldown => (1, self.cooldown_seconds.last().copied().unwrap_or(0)),
-            Limit::RecipientHour => (u32::from(self.sends_per_hour), HOUR_SECONDS),
-            Limit::RecipientDay => (u32::from(self.sends_per_day), DAY_SECONDS),
-            Limit::GuessBudget => (u32::from(self.guess_budget), DAY_SECONDS),
+            Limit::RecipientHour => (u64::from(self.sends_per_hour), HOUR_SECONDS),
+            Limit::RecipientDay => (u64::from(self.sends_per_day), DAY_SECONDS),
+            Limit::GuessBudget => (u64::from(self.guess_budget), DAY_SECONDS),
+            Limit::Client => (u64::from(self.client_sends_per_hour), HOUR_SECONDS),
+            Limit::Prefix => (u64::from(self.prefix_sends.sends), self.prefix_sends.seconds),
+            Limit::Country => (1, HELD_SECONDS),
+            Limit::Spend => (self.spend_per_day.map_or(1, Money::units).max(1), DAY_SECONDS),
         }
     }
 }
@@ -167,6 +196,14 @@ pub enum Limit {
     RecipientDay,
     /// Too many wrong attempts in a day.
     GuessBudget,
+    /// Too many sends of a client network in an hour.
+    Client,
+    /// Too many sends to neighbouring numbers, or too few of them approved.
+    Prefix,
+    /// Too few approved of those to the country.
+    Country,
+    /// The money of the day is spent.
+    Spend,
 }
 
 impl Limit {
@@ -178,6 +215,10 @@ impl Limit {
             Self::RecipientHour => "recipient_hour",
             Self::RecipientDay => "recipient_day",
             Self::GuessBudget => "guess_budget",
+            Self::Client => "client",
+            Self::Prefix => "prefix",
+            Self::Country => "country",
+            Self::Spend => "spend",
         }
     }
 }
@@ -190,6 +231,28 @@ where
     let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     let number = digits.then(|| value.parse::<T>().ok()).flatten();
     number.filter(|n| range.contains(n)).ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+}
+
+fn quota(value: &str) -> Result<Quota, String> {
+    let wrong = || format!("must be sends/seconds such as `20/600`, at most {SENDS_MAX}/{DAY_SECONDS}");
+    let (sends, seconds) = value.split_once('/').ok_or_else(wrong)?;
+    let quota = whole(sends, 1..=SENDS_MAX).and_then(|sends| Ok(Quota { sends, seconds: whole(seconds, 1..=DAY_SECONDS)? }));
+    quota.map_err(|_| wrong())
+}
+
+fn conversion_min(value: &str) -> Result<Option<ConversionMin>, String> {
+    let wrong = || "must be percent/window such as `10/100`, from 1/10 to 100/1000, or `0`".to_owned();
+    if value == "0" {
+        return Ok(None);
+    }
+    let (percent, window) = value.split_once('/').ok_or_else(wrong)?;
+    let rule = whole(percent, 1..=100).and_then(|percent| Ok(ConversionMin { percent, window: whole(window, 10..=1000)? }));
+    rule.map(Some).map_err(|_| wrong())
+}
+
+fn budget(value: &str) -> Result<Money, String> {
+    let money = Money::parse(value).filter(|money| *money > Money::default());
+    money.ok_or_else(|| "must be a decimal number over 0 such as `25` or `12.50`".into())
 }
 
 fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
@@ -263,9 +326,32 @@ mod tests {
             ("blocked_prefixes", "44"),
             ("android_hash", "short"),
             ("web_domain", "https://shop.example"),
+            ("client_sends_per_hour", "0"),
+            ("client_sends_per_hour", "1000001"),
+            ("prefix_sends", "20"),
+            ("prefix_sends", "0/600"),
+            ("prefix_sends", "20/86401"),
+            ("prefix_sends", "20/+600"),
+            ("spend_per_day", "0"),
+            ("spend_per_day", "-5"),
+            ("conversion_min", "0/100"),
+            ("conversion_min", "101/100"),
+            ("conversion_min", "10/9"),
+            ("conversion_min", "10/1001"),
+            ("gsm7", "maybe"),
         ] {
             assert!(set(name, value).is_err(), "{name}={value}");
         }
+    }
+
+    #[test]
+    fn limits_over_many_recipients_are_read_with_their_windows() {
+        assert_eq!(set("prefix_sends", "1000000/86400").map(|p| p.quota(Limit::Prefix)), Ok((1_000_000, 86_400)));
+        assert_eq!(set("conversion_min", "0").map(|p| p.conversion_min), Ok(None));
+        assert_eq!(set("conversion_min", "50/10").map(|p| p.conversion_min), Ok(Some(ConversionMin { percent: 50, window: 10 })));
+        assert_eq!(set("spend_per_day", "0.5").map(|p| p.quota(Limit::Spend)), Ok((1, 86_400)), "a quota is at least 1");
+        assert_eq!(set("spend_per_day", "12.99").map(|p| p.quota(Limit::Spend)), Ok((12, 86_400)));
+        assert_eq!(set("gsm7", "strict").map(|p| p.gsm7), Ok(Gsm7::Strict));
     }
 
     #[test]

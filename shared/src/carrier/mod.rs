@@ -143,7 +143,7 @@ pub fn compose(policy: &Policy, verification: &Verification, code: &Code, channe
         transaction: terms.transaction.as_ref().map(|t| [t.amount.as_str(), t.currency.as_str(), t.payee.as_str()]),
         web_domain: policy.web_domain.as_deref(),
         android_hash: policy.android_hash.as_deref(),
-        gsm7: message::Gsm7::Prefer,
+        gsm7: policy.gsm7,
     };
     message::render(channel, locale, &wording)
 }

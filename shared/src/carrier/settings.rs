@@ -14,6 +14,7 @@ use crate::delivery::Channel;
 use crate::json::{self, Fields};
 use crate::policy::Policy;
 use crate::timestamp::Timestamp;
+use crate::traffic::Money;
 
 /// Most carriers that can be configured.
 const CARRIERS_MAX: usize = 20;
@@ -92,7 +93,7 @@ pub struct CarrierSettings {
     /// Name or number that its messages come from.
     pub sender: Option<String>,
     /// What a message costs, by country, `*` for the others.
-    pub price: BTreeMap<String, f64>,
+    pub price: BTreeMap<String, Money>,
     /// Time for its answer.
     pub timeout: Duration,
     kind: &'static Kind,
@@ -113,6 +114,13 @@ impl CarrierSettings {
         let country = to.country();
         let country_fits = self.countries.is_empty() || country.is_none_or(|country| self.countries.iter().any(|c| c == country));
         country_fits && self.channels.contains(&channel)
+    }
+
+    /// What a message to `to` costs; nothing, where no price is set.
+    #[must_use]
+    pub fn price_to(&self, to: &Address) -> Money {
+        let of_country = to.country().and_then(|country| self.price.get(country));
+        of_country.or_else(|| self.price.get("*")).copied().unwrap_or_default()
     }
 
     /// What a report says.
@@ -233,9 +241,9 @@ fn carrier_settings(mut entry: Map<String, Value>, credentials: Option<&Map<Stri
 }
 
 /// A number, or numbers by country with `*` for the others.
-fn price(fields: &mut Fields) -> BTreeMap<String, f64> {
+fn price(fields: &mut Fields) -> BTreeMap<String, Money> {
     const WRONG: &str = "Must be a number of 0 or more, or an object of such by country code or *.";
-    let amount = |value: &Value| value.as_f64().filter(|amount| *amount >= 0.0 && amount.is_finite());
+    let amount = |value: &Value| value.as_f64().and_then(Money::of);
     let Some(value) = fields.value("price") else { return BTreeMap::new() };
     let prices = match &value {
         Value::Object(by_country) => by_country
