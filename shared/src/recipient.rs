@@ -65,6 +65,14 @@ pub struct FreshCode {
     pub expected: AttemptHash,
 }
 
+impl Limited {
+    /// This one, or the one of `others` that ends last, if that is later.
+    #[must_use]
+    pub fn or_later(self, others: impl IntoIterator<Item = Self>) -> Self {
+        others.into_iter().fold(self, |last, other| if other.until > last.until { other } else { last })
+    }
+}
+
 impl Recipient {
     /// Drops what no window needs any more.
     pub fn prune(&mut self, now: Timestamp) {
@@ -400,6 +408,14 @@ mod tests {
         assert_eq!(recipient.sends_left(&policy(), now), 0);
         assert_eq!(limit(&recipient, NOW.plus(3600)), None);
         assert_eq!(recipient.next_send_at(&policy(), now), NOW.plus(3600));
+    }
+
+    #[test]
+    fn of_several_limits_the_one_that_ends_last_is_told() {
+        let limited = |limit, seconds| Limited { limit, until: NOW.plus(seconds) };
+        let others = [limited(Limit::Prefix, 9), limited(Limit::Spend, 9), limited(Limit::Country, 3)];
+        assert_eq!(limited(Limit::Client, 5).or_later(others), limited(Limit::Prefix, 9));
+        assert_eq!(limited(Limit::Client, 9).or_later(others), limited(Limit::Client, 9));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //! a failed condition brings the item, so a refusal costs no read.
 
 mod breaker;
+mod counter;
 mod item;
 mod packed;
+mod scope;
 mod update;
+mod window;
 
 use std::sync::Arc;
 
@@ -16,6 +19,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use rand::RngExt as _;
 
 pub use breaker::BreakerState;
+pub use counter::{Counter, Take, Taken};
 use item::{Item, Record, blob, n};
 pub use packed::DEFAULT_PURPOSE;
 use update::{CLAIMED, Update, names_in};

@@ -1,0 +1,426 @@
+//! How a scope rests (one client network, prefix or country of one app), and the one write that counts a send to it.
+//!
+//! Its window rests as `window` says.
+//!
+//! What became of its sends is learned by later ones. Each leaves a sample (`s…`: whose, which verification, when) while
+//! there are fewer than a hundred; a send that finds samples old enough (`due`) looks their recipients up and writes the
+//! outcomes (`ring`: bits, of which there are `n`, `ok` of them set) in the same write that counts it. `v` tells whether
+//! another send has learned in between. `k` counts the sends held back since one went out.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use data_encoding::HEXLOWER;
+
+use super::counter::{Outcome, Write};
+use super::item::{self, Item, blob, bytes, n, number};
+use super::{Store, StoreError, window};
+use crate::ambient::random_bytes;
+use crate::recipient::Recipient;
+use crate::seal::RecipientKey;
+use crate::timestamp::{DAY_SECONDS, Timestamp};
+use crate::traffic::{ConversionMin, HELD_ONE_IN, Outcomes, Quota, Rules, SAMPLES_MAX, Sample, Scope, Verdict};
+use crate::verification::Status;
+
+/// How often a write is planned anew after another send came first. Each time some send got its way.
+const TRIES_MAX: usize = 12;
+/// How long outcomes are remembered of a scope that nothing is sent to.
+const OUTCOMES_SECONDS: i64 = 30 * DAY_SECONDS;
+/// What the one send that goes out has to wait for.
+const HELD_BEFORE_ONE: u32 = HELD_ONE_IN - 1;
+
+const PENDING: &str = "pc";
+const DUE: &str = "due";
+const OUTCOMES: &str = "ring";
+const KNOWN: &str = "n";
+const APPROVED: &str = "ok";
+const LEARNED: &str = "v";
+const HELD: &str = "k";
+const SAMPLE: char = 's';
+
+/// What a send took of a scope.
+#[derive(Clone, Default, Debug)]
+pub(super) struct TakenOfScope {
+    window: bool,
+    sample: Option<String>,
+    chosen: bool,
+}
+
+/// A scope as it was read.
+pub(super) struct Seen {
+    pub(super) scope: Scope,
+    samples: Vec<(String, Sample)>,
+    due: Option<Timestamp>,
+    learned: i64,
+    /// Outcomes are kept that the rule, changed since, does not look at.
+    is_longer: bool,
+}
+
+/// What has become known.
+struct Learned {
+    outcomes: Outcomes,
+    /// Samples that are done with.
+    done: Vec<String>,
+    /// When the next is due.
+    due: Option<Timestamp>,
+}
+
+/// The next write.
+struct Plan {
+    /// It counts a send, unless it is refused until then.
+    refused: Option<Timestamp>,
+    begins_block: bool,
+    /// Name of the sample that it leaves.
+    sample: Option<String>,
+    held: Held,
+    /// Holds only as long as nobody has learned since.
+    learned_before: Option<i64>,
+    learned: Option<Learned>,
+}
+
+/// What becomes of the count of sends held back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Same,
+    Set(u32),
+    More,
+    Chosen,
+}
+
+impl Store {
+    /// Counts a send to the scope under `key`; refused until then, if `Err`.
+    pub(super) async fn take_of_scope(
+        &self,
+        key: &RecipientKey,
+        rules: Rules,
+        sample: &Sample,
+        now: Timestamp,
+    ) -> Result<Result<TakenOfScope, Timestamp>, StoreError> {
+        let mut plan = Plan::first(rules);
+        for _ in 0..TRIES_MAX {
+            let there = match self.write(key, plan.write(rules, sample, now), ttl(rules, now)).await? {
+                Outcome::Done => return Ok(plan.end(rules)),
+                Outcome::Refused(there) => there,
+            };
+            let seen = read(&there, rules);
+            let learned = match rules.conversion.filter(|_| seen.has_news(now)) {
+                Some(rule) => Some(self.learn(&seen, rule, now).await?),
+                None => None,
+            };
+            match Plan::after(seen, learned, rules, now) {
+                Ok(next) => plan = next,
+                Err(end) => return Ok(end),
+            }
+        }
+        Err(StoreError("other sends to the scope came first each time".into()))
+    }
+
+    /// Gives back what [`Self::take_of_scope`] took.
+    pub(super) async fn give_back_to_scope(
+        &self,
+        key: &RecipientKey,
+        rules: Rules,
+        sample: &Sample,
+        taken: &TakenOfScope,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut place = rules.quota.filter(|_| taken.window).map(|quota| (quota, 0));
+        for _ in 0..TRIES_MAX {
+            if place.is_none() && taken.sample.is_none() && !taken.chosen {
+                return Ok(());
+            }
+            let there = match self.write(key, give_back(place, sample, taken), ttl(rules, now)).await? {
+                Outcome::Done => return Ok(()),
+                Outcome::Refused(there) => there,
+            };
+            if taken.sample.as_ref().is_some_and(|name| bytes(&there, name) != packed(sample)) {
+                // Given back before, or long since learned from.
+                return Ok(());
+            }
+            // Later sends moved it on: all of one moment are alike.
+            let moments = read(&there, rules).scope.window.moments;
+            let moved_to = |quota: Quota| moments.iter().position(|at| *at == sample.at).filter(|_| quota.block_sends() == 1);
+            place = place.and_then(|(quota, _)| Some((quota, moved_to(quota)?)));
+        }
+        Err(StoreError("other sends to the scope came first each time".into()))
+    }
+
+    /// Looks up what became of the samples that are old enough.
+    async fn learn(&self, seen: &Seen, rule: ConversionMin, now: Timestamp) -> Result<Learned, StoreError> {
+        let due: Vec<&(String, Sample)> = seen.samples.iter().filter(|(_, sample)| sample.due() <= now).collect();
+        let mut keys: Vec<RecipientKey> = due.iter().map(|(_, sample)| sample.recipient).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let read = |(key, there): (RecipientKey, Option<Item>)| (key, there.map(|there| item::read(&self.seal, &key, &there, now).recipient));
+        let recipients: Vec<_> = self.items(&keys, false).await?.into_iter().map(read).collect();
+        let (mut outcomes, mut done) = (seen.scope.outcomes.clone(), vec![]);
+        for (name, sample) in due {
+            // One that the table had no time for stays a sample.
+            let Some((_, recipient)) = recipients.iter().find(|(key, _)| *key == sample.recipient) else { continue };
+            let approved = recipient.as_ref().and_then(|recipient| approved(recipient, sample, now));
+            outcomes.learn(sample.outcome(approved, now), rule);
+            done.push(name.clone());
+        }
+        outcomes.learn([], rule);
+        let left = seen.samples.iter().filter(|(name, _)| !done.contains(name));
+        Ok(Learned { due: left.map(|(_, sample)| sample.due()).min(), outcomes, done })
+    }
+}
+
+/// Whether the verification of `sample` was approved; `None` if nothing is known of it.
+fn approved(recipient: &Recipient, sample: &Sample, now: Timestamp) -> Option<bool> {
+    let is_it = |nonce: &[u8; 16]| nonce.starts_with(&sample.verification);
+    let of_now = recipient.verification.as_ref().filter(|v| is_it(&v.terms.nonce)).map(|v| v.status(now));
+    let before = || recipient.ended.iter().find(|ended| is_it(&ended.terms.nonce)).map(|ended| ended.status);
+    of_now.or_else(before).map(|status| status == Status::Approved)
+}
+
+impl Seen {
+    /// Whether there are outcomes to learn, or to forget.
+    fn has_news(&self, now: Timestamp) -> bool {
+        self.is_longer || self.due.is_some_and(|due| due <= now)
+    }
+}
+
+impl Plan {
+    /// As if nothing stood in the way: right for most sends.
+    fn first(rules: Rules) -> Self {
+        Self {
+            refused: None,
+            begins_block: rules.quota.is_some_and(|quota| quota.block_sends() == 1),
+            sample: rules.conversion.map(|_| sample_name()),
+            held: Held::Same,
+            learned_before: None,
+            learned: None,
+        }
+    }
+
+    /// The next write, after one was refused because of what was `seen`; the end, if there is nothing to write.
+    fn after(mut seen: Seen, learned: Option<Learned>, rules: Rules, now: Timestamp) -> Result<Self, Result<TakenOfScope, Timestamp>> {
+        let was_low = rules.conversion.is_some_and(|rule| seen.scope.outcomes.are_low(rule));
+        let mut pending = seen.samples.len();
+        if let Some(learned) = &learned {
+            seen.scope.outcomes = learned.outcomes.clone();
+            pending = pending.saturating_sub(learned.done.len());
+        }
+        let is_low = rules.conversion.is_some_and(|rule| seen.scope.outcomes.are_low(rule));
+        let becomes_low = is_low && !was_low;
+        if becomes_low {
+            seen.scope.held = 0;
+        }
+        let verdict = seen.scope.judge(rules, now);
+        let held = match verdict {
+            Verdict::Held if becomes_low => Held::Set(1),
+            Verdict::Free | Verdict::Full(_) if becomes_low => Held::Set(0),
+            Verdict::Held => Held::More,
+            Verdict::Chosen => Held::Chosen,
+            Verdict::Free | Verdict::Full(_) => Held::Same,
+        };
+        let refused = verdict.until(now);
+        let is_sample = rules.conversion.is_some() && refused.is_none() && pending < SAMPLES_MAX;
+        let plan = Self {
+            refused,
+            begins_block: rules.quota.is_some_and(|quota| seen.scope.window.begins_block(quota, now)),
+            sample: is_sample.then(|| {
+                loop {
+                    let name = sample_name();
+                    if seen.samples.iter().all(|(taken, _)| *taken != name) {
+                        break name;
+                    }
+                }
+            }),
+            held,
+            learned_before: (is_low || learned.is_some()).then_some(seen.learned),
+            learned,
+        };
+        let counts = plan.refused.is_none() && rules.quota.is_some();
+        let writes = counts || plan.sample.is_some() || plan.held != Held::Same || plan.learned.is_some();
+        if writes { Ok(plan) } else { Err(plan.end(rules)) }
+    }
+
+    /// What the send comes to once the plan is written.
+    fn end(self, rules: Rules) -> Result<TakenOfScope, Timestamp> {
+        let taken = TakenOfScope { window: rules.quota.is_some(), sample: self.sample, chosen: self.held == Held::Chosen };
+        self.refused.map_or(Ok(taken), Err)
+    }
+
+    fn write(&self, rules: Rules, sample: &Sample, now: Timestamp) -> Write {
+        let mut write = Write::default();
+        if let Some(quota) = rules.quota.filter(|_| self.refused.is_none()) {
+            write = window::take(write, quota, self.begins_block, now);
+        }
+        let Some(rule) = rules.conversion else { return write };
+        write = match self.learned_before {
+            None => write
+                .when(format!("(attribute_not_exists(#{KNOWN}) OR #{KNOWN} < :window OR (#{KNOWN} = :window AND #{APPROVED} >= :approved))"))
+                .value(":window", n(rule.window))
+                .value(":approved", n(rule.approved_min())),
+            Some(0) => write.when(format!("attribute_not_exists(#{LEARNED})")),
+            Some(learned) => write.when(format!("#{LEARNED} = :learned")).value(":learned", n(learned)),
+        };
+        if let Some(name) = &self.sample {
+            write = write.set(format!("#{name} = :sample")).when(format!("attribute_not_exists(#{name})")).value(":sample", blob(&packed(sample)));
+        }
+        write = match &self.learned {
+            Some(learned) => self.write_learned(write, learned, sample),
+            None => self.write_sampled(write, sample, now),
+        };
+        match self.held {
+            Held::Same => write,
+            Held::Set(held) => write.set(format!("#{HELD} = :held")).value(":held", n(held)),
+            Held::More => write
+                .set(format!("#{HELD} = if_not_exists(#{HELD}, :none) + :more"))
+                .when(format!("(attribute_not_exists(#{HELD}) OR #{HELD} < :before)"))
+                .value(":none", n(0))
+                .value(":more", n(1))
+                .value(":before", n(HELD_BEFORE_ONE)),
+            Held::Chosen => {
+                write.set(format!("#{HELD} = #{HELD} - :before")).when(format!("#{HELD} >= :before")).value(":before", n(HELD_BEFORE_ONE))
+            }
+        }
+    }
+
+    /// With what has become known, and the new sample among those that are left.
+    fn write_learned(&self, write: Write, learned: &Learned, sample: &Sample) -> Write {
+        let added = i64::from(self.sample.is_some());
+        let done = i64::try_from(learned.done.len()).unwrap_or(0);
+        let due = learned.due.into_iter().chain(self.sample.as_ref().map(|_| sample.due())).min();
+        let mut write = write
+            .set(format!("#{OUTCOMES} = :outcomes, #{KNOWN} = :known, #{APPROVED} = :approved"))
+            .set(format!("#{LEARNED} = :next, #{PENDING} = if_not_exists(#{PENDING}, :no) + :added"))
+            .value(":outcomes", blob(&pack_bits(&learned.outcomes)))
+            .value(":known", n(learned.outcomes.known()))
+            .value(":approved", n(learned.outcomes.approved()))
+            .value(":next", n(self.learned_before.unwrap_or(0).saturating_add(1)))
+            .value(":no", n(0))
+            .value(":added", n(added - done));
+        for name in &learned.done {
+            write = write.remove(name);
+        }
+        match due {
+            Some(due) => write.set(format!("#{DUE} = :due")).value(":due", n(due.0)),
+            None => write.remove(DUE),
+        }
+    }
+
+    /// With the new sample, if there is nothing to learn and room for it.
+    fn write_sampled(&self, write: Write, sample: &Sample, now: Timestamp) -> Write {
+        let write = write.when(format!("(attribute_not_exists(#{DUE}) OR #{DUE} > :now)")).value(":now", n(now.0));
+        if self.sample.is_none() {
+            return write;
+        }
+        write
+            .set(format!("#{PENDING} = if_not_exists(#{PENDING}, :no) + :added, #{DUE} = if_not_exists(#{DUE}, :due)"))
+            .when(format!("(attribute_not_exists(#{PENDING}) OR #{PENDING} < :samples)"))
+            .value(":no", n(0))
+            .value(":added", n(1))
+            .value(":due", n(sample.due().0))
+            .value(":samples", n(SAMPLES_MAX))
+    }
+}
+
+/// Takes a send out of its `place` in the window, its sample and its choice.
+fn give_back(place: Option<(Quota, usize)>, sample: &Sample, taken: &TakenOfScope) -> Write {
+    let mut write = Write::default();
+    if let Some((quota, place)) = place {
+        write = window::give_back(write, quota, place, sample.at);
+    }
+    if let Some(name) = &taken.sample {
+        write = write
+            .remove(name)
+            .set(format!("#{PENDING} = #{PENDING} - :added"))
+            .when(format!("#{name} = :sample"))
+            .value(":added", n(1))
+            .value(":sample", blob(&packed(sample)));
+    }
+    if taken.chosen {
+        write = write.set(format!("#{HELD} = if_not_exists(#{HELD}, :none) + :before")).value(":none", n(0)).value(":before", n(HELD_BEFORE_ONE));
+    }
+    write
+}
+
+/// Reads a scope. What is missing reads as never sent to.
+pub(super) fn read(there: &Item, rules: Rules) -> Seen {
+    let count = |name: &str| u32::try_from(number(there, name)).unwrap_or(0);
+    let mut outcomes = unpack_bits(bytes(there, OUTCOMES), count(KNOWN));
+    let is_longer = rules.conversion.is_some_and(|rule| outcomes.known() > rule.window);
+    if let Some(rule) = rules.conversion {
+        outcomes.learn([], rule);
+    }
+    let mut samples: Vec<_> = there.iter().filter_map(|(name, value)| Some((name.clone(), unpacked(name, value)?))).collect();
+    samples.sort_unstable_by_key(|(_, sample)| sample.at);
+    Seen {
+        scope: Scope { window: rules.quota.map(|quota| window::read(there, quota)).unwrap_or_default(), outcomes, held: count(HELD) },
+        samples,
+        due: Some(Timestamp(number(there, DUE))).filter(|due| due.0 > 0),
+        learned: number(there, LEARNED),
+        is_longer,
+    }
+}
+
+fn ttl(rules: Rules, now: Timestamp) -> Timestamp {
+    let window = rules.quota.map_or(0, |quota| quota.seconds).saturating_add(DAY_SECONDS);
+    now.plus(if rules.conversion.is_some() { window.max(OUTCOMES_SECONDS) } else { window })
+}
+
+/// Short, since there are many; a name that is taken is refused, and another is drawn.
+fn sample_name() -> String {
+    format!("{SAMPLE}{}", HEXLOWER.encode(&random_bytes::<2>()))
+}
+
+fn packed(sample: &Sample) -> Vec<u8> {
+    let at = u32::try_from(sample.at.0).unwrap_or(u32::MAX).to_be_bytes();
+    [&sample.recipient[..], &sample.verification, &at].concat()
+}
+
+fn unpacked(name: &str, value: &AttributeValue) -> Option<Sample> {
+    let rest = value.as_b().ok().filter(|_| name.starts_with(SAMPLE))?.as_ref();
+    let (recipient, rest) = rest.split_first_chunk()?;
+    let (verification, rest) = rest.split_first_chunk()?;
+    Some(Sample { recipient: *recipient, verification: *verification, at: Timestamp(u32::from_be_bytes(rest.try_into().ok()?).into()) })
+}
+
+fn pack_bits(outcomes: &Outcomes) -> Vec<u8> {
+    let byte = |eight: &[bool]| eight.iter().enumerate().fold(0, |byte, (at, bit)| byte | u8::from(*bit) << at);
+    outcomes.0.chunks(8).map(byte).collect()
+}
+
+fn unpack_bits(packed: &[u8], known: u32) -> Outcomes {
+    let bits = packed.iter().flat_map(|byte| (0..8).map(move |at| byte >> at & 1 == 1));
+    Outcomes(bits.take(usize::try_from(known).unwrap_or(usize::MAX)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn outcomes_are_read_back_as_they_were_written(outcomes in proptest::collection::vec(any::<bool>(), 0..200)) {
+            let outcomes = Outcomes(outcomes);
+            prop_assert_eq!(unpack_bits(&pack_bits(&outcomes), outcomes.known()), outcomes);
+        }
+    }
+
+    #[test]
+    fn a_sample_is_read_back_and_nothing_else_is_taken_for_one() {
+        let sample = Sample { recipient: [7; 16], verification: [8; 4], at: Timestamp(1_795_291_200) };
+        assert_eq!(unpacked("s0a1b", &blob(&packed(&sample))), Some(sample));
+        assert_eq!(unpacked("ring", &blob(&packed(&sample))), None);
+        assert_eq!(unpacked("s0a1b", &blob(&[1; 25])), None);
+    }
+
+    /// The table takes expressions of at most 4096 bytes, and 300 functions and operators in an update.
+    #[test]
+    fn the_longest_write_fits_the_table() {
+        let quota = Quota { sends: 1_000_000, seconds: DAY_SECONDS };
+        let sample = Sample { recipient: [7; 16], verification: [8; 4], at: Timestamp(1_795_291_200) };
+        let rules = Rules { quota: Some(quota), conversion: Some(ConversionMin { percent: 10, window: 1000 }) };
+        let done = (0..100).map(|at| format!("s{at:04x}")).collect();
+        let learned = Learned { outcomes: Outcomes(vec![false; 1000]), done, due: None };
+        let plan = Plan { begins_block: true, learned: Some(learned), learned_before: Some(7), held: Held::Chosen, ..Plan::first(rules) };
+        assert!(plan.write(rules, &sample, sample.at).update().len() < 4000);
+        let taken = TakenOfScope { window: true, sample: plan.sample.clone(), chosen: true };
+        let longest = Quota { sends: 100, seconds: DAY_SECONDS };
+        assert!(give_back(Some((longest, 0)), &sample, &taken).update().len() < 4000);
+    }
+}

@@ -1,0 +1,56 @@
+//! How a sliding window rests: a shift register of attributes. `t0` is the last send, `t1` the one before it; a send moves
+//! all of them on by one, under the condition that the last of them has left the window. So one write decides, without a
+//! read. Where there would be over a hundred, each stands for a block of sends, and `c` counts those of the newest.
+
+use super::counter::Write;
+use super::item::{Item, n, number};
+use crate::timestamp::Timestamp;
+use crate::traffic::{Quota, Window};
+
+const FILLED: &str = "c";
+
+/// Adds a send, if there is room: to the newest block, or as the first of another.
+pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestamp) -> Write {
+    let last = quota.blocks() - 1;
+    let has_left = format!("(attribute_not_exists(#t{last}) OR #t{last} <= :edge)");
+    let write = write.set("#t0 = :now".into()).value(":now", n(now.0)).value(":edge", n(quota.edge(now).0));
+    if !begins_block {
+        return write
+            .set(format!("#{FILLED} = #{FILLED} + :filled"))
+            .when(format!("#t0 > :edge AND (#{FILLED} < :last OR (#{FILLED} < :full AND {has_left}))"))
+            .value(":filled", n(1))
+            .value(":last", n(quota.last_block_sends()))
+            .value(":full", n(quota.block_sends()));
+    }
+    let write = (0..last).fold(write.when(has_left), |write, at| moved(write, at, at + 1));
+    if quota.block_sends() == 1 {
+        return write;
+    }
+    write
+        .set(format!("#{FILLED} = :filled"))
+        .when(format!("(attribute_not_exists(#{FILLED}) OR #{FILLED} >= :full OR #t0 <= :edge)"))
+        .value(":filled", n(1))
+        .value(":full", n(quota.block_sends()))
+}
+
+/// Takes out the send of the moment `at` that is in this `place`. What it pushed out had left the window, so that
+/// long ago is as good. Within a block one send is like another.
+pub(super) fn give_back(write: Write, quota: Quota, place: usize, at: Timestamp) -> Write {
+    if quota.block_sends() > 1 {
+        return write.set(format!("#{FILLED} = #{FILLED} - :filled")).when(format!("#{FILLED} >= :filled")).value(":filled", n(1));
+    }
+    let last = quota.blocks() - 1;
+    let write = (place..last).fold(write, |write, at| moved(write, at + 1, at));
+    write.set(format!("#t{last}=:z")).when(format!("#t{place} = :at")).value(":at", n(at.0)).value(":z", n(0))
+}
+
+/// Reads the window.
+pub(super) fn read(there: &Item, quota: Quota) -> Window {
+    let moment = |at: usize| there.get(&format!("t{at}")).and_then(|v| v.as_n().ok()?.parse().ok()).map(Timestamp);
+    Window { moments: (0..quota.blocks()).map_while(moment).collect(), filled: u32::try_from(number(there, FILLED)).unwrap_or(0) }
+}
+
+/// Moves one moment on; where there is none yet, one long ago. Without spaces, as there are many.
+fn moved(write: Write, from: usize, to: usize) -> Write {
+    write.set(format!("#t{to}=if_not_exists(#t{from},:z)")).value(":z", n(0))
+}
