@@ -1,7 +1,10 @@
 //! send: opens a verification and asks for its first message; resends; and the support desk's unlock and forget.
-//! One write decides; only then is a message asked for. Must never answer 201 for a message that nobody will be asked to send.
+//! The recipient's own write comes first, then the limits over many recipients; only then is a message asked for.
+//! Must never answer 201 for a message that nobody will be asked to send.
 
 mod desk;
+mod limits;
+mod publish;
 mod wanted;
 
 use std::sync::Arc;
@@ -11,22 +14,23 @@ use lambda_http::{Body, Request, Response};
 use otp::address::Address;
 use otp::ambient::{Clock, entropy, random_bytes};
 use otp::aws::Service;
-use otp::carrier::{self, CarrierSettings, Outgoing, Receipt, sns::Sns};
+use otp::carrier::{CarrierSettings, sns::Sns};
 use otp::code::Code as OneTimeCode;
 use otp::config::{ApiKeys, Apps, Config, DispatchMode};
-use otp::delivery::{Cause, Channel, DeliveryStatus};
+use otp::delivery::{Cause, Channel};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::metrics::{self, Metric};
 use otp::policy::Policy;
 use otp::queue::{Dispatch, Queue};
 use otp::recipient::{Found, FreshCode, Limited, Recipient, makes_fresh_code};
 use otp::seal::{RecipientKey, Seal};
-use otp::store::{Begin, Change, Claim, StepResult, Store, StoreError};
+use otp::store::{Begin, Change, Counter, Store, StoreError};
 use otp::timestamp::Timestamp;
 use otp::verification::{Holder, KeyHash, Nonce, Status, Step, Terms, Verification};
 use otp::{json, message, view};
 use serde_json::Value;
 
+use publish::{Published, publish};
 use wanted::{Wanted, WantedResend};
 
 /// How long publishing to SNS may hold a verification: longer than the function may run.
@@ -141,6 +145,12 @@ enum SendError {
     NotDispatched(String),
 }
 
+impl SendError {
+    fn limited(policy: &Policy, limited: Limited, now: Timestamp) -> Self {
+        Self::Limited(Box::new(policy.clone()), limited, now)
+    }
+}
+
 impl From<StoreError> for SendError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -161,12 +171,14 @@ impl From<SendError> for Problem {
     }
 }
 
-/// One write opens the verification and counts the send; then its message is asked for.
+/// One write opens the verification and counts the send; the other limits are passed; then its message is asked for.
 async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(KeyHash, KeyHash)>, now: Timestamp) -> Result<Sent, SendError> {
     let policy = app.apps.policy(caller);
     let key = app.seal.recipient_key(caller, &wanted.to.canonical());
     let nonce: Nonce = random_bytes();
-    let rule = |recipient: &mut Recipient| {
+    let counters = limits::counters(app, caller, wanted.client_ip, (&wanted.to, wanted.channel), (key, &nonce), now);
+    let mut is_first_look = true;
+    let mut rule = |recipient: &mut Recipient| {
         if let Some((key_hash, body_hash)) = idempotency
             && let Some((found, made_with)) = recipient.made_with(&key_hash, now)
         {
@@ -174,24 +186,37 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
                 return Err(SendError::OtherBody);
             }
             let nonce = found.terms().nonce;
+            if std::mem::take(&mut is_first_look) && limits::is_under_way(&found, now) {
+                return Ok(Change::Keep(None));
+            }
             return Ok(repeat(app, caller, &key, &nonce, recipient, now));
         }
-        recipient.allow_send(policy, now).map_err(|limited| SendError::Limited(Box::new(policy.clone()), limited, now))?;
+        recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
         let before = recipient.clone();
         let verification = opened(app, policy, wanted, recipient, (key, nonce, idempotency), now);
         let step = Some(verification.step);
         recipient.sealed_address = app.store.seal_address(&key, &wanted.to);
         recipient.address = Some(wanted.to.clone());
         recipient.open(verification, now);
-        Ok(Change::Write(shown(app, caller, &key, &nonce, recipient, Sent { step, before, ..Sent::nothing() }, now)))
+        Ok(Change::Write(Some(shown(app, caller, &key, &nonce, recipient, Sent { step, before, ..Sent::nothing() }, now))))
     };
-    let sent = app.store.change(&key, caller, Begin::Blank, now, rule).await??;
-    hand_on(app, caller, &key, sent, now).await
+    let sent = match app.store.change(&key, caller, Begin::Blank, now, &mut rule).await? {
+        Ok(None) => {
+            tokio::time::sleep(limits::UNDER_WAY_WAIT).await;
+            app.store.change(&key, caller, Begin::Read, now, &mut rule).await?
+        }
+        sent => sent,
+    };
+    match sent {
+        Ok(Some(sent)) => hand_on(app, caller, &key, sent, &counters, now).await,
+        Ok(None) => Err(SendError::NotDispatched("the same call is still under way".into())),
+        Err(refusal) => Err(limits::last_to_end(app, &counters, refusal, now).await),
+    }
 }
 
 /// The same call again: the verification as it is now. A message that nobody has taken yet may never have been enqueued,
 /// so it is asked for once more, under a new sequence number, which also keeps the first call from taking it back.
-fn repeat(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: &mut Recipient, now: Timestamp) -> Change<Sent> {
+fn repeat(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: &mut Recipient, now: Timestamp) -> Change<Option<Sent>> {
     let before = recipient.clone();
     let verification = recipient.verification.as_mut().filter(|v| v.terms.nonce == *nonce && v.is_untouched() && v.status(now) == Status::Pending);
     let step = verification.map(|verification| {
@@ -199,6 +224,7 @@ fn repeat(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient:
         verification.step
     });
     let sent = shown(app, caller, key, nonce, recipient, Sent { step, before, replayed: true, ..Sent::nothing() }, now);
+    let sent = Some(sent);
     if step.is_some() { Change::Write(sent) } else { Change::Keep(sent) }
 }
 
@@ -206,6 +232,7 @@ fn repeat(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient:
 async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Timestamp) -> Result<Sent, SendError> {
     let policy = app.apps.policy(caller);
     let (key, nonce) = app.seal.open_verification_id(caller, id).ok_or(SendError::NotFound)?;
+    let mut counters = vec![];
     let rule = |recipient: &mut Recipient| {
         let before = recipient.clone();
         let verification = match recipient.find(&nonce, now) {
@@ -216,8 +243,9 @@ async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Ti
         let channel = wanted.channel.unwrap_or(verification.terms.channel);
         let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
         wanted::check_channel(app, channel, to, "channel").and_then(|()| wanted::check_line(channel, to)).map_err(SendError::NotServed)?;
+        counters = limits::counters(app, caller, wanted.client_ip, (to, channel), (key, &nonce), now);
         let fresh = makes_fresh_code(policy).then(|| fresh_code(app, policy, recipient, &key, verification));
-        recipient.allow_send(policy, now).map_err(|limited| SendError::Limited(Box::new(policy.clone()), limited, now))?;
+        recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
         recipient.resend(channel, random_bytes(), fresh, now);
         let step = recipient.verification.as_mut().map(|verification| {
             hold_for_publishing(app, verification, now);
@@ -225,8 +253,10 @@ async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Ti
         });
         Ok(Change::Write(shown(app, caller, &key, &nonce, recipient, Sent { step, before, ..Sent::nothing() }, now)))
     };
-    let sent = app.store.change(&key, caller, Begin::Read, now, rule).await??;
-    hand_on(app, caller, &key, sent, now).await
+    match app.store.change(&key, caller, Begin::Read, now, rule).await? {
+        Ok(sent) => hand_on(app, caller, &key, sent, &counters, now).await,
+        Err(refusal) => Err(limits::last_to_end(app, &counters, refusal, now).await),
+    }
 }
 
 impl Sent {
@@ -305,9 +335,17 @@ fn hold_for_publishing(app: &App, verification: &mut Verification, now: Timestam
     }
 }
 
-/// Asks for the message that was written. If nobody can be asked, the send is taken back and the caller told.
-async fn hand_on(app: &App, caller: &str, key: &RecipientKey, mut sent: Sent, now: Timestamp) -> Result<Sent, SendError> {
+/// Counts the send that was written in all `counters` and asks for its message. If it may not go, or if nobody can be
+/// asked, it is taken back and the caller told. A repeated call was counted when it was new.
+async fn hand_on(app: &App, caller: &str, key: &RecipientKey, mut sent: Sent, counters: &[Counter], now: Timestamp) -> Result<Sent, SendError> {
     let Some(step) = sent.step else { return Ok(sent) };
+    let taken = match limits::take(app, caller, if sent.replayed { &[] } else { counters }, now).await {
+        Ok(taken) => taken,
+        Err(refusal) => {
+            limits::take_back(app, caller, key, step, sent, now).await;
+            return Err(refusal);
+        }
+    };
     let handed = match &app.handover {
         Handover::Queue(queue) => queue.enqueue(&Dispatch::new(caller, sent.id.clone(), step.sequence), 0).await.map_err(|error| error.0),
         Handover::Sns(sns) => match publish(app, sns, caller, key, &sent.id, now).await? {
@@ -327,68 +365,8 @@ async fn hand_on(app: &App, caller: &str, key: &RecipientKey, mut sent: Sent, no
         return Ok(sent);
     };
     if !sent.replayed {
-        take_back(app, caller, key, step, sent, now).await;
+        limits::give_back(app, &taken, now).await;
+        limits::take_back(app, caller, key, step, sent, now).await;
     }
     Err(SendError::NotDispatched(cause))
-}
-
-/// Undoes a send that nobody could be asked to deliver, unless somebody has built on it: a repeated call that was answered,
-/// or a worker that got the dispatch although its sender was not told so.
-async fn take_back(app: &App, caller: &str, key: &RecipientKey, step: Step, sent: Sent, now: Timestamp) {
-    let Some((_, nonce)) = app.seal.open_verification_id(caller, &sent.id) else { return };
-    let rule = |recipient: &mut Recipient| {
-        // A report of an earlier message may have made the next step due: that builds on nothing.
-        let is_ours = |v: &Verification| v.terms.nonce == nonce && Step { due: step.due, ..v.step } == step;
-        let is_ours = recipient.verification.as_ref().is_some_and(is_ours);
-        if is_ours {
-            recipient.take_back(&sent.before);
-        }
-        Ok::<_, std::convert::Infallible>(if is_ours { Change::Write(()) } else { Change::Keep(()) })
-    };
-    if let Err(error) = app.store.change(key, caller, Begin::Read, now, rule).await {
-        tracing::error!(error.kind = "not_taken_back", error.cause = error.0, "a send that was not dispatched stays counted");
-    }
-}
-
-enum Published {
-    Recorded(Box<Recipient>),
-    Refused,
-}
-
-/// `OTP_DISPATCH=sns`: hands the latest message over from here and records what became of it.
-async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, id: &str, now: Timestamp) -> Result<Published, SendError> {
-    let (policy, recipient) = (app.apps.policy(caller), app.store.read(key, now).await?.unwrap_or_default());
-    let (Some(verification), Some(to)) = (&recipient.verification, &recipient.address) else { return Err(SendError::NotFound) };
-    let Some(delivery) = verification.deliveries.last() else { return Err(SendError::NotFound) };
-    let carrier = app.carriers.iter().find(|carrier| carrier.serves(delivery.channel, to));
-    let (Some(carrier), Some(code)) = (carrier, app.store.open_code(key, verification)) else { return Ok(Published::Refused) };
-    let text = carrier::compose(policy, verification, &code, delivery.channel, now);
-    let sender = carrier.sender_for(policy, to);
-    let message = Outgoing {
-        to,
-        sender: sender.as_deref(),
-        channel: delivery.channel,
-        message: &text,
-        code: code.reveal(),
-        locale: &verification.terms.locale,
-        reference: &app.seal.reference(key, &delivery.tag),
-        validity_seconds: verification.terms.expires_at.since(now),
-        callback_url: "",
-    };
-    let status = match tokio::time::timeout(carrier.timeout, sns.publish(&message)).await.unwrap_or(Receipt::Unknown) {
-        Receipt::Accepted => DeliveryStatus::Sent,
-        Receipt::Permanent => DeliveryStatus::Rejected,
-        Receipt::Unknown => DeliveryStatus::Unknown,
-        receipt @ (Receipt::Transient { .. } | Receipt::Misconfigured) => {
-            tracing::error!(verification.id = &id[..8], error.kind = ?receipt, "SNS did not take a message");
-            return Ok(Published::Refused);
-        }
-    };
-    let step = verification.step;
-    let claim = Claim { key: *key, nonce: verification.terms.nonce, sequence: step.sequence, held_until: step.held_until, holder: step.holder };
-    let result = StepResult { delivery: Some((delivery.tag, status, Some(carrier.name.clone()))), due: None, rounds: 0 };
-    Ok(match app.store.end_step(&claim, &result, now).await? {
-        otp::store::Written::Done(recipient) | otp::store::Written::Refused(Some(recipient)) => Published::Recorded(Box::new(recipient)),
-        otp::store::Written::Refused(None) => Published::Recorded(Box::new(recipient)),
-    })
 }

@@ -32,11 +32,13 @@ pub(crate) struct Wanted {
     pub(crate) code_length: Option<u8>,
     pub(crate) ttl_seconds: Option<i64>,
     pub(crate) reference: Option<String>,
+    pub(crate) client_ip: Option<IpAddr>,
 }
 
 /// A resend.
 pub(crate) struct WantedResend {
     pub(crate) channel: Option<Channel>,
+    pub(crate) client_ip: Option<IpAddr>,
 }
 
 /// Reads a send: all wrong fields at once, then the recipient, then whether it may be served.
@@ -55,9 +57,9 @@ pub(crate) fn read(app: &App, policy: &Policy, body: Map<String, Value>) -> Resu
         code_length: code_length.and_then(|length| u8::try_from(length).ok()),
         ttl_seconds: fields.whole("ttl_seconds", TTL_SECONDS),
         reference: fields.text_of("reference", 0..=REFERENCE_LENGTH_MAX),
+        client_ip: client_ip(&mut fields),
         to: Address::Email(EmailAddress::unsealed(String::new())),
     };
-    client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     let to = address(&to, channel == Channel::Email, country.as_deref())?;
     for (channel, field) in std::iter::once((channel, "channel")).chain(wanted.fallback.iter().map(|channel| (*channel, "fallback"))) {
@@ -74,9 +76,9 @@ pub(crate) fn read(app: &App, policy: &Policy, body: Map<String, Value>) -> Resu
 pub(crate) fn read_resend(body: Map<String, Value>) -> Result<WantedResend, Problem> {
     let mut fields = Fields::of(body);
     let channel = fields.word("channel", Channel::named, CHANNEL_WORDS);
-    client_ip(&mut fields);
+    let client_ip = client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
-    Ok(WantedResend { channel })
+    Ok(WantedResend { channel, client_ip })
 }
 
 /// Reads a recipient.
