@@ -3,6 +3,7 @@
 //! Must never hand over a dead code, a second message after a permanent refusal, or anything for a stale dispatch.
 
 mod breaker;
+mod further;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::{self, CarrierSettings, Carriers, Outgoing, Receipt};
 use otp::config::{Apps, Config};
-use otp::delivery::{self, Cause, Channel, DELIVERIES_MAX, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
+use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
 use otp::metrics::{self, Metric};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
@@ -25,6 +26,7 @@ use otp::verification::{Status, Verification};
 use tokio::task::JoinSet;
 
 use breaker::Breakers;
+use further::Charge;
 
 /// Time for all carriers of one step: within the function's 10 s.
 const HANDOVER_BUDGET: Duration = Duration::from_millis(8500);
@@ -199,41 +201,24 @@ impl Work<'_> {
         match self.next(recipient, verification, &verification.deliveries, self.now) {
             Next::Rest => self.end(None, None, 0).await,
             Next::Wait(at) => self.end(None, Some(at), 0).await,
-            Next::Hand => self.hand(recipient, verification, latest.clone(), carrier_before(verification, latest)).await,
+            Next::Hand => self.hand(recipient, verification, latest.clone(), carrier_before(verification, latest), None).await,
             Next::Open { channel, cause, except } => self.open(recipient, verification, channel, cause, except.as_deref()).await,
         }
     }
 
-    /// A further message: recorded first, then handed over.
-    async fn open(
+    /// Through the carriers in order, until one has it, one refuses for good, or nobody is left.
+    /// A message that was not asked for is charged at the price of the carrier that gets it; `charge` is set aside for it.
+    async fn hand(
         &self,
         recipient: &Recipient,
         verification: &Verification,
-        channel: Channel,
-        cause: Cause,
+        delivery: Delivery,
         except: Option<&str>,
+        mut charge: Option<Charge>,
     ) -> Result<(), DeliverError> {
-        let Some(to) = &recipient.address else { return self.end(None, None, 0).await };
-        if !self.worker.carriers.serving(channel, to).any(|carrier| Some(carrier.name.as_str()) != except) {
-            return self.end(None, None, 0).await;
-        }
-        let mut opened = verification.clone();
-        opened.fallbacks_used += u8::from(cause == Cause::Fallback);
-        opened.add_delivery(channel, cause, random_bytes(), self.now);
-        let Some(delivery) = opened.deliveries.last() else { return Ok(()) };
-        let full = verification.deliveries.len() >= DELIVERIES_MAX;
-        let dropped = verification.deliveries.first().filter(|_| full).map(|oldest| oldest.tag);
-        match self.worker.store.add_delivery(&self.claim, delivery, opened.fallbacks_used, dropped, self.now).await? {
-            Written::Done(_) => self.hand(recipient, &opened, delivery.clone(), except).await,
-            Written::Refused(Some(there)) if has_delivery(&there, delivery) => self.hand(recipient, &opened, delivery.clone(), except).await,
-            Written::Refused(_) => Ok(()),
-        }
-    }
-
-    /// Through the carriers in order, until one has it, one refuses for good, or nobody is left.
-    async fn hand(&self, recipient: &Recipient, verification: &Verification, delivery: Delivery, except: Option<&str>) -> Result<(), DeliverError> {
         let policy = self.worker.apps.policy(&self.dispatch.app);
         let (Some(to), Some(code)) = (&recipient.address, self.worker.store.open_code(&self.claim.key, verification)) else {
+            self.uncharge(charge).await;
             return self.end(Some((&delivery, DeliveryStatus::Failed, None)), None, 0).await;
         };
         let text = carrier::compose(policy, verification, &code, delivery.channel, self.now);
@@ -243,6 +228,12 @@ impl Work<'_> {
         let mut retry_after_seconds: Option<i64> = None;
         let mut breakers = self.worker.breakers.read().await;
         for carrier in self.worker.carriers.serving(delivery.channel, to).filter(|carrier| Some(carrier.name.as_str()) != except) {
+            if delivery.cause != Cause::Asked {
+                charge = self.charge(charge, carrier.price_to(to)).await?;
+                if charge.is_none() {
+                    continue;
+                }
+            }
             let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
             if time_left < HANDOVER_MINIMUM
                 || !self.worker.breakers.enter(&mut breakers, &carrier.name, time_left.saturating_sub(HANDOVER_MINIMUM)).await
@@ -277,6 +268,7 @@ impl Work<'_> {
             };
             return self.handed(recipient, verification, &delivery, status, &carrier.name).await;
         }
+        self.uncharge(charge).await;
         self.nobody_took(verification, &delivery, retry_after_seconds).await
     }
 
@@ -387,9 +379,4 @@ impl Work<'_> {
 fn carrier_before<'v>(verification: &'v Verification, latest: &Delivery) -> Option<&'v str> {
     let before = verification.deliveries.iter().rev().find(|delivery| delivery.number < latest.number);
     before.filter(|_| latest.cause == Cause::Unknown).and_then(|before| before.carrier.as_deref())
-}
-
-/// Our own write, its answer lost, may have been repeated by the SDK.
-fn has_delivery(recipient: &Recipient, delivery: &Delivery) -> bool {
-    recipient.verification.as_ref().is_some_and(|v| v.deliveries.iter().any(|there| there.tag == delivery.tag))
 }
