@@ -254,7 +254,7 @@ async fn after_a_crash_before_the_enqueue_the_same_key_sends_once() {
     // The connection closes, and the function's future is dropped where it stands.
     call.abort();
     assert!(call.await.is_err_and(|error| error.is_cancelled()));
-    let written = service.state().await["table"].as_array().map_or(0, Vec::len);
+    let written = service.state().await["table"].as_array().into_iter().flatten().filter(|item| item["terms"].is_object()).count();
     assert_eq!((written, service.messages(TO).await.len()), (1, 0), "written, and not enqueued");
     let again = service.send_with_key(json!({"to": TO}), "k").await;
     assert_eq!((again.status, again.header("idempotent-replayed")), (201, Some("true")), "{again:?}");

@@ -263,10 +263,20 @@ async fn a_worker_that_dies_after_the_carrier_took_it_repeats_the_same_message_a
     assert_eq!(service.state().await["queue"], json!([]));
 }
 
+/// The next `count` claims meet `fault`; what else is written does not.
+fn break_claims(wired: &Wired, count: usize, fault: Fault) {
+    let mut met = 0;
+    wired.table.break_by(move |call| {
+        let is_claim = call.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("#held = :until"));
+        met += usize::from(is_claim);
+        (is_claim && met <= count).then_some(fault)
+    });
+}
+
 #[tokio::test]
 async fn a_claim_that_is_throttled_is_made_later() {
     let wired = Wired::start(&[]).await;
-    wired.table.break_some("UpdateItem", 3, THROTTLED);
+    break_claims(&wired, 3, THROTTLED);
     wired.service.send(TO).await;
     wired.service.advance(62).await;
     assert_eq!(wired.service.messages(TO).await.len(), 1);
@@ -275,7 +285,7 @@ async fn a_claim_that_is_throttled_is_made_later() {
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_is_still_this_workers() {
     let wired = Wired::start(&[]).await;
-    wired.table.break_next("UpdateItem", Fault::DropAnswer);
+    break_claims(&wired, 1, Fault::DropAnswer);
     let id = wired.service.send(TO).await.id();
     let before = wired.service.now().await;
     assert_eq!(wired.service.messages(TO).await.len(), 1);
