@@ -1,11 +1,13 @@
 //! A carrier of kind `http` that belongs to a test: it keeps what it is handed, behaves as told, and signs reports with
 //! the independent library, or lets the test spoil them. To the service it is a stranger on another port.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 use crate::harness::{Answer, Service};
@@ -35,6 +37,8 @@ pub struct Handed {
     pub body: Value,
     /// The service's time, in seconds since 1970.
     pub at: i64,
+    /// What became of it.
+    pub behaviour: Behaviour,
 }
 
 impl Handed {
@@ -55,6 +59,12 @@ impl Handed {
         let text = self.body["text"].as_str().expect("a text");
         let mut words = text.split(|c: char| !c.is_ascii_digit());
         words.find(|word| word.len() == 6).unwrap_or_else(|| panic!("no code in {text}")).to_owned()
+    }
+
+    /// The first word of its text, which in English is the code.
+    pub fn first_word(&self) -> String {
+        let text = self.body["text"].as_str().expect("a text");
+        text.split(' ').next().unwrap_or_default().to_owned()
     }
 
     /// The callback's URL without its origin.
@@ -83,20 +93,24 @@ struct Inner {
     released: watch::Sender<bool>,
     listener: Mutex<Option<Listener>>,
     port: u16,
+    _reserved: TcpSocket,
 }
 
 impl Carrier {
     /// One that accepts.
     pub async fn start(name: &str) -> Self {
-        let free = Listener::open(0, |_| async { None }).await;
+        // Bound for as long as the carrier lives, and never listening: the port stays its own while it is closed.
+        let reserved = TcpSocket::new_v4().expect("a socket");
+        reserved.set_reuseaddr(true).expect("a shared port");
+        reserved.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let inner = Inner {
             behaviour: Mutex::new(Behaviour::Accept),
             handed: Mutex::default(),
             released: watch::Sender::new(false),
             listener: Mutex::default(),
-            port: free.port,
+            port: reserved.local_addr().expect("an address").port(),
+            _reserved: reserved,
         };
-        free.close().await;
         let secret = format!("whsec_{}", BASE64.encode(format!("{name:-<32}").as_bytes()));
         let carrier = Self { name: name.to_owned(), secret, inner: Arc::new(inner) };
         carrier.open().await;
@@ -138,6 +152,11 @@ impl Carrier {
         *lock(&self.inner.listener) = Some(listener.await);
     }
 
+    /// What it was handed from the `from`th on, in order.
+    pub fn handed_since(&self, from: usize) -> Vec<Handed> {
+        lock(&self.inner.handed)[from..].to_vec()
+    }
+
     /// All that it was handed, in order.
     pub fn handed(&self) -> Vec<Handed> {
         lock(&self.inner.handed).clone()
@@ -161,7 +180,7 @@ impl Carrier {
         let service = Service::at(origin(body["callback_url"].as_str().expect("a callback URL")));
         let at = service.now().await;
         let behaviour = lock(&self.inner.behaviour).clone();
-        let handed = Handed { headers: request.headers.clone(), body, at };
+        let handed = Handed { headers: request.headers.clone(), body, at, behaviour: behaviour.clone() };
         lock(&self.inner.handed).push(handed.clone());
         match behaviour {
             Behaviour::Accept => accepted(),

@@ -25,6 +25,7 @@ mod races;
 mod rotation;
 mod secrecy;
 mod send;
+mod simulation;
 mod units;
 mod verify;
 mod worker;

@@ -120,13 +120,12 @@ impl Wire {
         self.break_by(move |_| Some(fault));
     }
 
-    /// Lets `count` calls pass, and breaks everything after them.
-    pub fn break_after(&self, count: usize, fault: Fault) {
-        let mut left = count;
+    /// Lets `count` calls pass, and breaks the one after them.
+    pub fn break_after_once(&self, count: usize, fault: Fault) {
+        let mut calls = 0;
         self.break_by(move |_| {
-            let passes = left > 0;
-            left -= usize::from(passes);
-            (!passes).then_some(fault)
+            calls += 1;
+            (calls == count + 1).then_some(fault)
         });
     }
 
