@@ -91,6 +91,7 @@ struct Inner {
     behaviour: Mutex<Behaviour>,
     handed: Mutex<Vec<Handed>>,
     released: watch::Sender<bool>,
+    count: watch::Sender<usize>,
     listener: Mutex<Option<Listener>>,
     port: u16,
     _reserved: TcpSocket,
@@ -107,6 +108,7 @@ impl Carrier {
             behaviour: Mutex::new(Behaviour::Accept),
             handed: Mutex::default(),
             released: watch::Sender::new(false),
+            count: watch::Sender::new(0),
             listener: Mutex::default(),
             port: reserved.local_addr().expect("an address").port(),
             _reserved: reserved,
@@ -157,6 +159,11 @@ impl Carrier {
         lock(&self.inner.handed)[from..].to_vec()
     }
 
+    /// Returns once it was handed a message.
+    pub async fn has_one(&self) {
+        let _ = self.inner.count.subscribe().wait_for(|count| *count > 0).await;
+    }
+
     /// All that it was handed, in order.
     pub fn handed(&self) -> Vec<Handed> {
         lock(&self.inner.handed).clone()
@@ -182,6 +189,7 @@ impl Carrier {
         let behaviour = lock(&self.inner.behaviour).clone();
         let handed = Handed { headers: request.headers.clone(), body, at, behaviour: behaviour.clone() };
         lock(&self.inner.handed).push(handed.clone());
+        self.inner.count.send_modify(|count| *count += 1);
         match behaviour {
             Behaviour::Accept => accepted(),
             Behaviour::Answer(status, "") => response(status, &[], "{}"),

@@ -355,6 +355,29 @@ async fn an_ended_verification_sends_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_message_in_a_carriers_hands_is_not_told_as_failed_because_its_code_was_used() {
+    for ending in ["approved", "superseded"] {
+        let carrier = Carrier::start("slow").await;
+        let mut entry = carrier.entry();
+        entry["timeout_ms"] = json!(8000);
+        let service = Service::start_with(&[("OTP_CARRIERS", &json!([entry]).to_string()), OFTEN[0]]).await;
+        carrier.behave(Behaviour::Hold);
+        let id = sent(&service, json!({"to": TO})).await;
+        carrier.has_one().await;
+        match ending {
+            "approved" => assert_eq!(service.check(&id, &carrier.handed()[0].code()).await.body["valid"], true, "the phone was faster"),
+            _ => drop(sent(&service, json!({"to": TO})).await),
+        }
+        let before = service.show(&id).await.body["delivery"]["status"].clone();
+        assert!(["sending", "unknown"].contains(&before.as_str().unwrap_or_default()), "{ending}: {before}");
+        carrier.release();
+        service.settle().await;
+        let after = service.show(&id).await.body["delivery"]["status"].clone();
+        assert!(["sent", "unknown"].contains(&after.as_str().unwrap_or_default()), "{ending}: {after}");
+    }
+}
+
+#[tokio::test]
 async fn deliveries_tell_the_last_eight_messages_in_order() {
     let service = Service::start_with(&[("OTP_FALLBACK_SECONDS", "30"), OFTEN[0], OFTEN[1], OFTEN[2]]).await;
     let id = sent(&service, json!({"to": TO, "fallback": ["whatsapp"]})).await;
