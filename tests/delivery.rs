@@ -1,6 +1,8 @@
 //! Deliveries: carriers in order, what each kind of failure leads to, retries. The promise behind all of it: one text a
 //! send, a second one only where nobody can know, and never one with a dead code.
 
+mod story;
+
 use serde_json::{Value, json};
 
 use crate::carrier::{Behaviour, Carrier, service_with};
@@ -375,49 +377,4 @@ async fn a_message_in_a_carriers_hands_is_not_told_as_failed_because_its_code_wa
         let after = service.show(&id).await.body["delivery"]["status"].clone();
         assert!(["sent", "unknown"].contains(&after.as_str().unwrap_or_default()), "{ending}: {after}");
     }
-}
-
-#[tokio::test]
-async fn deliveries_tell_the_last_eight_messages_in_order() {
-    let service = Service::start_with(&[("OTP_FALLBACK_SECONDS", "30"), OFTEN[0], OFTEN[1], OFTEN[2]]).await;
-    let id = sent(&service, json!({"to": TO, "fallback": ["whatsapp"]})).await;
-    for (n, channel) in ["voice", "sms", "voice", "sms", "voice", "sms", "voice"].into_iter().enumerate() {
-        service.settle().await;
-        let resent = service.call("POST", &format!("/v1/verifications/{id}/resend"), Some(json!({"channel": channel}))).await;
-        assert_eq!((resent.status, resent.body["deliveries"].as_array().map(Vec::len)), (200, Some(n + 2)), "{resent:?}");
-    }
-    service.advance(60).await;
-    let shown = service.show(&id).await.body;
-    let channels = texts(shown["deliveries"].as_array().expect("a list"), "channel");
-    assert_eq!(channels, ["voice", "sms", "voice", "sms", "voice", "sms", "voice", "whatsapp"], "past eight the oldest is dropped");
-    let messages = service.messages(TO).await;
-    assert_eq!(messages.len(), 9, "though each was sent");
-    assert!(messages.iter().all(|message| message["code"] == messages[0]["code"]));
-    assert_eq!(service.report(&messages[0], "delivered").await, 200, "a report of the dropped one is genuine");
-    assert_eq!(service.report(&messages[8], "delivered").await, 200);
-    assert_eq!(service.show(&id).await.body["delivery"]["status"], "delivered");
-}
-
-#[tokio::test]
-async fn states_of_a_message_only_move_up() {
-    let service = Service::start().await;
-    let id = sent(&service, json!({"to": TO})).await;
-    let message = service.messages(TO).await.remove(0);
-    for (report, then) in [
-        ("queued", "sent"),
-        ("sent", "sent"),
-        ("undelivered", "undelivered"),
-        ("sent", "undelivered"),
-        ("rejected", "undelivered"),
-        ("expired", "undelivered"),
-        ("delivered", "delivered"),
-        ("undelivered", "delivered"),
-        ("rejected", "delivered"),
-        ("delivered", "delivered"),
-    ] {
-        assert_eq!(service.report(&message, report).await, 200, "{report}");
-        assert_eq!(deliveries(&service, &id).await, [tells(then, "sim-a")], "after {report}");
-    }
-    let shown = service.show(&id).await.body;
-    assert_eq!((&shown["status"], &shown["attempts_left"]), (&json!("pending"), &json!(5)), "a report moves nothing else");
 }

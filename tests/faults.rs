@@ -169,13 +169,15 @@ async fn a_send_that_cannot_be_enqueued_leaves_the_one_before_as_it_was() {
     let (wired, id) = one_sent(&NO_COOLDOWN).await;
     let service = &wired.service;
     service.check(&id, &service.wrong_code(TO).await).await;
-    let before = service.show(&id).await.body;
+    // Without a cooldown the next send is possible now, whenever that is.
+    let shown = async || Value::from_iter(service.show(&id).await.body.as_object().cloned().unwrap_or_default().into_iter().filter(|(name, _)| name != "resend_at"));
+    let before = shown().await;
     wired.queue.break_all(BROKEN);
     unavailable(&service.send(TO).await);
     unavailable(&service.resend(&id).await);
     unavailable(&service.send_with_key(json!({"to": TO}), "k").await);
     wired.mend();
-    assert_eq!(service.show(&id).await.body, before);
+    assert_eq!(shown().await, before);
     assert_eq!(service.check(&id, &service.code(TO).await).await.body["valid"], true);
     let sent = service.send_with_key(json!({"to": TO, "purpose": "other"}), "k").await;
     assert_eq!((sent.status, sent.header("idempotent-replayed")), (201, None), "a refused send is not remembered");

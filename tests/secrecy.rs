@@ -341,7 +341,7 @@ async fn forget_leaves_nothing_sealed_of_the_recipient() {
     let service = Service::start_with(&NO_SEND_LIMITS).await;
     service.send_with_key(json!({"to": phone(1), "reference": "reference-canary", "purpose": "purpose-canary"}), "k").await;
     service.settle().await;
-    let is_record = |item: &&serde_json::Value| item["app"].is_object();
+    let is_record = |item: &&Value| item["app"].is_object();
     let bytes_at_rest =
         async || service.state().await["table"].as_array().into_iter().flatten().find(is_record).map_or(0, |record| record.to_string().len());
     let before = bytes_at_rest().await;

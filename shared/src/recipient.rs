@@ -187,7 +187,14 @@ impl Recipient {
         }
         // Forgotten meanwhile: then nothing comes back.
         let Some(place) = self.ended.iter().position(|ended| ended.terms.nonce == old.terms.nonce) else { return };
-        let mut old = Verification { deliveries: self.ended.remove(place).deliveries, ..old.clone() };
+        let mut deliveries = self.ended.remove(place).deliveries;
+        for (now, was) in deliveries.iter_mut().zip(&old.deliveries) {
+            // Only its end made something else of a queued message.
+            if was.status == DeliveryStatus::Queued && matches!(now.status, DeliveryStatus::Failed | DeliveryStatus::Sending) {
+                now.status = DeliveryStatus::Queued;
+            }
+        }
+        let mut old = Verification { deliveries, ..old.clone() };
         let is_unlocked = self.failures.is_empty() && self.failures_in_a_row == 0;
         if is_unlocked {
             old.attempts_forgiven = old.attempts.len();
@@ -243,6 +250,21 @@ impl Recipient {
         let all = self.verification.iter().map(Found::Now).chain(self.ended.iter().map(Found::Before));
         let remembered = all.filter(|found| now < found.terms().created_at.plus(IDEMPOTENCY_SECONDS));
         remembered.into_iter().find_map(|found| found.terms().idempotency.filter(|(k, _)| k == key).map(|(_, body)| (found, body)))
+    }
+
+    /// Raises the state of a message of an ended verification; `None` if nothing is known of it, `false` if it is there or
+    /// above already or with another carrier.
+    pub fn raise_ended(&mut self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Option<bool> {
+        let mut all = self.ended.iter_mut().flat_map(|ended| ended.deliveries.iter_mut());
+        let delivery = all.find(|delivery| delivery.tag == *tag)?;
+        let is_with_another = carrier.is_some_and(|carrier| delivery.carrier.as_deref().is_some_and(|has| has != carrier));
+        if is_with_another || !delivery.status.may_become(status) {
+            return Some(false);
+        }
+        delivery.status = status;
+        delivery.carrier = carrier.map(str::to_owned).or(delivery.carrier.take());
+        delivery.updated_at = now;
+        Some(true)
     }
 
     /// Moves the verification of now to the ended ones, with its failures.

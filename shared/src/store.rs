@@ -69,6 +69,17 @@ pub enum Written {
     Refused(Option<Recipient>),
 }
 
+/// What [`Store::raise`] did.
+#[derive(Debug)]
+pub enum Raised {
+    /// The state moved up.
+    Done(Recipient),
+    /// It was there or above already, or another carrier has the message.
+    Unchanged(Recipient),
+    /// Nothing is known of this message any more.
+    Gone,
+}
+
 /// Where [`Store::change`] begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin {
@@ -261,7 +272,8 @@ impl Store {
         self.update(key_of(claim), update, now).await
     }
 
-    /// Raises the state of one message of the verification of now. A bad end makes the next step due at once.
+    /// Raises the state of one message: one conditional write; for a verification that is not the one of now any more, a
+    /// read and a write beside it. A bad end makes the next step due at once.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -272,12 +284,27 @@ impl Store {
         status: DeliveryStatus,
         carrier: Option<&str>,
         now: Timestamp,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<Raised, StoreError> {
         let mut update = Update::when("attribute_exists(#msgs.#tag)").raising(tag, status, carrier, now);
         if status.ended_badly() {
             update = update.set("#due = :now").value(":now", n(now.0));
         }
-        self.update(key, update, now).await
+        let there = match self.update(key, update, now).await? {
+            Written::Done(recipient) => return Ok(Raised::Done(recipient)),
+            Written::Refused(None) => return Ok(Raised::Gone),
+            Written::Refused(Some(there)) => there,
+        };
+        if there.verification.iter().any(|v| v.deliveries.iter().any(|delivery| delivery.tag == *tag)) {
+            return Ok(Raised::Unchanged(there));
+        }
+        let rule = |recipient: &mut Recipient| {
+            Ok::<_, std::convert::Infallible>(match recipient.raise_ended(tag, status, carrier, now) {
+                Some(true) => Change::Write(Raised::Done(recipient.clone())),
+                Some(false) => Change::Keep(Raised::Unchanged(recipient.clone())),
+                None => Change::Keep(Raised::Gone),
+            })
+        };
+        Ok(self.change(key, &there.app, Begin::Read, now, rule).await?.unwrap_or_else(|never| match never {}))
     }
 
     /// Seals a code for its verification.

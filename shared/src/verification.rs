@@ -334,6 +334,12 @@ impl Verification {
         self.step.held_until == Timestamp(0) && self.deliveries.last().is_some_and(|latest| latest.status == DeliveryStatus::Queued)
     }
 
+    /// Whether a worker is handing its latest message over right now.
+    #[must_use]
+    pub fn is_in_hand(&self, now: Timestamp) -> bool {
+        self.step.held_until > now
+    }
+
     /// Whether its latest message was asked for more than `after_seconds` ago and never left the queue.
     #[must_use]
     pub fn is_stuck(&self, now: Timestamp, after_seconds: i64) -> bool {
@@ -342,7 +348,12 @@ impl Verification {
 
     /// What is still told about it once its place is taken.
     #[must_use]
-    pub fn end(self, now: Timestamp) -> Ended {
+    pub fn end(mut self, now: Timestamp) -> Ended {
+        // A worker that has the latest message will say what became of it; without one it will never go.
+        let left_as = if self.is_in_hand(now) { DeliveryStatus::Sending } else { DeliveryStatus::Failed };
+        if let Some(latest) = self.deliveries.last_mut().filter(|latest| latest.status == DeliveryStatus::Queued) {
+            latest.status = left_as;
+        }
         let status = Some(self.status(now)).filter(|status| *status != Status::Pending).unwrap_or(Status::Superseded);
         let keyed = self.attempts.iter().filter(|attempt| attempt.nonce.len() == KEYED_ATTEMPT_NONCE_LENGTH);
         let answers = keyed.map(|attempt| Answer { nonce: attempt.nonce.clone(), hash: attempt.hash, outcome: self.outcome(&attempt.nonce, now) });

@@ -20,7 +20,7 @@ use otp::metrics::{self, Metric};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::{RecipientKey, Seal, equal_in_constant_time};
-use otp::store::{Begin, Change, Store, StoreError, Written};
+use otp::store::{Raised, Store, StoreError};
 use otp::timestamp::Timestamp;
 use otp::verification::Status;
 use serde_json::Value;
@@ -199,7 +199,7 @@ enum Applied {
     Gone,
 }
 
-/// One conditional write for a message of the verification of now; one that was superseded takes a read more.
+/// One conditional write, and what follows from it.
 async fn record(
     app: &App,
     carrier: &str,
@@ -212,17 +212,10 @@ async fn record(
         // Nothing stands below `queued`.
         return Ok(Applied::Unchanged);
     }
-    let written = app.store.raise(key, tag, status, Some(carrier), now).await?;
-    let (recipient, applied) = match written {
-        Written::Done(recipient) => (recipient, Applied::Raised),
-        Written::Refused(None) => return Ok(Applied::Gone),
-        Written::Refused(Some(recipient)) => {
-            let is_known = recipient.verification.iter().any(|v| v.deliveries.iter().any(|delivery| delivery.tag == *tag));
-            if !is_known {
-                return Ok(raise_ended(app, &recipient.app, carrier, key, tag, status, now).await?);
-            }
-            (recipient, Applied::Unchanged)
-        }
+    let (recipient, applied) = match app.store.raise(key, tag, status, Some(carrier), now).await? {
+        Raised::Done(recipient) => (recipient, Applied::Raised),
+        Raised::Unchanged(recipient) => (recipient, Applied::Unchanged),
+        Raised::Gone => return Ok(Applied::Gone),
     };
     if let (Applied::Raised, Some(verification)) = (applied, &recipient.verification) {
         let country = recipient.address.as_ref().and_then(Address::country);
@@ -249,31 +242,6 @@ async fn fall_back(app: &App, key: &RecipientKey, recipient: &Recipient, now: Ti
     let id = app.seal.verification_id(&recipient.app, key, &verification.terms.nonce);
     let dispatch = Dispatch::new(&recipient.app, id, verification.step.sequence);
     queue.enqueue(&dispatch, 0).await
-}
-
-async fn raise_ended(
-    app: &App,
-    of_app: &str,
-    carrier: &str,
-    key: &RecipientKey,
-    tag: &DeliveryTag,
-    status: DeliveryStatus,
-    now: Timestamp,
-) -> Result<Applied, StoreError> {
-    let rule = |recipient: &mut Recipient| {
-        let mut all = recipient.ended.iter_mut().flat_map(|ended| ended.deliveries.iter_mut());
-        let Some(delivery) = all.find(|delivery| delivery.tag == *tag) else { return Ok(Change::Keep(Applied::Gone)) };
-        let other_carrier = delivery.carrier.as_deref().is_some_and(|has| has != carrier);
-        if other_carrier || !delivery.status.may_become(status) {
-            return Ok::<_, std::convert::Infallible>(Change::Keep(Applied::Unchanged));
-        }
-        delivery.status = status;
-        delivery.carrier = Some(carrier.to_owned());
-        delivery.updated_at = now;
-        Ok(Change::Write(Applied::Raised))
-    };
-    let changed = app.store.change(key, of_app, Begin::Read, now, rule).await?;
-    Ok(changed.unwrap_or_else(|never| match never {}))
 }
 
 /// Forged and unknown look alike.
