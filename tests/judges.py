@@ -260,7 +260,8 @@ def signature(model, url, headers, body):
 
 def unknown_members(value, shape, at=""):
     if shape.type_name == "structure":
-        of_known = [found for name, member in shape.members.items() if name in value for found in unknown_members(value[name], member, f"{at}.{name}")]
+        known = [(name, member) for name, member in shape.members.items() if name in value]
+        of_known = [found for name, member in known for found in unknown_members(value[name], member, f"{at}.{name}")]
         return [f"{at}.{name}" for name in value if name not in shape.members] + of_known
     if shape.type_name == "list":
         return [found for item in value for found in unknown_members(item, shape.member, at)]
@@ -270,7 +271,8 @@ def unknown_members(value, shape, at=""):
 def wrong_values(value, shape, at=""):
     """What `ParamValidator` leaves to the service: enumerations, greatest values and lengths."""
     if shape.type_name == "structure":
-        return [found for name, member in shape.members.items() if name in value for found in wrong_values(value[name], member, f"{at}.{name}")]
+        known = [(name, member) for name, member in shape.members.items() if name in value]
+        return [found for name, member in known for found in wrong_values(value[name], member, f"{at}.{name}")]
     if shape.type_name == "list":
         return [found for item in value for found in wrong_values(item, shape.member, at)]
     most = shape.metadata.get("max")
