@@ -27,5 +27,6 @@ mod secrecy;
 mod send;
 mod simulation;
 mod units;
+mod vendors;
 mod verify;
 mod worker;

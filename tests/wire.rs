@@ -219,7 +219,7 @@ pub struct Wired {
 impl Wired {
     pub async fn start(variables: &[(&str, &str)]) -> Self {
         let (table, queue) = (Wire::open().await, Wire::open().await);
-        let wires = Wires { dynamodb: table.url(), sqs: queue.url() };
+        let wires = Wires { dynamodb: table.url(), sqs: queue.url(), sns: None };
         let service = Service::try_start_behind(variables, None, wires).await.expect("the service starts");
         let _ = table.0.to.set(service.dynamodb_url.clone());
         let _ = queue.0.to.set(service.sqs_url.clone());

@@ -40,17 +40,19 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The environment's variables.
     pub variables: Variables,
-    /// Where the functions reach the table and the queue, if not directly: tests put a faulty wire in between.
+    /// Where the functions reach the table, the queue and SNS, if not directly: tests put a faulty wire in between.
     pub wires: Wires,
 }
 
-/// URLs that stand in front of the engine and of the queue. What is behind them is told by the [`Server`].
+/// URLs that stand in front of the engine, of the queue and of SNS. What is behind the first two is told by the [`Server`].
 #[derive(Default)]
 pub struct Wires {
     /// In front of the engine.
     pub dynamodb: Option<String>,
     /// In front of the queue.
     pub sqs: Option<String>,
+    /// In front of SNS, which also has the certificates that it signs with.
+    pub sns: Option<String>,
 }
 
 /// A running server. Its tasks end with the runtime.
@@ -108,7 +110,7 @@ impl Server {
         let (dynamodb_url, sqs_url) = (format!("http://127.0.0.1:{engine_port}"), format!("http://127.0.0.1:{aws_port}"));
         fixed.insert("AWS_ENDPOINT_URL_DYNAMODB", options.wires.dynamodb.unwrap_or_else(|| dynamodb_url.clone()));
         fixed.insert("AWS_ENDPOINT_URL_SQS", options.wires.sqs.unwrap_or_else(|| sqs_url.clone()));
-        fixed.insert("AWS_ENDPOINT_URL_SNS", sqs_url.clone());
+        fixed.insert("AWS_ENDPOINT_URL_SNS", options.wires.sns.unwrap_or_else(|| sqs_url.clone()));
         fixed.insert("OTP_QUEUE_URL", format!("{sqs_url}/queue"));
         let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
         let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone());
