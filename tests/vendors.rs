@@ -297,3 +297,14 @@ async fn a_forged_report_leaves_no_trace() {
         assert_eq!(stand.delivery(&id).await.0, "delivered", "{who}: the genuine one is taken afterwards");
     }
 }
+
+#[tokio::test]
+async fn a_carrier_without_a_name_is_called_as_the_contract_allows() {
+    let desk = Desk::open((200, r#"{"MessageId":"862a8790"}"#)).await;
+    let carriers = json!([{"kind": "end_user_messaging", "base_url": desk.listener.url(), "origination_identity": "AcmeInc"}]).to_string();
+    let service = Service::start_with(&[("OTP_CARRIERS", &carriers)]).await;
+    let id = service.send(TO).await.id();
+    service.settle().await;
+    // The contract judges this answer on its way.
+    assert_eq!(service.show(&id).await.body["delivery"]["status"], "sent");
+}
