@@ -170,7 +170,9 @@ async fn a_send_that_cannot_be_enqueued_leaves_the_one_before_as_it_was() {
     let service = &wired.service;
     service.check(&id, &service.wrong_code(TO).await).await;
     // Without a cooldown the next send is possible now, whenever that is.
-    let shown = async || Value::from_iter(service.show(&id).await.body.as_object().cloned().unwrap_or_default().into_iter().filter(|(name, _)| name != "resend_at"));
+    let shown = async || {
+        Value::from_iter(service.show(&id).await.body.as_object().cloned().unwrap_or_default().into_iter().filter(|(name, _)| name != "resend_at"))
+    };
     let before = shown().await;
     wired.queue.break_all(BROKEN);
     unavailable(&service.send(TO).await);

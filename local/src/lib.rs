@@ -105,7 +105,7 @@ impl Server {
         };
         let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), TABLE.into(), config.seal.clone());
         let apps = secrets.api_keys.iter().map(|(app, _)| app.clone()).collect();
-        let network = Network::start(queue.clone(), clock.clone(), apps, (config.seal, store), &carrier_keys).await?;
+        let network = Network::start(queue.clone(), clock.clone(), apps, (config.seal, store), carrier_keys).await?;
         let aws_port = aws::serve(queue.clone(), network.clone()).await?;
         let (dynamodb_url, sqs_url) = (format!("http://127.0.0.1:{engine_port}"), format!("http://127.0.0.1:{aws_port}"));
         fixed.insert("AWS_ENDPOINT_URL_DYNAMODB", options.wires.dynamodb.unwrap_or_else(|| dynamodb_url.clone()));

@@ -104,7 +104,13 @@ struct SimulatedCarrier {
     token: String,
     secret: String,
     port: u16,
-    listening: tokio::sync::Mutex<Option<JoinSet<()>>>,
+    door: tokio::sync::Mutex<Door>,
+}
+
+/// A closed door holds its port, so that nobody else gets it, and refuses connections.
+enum Door {
+    Open(JoinSet<()>),
+    Closed(TcpSocket),
 }
 
 /// A message as kind `http` hands it over.
@@ -125,17 +131,17 @@ impl Network {
         clock: Clock,
         apps: Vec<String>,
         (seal, store): (Arc<Seal>, Store),
-        keys: &[CarrierKeys],
+        keys: Vec<CarrierKeys>,
     ) -> Result<Self, String> {
         let mut carriers = BTreeMap::new();
         for (name, keys) in CARRIERS.into_iter().chain([SNS]).zip(keys) {
             let carrier = SimulatedCarrier {
                 behaviour: Mutex::new(Behaviour { mode: Mode::Ok, retry_after: None, delay_ms: None, report: None }),
                 taken: Mutex::default(),
-                token: keys.token.clone(),
-                secret: keys.secret.clone(),
+                token: keys.token,
+                secret: keys.secret,
                 port: keys.port,
-                listening: tokio::sync::Mutex::default(),
+                door: tokio::sync::Mutex::new(Door::Closed(keys.socket)),
             };
             carriers.insert(name, carrier);
         }
@@ -184,23 +190,20 @@ impl Network {
         }
     }
 
-    /// Opens or closes a carrier's door. A closed door keeps its port and refuses connections, open ones included.
+    /// Opens or closes a carrier's door, open connections included.
     async fn listen(&self, name: &'static str, is_up: bool) -> Result<(), String> {
         let Some(carrier) = self.0.carriers.get(name) else { return Ok(()) };
-        let mut listening = carrier.listening.lock().await;
-        if is_up == listening.is_some() {
-            return Ok(());
-        }
-        if !is_up {
-            // Ending the tasks closes the listener and every connection.
-            if let Some(mut tasks) = listening.take() {
+        let mut door = carrier.door.lock().await;
+        let socket = match &mut *door {
+            Door::Open(tasks) if !is_up => {
+                // Ending the tasks closes the listener and every connection.
                 tasks.shutdown().await;
+                *door = Door::Closed(bound(carrier.port)?);
+                return Ok(());
             }
-            return Ok(());
-        }
-        let socket = TcpSocket::new_v4().map_err(|error| error.to_string())?;
-        socket.set_reuseaddr(true).map_err(|error| error.to_string())?;
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, carrier.port))).map_err(|error| error.to_string())?;
+            Door::Closed(socket) if is_up => std::mem::replace(socket, TcpSocket::new_v4().map_err(|error| error.to_string())?),
+            Door::Open(_) | Door::Closed(_) => return Ok(()),
+        };
         let listener = socket.listen(1024).map_err(|error| error.to_string())?;
         let router = Router::new().route("/messages", axum::routing::post(take)).with_state((self.clone(), name));
         let mut tasks = JoinSet::new();
@@ -215,7 +218,7 @@ impl Network {
                 while connections.try_join_next().is_some() {}
             }
         });
-        *listening = Some(tasks);
+        *door = Door::Open(tasks);
         Ok(())
     }
 
@@ -280,20 +283,28 @@ impl Network {
     }
 }
 
-/// What a simulated carrier and the functions know of each other.
-#[derive(Clone)]
+/// What a simulated carrier and the functions know of each other, and its port, held from the start.
 pub(crate) struct CarrierKeys {
-    pub(crate) port: u16,
+    port: u16,
+    socket: TcpSocket,
     pub(crate) token: String,
     pub(crate) secret: String,
+}
+
+/// A socket that has a port and does not listen.
+fn bound(port: u16) -> Result<TcpSocket, String> {
+    let socket = TcpSocket::new_v4().map_err(|error| error.to_string())?;
+    socket.set_reuseaddr(true).map_err(|error| error.to_string())?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|error| error.to_string())?;
+    Ok(socket)
 }
 
 impl CarrierKeys {
     /// Fresh ones, on a free port of this machine.
     pub(crate) fn fresh() -> Result<Self, String> {
-        let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
+        let socket = bound(0)?;
         let port = socket.local_addr().map_err(|error| error.to_string())?.port();
-        Ok(Self { port, token: new_id(), secret: format!("whsec_{}", BASE64.encode(&random_bytes::<32>())) })
+        Ok(Self { port, socket, token: new_id(), secret: format!("whsec_{}", BASE64.encode(&random_bytes::<32>())) })
     }
 }
 

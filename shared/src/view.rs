@@ -51,7 +51,9 @@ fn delivery(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> Value {
 fn shown_status(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> DeliveryStatus {
     match (delivery.status, found) {
         (DeliveryStatus::Queued, Found::Now(v)) if v.is_untouched() && v.status(now) == Status::Pending => DeliveryStatus::Queued,
-        (DeliveryStatus::Queued, Found::Now(v)) if v.is_in_hand(now) || v.status(now) == Status::Pending && !v.is_untouched() => DeliveryStatus::Sending,
+        (DeliveryStatus::Queued, Found::Now(v)) if v.is_in_hand(now) || v.status(now) == Status::Pending && !v.is_untouched() => {
+            DeliveryStatus::Sending
+        }
         (DeliveryStatus::Queued, _) => DeliveryStatus::Failed,
         (status, _) => status,
     }
