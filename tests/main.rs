@@ -1,6 +1,12 @@
 //! The suite: one binary, everything over the wire. A file per function and per theme; `harness` starts the service,
 //! `contract` judges every answer, `given` is what several files need.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "tests are sentences, and end where they are surprised")]
+#![allow(
+    missing_docs,
+    clippy::bool_assert_comparison,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests are sentences, and end where they are surprised"
+)]
 
 mod carrier;
 mod contract;

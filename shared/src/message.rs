@@ -21,7 +21,7 @@ use locales::fill;
 const BRAND_CHARS_MAX: usize = 32;
 /// Longest amount, currency and payee, in characters: as long as the API takes them, since a payment is shown whole or not at all.
 const TRANSACTION_CHARS_MAX: usize = 64;
-/// Android's SMS Retriever reads no longer message: https://developers.google.com/identity/sms-retriever/verify
+/// Android's SMS Retriever reads no longer message: <https://developers.google.com/identity/sms-retriever/verify>
 const ANDROID_BYTES_MAX: usize = 140;
 /// What is left of a text when nothing else fits beside Android's hash.
 const BARE: &str = "{code} {brand}";
@@ -124,7 +124,7 @@ fn sms(locale: Locale, wording: &Wording, values: Values) -> Message {
     draft.message(&whole, last_line(wording, None).as_deref())
 }
 
-/// What makes phones fill the code in: `@host #code` for browsers (https://wicg.github.io/sms-one-time-codes/), which ignore what
+/// What makes phones fill the code in: `@host #code` for browsers (<https://wicg.github.io/sms-one-time-codes/>), which ignore what
 /// follows, and Android's hash, which is last. It has to be the last line, so nothing ends it.
 fn last_line(wording: &Wording, android_hash: Option<&str>) -> Option<String> {
     let code = wording.code;
