@@ -5,6 +5,7 @@
 mod breaker;
 mod counter;
 mod item;
+mod outcomes;
 mod packed;
 mod scope;
 mod update;
@@ -46,6 +47,8 @@ pub struct Store {
     client: Client,
     table: String,
     seal: Arc<Seal>,
+    /// Held by whoever learns what became of earlier sends, so that an instance with many calls at once does it once.
+    learning: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The table did not do what was asked, or did not say so in time. For the log only.
@@ -122,7 +125,7 @@ impl Store {
     /// The table called `table`.
     #[must_use]
     pub fn new(config: &aws_types::SdkConfig, table: String, seal: Arc<Seal>) -> Self {
-        Self { client: Client::new(config), table, seal }
+        Self { client: Client::new(config), table, seal, learning: Arc::default() }
     }
 
     /// Opens the connection, by asking for an item that is not there. A failure is told later, by whoever needs it.
@@ -177,8 +180,7 @@ impl Store {
                 if conflicts > CONFLICT_RETRIES_MAX {
                     return Err(StoreError("another writer came first each time".into()));
                 }
-                let wait = entropy().random_range(1..=CONFLICT_WAIT_MILLIS_MAX);
-                tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+                part(CONFLICT_WAIT_MILLIS_MAX).await;
             }
         }
     }
@@ -416,6 +418,12 @@ impl Claim {
 
 fn key_of(claim: &Claim) -> &RecipientKey {
     &claim.key
+}
+
+/// Waits at most so long, at random: writers that met part.
+async fn part(wait_millis_max: u64) {
+    let wait = entropy().random_range(0..=wait_millis_max);
+    tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
 }
 
 fn store_error<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> StoreError {

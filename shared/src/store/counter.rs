@@ -162,14 +162,14 @@ impl Store {
     /// The items under `keys`, of which there may be a hundred and none twice: `None` where nothing is. Items that the
     /// table had no time for are left out.
     pub(super) async fn items(&self, keys: &[RecipientKey], consistent: bool) -> Result<Vec<(RecipientKey, Option<Item>)>, StoreError> {
+        if keys.is_empty() {
+            return Ok(vec![]);
+        }
         let mut wanted = KeysAndAttributes::builder().consistent_read(consistent);
         for key in keys {
             wanted = wanted.keys(Item::from([(item::KEY.into(), blob(key))]));
         }
         let wanted = wanted.build().map_err(|error| StoreError(error.to_string()))?;
-        if keys.is_empty() {
-            return Ok(vec![]);
-        }
         let read = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
         let output = read.map_err(|error| store_error(&error))?;
         let mut found = output.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();

@@ -7,13 +7,10 @@
 //! outcomes (`ring`: bits, of which there are `n`, `ok` of them set) in the same write that counts it. `v` tells whether
 //! another send has learned in between. `k` counts the sends held back since one went out.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use data_encoding::HEXLOWER;
-
 use super::counter::{Outcome, Write};
 use super::item::{self, Item, blob, bytes, n, number};
-use super::{Store, StoreError, window};
-use crate::ambient::random_bytes;
+use super::outcomes::{pack_bits, packed, sample_name, unpack_bits, unpacked};
+use super::{Store, StoreError, part, window};
 use crate::recipient::Recipient;
 use crate::seal::RecipientKey;
 use crate::timestamp::{DAY_SECONDS, Timestamp};
@@ -21,7 +18,10 @@ use crate::traffic::{ConversionMin, HELD_ONE_IN, Outcomes, Quota, Rules, SAMPLES
 use crate::verification::Status;
 
 /// How often a write is planned anew after another send came first. Each time some send got its way.
-const TRIES_MAX: usize = 12;
+const TRIES_MAX: u64 = 30;
+/// After so many it waits before the next, at random and longer each time, so that many sends at once part.
+const FREE_TRIES: u64 = 3;
+const WAIT_MILLIS_MAX: u64 = 5;
 /// How long outcomes are remembered of a scope that nothing is sent to.
 const OUTCOMES_SECONDS: i64 = 30 * DAY_SECONDS;
 /// What the one send that goes out has to wait for.
@@ -34,7 +34,6 @@ const KNOWN: &str = "n";
 const APPROVED: &str = "ok";
 const LEARNED: &str = "v";
 const HELD: &str = "k";
-const SAMPLE: char = 's';
 
 /// What a send took of a scope.
 #[derive(Clone, Default, Debug)]
@@ -94,17 +93,29 @@ impl Store {
         sample: &Sample,
         now: Timestamp,
     ) -> Result<Result<TakenOfScope, Timestamp>, StoreError> {
-        let mut plan = Plan::first(rules);
-        for _ in 0..TRIES_MAX {
+        let (mut plan, mut turn) = (Plan::first(rules), None);
+        for tries in 1..=TRIES_MAX {
             let there = match self.write(key, plan.write(rules, sample, now), ttl(rules, now)).await? {
                 Outcome::Done => return Ok(plan.end(rules)),
                 Outcome::Refused(there) => there,
             };
             let seen = read(&there, rules);
-            let learned = match rules.conversion.filter(|_| seen.has_news(now)) {
-                Some(rule) => Some(self.learn(&seen, rule, now).await?),
-                None => None,
-            };
+            let mut learned = None;
+            if let Some(rule) = rules.conversion.filter(|_| seen.has_news(now)) {
+                if turn.is_none() {
+                    turn = self.learning.try_lock().ok();
+                }
+                if turn.is_none() {
+                    // Another call of this instance is learning, most likely just this.
+                    turn = Some(self.learning.lock().await);
+                    plan = Plan::first(rules);
+                    continue;
+                }
+                learned = Some(self.learn(&seen, rule, now).await?);
+            } else {
+                turn = None;
+                part(WAIT_MILLIS_MAX * tries.saturating_sub(FREE_TRIES)).await;
+            }
             match Plan::after(seen, learned, rules, now) {
                 Ok(next) => plan = next,
                 Err(end) => return Ok(end),
@@ -361,53 +372,9 @@ fn ttl(rules: Rules, now: Timestamp) -> Timestamp {
     now.plus(if rules.conversion.is_some() { window.max(OUTCOMES_SECONDS) } else { window })
 }
 
-/// Short, since there are many; a name that is taken is refused, and another is drawn.
-fn sample_name() -> String {
-    format!("{SAMPLE}{}", HEXLOWER.encode(&random_bytes::<2>()))
-}
-
-fn packed(sample: &Sample) -> Vec<u8> {
-    let at = u32::try_from(sample.at.0).unwrap_or(u32::MAX).to_be_bytes();
-    [&sample.recipient[..], &sample.verification, &at].concat()
-}
-
-fn unpacked(name: &str, value: &AttributeValue) -> Option<Sample> {
-    let rest = value.as_b().ok().filter(|_| name.starts_with(SAMPLE))?.as_ref();
-    let (recipient, rest) = rest.split_first_chunk()?;
-    let (verification, rest) = rest.split_first_chunk()?;
-    Some(Sample { recipient: *recipient, verification: *verification, at: Timestamp(u32::from_be_bytes(rest.try_into().ok()?).into()) })
-}
-
-fn pack_bits(outcomes: &Outcomes) -> Vec<u8> {
-    let byte = |eight: &[bool]| eight.iter().enumerate().fold(0, |byte, (at, bit)| byte | u8::from(*bit) << at);
-    outcomes.0.chunks(8).map(byte).collect()
-}
-
-fn unpack_bits(packed: &[u8], known: u32) -> Outcomes {
-    let bits = packed.iter().flat_map(|byte| (0..8).map(move |at| byte >> at & 1 == 1));
-    Outcomes(bits.take(usize::try_from(known).unwrap_or(usize::MAX)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn outcomes_are_read_back_as_they_were_written(outcomes in proptest::collection::vec(any::<bool>(), 0..200)) {
-            let outcomes = Outcomes(outcomes);
-            prop_assert_eq!(unpack_bits(&pack_bits(&outcomes), outcomes.known()), outcomes);
-        }
-    }
-
-    #[test]
-    fn a_sample_is_read_back_and_nothing_else_is_taken_for_one() {
-        let sample = Sample { recipient: [7; 16], verification: [8; 4], at: Timestamp(1_795_291_200) };
-        assert_eq!(unpacked("s0a1b", &blob(&packed(&sample))), Some(sample));
-        assert_eq!(unpacked("ring", &blob(&packed(&sample))), None);
-        assert_eq!(unpacked("s0a1b", &blob(&[1; 25])), None);
-    }
 
     /// The table takes expressions of at most 4096 bytes, and 300 functions and operators in an update.
     #[test]
