@@ -212,6 +212,8 @@ pub enum Code {
     MethodNotAllowed,
     /// 409
     NotPending,
+    /// 409
+    InProgress,
     /// 413
     BodyTooLarge,
     /// 415
@@ -244,6 +246,7 @@ impl Code {
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::NotPending => (StatusCode::CONFLICT, "not_pending", "The verification has ended"),
+            Self::InProgress => (StatusCode::CONFLICT, "in_progress", "The same call is still under way"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type"),
             Self::InvalidRequest => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "A field is wrong"),

@@ -139,6 +139,7 @@ enum SendError {
     NotFound,
     NotPending,
     OtherBody,
+    InProgress,
     NotServed(Problem),
     Limited(Box<Policy>, Limited, Timestamp),
     Store(StoreError),
@@ -163,6 +164,7 @@ impl From<SendError> for Problem {
             SendError::NotFound => Self::new(Code::NotFound, "There is no verification with this id."),
             SendError::NotPending => Self::new(Code::NotPending, "Only a pending verification can be resent."),
             SendError::OtherBody => Self::new(Code::IdempotencyMismatch, "This Idempotency-Key came with another body for this recipient."),
+            SendError::InProgress => Self::new(Code::InProgress, "A call with this Idempotency-Key is still under way; repeat it in a moment."),
             SendError::NotServed(problem) => problem,
             SendError::Limited(policy, limited, now) => Self::limited(limited, &policy, now),
             SendError::Store(error) => Self::unavailable(error.0),
@@ -177,7 +179,7 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
     let key = app.seal.recipient_key(caller, &wanted.to.canonical());
     let nonce: Nonce = random_bytes();
     let counters = limits::counters(app, caller, wanted.client_ip, (&wanted.to, wanted.channel), (key, &nonce), now);
-    let mut is_first_look = true;
+    let mut under_way: Option<Nonce> = None;
     let mut rule = |recipient: &mut Recipient| {
         if let Some((key_hash, body_hash)) = idempotency
             && let Some((found, made_with)) = recipient.made_with(&key_hash, now)
@@ -186,8 +188,13 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
                 return Err(SendError::OtherBody);
             }
             let nonce = found.terms().nonce;
-            if std::mem::take(&mut is_first_look) && limits::is_under_way(&found, now) {
-                return Ok(Change::Keep(None));
+            if limits::is_under_way(&found, now) {
+                match under_way.replace(nonce) {
+                    None => return Ok(Change::Keep(None)),
+                    Some(before) if before != nonce => return Err(SendError::InProgress),
+                    // Whoever made it will not go on with it.
+                    Some(_) => {}
+                }
             }
             return Ok(repeat(app, caller, &key, &nonce, recipient, now));
         }
@@ -209,7 +216,7 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
     };
     match sent {
         Ok(Some(sent)) => hand_on(app, caller, &key, sent, &counters, now).await,
-        Ok(None) => Err(SendError::NotDispatched("the same call is still under way".into())),
+        Ok(None) => Err(SendError::InProgress),
         Err(refusal) => Err(limits::last_to_end(app, &counters, refusal, now).await),
     }
 }
