@@ -26,6 +26,7 @@ mod fallback;
 mod faults;
 mod hostile;
 mod journeys;
+mod limits;
 mod process;
 mod races;
 mod rotation;
