@@ -33,6 +33,7 @@ mod rotation;
 mod secrecy;
 mod send;
 mod simulation;
+mod traffic;
 mod units;
 mod vendors;
 mod verify;
