@@ -6,6 +6,9 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// Most errors that one answer names: a body of nothing but unknown fields must not make an answer many times its size.
+const ERRORS_MAX: usize = 20;
+
 /// One thing that is wrong with a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FieldError {
@@ -141,6 +144,7 @@ impl Fields {
             let shown = if is_shown(&name) { name.as_str() } else { "?" };
             self.refuse(shown, "Is not a field of this request.");
         }
+        self.errors.truncate(ERRORS_MAX);
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
     }
 
