@@ -91,6 +91,24 @@ async fn a_send_is_one_write_and_one_for_each_counter_in_force() {
 }
 
 #[tokio::test]
+async fn each_limit_in_force_is_one_write_more() {
+    let carriers = r#"[{"kind":"sns","price":0.05}]"#;
+    for (conversion, spend, client, writes) in [("0", "", false, 2), ("0", "", true, 3), ("10/100", "9", true, 5), ("10/100", "9", false, 4)] {
+        let variables = [("OTP_CARRIERS", carriers), ("OTP_CONVERSION_MIN", conversion), ("OTP_SPEND_PER_DAY", spend)];
+        let wired = Wired::start(&variables).await;
+        for n in 0..3 {
+            wired.queue.break_next("SendMessage", crate::wire::Fault::Swallow);
+            let mut body = json!({"to": format!("+1202555014{n}")});
+            if client {
+                body["client_ip"] = json!("203.0.113.7");
+            }
+            assert_eq!(wired.service.send_body(body).await.status, 201);
+            assert_eq!(taken(&wired), consumed(writes, 0, 0.0), "{conversion} {spend} {client}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_send_to_a_known_recipient_meets_the_old_item_first() {
     let (wired, _) = one_sent(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
     wired.queue.break_next("SendMessage", crate::wire::Fault::Swallow);
