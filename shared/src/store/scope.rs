@@ -47,6 +47,8 @@ pub(super) struct TakenOfScope {
 pub(super) struct Seen {
     pub(super) scope: Scope,
     samples: Vec<(String, Sample)>,
+    /// How many they are, as the condition counts them.
+    pending: usize,
     due: Option<Timestamp>,
     learned: i64,
     /// Outcomes are kept that the rule, changed since, does not look at.
@@ -56,8 +58,9 @@ pub(super) struct Seen {
 /// What has become known.
 struct Learned {
     outcomes: Outcomes,
-    /// Samples that are done with.
+    /// Samples that are done with, and how many are left.
     done: Vec<String>,
+    left: usize,
     /// When the next is due.
     due: Option<Timestamp>,
 }
@@ -171,8 +174,8 @@ impl Store {
             done.push(name.clone());
         }
         outcomes.learn([], rule);
-        let left = seen.samples.iter().filter(|(name, _)| !done.contains(name));
-        Ok(Learned { due: left.map(|(_, sample)| sample.due()).min(), outcomes, done })
+        let left: Vec<Timestamp> = seen.samples.iter().filter(|(name, _)| !done.contains(name)).map(|(_, sample)| sample.due()).collect();
+        Ok(Learned { outcomes, done, left: left.len(), due: left.into_iter().min() })
     }
 }
 
@@ -207,10 +210,9 @@ impl Plan {
     /// The next write, after one was refused because of what was `seen`; the end, if there is nothing to write.
     fn after(mut seen: Seen, learned: Option<Learned>, rules: Rules, now: Timestamp) -> Result<Self, Result<TakenOfScope, Timestamp>> {
         let was_low = rules.conversion.is_some_and(|rule| seen.scope.outcomes.are_low(rule));
-        let mut pending = seen.samples.len();
+        let pending = learned.as_ref().map_or(seen.pending, |learned| learned.left);
         if let Some(learned) = &learned {
             seen.scope.outcomes = learned.outcomes.clone();
-            pending = pending.saturating_sub(learned.done.len());
         }
         let is_low = rules.conversion.is_some_and(|rule| seen.scope.outcomes.are_low(rule));
         let becomes_low = is_low && !was_low;
@@ -291,18 +293,16 @@ impl Plan {
 
     /// With what has become known, and the new sample among those that are left.
     fn write_learned(&self, write: Write, learned: &Learned, sample: &Sample) -> Write {
-        let added = i64::from(self.sample.is_some());
-        let done = i64::try_from(learned.done.len()).unwrap_or(0);
+        let pending = learned.left + usize::from(self.sample.is_some());
         let due = learned.due.into_iter().chain(self.sample.as_ref().map(|_| sample.due())).min();
         let mut write = write
             .set(format!("#{OUTCOMES} = :outcomes, #{KNOWN} = :known, #{APPROVED} = :approved"))
-            .set(format!("#{LEARNED} = :next, #{PENDING} = if_not_exists(#{PENDING}, :no) + :added"))
+            .set(format!("#{LEARNED} = :next, #{PENDING} = :pending"))
             .value(":outcomes", blob(&pack_bits(&learned.outcomes)))
             .value(":known", n(learned.outcomes.known()))
             .value(":approved", n(learned.outcomes.approved()))
             .value(":next", n(self.learned_before.unwrap_or(0).saturating_add(1)))
-            .value(":no", n(0))
-            .value(":added", n(added - done));
+            .value(":pending", n(pending));
         for name in &learned.done {
             write = write.remove(name);
         }
@@ -361,6 +361,7 @@ pub(super) fn read(there: &Item, rules: Rules) -> Seen {
     Seen {
         scope: Scope { window: rules.quota.map(|quota| window::read(there, quota)).unwrap_or_default(), outcomes, held: count(HELD) },
         samples,
+        pending: usize::try_from(number(there, PENDING)).unwrap_or(0),
         due: Some(Timestamp(number(there, DUE))).filter(|due| due.0 > 0),
         learned: number(there, LEARNED),
         is_longer,
@@ -383,7 +384,7 @@ mod tests {
         let sample = Sample { recipient: [7; 16], verification: [8; 4], at: Timestamp(1_795_291_200) };
         let rules = Rules { quota: Some(quota), conversion: Some(ConversionMin { percent: 10, window: 1000 }) };
         let done = (0..100).map(|at| format!("s{at:04x}")).collect();
-        let learned = Learned { outcomes: Outcomes(vec![false; 1000]), done, due: None };
+        let learned = Learned { outcomes: Outcomes(vec![false; 1000]), done, left: 0, due: None };
         let plan = Plan { begins_block: true, learned: Some(learned), learned_before: Some(7), held: Held::Chosen, ..Plan::first(rules) };
         assert!(plan.write(rules, &sample, sample.at).update().len() < 4000);
         let taken = TakenOfScope { window: true, sample: plan.sample.clone(), chosen: true };
