@@ -173,6 +173,16 @@ mod tests {
         value.split('{').skip(1).map(|rest| rest.split_once('}').map_or("", |(name, _)| name)).collect()
     }
 
+    /// The sentence of an `email` that says not to share the code: the one behind the sentence with the minutes.
+    fn warning(email: &str) -> Option<&str> {
+        // How sentences and paragraphs end in every script of ours; Thai has only the paragraph, and then the brand.
+        const ENDS: [char; 9] = ['.', ':', '|', '{', '。', '।', '።', '։', '۔'];
+        let (_, rest) = email.split_once("{minutes}")?;
+        let (_, rest) = rest.split_once(ENDS)?;
+        let (warning, _) = rest.trim_start_matches([' ', '|']).split_once(ENDS)?;
+        Some(warning.trim()).filter(|warning| warning.contains(char::is_alphabetic))
+    }
+
     #[test]
     fn every_locale_file_has_all_keys_once_and_only_known_ones() {
         for locale in all() {
@@ -204,6 +214,18 @@ mod tests {
                 assert_eq!(value.matches('{').count(), value.matches('}').count(), "{locale:?} {key}");
                 let spoken = names.iter().filter(|name| **name == "digits").count();
                 assert_eq!(spoken, if key.starts_with("voice") { 2 } else { 0 }, "{locale:?} {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn calls_and_emails_say_not_to_share_the_code_behind_how_long_it_is_valid() {
+        for locale in all() {
+            let warning = warning(locale.text("email")).unwrap_or_else(|| panic!("{locale:?}: {}", locale.text("email")));
+            for key in ["voice", "voice_transaction", "email_transaction"] {
+                let value = locale.text(key);
+                let is_warned = value.split_once("{minutes}").is_some_and(|(_, behind)| behind.contains(warning));
+                assert!(is_warned, "{locale:?} {key}: behind the minutes is no {warning}: {value}");
             }
         }
     }
