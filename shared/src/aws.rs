@@ -1,7 +1,8 @@
 //! The AWS clients' shared configuration, from the Lambda environment and nothing else: no profiles, no SSO, no instance
-//! metadata, one TLS stack. Another endpoint replaces AWS at home and in tests. Signs what no SDK sends; the only file
-//! that names the signer.
+//! metadata, one HTTP client. Another endpoint replaces AWS at home and in tests. Signs what no SDK sends; the only file
+//! that names the signer and the SDK's runtime.
 
+use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
@@ -9,11 +10,15 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 
+use crate::https;
 use crate::timestamp::Timestamp;
 
 /// To open a connection.
@@ -63,17 +68,16 @@ impl Aws {
     pub fn new(settings: AwsSettings) -> Self {
         let credentials = Credentials::new(settings.access_key_id, settings.secret_access_key, settings.session_token, None, "lambda environment");
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(CONNECT_SECONDS))
             .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS))
             .operation_timeout(Duration::from_secs(CALL_SECONDS));
-        let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+        let connector = SharedHttpConnector::new(Connector(https::client(Duration::from_secs(CONNECT_SECONDS))));
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region))
             .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
             .timeout_config(timeouts.build())
             .retry_config(RetryConfig::standard())
-            .http_client(http)
+            .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
         Self { config, credentials, endpoint_urls: settings.endpoint_urls }
     }
@@ -115,6 +119,30 @@ impl Aws {
         let signed = signable.and_then(|signable| sign(signable, &params)).map_err(|error| SignError(error.to_string()))?;
         signed.into_parts().0.apply_to_request_http1x(request);
         Ok(())
+    }
+}
+
+/// The SDK's way to our HTTP client.
+struct Connector(https::Client<SdkBody>);
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl HttpConnector for Connector {
+    /// What goes wrong between us and AWS is worth another attempt: each write has a name that tells a repetition.
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
+        let answer = self.0.request(request);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x)).map_err(|error| ConnectorError::other(error.into(), None))
+        })
     }
 }
 

@@ -170,7 +170,7 @@ impl Answer {
     /// 200 with a JSON body.
     #[must_use]
     pub fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, content_type: "application/json", body: body.to_string(), headers: vec![] }
+        Self { status: StatusCode::OK, content_type: "application/json", body: serde_json::to_string(&body).unwrap_or_default(), headers: vec![] }
     }
 
     /// 200 with a plain text, for carriers that look for one.

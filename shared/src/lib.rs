@@ -51,6 +51,7 @@ pub mod store;
 pub mod seal;
 pub mod queue;
 pub mod carrier;
+pub mod https;
 pub mod aws;
 
 // Ground.

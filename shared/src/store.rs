@@ -194,10 +194,10 @@ impl Store {
         let entry = item::log_entry(attempt);
         let live_keys: Vec<(String, &str)> = self.seal.live_key_ids().enumerate().map(|(n, id)| (format!(":kid{n}"), id)).collect();
         let tokens: Vec<&str> = live_keys.iter().map(|(token, _)| token.as_str()).collect();
-        let mut update = Update::when("#id = :id AND attribute_not_exists(#gone) AND #exp > :now")
+        let mut update = Update::when("id = :id AND attribute_not_exists(gone) AND exp > :now")
             .set("#log = list_append(#log, :entry)")
-            .and("size(#log) < #cap AND NOT contains(#log, :nonce)")
-            .and(&format!("#kid IN ({})", tokens.join(", ")))
+            .and("size(#log) < cap AND NOT contains(#log, :nonce)")
+            .and(&format!("kid IN ({})", tokens.join(", ")))
             .value(":entry", AttributeValue::L(entry.to_vec()))
             .value(":id", blob(nonce))
             .value(":now", n(now.0))
@@ -214,9 +214,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Written, StoreError> {
-        let update = Update::when("#id = :id AND #seq = :seq AND #due <= :now AND #held <= :now")
-            .set("#held = :until, #who = :who")
-            .and("attribute_not_exists(#gone) AND #exp > :now")
+        let update = Update::when("id = :id AND seq = :seq AND due <= :now AND held <= :now")
+            .set("held = :until, who = :who")
+            .and("attribute_not_exists(gone) AND exp > :now")
             .value(":until", n(claim.held_until.0))
             .value(":who", blob(&claim.holder))
             .value(":id", blob(&claim.nonce))
@@ -243,15 +243,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<Written, StoreError> {
         let mut update = Update::when(CLAIMED)
-            .set("#msgs.#tag = :delivery, #fb = :fb, #try = :zero")
-            .and("attribute_not_exists(#msgs.#tag)")
+            .set("msgs.#tag = :delivery, fb = :fb, try = :zero")
+            .and("attribute_not_exists(msgs.#tag)")
             .named("#tag", item::tag_name(&delivery.tag))
             .value(":delivery", item::delivery_map(delivery))
             .value(":fb", n(fallbacks_used))
             .value(":zero", n(0))
             .claimed(claim);
         if let Some(tag) = dropped {
-            update = update.remove("#msgs.#dropped").named("#dropped", item::tag_name(&tag));
+            update = update.remove("msgs.#dropped").named("#dropped", item::tag_name(&tag));
         }
         self.update(key_of(claim), update, now).await
     }
@@ -262,7 +262,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn end_step(&self, claim: &Claim, result: &StepResult, now: Timestamp) -> Result<Written, StoreError> {
         let mut update = Update::when(CLAIMED)
-            .set("#seq = :next, #due = :due, #held = :now, #try = :rounds")
+            .set("seq = :next, due = :due, held = :now, try = :rounds")
             .value(":next", n(claim.sequence.saturating_add(1)))
             .value(":due", n(result.due.unwrap_or(NEVER).0))
             .value(":now", n(now.0))
@@ -287,9 +287,9 @@ impl Store {
         carrier: Option<&str>,
         now: Timestamp,
     ) -> Result<Raised, StoreError> {
-        let mut update = Update::when("attribute_exists(#msgs.#tag)").raising(tag, status, carrier, now);
+        let mut update = Update::when("attribute_exists(msgs.#tag)").raising(tag, status, carrier, now);
         if status.ended_badly() {
-            update = update.set("#due = :now").value(":now", n(now.0));
+            update = update.set("due = :now").value(":now", n(now.0));
         }
         let there = match self.update(key, update, now).await? {
             Written::Done(recipient) => return Ok(Raised::Done(recipient)),
@@ -348,11 +348,8 @@ impl Store {
         whole.insert(item::WRITE.into(), blob(write));
         let put = self.client.put_item().table_name(&self.table).set_item(Some(whole));
         let put = match version {
-            None => put.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", item::KEY),
-            Some(version) => put
-                .condition_expression("#ver = :ver")
-                .expression_attribute_names("#ver", item::VERSION)
-                .expression_attribute_values(":ver", n(version)),
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(version) => put.condition_expression("ver = :ver").expression_attribute_values(":ver", n(version)),
         };
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.send().await {

@@ -20,8 +20,9 @@ pub enum Reader {
 /// Starts logging; a second call changes nothing.
 pub fn init(reader: Reader) {
     quiet_panics();
-    // The embedded engine warns about each refused condition, which is how the store works.
-    let ours = filter_fn(|event| *event.level() <= Level::INFO && !event.target().starts_with("dynoxide"));
+    // Spans are in no line, and the libraries would open a dozen of them a call. The embedded engine warns about each refused
+    // condition, which is how the store works.
+    let ours = filter_fn(|callsite| callsite.is_event() && *callsite.level() <= Level::INFO && !callsite.target().starts_with("dynoxide"));
     let lines = fmt::layer().with_timer(SystemTime).with_writer(std::io::stderr);
     let _ = match reader {
         Reader::Lambda => {

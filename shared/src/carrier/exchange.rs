@@ -1,4 +1,4 @@
-//! One HTTP round trip: bounded in time and size. The only file that names the HTTP client.
+//! One HTTP round trip with a carrier: bounded in time and size.
 //! Must never follow a redirect, or log a body, a header or an answer.
 
 use std::time::Duration;
@@ -7,13 +7,9 @@ use ::http::header::{HeaderValue, USER_AGENT};
 use ::http::{Request, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::Receipt;
+use crate::https;
 
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -22,23 +18,12 @@ const CLIENT_NAME: &str = "lambda-otp carrier-client";
 /// To open a connection to a carrier: a host that is not there is known as such, not as an unknown outcome.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The HTTP client, with one connection pool.
-pub struct Exchange(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+/// The carriers' connection pool.
+pub struct Exchange(https::Client<Full<Bytes>>);
 
 impl Default for Exchange {
-    /// Without the system's root certificates no https host is trusted, which is no reason not to start: carriers at
-    /// home speak plain HTTP.
     fn default() -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let roots = HttpsConnectorBuilder::new().with_native_roots().unwrap_or_else(|error| {
-            tracing::warn!(error.kind = "no_root_certificates", error.cause = error.to_string(), "no https carrier can be trusted");
-            let nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(nobody)
-        });
-        let tls = roots.https_or_http().enable_all_versions().wrap_connector(tcp);
-        Self(Client::builder(TokioExecutor::new()).build(tls))
+        Self(https::client(CONNECT_TIMEOUT))
     }
 }
 

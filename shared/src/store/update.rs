@@ -8,10 +8,11 @@ use crate::delivery::{DeliveryStatus, DeliveryTag};
 use crate::timestamp::Timestamp;
 
 /// The step is still this claim's.
-pub(super) const CLAIMED: &str = "#id = :id AND #seq = :seq AND #who = :who";
+pub(super) const CLAIMED: &str = "id = :id AND seq = :seq AND who = :who";
 
-/// One UpdateItem: what it sets and removes, under which condition. Every `#name` that is not given an attribute of its
-/// own stands for the attribute called `name`.
+/// One UpdateItem: what it sets and removes, under which condition. Attributes go by their own names, which makes the
+/// request shorter to sign and to send. A `#name` stands for one whose name DynamoDB reserves, or for the attribute that
+/// [`Self::named`] gives it.
 pub(super) struct Update {
     pub(super) set: Vec<&'static str>,
     pub(super) remove: String,
@@ -22,7 +23,7 @@ pub(super) struct Update {
 
 impl Update {
     pub(super) fn when(condition: &str) -> Self {
-        Self { set: vec!["#ver = #ver + :one", "#ttl = :ttl"], remove: String::new(), condition: condition.into(), names: vec![], values: vec![] }
+        Self { set: vec!["ver = ver + :one", "#ttl = :ttl"], remove: String::new(), condition: condition.into(), names: vec![], values: vec![] }
     }
 
     pub(super) fn set(mut self, assignments: &'static str) -> Self {
@@ -57,16 +58,16 @@ impl Update {
     /// Sets the state of the message called `tag`, only ever upwards and only for the carrier that has it.
     pub(super) fn raising(mut self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Self {
         self = self
-            .set("#msgs.#tag.#s = :status, #msgs.#tag.#t = :at")
-            .and("#msgs.#tag.#s < :floor")
+            .set("msgs.#tag.s = :status, msgs.#tag.t = :at")
+            .and("msgs.#tag.s < :floor")
             .named("#tag", item::tag_name(tag))
             .value(":status", n(status.number()))
             .value(":at", n(now.0))
             .value(":floor", n(status.floor()));
         if let Some(carrier) = carrier {
             self = self
-                .set("#msgs.#tag.#c = :carrier")
-                .and("(attribute_not_exists(#msgs.#tag.#c) OR #msgs.#tag.#c = :carrier)")
+                .set("msgs.#tag.c = :carrier")
+                .and("(attribute_not_exists(msgs.#tag.c) OR msgs.#tag.c = :carrier)")
                 .value(":carrier", AttributeValue::S(carrier.into()));
         }
         self
