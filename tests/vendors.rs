@@ -4,6 +4,7 @@
 
 mod aws;
 mod signed;
+mod silent;
 mod unsigned;
 
 use std::sync::{Arc, Mutex, PoisonError};

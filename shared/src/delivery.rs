@@ -7,6 +7,9 @@ use crate::timestamp::Timestamp;
 pub const DELIVERIES_MAX: usize = 8;
 /// A code is not handed to anyone in the last seconds of its life: it would arrive dead.
 pub const HANDOVER_MARGIN_SECONDS: i64 = 10;
+/// When a carrier that loses its reports is asked what became of a message, after it took it: both times before a fallback
+/// channel is due by default, for most codes are typed in by then.
+const ASK_AFTER_SECONDS: [i64; 2] = [20, 50];
 /// Longest wait between two rounds through the carriers.
 const BACKOFF_SECONDS_MAX: i64 = 30;
 
@@ -153,6 +156,10 @@ pub struct Delivery {
     pub cause: Cause,
     /// When `status` last changed.
     pub updated_at: Timestamp,
+    /// Text messages that it was cut into; 0 where that is not known, or is no text message.
+    pub parts: u8,
+    /// The carrier's own name for it, where the carrier is asked about it.
+    pub vendor_id: Option<String>,
 }
 
 /// Why a message was made.
@@ -240,6 +247,21 @@ pub fn next(deliveries: &[Delivery], second_carrier: bool, fallback: &[Channel],
     }
 }
 
+/// The next moment after `now` at which the carrier of `latest` is to be asked what became of it; `None` where it reports
+/// by itself, has said all, or the code is dead by then.
+#[must_use]
+pub fn next_question(latest: &Delivery, expires_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let is_open = latest.status == DeliveryStatus::Sent && latest.vendor_id.is_some();
+    let moments = ASK_AFTER_SECONDS.into_iter().map(|seconds| latest.updated_at.plus(seconds));
+    moments.filter(|at| is_open && *at < expires_at).find(|at| *at > now)
+}
+
+/// Whether a step that was planned for `due` is one to ask the carrier of `latest`.
+#[must_use]
+pub fn is_question(latest: &Delivery, expires_at: Timestamp, due: Timestamp) -> bool {
+    next_question(latest, expires_at, due.plus(-1)) == Some(due)
+}
+
 /// When to go through the carriers again after `rounds` rounds in which nobody took the message: 2, 4, 8, … at most
 /// 30 s later, or later still if all carriers said so, and a last time just before the code would arrive dead. `None`
 /// after that.
@@ -257,7 +279,8 @@ mod tests {
     const WAITS: Waits = Waits { unknown_seconds: 15, fallback_seconds: 60 };
 
     fn delivery(status: DeliveryStatus, cause: Cause) -> Delivery {
-        Delivery { tag: [0; 4], number: 1, channel: Channel::Sms, status, carrier: Some("a".into()), cause, updated_at: Timestamp(100) }
+        let (channel, carrier) = (Channel::Sms, Some("a".into()));
+        Delivery { tag: [0; 4], number: 1, channel, status, carrier, cause, updated_at: Timestamp(100), parts: 1, vendor_id: None }
     }
 
     #[test]
@@ -299,6 +322,18 @@ mod tests {
         assert_eq!(next(&[delivery(DeliveryStatus::Sent, Cause::Asked)], true, &[Channel::Voice], WAITS, Timestamp(160)), voice);
         let late = [delivery(DeliveryStatus::Delivered, Cause::Asked), delivery(DeliveryStatus::Undelivered, Cause::Unknown)];
         assert_eq!(next(&late, true, &[Channel::Voice], WAITS, Timestamp(900)), Next::Rest, "one of them arrived");
+    }
+
+    #[test]
+    fn a_carrier_that_names_its_messages_is_asked_twice_within_the_codes_life() {
+        let taken = Delivery { vendor_id: Some("307".into()), ..delivery(DeliveryStatus::Sent, Cause::Asked) };
+        let at = |latest: &Delivery, expires_at, now| next_question(latest, Timestamp(expires_at), Timestamp(now)).map(|at| at.0);
+        assert_eq!([100, 119, 120, 149, 150].map(|now| at(&taken, 400, now)), [Some(120), Some(120), Some(150), Some(150), None]);
+        assert_eq!((at(&taken, 150, 100), at(&taken, 150, 120), at(&taken, 120, 100)), (Some(120), None, None), "not about a dead code");
+        assert_eq!(at(&delivery(DeliveryStatus::Sent, Cause::Asked), 400, 100), None, "it reports by itself");
+        assert_eq!(at(&Delivery { status: DeliveryStatus::Delivered, ..taken.clone() }, 400, 100), None, "it has said all");
+        let is = |due| is_question(&taken, Timestamp(400), Timestamp(due));
+        assert_eq!([100, 119, 120, 121, 150, 160].map(is), [false, false, true, false, true, false]);
     }
 
     #[test]

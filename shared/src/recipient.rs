@@ -309,7 +309,7 @@ impl Verification {
     pub fn add_delivery(&mut self, channel: Channel, cause: Cause, tag: DeliveryTag, now: Timestamp) {
         let number = self.next_delivery_number();
         let status = DeliveryStatus::Queued;
-        self.deliveries.push(Delivery { tag, number, channel, status, carrier: None, cause, updated_at: now });
+        self.deliveries.push(Delivery { tag, number, channel, status, carrier: None, cause, updated_at: now, parts: 0, vendor_id: None });
         if self.deliveries.len() > DELIVERIES_MAX {
             self.deliveries.remove(0);
         }

@@ -97,10 +97,23 @@ pub enum Begin {
 pub struct StepResult {
     /// The message, its new state and the carrier that has it.
     pub delivery: Option<(DeliveryTag, DeliveryStatus, Option<String>)>,
+    /// What the handover of a message noted beside that.
+    pub handover: Option<Handover>,
     /// When the next step may be taken; never, if `None`.
     pub due: Option<Timestamp>,
     /// Rounds in which nobody took the message.
     pub rounds: u8,
+}
+
+/// What is known of a message once it was handed over, whatever is reported of it.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    /// The message.
+    pub tag: DeliveryTag,
+    /// Text messages that it was cut into; 0 if it is no text message.
+    pub parts: u8,
+    /// The carrier's own name for it, where the carrier is asked about it.
+    pub vendor_id: Option<String>,
 }
 
 /// A claim on a verification's deliveries: what it held is named by what follows.
@@ -270,6 +283,9 @@ impl Store {
             .claimed(claim);
         if let Some((tag, status, carrier)) = &result.delivery {
             update = update.raising(tag, *status, carrier.as_deref(), now);
+        }
+        if let Some(handover) = &result.handover {
+            update = update.noting(handover);
         }
         self.update(key_of(claim), update, now).await
     }

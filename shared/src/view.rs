@@ -38,12 +38,16 @@ pub fn verification(id: &str, recipient: &Recipient, found: Found<'_>, policy: &
 }
 
 fn delivery(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> Value {
-    json!({
+    let mut shown = json!({
         "status": shown_status(delivery, found, now).name(),
         "channel": delivery.channel.name(),
         "carrier": delivery.carrier,
         "updated_at": delivery.updated_at.to_string(),
-    })
+    });
+    if delivery.parts > 0 {
+        shown["parts"] = delivery.parts.into();
+    }
+    shown
 }
 
 /// A queued message that a worker has taken is being sent, which costs no write to say; one whose verification is over

@@ -28,7 +28,7 @@ impl Work<'_> {
         cause: Cause,
         except: Option<&str>,
     ) -> Result<(), DeliverError> {
-        let Some(to) = &recipient.address else { return self.end(None, None, 0).await };
+        let Some(to) = &recipient.address else { return self.end(None, None, None, 0).await };
         for (channel, cause, except, fallbacks_used) in self.openings(verification, channel, cause, except) {
             let carrier = self.worker.carriers.serving(channel, to).find(|carrier| Some(carrier.name.as_str()) != except);
             let Some(carrier) = carrier else { continue };
@@ -52,7 +52,7 @@ impl Work<'_> {
         // Nobody to carry it, or no money: without a second carrier the fallback channel's time is waited for.
         let fallback_at = verification.deliveries.last().map(|latest| latest.updated_at.plus(self.worker.waits.fallback_seconds));
         let due = fallback_at.filter(|at| cause == Cause::Unknown && !verification.fallback_left().is_empty() && *at > self.now);
-        self.end(None, due, 0).await
+        self.end(None, None, due, 0).await
     }
 
     /// The message to open, and those to open instead where it is left out: how, why, not by whom, and how many of the

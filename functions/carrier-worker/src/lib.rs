@@ -20,7 +20,7 @@ use otp::metrics::{self, Metric};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::Seal;
-use otp::store::{Claim, NEVER, StepResult, Store, StoreError, Written};
+use otp::store::{Claim, Handover, NEVER, StepResult, Store, StoreError, Written};
 use otp::timestamp::Timestamp;
 use otp::verification::{Status, Verification};
 use tokio::task::JoinSet;
@@ -196,11 +196,16 @@ impl Work<'_> {
         let Some(latest) = verification.deliveries.last() else { return Ok(()) };
         if verification.status(self.now) != Status::Pending || self.now > verification.terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS) {
             let never_sent = latest.status == DeliveryStatus::Queued;
-            return self.end(never_sent.then_some((latest, DeliveryStatus::Failed, None)), None, 0).await;
+            return self.end(never_sent.then_some((latest, DeliveryStatus::Failed, None)), None, None, 0).await;
+        }
+        if delivery::is_question(latest, verification.terms.expires_at, verification.step.due) {
+            return self.ask(recipient, verification, latest).await;
         }
         match self.next(recipient, verification, &verification.deliveries, self.now) {
-            Next::Rest => self.end(None, None, 0).await,
-            Next::Wait(at) => self.end(None, Some(at), 0).await,
+            Next::Rest | Next::Wait(_) => {
+                let due = self.due(recipient, verification, &verification.deliveries, self.now);
+                self.end(None, None, due, 0).await
+            }
             Next::Hand => self.hand(recipient, verification, latest.clone(), carrier_before(verification, latest), None).await,
             Next::Open { channel, cause, except } => self.open(recipient, verification, channel, cause, except.as_deref()).await,
         }
@@ -219,7 +224,7 @@ impl Work<'_> {
         let policy = self.worker.apps.policy(&self.dispatch.app);
         let (Some(to), Some(code)) = (&recipient.address, self.worker.store.open_code(&self.claim.key, verification)) else {
             self.uncharge(charge).await;
-            return self.end(Some((&delivery, DeliveryStatus::Failed, None)), None, 0).await;
+            return self.end(Some((&delivery, DeliveryStatus::Failed, None)), None, None, 0).await;
         };
         let text = carrier::compose(policy, verification, &code, delivery.channel, self.now);
         let reference = self.worker.seal.reference(&self.claim.key, &delivery.tag);
@@ -253,7 +258,7 @@ impl Work<'_> {
                 validity_seconds: verification.terms.expires_at.since(self.now),
                 callback_url: &callback_url,
             };
-            let receipt = self.worker.carriers.hand_over(carrier, &message, time_left, self.now).await;
+            let (receipt, vendor_id) = self.worker.carriers.hand_over(carrier, &message, time_left, self.now).await;
             self.worker.breakers.leave(&breakers, &carrier.name, &receipt).await;
             self.log(carrier, &receipt, delivery.channel);
             let status = match receipt {
@@ -266,19 +271,43 @@ impl Work<'_> {
                     continue;
                 }
             };
-            return self.handed(recipient, verification, &delivery, status, &carrier.name).await;
+            let parts = if delivery.channel == Channel::Sms { text.parts } else { 0 };
+            let handover = Handover { tag: delivery.tag, parts, vendor_id };
+            return self.told(recipient, verification, &delivery, status, &carrier.name, Some(handover)).await;
         }
         self.uncharge(charge).await;
         self.nobody_took(verification, &delivery, retry_after_seconds).await
     }
 
-    async fn handed(
+    /// Asks the carrier that has the message what became of it, for carriers that lose their reports.
+    async fn ask(&self, recipient: &Recipient, verification: &Verification, latest: &Delivery) -> Result<(), DeliverError> {
+        let mut status = None;
+        if let (Some(to), Some(vendor_id)) = (&recipient.address, &latest.vendor_id) {
+            let carrier = self.worker.carriers.serving(latest.channel, to).find(|carrier| latest.carrier.as_ref() == Some(&carrier.name));
+            if let Some(carrier) = carrier {
+                status = self.worker.carriers.ask(carrier, vendor_id, to).await.filter(|status| latest.status.may_become(*status));
+                let told = status.map_or("", DeliveryStatus::name);
+                tracing::info!(delivery.carrier = carrier.name, delivery.status = told, "a carrier was asked about a message");
+            }
+        }
+        match (status, &latest.carrier) {
+            (Some(status), Some(carrier)) => self.told(recipient, verification, latest, status, carrier, None).await,
+            (None, _) | (_, None) => {
+                let due = self.due(recipient, verification, &verification.deliveries, self.worker.clock.now());
+                self.end(None, None, due, 0).await
+            }
+        }
+    }
+
+    /// A carrier said what became of a message: when it was handed over, or when it was asked later.
+    async fn told(
         &self,
         recipient: &Recipient,
         verification: &Verification,
         delivery: &Delivery,
         status: DeliveryStatus,
         carrier: &str,
+        handover: Option<Handover>,
     ) -> Result<(), DeliverError> {
         let now = self.worker.clock.now();
         let country = recipient.address.as_ref().and_then(Address::country);
@@ -286,17 +315,20 @@ impl Work<'_> {
         let mut deliveries = verification.deliveries.clone();
         if let Some(latest) = deliveries.last_mut() {
             (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);
+            latest.vendor_id = handover.as_ref().map_or(latest.vendor_id.take(), |handover| handover.vendor_id.clone());
         }
         let due = self.due(recipient, verification, &deliveries, now);
-        self.end(Some((delivery, status, Some(carrier))), due, 0).await
+        self.end(Some((delivery, status, Some(carrier))), handover, due, 0).await
     }
 
     fn due(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
-        match self.next(recipient, verification, deliveries, now) {
+        let step = match self.next(recipient, verification, deliveries, now) {
             Next::Wait(at) => Some(at),
             Next::Open { .. } => Some(now),
             Next::Hand | Next::Rest => None,
-        }
+        };
+        let question = deliveries.last().and_then(|latest| delivery::next_question(latest, verification.terms.expires_at, now));
+        step.into_iter().chain(question).min()
     }
 
     fn next(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Next {
@@ -310,17 +342,23 @@ impl Work<'_> {
         let now = self.worker.clock.now();
         let rounds = verification.step.rounds.saturating_add(1);
         match delivery::retry_at(rounds, retry_after_seconds.unwrap_or(0), verification.terms.expires_at, now) {
-            Some(at) => self.end(None, Some(at), rounds).await,
-            None => self.end(Some((delivery, DeliveryStatus::Failed, None)), None, 0).await,
+            Some(at) => self.end(None, None, Some(at), rounds).await,
+            None => self.end(Some((delivery, DeliveryStatus::Failed, None)), None, None, 0).await,
         }
     }
 
     /// Writes the outcome and the plan in one write, then asks for the planned step.
-    async fn end(&self, delivery: Option<(&Delivery, DeliveryStatus, Option<&str>)>, due: Option<Timestamp>, rounds: u8) -> Result<(), DeliverError> {
+    async fn end(
+        &self,
+        delivery: Option<(&Delivery, DeliveryStatus, Option<&str>)>,
+        handover: Option<Handover>,
+        due: Option<Timestamp>,
+        rounds: u8,
+    ) -> Result<(), DeliverError> {
         let (store, now) = (&self.worker.store, self.worker.clock.now());
         let outcome = delivery.map(|(delivery, status, carrier)| (delivery.tag, status, carrier.map(str::to_owned)));
         let mut due = due;
-        let written = store.end_step(&self.claim, &StepResult { delivery: outcome.clone(), due, rounds }, now).await?;
+        let written = store.end_step(&self.claim, &StepResult { delivery: outcome.clone(), handover: handover.clone(), due, rounds }, now).await?;
         let verification = match &written {
             Written::Refused(Some(recipient)) => recipient.verification.as_ref(),
             Written::Done(_) | Written::Refused(None) => None,
@@ -335,7 +373,7 @@ impl Work<'_> {
             };
             // A report came first and says more than we do: what follows, follows from it.
             due = self.due(recipient, verification, &verification.deliveries, now);
-            store.end_step(&self.claim, &StepResult { delivery: None, due, rounds }, now).await?;
+            store.end_step(&self.claim, &StepResult { delivery: None, handover, due, rounds }, now).await?;
         }
         match due {
             Some(at) => self.dispatch_again(self.claim.sequence.saturating_add(1), at).await,

@@ -108,6 +108,7 @@ async fn answer(app: &App, request: &Request) -> Result<Answer, Problem> {
         return Err(stranger());
     }
     let now = app.clock.now();
+    let mut further = vec![];
     let report = if carrier.reports_through_sns() {
         // Nobody was given the URL of one message here.
         if !is_of_account {
@@ -122,7 +123,12 @@ async fn answer(app: &App, request: &Request) -> Result<Answer, Problem> {
             body,
             url: &format!("{}{}", app.public_url, request.raw_http_path()),
         };
-        Some(carrier.report(&callback, now).map_err(refused)?)
+        let report = carrier.report(&callback, now).map_err(refused)?;
+        // The URL of one message speaks for that message alone.
+        if is_of_account {
+            further = carrier.further_reports(&callback);
+        }
+        Some(report)
     };
     let named = report.as_ref().and_then(|report| report.reference.as_deref());
     if of_message.is_some() && named.is_some() && of_message != named {
@@ -131,6 +137,10 @@ async fn answer(app: &App, request: &Request) -> Result<Answer, Problem> {
     // An account may carry messages that are none of ours: their reports are genuine, and change nothing here.
     if let (Some(report), Some(reference)) = (&report, of_message.or(named)) {
         apply(app, carrier, reference, report.status, now).await.map_err(|error| Problem::unavailable(error.0))?;
+    }
+    for Report { reference, status } in &further {
+        let reference = reference.as_deref().unwrap_or_default();
+        apply(app, carrier, reference, *status, now).await.map_err(|error| Problem::unavailable(error.0))?;
     }
     // One carrier takes nothing but this word for an answer; the others look at the status.
     Ok(Answer::text("OK"))

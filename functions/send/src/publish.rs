@@ -4,7 +4,7 @@ use otp::carrier::{self, Outgoing, Receipt, sns::Sns};
 use otp::delivery::DeliveryStatus;
 use otp::recipient::Recipient;
 use otp::seal::RecipientKey;
-use otp::store::{Claim, StepResult, Written};
+use otp::store::{Claim, Handover, StepResult, Written};
 use otp::timestamp::Timestamp;
 
 use crate::{App, SendError};
@@ -46,7 +46,8 @@ pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientK
     };
     let step = verification.step;
     let claim = Claim { key: *key, nonce: verification.terms.nonce, sequence: step.sequence, held_until: step.held_until, holder: step.holder };
-    let result = StepResult { delivery: Some((delivery.tag, status, Some(carrier.name.clone()))), due: None, rounds: 0 };
+    let handover = Some(Handover { tag: delivery.tag, parts: text.parts, vendor_id: None });
+    let result = StepResult { delivery: Some((delivery.tag, status, Some(carrier.name.clone()))), handover, due: None, rounds: 0 };
     Ok(match app.store.end_step(&claim, &result, now).await? {
         Written::Done(recipient) | Written::Refused(Some(recipient)) => Published::Recorded(Box::new(recipient)),
         Written::Refused(None) => Published::Recorded(Box::new(recipient)),

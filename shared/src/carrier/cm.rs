@@ -76,6 +76,17 @@ impl Carrier for Cm {
         Ok(Report { reference: Some(reference), status })
     }
 
+    /// The second message of a list and those behind it.
+    fn further_reports(&self, callback: &Callback<'_>) -> Vec<Report> {
+        let document = serde_json::from_slice::<Value>(callback.body).unwrap_or_default();
+        let messages = document["messages"]["msg"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let read = |message: &Value| match from_message(message) {
+            (Some(reference), Some(status)) => Some(Report { reference: Some(reference), status }),
+            (_, None) | (None, _) => None,
+        };
+        messages.iter().skip(1).filter_map(read).collect()
+    }
+
     fn account_token(&self) -> Option<&str> {
         Some(&self.callback_token)
     }
@@ -84,8 +95,11 @@ impl Carrier for Cm {
 /// Reference and status of a JSON report: <https://developers.cm.com/messaging/docs/incoming-status-report>
 fn from_document(document: &Value) -> (Option<String>, Option<Option<DeliveryStatus>>) {
     let message = &document["messages"]["msg"];
-    // An object as documented; the first of a list, since one report tells of one message.
-    let message = if message.is_array() { &message[0] } else { message };
+    // An object as documented, or a list.
+    from_message(if message.is_array() { &message[0] } else { message })
+}
+
+fn from_message(message: &Value) -> (Option<String>, Option<Option<DeliveryStatus>>) {
     let code = &message["status"]["code"];
     let word = code.as_str().map(str::to_owned).or_else(|| code.as_i64().map(|code| code.to_string()));
     let error = message["status"]["errorDescription"].as_str().unwrap_or_default();

@@ -36,6 +36,9 @@ use crate::policy::Policy;
 use crate::timestamp::Timestamp;
 use crate::verification::Verification;
 
+/// Longest name of a message by its vendor that is kept.
+const VENDOR_ID_CHARS_MAX: usize = 64;
+
 /// A company that carries messages, as its wire format. It translates; `Carriers::hand_over` does the IO.
 pub trait Carrier: Send + Sync {
     /// The request that hands `message` over. A request to AWS is signed by whoever sends it.
@@ -49,6 +52,26 @@ pub trait Carrier: Send + Sync {
     /// # Errors
     /// [`ReportError`]; a forged report is told before anything of it is parsed.
     fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Report, ReportError>;
+
+    /// What a report that was found genuine says of further messages, for a carrier that tells of several at once.
+    fn further_reports(&self, _callback: &Callback<'_>) -> Vec<Report> {
+        vec![]
+    }
+
+    /// The vendor's own name for a message that `answer` accepts, for a carrier that loses its reports and is asked instead.
+    fn vendor_id(&self, _answer: &Response<Vec<u8>>) -> Option<String> {
+        None
+    }
+
+    /// The request that asks what became of the message `vendor_id` to `to`.
+    fn question(&self, _vendor_id: &str, _to: &Address) -> Option<Request<String>> {
+        None
+    }
+
+    /// What the answer to it says; `None` for nothing that can be read.
+    fn told(&self, _answer: &Response<Vec<u8>>) -> Option<DeliveryStatus> {
+        None
+    }
 
     /// The token in the path of its one callback URL, for a carrier that knows only one URL for the whole account. Its
     /// reports must name the message themselves.
@@ -169,8 +192,15 @@ impl Carriers {
         self.list.iter().filter(move |carrier| carrier.serves(channel, to))
     }
 
-    /// Hands `message` to `carrier` within `time_left`.
-    pub async fn hand_over(&self, carrier: &CarrierSettings, message: &Outgoing<'_>, time_left: Duration, now: Timestamp) -> Receipt {
+    /// Hands `message` to `carrier` within `time_left`: what came of it, and the vendor's own name for the message where
+    /// the carrier is asked about it later.
+    pub async fn hand_over(
+        &self,
+        carrier: &CarrierSettings,
+        message: &Outgoing<'_>,
+        time_left: Duration,
+        now: Timestamp,
+    ) -> (Receipt, Option<String>) {
         let timeout = carrier.timeout.min(time_left);
         let (adapter, request) = match (&carrier.adapter, &self.sns) {
             (Some(Adapter::Http(adapter)), _) => (adapter, adapter.request(message)),
@@ -178,18 +208,35 @@ impl Carriers {
                 let mut request = adapter.request(message);
                 if let Err(error) = self.aws.sign(&mut request, service, now) {
                     tracing::error!(error.kind = "unsigned", error.cause = error.0, "a request could not be signed");
-                    return Receipt::Misconfigured;
+                    return (Receipt::Misconfigured, None);
                 }
                 (adapter, request)
             }
-            (Some(Adapter::Sns), Some(sns)) => return tokio::time::timeout(timeout, sns.publish(message)).await.unwrap_or(Receipt::Unknown),
-            (Some(Adapter::Sns), None) | (None, _) => return Receipt::Misconfigured,
+            (Some(Adapter::Sns), Some(sns)) => {
+                return (tokio::time::timeout(timeout, sns.publish(message)).await.unwrap_or(Receipt::Unknown), None);
+            }
+            (Some(Adapter::Sns), None) | (None, _) => return (Receipt::Misconfigured, None),
         };
         match self.exchange.round_trip(request, timeout).await {
-            Ok(answer) => adapter.receipt(&answer, now),
-            Err(receipt) => receipt,
+            Ok(answer) => match adapter.receipt(&answer, now) {
+                Receipt::Accepted => (Receipt::Accepted, adapter.vendor_id(&answer).filter(|id| is_vendor_id(id))),
+                receipt => (receipt, None),
+            },
+            Err(receipt) => (receipt, None),
         }
     }
+
+    /// Asks `carrier` what became of the message `vendor_id` to `to`; `None` if it does not say.
+    pub async fn ask(&self, carrier: &CarrierSettings, vendor_id: &str, to: &Address) -> Option<DeliveryStatus> {
+        let Some(Adapter::Http(adapter)) = &carrier.adapter else { return None };
+        let answer = self.exchange.round_trip(adapter.question(vendor_id, to)?, carrier.timeout).await.ok()?;
+        adapter.told(&answer)
+    }
+}
+
+/// Whether a vendor's name for a message may rest beside ours.
+fn is_vendor_id(id: &str) -> bool {
+    (1..=VENDOR_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// `base_url` of a carrier, or the vendor's: an http(s) URL without a slash at the end.

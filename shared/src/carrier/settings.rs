@@ -134,6 +134,15 @@ impl CarrierSettings {
         }
     }
 
+    /// What a report that [`Self::report`] found genuine says of further messages.
+    #[must_use]
+    pub fn further_reports(&self, callback: &Callback<'_>) -> Vec<Report> {
+        match &self.adapter {
+            Some(Adapter::Http(carrier)) => carrier.further_reports(callback),
+            Some(Adapter::Aws { .. } | Adapter::Sns) | None => vec![],
+        }
+    }
+
     /// What an event says that came through SNS: inside an envelope whose signature holds, or as an event of the topic
     /// that invokes the function.
     ///

@@ -1,6 +1,7 @@
 //! Kind `smspartner`: SMS Partner, whose OTP route is a setting that its support makes on the account.
 //! Wire: `POST {base_url}/v1/send`; <https://www.docpartner.dev/en/api/sms-partner/send-sms/single-send>. It cannot sign: a report
-//! counts for the message whose token URL it came to. The key has no place but the body.
+//! counts for the message whose token URL it came to. How it pushes reports nobody has documented, so it is asked as well:
+//! `GET {base_url}/v1/message-status`; the same site, under "message status". The key has no place but the body or, there, the query.
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::wire::{self, whole};
 use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError};
+use crate::address::Address;
 use crate::delivery::DeliveryStatus;
 use crate::json::Fields;
 use crate::message::Encoding;
@@ -61,17 +63,39 @@ impl Carrier for SmsPartner {
     fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
         let fields = wire::report_fields(callback)?;
         // The key is French in the status API, English in what others saw being pushed.
-        let word = fields.get("status").or_else(|| fields.get("statut")).map(|word| word.trim().to_ascii_lowercase());
-        let status = match word.as_deref().unwrap_or_default() {
-            "waiting" | "pending" | "enroute" => Some(DeliveryStatus::Queued),
-            "acceptd" | "sent" => Some(DeliveryStatus::Sent),
-            "delivered" | "delivrd" => Some(DeliveryStatus::Delivered),
-            "not delivered" | "undeliv" | "unknown" | "ko" => Some(DeliveryStatus::Undelivered),
-            "rejectd" => Some(DeliveryStatus::Rejected),
-            "expired" => Some(DeliveryStatus::Expired),
-            _ => None,
-        };
-        Ok(Report { reference: None, status })
+        let word = fields.get("status").or_else(|| fields.get("statut"));
+        Ok(Report { reference: None, status: word.and_then(|word| status(word)) })
+    }
+
+    fn vendor_id(&self, answer: &Response<Vec<u8>>) -> Option<String> {
+        let body = serde_json::from_slice::<Value>(answer.body()).ok()?;
+        // A number here, a text in the status API.
+        let id = &body["message_id"];
+        id.as_str().map(str::to_owned).or_else(|| id.as_u64().map(|id| id.to_string()))
+    }
+
+    fn question(&self, vendor_id: &str, to: &Address) -> Option<Request<String>> {
+        let query = wire::form(&[("apiKey", self.api_key.as_str()), ("messageId", vendor_id), ("phoneNumber", to.reveal())]);
+        Request::get(format!("{}/v1/message-status?{query}", self.base_url)).body(String::new()).ok()
+    }
+
+    fn told(&self, answer: &Response<Vec<u8>>) -> Option<DeliveryStatus> {
+        let body = serde_json::from_slice::<Value>(answer.body()).ok()?;
+        body["success"].as_bool().filter(|success| *success)?;
+        status(body["statut"].as_str()?)
+    }
+}
+
+/// Words of the status API, and of the operators behind it.
+fn status(word: &str) -> Option<DeliveryStatus> {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "waiting" | "pending" | "enroute" => Some(DeliveryStatus::Queued),
+        "acceptd" | "sent" => Some(DeliveryStatus::Sent),
+        "delivered" | "delivrd" => Some(DeliveryStatus::Delivered),
+        "not delivered" | "undeliv" | "unknown" | "ko" => Some(DeliveryStatus::Undelivered),
+        "rejectd" => Some(DeliveryStatus::Rejected),
+        "expired" => Some(DeliveryStatus::Expired),
+        _ => None,
     }
 }
 
@@ -213,5 +237,32 @@ mod tests {
         }
         assert_eq!(fixture::report(&carrier(), &Method::PUT, "status=delivered", b""), Err(ReportError::Forged));
         fixture::hostile_reports_change_nothing(&carrier());
+    }
+
+    #[test]
+    fn it_is_asked_about_a_message_by_the_name_that_it_gave_it() {
+        let answer = |body: &str| Response::new(body.as_bytes().to_vec());
+        let carrier = carrier();
+        let taken = r#"{"success":true,"code":200,"message_id":307,"nb_sms":1,"cost":0.038,"currency":"EUR"}"#;
+        assert_eq!(carrier.vendor_id(&answer(taken)).as_deref(), Some("307"));
+        assert_eq!(carrier.vendor_id(&answer(r#"{"message_id":"x-307"}"#)).as_deref(), Some("x-307"));
+        assert_eq!([r#"{"message_id":null}"#, "{}", "[]", "", "307"].map(|body| carrier.vendor_id(&answer(body))), [const { None }; 5]);
+        let to = Address::Phone(crate::phone::PhoneNumber::parse("+33612345678", None).expect("a number"));
+        let question = carrier.question("307", &to).expect("a request");
+        let url = "http://127.0.0.1:9000/v1/message-status?apiKey=key-for-tests&messageId=307&phoneNumber=%2B33612345678";
+        assert_eq!((question.method(), question.uri().to_string().as_str()), (&Method::GET, url));
+    }
+
+    #[test]
+    fn what_it_tells_is_a_state_or_nothing() {
+        let told = |body: &str| carrier().told(&Response::new(body.as_bytes().to_vec()));
+        let documented = r#"{"success":true,"code":200,"number":"+33612345678","messageId":"307","stopSms":false,
+            "date":"2015-02-07 22:39:46","statut":"Delivered","cost":"0.038","countryCode":"FR","currency":"EUR"}"#;
+        assert_eq!(told(documented), Some(DeliveryStatus::Delivered));
+        assert_eq!(told(&documented.replace("Delivered", "Not delivered")), Some(DeliveryStatus::Undelivered));
+        assert_eq!(told(&documented.replace("Delivered", "Waiting")), Some(DeliveryStatus::Queued));
+        assert_eq!(told(&documented.replace("Delivered", "Verzonden")), None);
+        assert_eq!(told(&documented.replace("true", "false")), None);
+        assert_eq!(["", "{}", "[1]", r#"{"success":true,"statut":7}"#, "\u{0}"].map(told), [None; 5]);
     }
 }

@@ -59,6 +59,8 @@ pub(super) const D_NUMBER: &str = "n";
 pub(super) const D_STATUS: &str = "s";
 pub(super) const D_CARRIER: &str = "c";
 pub(super) const D_UPDATED: &str = "t";
+pub(super) const D_PARTS: &str = "p";
+pub(super) const D_VENDOR_ID: &str = "i";
 const D_CHANNEL: &str = "h";
 const D_CAUSE: &str = "y";
 
@@ -242,6 +244,12 @@ pub(super) fn delivery_map(delivery: &Delivery) -> AttributeValue {
     if let Some(carrier) = &delivery.carrier {
         map.insert(D_CARRIER.into(), AttributeValue::S(carrier.clone()));
     }
+    if delivery.parts > 0 {
+        map.insert(D_PARTS.into(), n(delivery.parts));
+    }
+    if let Some(vendor_id) = &delivery.vendor_id {
+        map.insert(D_VENDOR_ID.into(), AttributeValue::S(vendor_id.clone()));
+    }
     AttributeValue::M(map)
 }
 
@@ -254,6 +262,8 @@ fn delivery(tag: &str, map: &Item) -> Option<Delivery> {
         carrier: map.get(D_CARRIER).and_then(|v| v.as_s().ok()).cloned(),
         cause: Cause::numbered(u8::try_from(number(map, D_CAUSE)).ok()?)?,
         updated_at: Timestamp(number(map, D_UPDATED)),
+        parts: u8::try_from(number(map, D_PARTS)).unwrap_or(0),
+        vendor_id: map.get(D_VENDOR_ID).and_then(|v| v.as_s().ok()).cloned(),
     })
 }
 
@@ -302,7 +312,9 @@ mod tests {
         v.attempts = vec![Attempt { nonce: vec![3; 9], ..attempt(1, false) }];
         v.add_delivery(Channel::Sms, Cause::Asked, [1, 2, 3, 4], Timestamp(1000));
         v.deliveries[0].carrier = Some("sim-a".into());
+        v.deliveries[0].parts = 2;
         let mut ended = v.clone();
+        v.deliveries[0].vendor_id = Some("307".into());
         ended.terms.nonce = [9; 16];
         let address = Address::Phone(PhoneNumber::parse("+33612345678", None).expect("a number"));
         let sealed_address = seal_address(&seal, &key, &address);

@@ -34,7 +34,7 @@ pub(super) fn numbered_channel(number: u8) -> Option<Channel> {
 }
 
 /// First byte of a packed value: the version of its shape.
-const PACKED_VERSION: u8 = 1;
+const PACKED_VERSION: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct TermsAtRest {
@@ -63,8 +63,8 @@ struct EndedAtRest {
     answers: Vec<AnswerAtRest>,
 }
 
-/// Tag, number, channel, status, carrier, cause, moment.
-type DeliveryAtRest = ([u8; 4], u16, u8, u8, Option<String>, u8, u32);
+/// Tag, number, channel, status, carrier, cause, moment, parts.
+type DeliveryAtRest = ([u8; 4], u16, u8, u8, Option<String>, u8, u32, u8);
 /// Nonce, hash, reason, status, attempts left.
 type AnswerAtRest = (Vec<u8>, [u8; 16], u8, u8, u8);
 
@@ -126,7 +126,8 @@ pub const DEFAULT_PURPOSE: &str = "default";
 
 pub(super) fn pack_ended(ended: &Ended) -> Vec<u8> {
     let delivery = |d: &Delivery| {
-        (d.tag, d.number, channel_number(d.channel), d.status.number(), d.carrier.clone(), d.cause.number(), u32::from_be_bytes(moment(d.updated_at)))
+        let (channel, updated_at) = (channel_number(d.channel), u32::from_be_bytes(moment(d.updated_at)));
+        (d.tag, d.number, channel, d.status.number(), d.carrier.clone(), d.cause.number(), updated_at, d.parts)
     };
     let answer = |a: &Answer| (a.nonce.clone(), a.hash, reason_number(a.outcome.reason), status_number(a.outcome.status), a.outcome.attempts_left);
     pack(&EndedAtRest {
@@ -141,7 +142,7 @@ pub(super) fn pack_ended(ended: &Ended) -> Vec<u8> {
 
 pub(super) fn unpack_ended(packed: &[u8]) -> Option<Ended> {
     let rest: EndedAtRest = unpack(packed)?;
-    let delivery = |(tag, number, channel, status, carrier, cause, updated_at): DeliveryAtRest| {
+    let delivery = |(tag, number, channel, status, carrier, cause, updated_at, parts): DeliveryAtRest| {
         Some(Delivery {
             tag,
             number,
@@ -150,6 +151,9 @@ pub(super) fn unpack_ended(packed: &[u8]) -> Option<Ended> {
             carrier,
             cause: Cause::numbered(cause)?,
             updated_at: Timestamp(updated_at.into()),
+            parts,
+            // Nobody asks about a verification that has ended.
+            vendor_id: None,
         })
     };
     let answer = |(nonce, hash, reason, status, attempts_left): AnswerAtRest| {

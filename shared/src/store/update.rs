@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::Claim;
 use super::item::{self, blob, n};
+use super::{Claim, Handover};
 use crate::delivery::{DeliveryStatus, DeliveryTag};
 use crate::timestamp::Timestamp;
 
@@ -71,6 +71,17 @@ impl Update {
                 .value(":carrier", AttributeValue::S(carrier.into()));
         }
         self
+    }
+
+    /// Sets what the handover of a message noted.
+    pub(super) fn noting(mut self, handover: &Handover) -> Self {
+        if handover.parts > 0 {
+            self = self.set("msgs.#tag.p = :parts").value(":parts", n(handover.parts));
+        }
+        if let Some(vendor_id) = &handover.vendor_id {
+            self = self.set("msgs.#tag.i = :vendor").value(":vendor", AttributeValue::S(vendor_id.clone()));
+        }
+        self.named("#tag", item::tag_name(&handover.tag))
     }
 }
 
