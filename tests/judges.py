@@ -1,11 +1,13 @@
 """The vendors' own libraries judge the built local server: they sign the reports that it must take, spoil those that it
 must refuse, and check the requests that it sends against the models and the signer of AWS.
 
-Usage: judges.py PATH_OF_THE_LOCAL_SERVER. Needs twilio, vonage-jwt, standardwebhooks and boto3. Never sleeps: moving the
-clock by nothing returns when all that was due has run."""
+Usage: judges.py PATH_OF_THE_LOCAL_SERVER, with the function delivery-callback built beside it. Needs twilio, vonage-jwt,
+standardwebhooks, boto3 and aws-sns-verifier, and node beside this Python with npm's sns-validator, see `.ci/run`. Never
+sleeps: moving the clock by nothing returns when all that was due has run."""
 
 import base64
 import hashlib
+import itertools
 import json
 import os
 import queue
@@ -16,15 +18,20 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import aws_sns_verifier.validator
 import botocore.auth
 import botocore.session
 import jwt
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.validate import ParamValidator
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook
 from twilio.request_validator import RequestValidator
 from vonage_jwt import verify_signature
@@ -281,9 +288,177 @@ def wrong_values(value, shape, at=""):
     return [f"{at}={value!r}"] if is_wrong else []
 
 
+# AWS's own library, a message a line. It fetches certificates with `https.get` alone, which is led to the stand-in here.
+SNS_VALIDATOR = """
+const { get } = require('http'), Validator = require('sns-validator'), validator = new Validator();
+require('https').get = (url, answered) => get(process.env.SNS_URL + new URL(url).pathname, answered);
+require('readline').createInterface({ input: process.stdin })
+  .on('line', (line) => validator.validate(line, (error) => console.log(error ? 'refused' : 'taken')));
+"""
+AT_SNS = "https://sns.eu-west-1.amazonaws.com/"
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:otp-reports"
+# What is signed, where it is there: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
+SNS_SIGNED = ("Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+
+
+class Stand:
+    """A port that stands in for SNS, which has `certificate`, and for the runtime of one Lambda function."""
+
+    def __init__(self, certificate):
+        self.events, self.answers, self.confirmed = queue.Queue(), queue.Queue(), []
+        stand = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                headers, body = {}, certificate.public_bytes(serialization.Encoding.PEM)
+                if self.path.endswith("/invocation/next"):
+                    deadline = str(int(time.time() * 1000) + 10_000)
+                    headers, body = {"lambda-runtime-aws-request-id": "1", "lambda-runtime-deadline-ms": deadline}, stand.events.get()
+                elif self.path.startswith("/?Action=ConfirmSubscription"):
+                    stand.confirmed.append(self.path)
+                self.answer(200, headers, body)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                if self.path.endswith("/invocation/1/response"):
+                    stand.answers.put(json.loads(body)["statusCode"])
+                # There is no table: nothing here names a message of ours.
+                self.answer(202 if "/runtime/" in self.path else 400, {}, b"{}")
+
+            def answer(self, status, headers, body):
+                self.send_response(status)
+                for name, value in (headers | {"content-length": str(len(body))}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def invoke(self, path, body):
+        """The status that the function answers to a message of SNS."""
+        http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.80", "userAgent": "SNS"}
+        event = {"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": {"content-type": "text/plain"},
+                 "requestContext": {"http": http, "requestId": "1", "stage": "$default", "timeEpoch": 0},
+                 "body": body, "isBase64Encoded": False}
+        self.events.put(json.dumps(event).encode())
+        return self.answers.get(timeout=30)
+
+
+class SnsJudges:
+    """The function delivery-callback, AWS's library and another one, all of which have their certificates of the stand-in."""
+
+    def __init__(self, program, certificate):
+        self.stand = Stand(certificate)
+        url, key = f"http://{self.stand.address}", base64.b64encode(b"a-secret-for-tests-of-32-bytes!!").decode()
+        carriers = [{"kind": "ses", "from": "otp@example.com", "callback_token": API_KEY}]
+        secrets = {"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key}
+        variables = {
+            "AWS_LAMBDA_RUNTIME_API": self.stand.address, "AWS_LAMBDA_FUNCTION_NAME": "delivery-callback",
+            "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_REGION": "local", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_ENDPOINT_URL": url,
+            "OTP_TABLE": "otp", "OTP_QUEUE_URL": f"{url}/queue", "OTP_PUBLIC_URL": url,
+            "OTP_CARRIERS": json.dumps(carriers), "OTP_SECRETS": json.dumps(secrets),
+        }
+        function = os.path.join(os.path.dirname(os.path.abspath(program)), "delivery-callback")
+        self.function = subprocess.Popen([function], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        variables = {"SNS_URL": url, "NODE_PATH": os.path.join(sys.prefix, "node_modules"), "PATH": os.environ["PATH"]}
+        node = [os.path.join(sys.prefix, "bin", "node"), "-e", SNS_VALIDATOR]
+        self.node = subprocess.Popen(node, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # All that this library fetches certificates with.
+        aws_sns_verifier.validator._get_certificate = lambda _: certificate
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.function, self.node):
+            process.terminate()
+            process.wait()
+
+    def verdicts(self, message):
+        """Who takes it: the function, sns-validator, aws_sns_verifier."""
+        status = self.stand.invoke(f"/v1/callbacks/ses/{API_KEY}", json.dumps(message))
+        if status not in (200, 400, 401):
+            raise SystemExit(f"delivery-callback answered {status}")
+        print(json.dumps(message), file=self.node.stdin, flush=True)
+        try:
+            aws_sns_verifier.validator.validate_sns_signature(message, auto_confirm_subscription=False)
+            is_taken = True
+        except Exception:  # It raises nothing more precise.
+            is_taken = False
+        return status == 200, self.node.stdout.readline().strip() == "taken", is_taken
+
+
+def sns(judge, program):
+    key, stranger = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    now = datetime.now(timezone.utc)
+    at, two_hours_ago = ((now - timedelta(hours=age)).strftime("%Y-%m-%dT%H:%M:%S.000Z") for age in (0, 2))
+    common = {"MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324", "TopicArn": TOPIC, "Timestamp": at}
+    report = {"Type": "Notification", "Message": json.dumps({"eventType": "Open", "note": "reçu ✓"}, ensure_ascii=False) + "\n",
+              "UnsubscribeURL": f"{AT_SNS}?Action=Unsubscribe&SubscriptionArn={TOPIC}:1", **common}
+    question = {"Message": "You have chosen to subscribe", "Token": "2336412f37",
+                "SubscribeURL": f"{AT_SNS}?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=2336412f37", **common}
+    everybody, nobody = (True, True, True), (False, False, False)
+    messages = {
+        "a notification": (report | {"Subject": "Report"}, everybody),
+        # aws_sns_verifier demands a subject of every notification.
+        "a notification without a subject": (report, (True, True, False)),
+        "a subscription to confirm": (question | {"Type": "SubscriptionConfirmation"}, everybody),
+        # sns-validator leaves the token out of what was signed, against AWS's own page.
+        "a subscription that ended": (question | {"Type": "UnsubscribeConfirmation"}, (True, False, True)),
+    }
+    with SnsJudges(program, certificate_of(key, now)) as judges:
+        for version, (words, (message, taken_by)) in itertools.product("12", messages.items()):
+            genuine, who = signed_for_sns(message, key, version), f"sns, version {version}: {words}"
+            altered = {name: genuine | {name: genuine[name] + "x"} for name in SNS_SIGNED if name in genuine}
+            altered["Timestamp"] = genuine | {"Timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.001Z")}
+            if message["Type"] == "Notification":
+                altered["Subject"] = genuine | {"Subject": "Another"}
+            spoiled = altered | {
+                "a stranger's signature": signed_for_sns(message, stranger, version),
+                "the other version's signature": signed_for_sns(message, key, "21"[int(version) - 1]) | {"SignatureVersion": version},
+                "a version to come": genuine | {"SignatureVersion": "3"},
+                "a certificate of another host": signed_for_sns(message, key, version, "https://sns.eu-west-1.amazonaws.com.example/"),
+                "a certificate in plain": signed_for_sns(message, key, version, AT_SNS.replace("https", "http")),
+            }
+            fetched = len(judges.stand.confirmed)
+            found = {case: judges.verdicts(one) for case, one in spoiled.items()}
+            judge.hold(f"{who}, spoiled in {len(found)} ways, is taken by nobody", set(found.values()) == {nobody}, found)
+            judge.hold(f"{who}, spoiled, confirms nothing", len(judges.stand.confirmed) == fetched)
+            found = judges.verdicts(genuine)
+            judge.hold(f"{who}, is taken", found == taken_by, found)
+            # The libraries leave these to who uses them. Anybody may have a bucket with the name `sns`.
+            in_bucket = signed_for_sns(message, key, version, "https://sns.s3-eu-west-1.amazonaws.com/")
+            old = signed_for_sns(message | {"Timestamp": two_hours_ago}, key, version)
+            found = [judges.verdicts(one) for one in (in_bucket, old)]
+            judge.hold(f"{who}, from a bucket or of long ago, is not taken by us", found == [(False, *taken_by[1:])] * 2, found)
+        judge.hold("sns: subscriptions were confirmed", len(judges.stand.confirmed) >= 2, judges.stand.confirmed)
+
+
+def certificate_of(key, now):
+    """Of SNS; aws_sns_verifier wants an issuer that calls itself Amazon."""
+    words = {NameOID.ORGANIZATION_NAME: "Amazon", NameOID.COMMON_NAME: "sns.amazonaws.com"}
+    name = x509.Name([x509.NameAttribute(oid, word) for oid, word in words.items()])
+    serial, day = x509.random_serial_number(), timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), serial, now - day, now + day)
+    return builder.sign(key, hashes.SHA256())
+
+
+def signed_for_sns(message, key, version, at=AT_SNS):
+    text = "".join(f"{name}\n{message[name]}\n" for name in SNS_SIGNED if name in message)
+    signature = key.sign(text.encode(), padding.PKCS1v15(), {"1": hashes.SHA1(), "2": hashes.SHA256()}[version])
+    url = f"{at}SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
+    return message | {"SignatureVersion": version, "Signature": base64.b64encode(signature).decode(), "SigningCertURL": url}
+
+
 def main():
     program, judge = sys.argv[1], Judgements()
-    for judged in (twilio, vonage, webhooks, aws):
+    for judged in (twilio, vonage, webhooks, aws, sns):
         judged(judge, program)
     print(f"{judge.passed} passed, {judge.failed} failed")
     return 1 if judge.failed else 0
