@@ -44,18 +44,20 @@ impl PhoneNumber {
     /// # Errors
     /// [`PhoneError`], decided by libphonenumber's metadata.
     pub fn parse(spelling: &str, country: Option<&str>) -> Result<Self, PhoneError> {
-        let spelling = gate(spelling)?;
+        let dialled = gate(spelling)?;
         let region = country.map(|c| c.parse::<Region>().map_err(|_| PhoneError::Invalid)).transpose()?;
-        if region.is_none() && !spelling.starts_with('+') {
+        let international = dialled.strip_prefix("00").map(|rest| format!("+{rest}"));
+        if region.is_none() && international.is_none() && !dialled.starts_with('+') {
             return Err(PhoneError::Invalid);
         }
         let util = &PHONE_NUMBER_UTIL;
-        let number = util.parse(&spelling, region).map_err(|_| PhoneError::Invalid)?;
+        let is_read = |number: &rlibphonenumber::PhoneNumber| on_global_network(number.country_code) || util.is_valid_number(number);
+        let read = |spelling: &str| util.parse(spelling, region).ok().filter(is_read);
+        // Some countries dial abroad by another prefix that begins like ours: 0011 in Australia.
+        let as_dialled = || international.is_some().then(|| read(&dialled)).flatten();
+        let number = read(international.as_deref().unwrap_or(&dialled)).or_else(as_dialled).ok_or(PhoneError::Invalid)?;
         if on_global_network(number.country_code) {
             return Err(PhoneError::NotAllowed);
-        }
-        if !util.is_valid_number(&number) {
-            return Err(PhoneError::Invalid);
         }
         let line = line_of(util.get_number_type(&number))?;
         let country = util.get_region_for_number(&number).ok_or(PhoneError::Invalid)?;
@@ -130,12 +132,9 @@ fn gate(spelling: &str) -> Result<String, PhoneError> {
             _ => return Err(PhoneError::Invalid),
         }
     }
-    let digits = match digits.strip_prefix("00") {
-        Some(rest) => format!("+{rest}"),
-        None => digits,
-    };
-    // "+44 (0)20 …" is one digit longer than the number itself.
-    if digits.trim_start_matches('+').len() > DIGITS_MAX + 1 {
+    let abroad = ["+", "00"].into_iter().find_map(|prefix| digits.strip_prefix(prefix));
+    // "+44 (0)20 …" is one digit longer than the number itself, and a prefix may be two digits longer than ours.
+    if abroad.map_or(digits.len(), str::len) > DIGITS_MAX + 2 {
         return Err(PhoneError::Invalid);
     }
     Ok(digits)
@@ -180,6 +179,14 @@ mod tests {
         assert_eq!(e164("06 12 34 56 78", Some("FR")).as_deref(), Ok("+33612345678"));
         assert_eq!(e164("+1 (234) 567-8901", None).as_deref(), Ok("+12345678901"));
         assert_eq!(PhoneNumber::parse("+33612345678", None).map(|n| n.country().to_owned()).as_deref(), Ok("FR"));
+    }
+
+    #[test]
+    fn a_prefix_that_a_country_dials_abroad_by_is_known_there() {
+        for (spelling, country) in [("0011 33 612345678", "AU"), ("001 33 612345678", "TH"), ("00700 33 612345678", "KR"), ("0033 612345678", "AU")] {
+            assert_eq!(e164(spelling, Some(country)).as_deref(), Ok("+33612345678"), "{spelling} in {country}");
+        }
+        assert_eq!(e164("0011 33 612345678", None), Err(PhoneError::Invalid));
     }
 
     #[test]

@@ -380,7 +380,8 @@ fn cooldown_end(sends: &[Timestamp], ladder: &[i64], now: Timestamp) -> Timestam
         let begins = if at == from { now } else { sends[at - 1].plus(HOUR_SECONDS) };
         let within = sends.len() - at;
         let wait = ladder.get(within - 1).or(ladder.last()).copied().unwrap_or(0);
-        let allowed = begins.max(last.plus(wait));
+        // A send of this very second may be a second ahead of our clock: without a wait it is no reason to wait.
+        let allowed = if wait == 0 { begins } else { begins.max(last.plus(wait)) };
         if allowed < sends[at].plus(HOUR_SECONDS) {
             return allowed;
         }

@@ -2,6 +2,7 @@
 //! dispatch that comes twice sends once, and it plans what follows before it lets go.
 //! Must never hand over a dead code, a second message after a permanent refusal, or anything for a stale dispatch.
 
+mod ask;
 mod breaker;
 mod further;
 
@@ -279,28 +280,8 @@ impl Work<'_> {
         self.nobody_took(verification, &delivery, retry_after_seconds).await
     }
 
-    /// Asks the carrier that has the message what became of it, for carriers that lose their reports.
-    async fn ask(&self, recipient: &Recipient, verification: &Verification, latest: &Delivery) -> Result<(), DeliverError> {
-        let mut status = None;
-        if let (Some(to), Some(vendor_id)) = (&recipient.address, &latest.vendor_id) {
-            let carrier = self.worker.carriers.serving(latest.channel, to).find(|carrier| latest.carrier.as_ref() == Some(&carrier.name));
-            if let Some(carrier) = carrier {
-                status = self.worker.carriers.ask(carrier, vendor_id, to).await.filter(|status| latest.status.may_become(*status));
-                let told = status.map_or("", DeliveryStatus::name);
-                tracing::info!(delivery.carrier = carrier.name, delivery.status = told, "a carrier was asked about a message");
-            }
-        }
-        match (status, &latest.carrier) {
-            (Some(status), Some(carrier)) => self.told(recipient, verification, latest, status, carrier, None).await,
-            (None, _) | (_, None) => {
-                let due = self.due(recipient, verification, &verification.deliveries, self.worker.clock.now());
-                self.end(None, None, due, 0).await
-            }
-        }
-    }
-
     /// A carrier said what became of a message: when it was handed over, or when it was asked later.
-    async fn told(
+    pub(crate) async fn told(
         &self,
         recipient: &Recipient,
         verification: &Verification,
@@ -321,7 +302,7 @@ impl Work<'_> {
         self.end(Some((delivery, status, Some(carrier))), handover, due, 0).await
     }
 
-    fn due(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn due(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
         let step = match self.next(recipient, verification, deliveries, now) {
             Next::Wait(at) => Some(at),
             Next::Open { .. } => Some(now),
@@ -348,7 +329,7 @@ impl Work<'_> {
     }
 
     /// Writes the outcome and the plan in one write, then asks for the planned step.
-    async fn end(
+    pub(crate) async fn end(
         &self,
         delivery: Option<(&Delivery, DeliveryStatus, Option<&str>)>,
         handover: Option<Handover>,
