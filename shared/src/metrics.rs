@@ -1,7 +1,8 @@
-//! Metrics: what happened, counted. One line of embedded metric format in Lambda, figures for the page at home.
+//! Metrics: what happened, counted, each in a line of embedded metric format: CloudWatch reads it from the log, the local
+//! server from the function's hand.
 //! Dimensions are closed sets or names of carriers and countries: never a number, an id or an address.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -50,25 +51,26 @@ pub enum Metric<'a> {
     },
 }
 
-type Sink = Box<dyn Fn(&Metric<'_>, Timestamp) + Send + Sync>;
+/// Where a function's lines go. Clones share it.
+#[derive(Clone)]
+pub struct Metrics(Arc<dyn Fn(&str) + Send + Sync>);
 
-static SINK: OnceLock<Sink> = OnceLock::new();
+impl Metrics {
+    /// To CloudWatch, which reads standard output.
+    #[must_use]
+    pub fn to_stdout() -> Self {
+        Self::to(|line| println!("{line}"))
+    }
 
-/// Where metrics go, for the whole process; a second call changes nothing. Without it they go nowhere.
-pub fn init(sink: impl Fn(&Metric<'_>, Timestamp) + Send + Sync + 'static) {
-    // The first one stays: a process has one reader of its metrics.
-    let _ = SINK.set(Box::new(sink));
-}
+    /// To `take`, line by line.
+    #[must_use]
+    pub fn to(take: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
 
-/// To CloudWatch, by standard output.
-pub fn init_lambda() {
-    init(|metric, now| println!("{}", embedded(metric, now)));
-}
-
-/// Counts `metric`.
-pub fn count(metric: &Metric<'_>, now: Timestamp) {
-    if let Some(sink) = SINK.get() {
-        sink(metric, now);
+    /// Counts `metric`.
+    pub fn count(&self, metric: &Metric<'_>, now: Timestamp) {
+        (self.0)(&embedded(metric, now).to_string());
     }
 }
 

@@ -16,7 +16,7 @@ use otp::aws::Service;
 use otp::carrier::{self, CarrierSettings, Carriers, Outgoing, Receipt};
 use otp::config::{Apps, Config};
 use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
-use otp::metrics::{self, Metric};
+use otp::metrics::{Metric, Metrics};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::Seal;
@@ -49,12 +49,13 @@ struct Worker {
     waits: Waits,
     public_url: String,
     clock: Clock,
+    metrics: Metrics,
 }
 
 impl App {
     /// From the function's configuration.
     #[must_use]
-    pub fn new(config: Config, clock: Clock) -> Self {
+    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
         Self(Arc::new(Worker {
             breakers: Breakers::new(store.clone(), &config.seal, clock.clone()),
@@ -66,6 +67,7 @@ impl App {
             waits: config.waits,
             public_url: config.public_url,
             clock,
+            metrics,
         }))
     }
 
@@ -282,7 +284,7 @@ impl Work<'_> {
     ) -> Result<(), DeliverError> {
         let now = self.worker.clock.now();
         let country = recipient.address.as_ref().and_then(Address::country);
-        metrics::count(&Metric::Delivery { carrier, country, status: status.name() }, now);
+        self.worker.metrics.count(&Metric::Delivery { carrier, country, status: status.name() }, now);
         let mut deliveries = verification.deliveries.clone();
         if let Some(latest) = deliveries.last_mut() {
             (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);

@@ -16,7 +16,7 @@ use otp::carrier::{Callback, CarrierSettings, Report, ReportError};
 use otp::config::{Config, DispatchMode};
 use otp::delivery::{self, DeliveryStatus, DeliveryTag, Next, Waits};
 use otp::http::{self, Answer, Code, Problem, Route};
-use otp::metrics::{self, Metric};
+use otp::metrics::{Metric, Metrics};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::{RecipientKey, Seal, equal_in_constant_time};
@@ -35,6 +35,7 @@ pub struct App {
     waits: Waits,
     public_url: String,
     clock: Clock,
+    metrics: Metrics,
 }
 
 static ROUTES: &[Route] = &[Route { path: "/v1/callbacks/{}/{}", methods: &[Method::POST, Method::GET] }];
@@ -42,12 +43,12 @@ static ROUTES: &[Route] = &[Route { path: "/v1/callbacks/{}/{}", methods: &[Meth
 impl App {
     /// From the function's configuration.
     #[must_use]
-    pub fn new(config: Config, clock: Clock) -> Self {
+    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
         let queue = (config.dispatch == DispatchMode::Queue).then(|| Queue::new(&config.aws.config(Service::Sqs), config.queue_url));
         let certificates = Certificates::new(config.aws.endpoint_url(Service::Sns));
         let (seal, carriers, public_url) = (config.seal, config.carriers, config.public_url);
-        Self { store, queue, seal, carriers, certificates, waits: config.waits, public_url, clock }
+        Self { store, queue, seal, carriers, certificates, waits: config.waits, public_url, clock, metrics }
     }
 
     /// What the first call would wait for, done during init.
@@ -219,10 +220,10 @@ async fn record(
     };
     if let (Applied::Raised, Some(verification)) = (applied, &recipient.verification) {
         let country = recipient.address.as_ref().and_then(Address::country);
-        metrics::count(&Metric::Delivery { carrier, country, status: status.name() }, now);
+        app.metrics.count(&Metric::Delivery { carrier, country, status: status.name() }, now);
         // Only a first message was handed over when its verification was opened.
         if verification.deliveries.iter().any(|delivery| delivery.tag == *tag && delivery.number == 1) {
-            metrics::count(&Metric::Report { carrier, seconds: now.since(verification.terms.created_at) }, now);
+            app.metrics.count(&Metric::Report { carrier, seconds: now.since(verification.terms.created_at) }, now);
         }
     }
     if status.ended_badly() {
