@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
+use otp::address::Address;
 use otp::ambient::{Clock, random_bytes};
 use otp::code::Code as OneTimeCode;
 use otp::config::{ApiKeys, Apps, Config};
@@ -160,7 +161,8 @@ fn judged(app: &App, recipient: &Recipient, nonce: &Nonce, attempt: &Attempt, no
     let replayed = logged.is_some_and(|(_, own)| !own);
     let approved_after = outcome.reason.is_none().then(|| now.since(found.terms().created_at));
     if !replayed {
-        app.metrics.count(&approved_after.map_or(Metric::Check, |seconds| Metric::Approval { seconds }), now);
+        let country = recipient.address.as_ref().and_then(Address::country);
+        app.metrics.count(&approved_after.map_or(Metric::Check, |seconds| Metric::Approval { country, seconds }), now);
     }
     let to = recipient.address.as_ref().map(|address| address.reveal().to_owned());
     Ok(Checked { outcome, replayed, channel: found.terms().channel.name(), to })
