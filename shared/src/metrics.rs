@@ -44,7 +44,7 @@ pub enum Metric<'a> {
         /// The state.
         status: &'a str,
     },
-    /// A carrier reported on a first message.
+    /// A carrier reported a first message as delivered.
     Report {
         /// Its name.
         carrier: &'a str,

@@ -14,7 +14,7 @@ use otp::aws::Service;
 use otp::carrier::sns_message::{Certificates, Envelope, Notice, Unreachable};
 use otp::carrier::{Callback, CarrierSettings, Report, ReportError};
 use otp::config::{Config, DispatchMode};
-use otp::delivery::{self, DeliveryStatus, DeliveryTag, Next, Waits};
+use otp::delivery::{self, Delivery, DeliveryStatus, DeliveryTag, Next, Waits};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::metrics::{Metric, Metrics};
 use otp::queue::{Dispatch, Queue, QueueError};
@@ -218,18 +218,27 @@ async fn record(
         Raised::Unchanged(recipient) => (recipient, Applied::Unchanged),
         Raised::Gone => return Ok(Applied::Gone),
     };
-    if let (Applied::Raised, Some(verification)) = (applied, &recipient.verification) {
+    if matches!(applied, Applied::Raised) {
         let country = recipient.address.as_ref().and_then(Address::country);
         app.metrics.count(&Metric::Delivery { carrier, country, status: status.name() }, now);
-        // Only a first message was handed over when its verification was opened.
-        if verification.deliveries.iter().any(|delivery| delivery.tag == *tag && delivery.number == 1) {
-            app.metrics.count(&Metric::Report { carrier, seconds: now.since(verification.terms.created_at) }, now);
+        if status == DeliveryStatus::Delivered
+            && let Some(opened_at) = opened_with(&recipient, tag)
+        {
+            app.metrics.count(&Metric::Report { carrier, seconds: now.since(opened_at) }, now);
         }
     }
     if status.ended_badly() {
         fall_back(app, key, &recipient, now).await?;
     }
     Ok(applied)
+}
+
+/// When the verification was opened that `tag` is the first message of: only that one was handed over then.
+fn opened_with(recipient: &Recipient, tag: &DeliveryTag) -> Option<Timestamp> {
+    let now = recipient.verification.iter().map(|verification| (&verification.terms, &verification.deliveries));
+    let mut all = now.chain(recipient.ended.iter().map(|ended| (&ended.terms, &ended.deliveries)));
+    let is_first = |deliveries: &Vec<Delivery>| deliveries.iter().any(|delivery| delivery.tag == *tag && delivery.number == 1);
+    all.find(|(_, deliveries)| is_first(deliveries)).map(|(terms, _)| terms.created_at)
 }
 
 /// A message that ended badly may have a fallback channel: its step is asked for at once. A repeated report asks again,
