@@ -10,8 +10,8 @@ use crate::timestamp::Timestamp;
 
 /// Where CloudWatch files them.
 const NAMESPACE: &str = "lambda-otp";
-/// The dimension of an e-mail address's country.
-const NO_COUNTRY: &str = "-";
+/// The dimension of what there is none of: an e-mail address's country, the carrier of a message that nobody took.
+const NONE: &str = "-";
 
 /// Something worth counting.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -37,8 +37,8 @@ pub enum Metric<'a> {
     },
     /// A delivery came to a state.
     Delivery {
-        /// The carrier that has it.
-        carrier: &'a str,
+        /// The carrier that has it; none, if nobody took it.
+        carrier: Option<&'a str>,
         /// ISO 3166 alpha-2 of the number.
         country: Option<&'a str>,
         /// The state.
@@ -89,7 +89,7 @@ fn embedded(metric: &Metric<'_>, now: Timestamp) -> Value {
         // A send counts as an approval of 0, so that the share of approvals has a value where there are none.
         Metric::Send { country } => (
             json!([directive(&[&[], &["country"]], &[("Sends", COUNT), ("Approvals", COUNT)])]),
-            json!({"Sends": 1, "Approvals": 0, "country": country.unwrap_or(NO_COUNTRY)}),
+            json!({"Sends": 1, "Approvals": 0, "country": country.unwrap_or(NONE)}),
         ),
         Metric::Refusal { limit } => (json!([directive(&[&["limit"]], &[("Refusals", COUNT)])]), json!({"Refusals": 1, "limit": limit})),
         Metric::Check => (json!([directive(&[&[]], &[("Checks", COUNT)])]), json!({"Checks": 1})),
@@ -98,11 +98,11 @@ fn embedded(metric: &Metric<'_>, now: Timestamp) -> Value {
                 directive(&[&[], &["country"]], &[("Approvals", COUNT)]),
                 directive(&[&[]], &[("Checks", COUNT), ("SendToApprovalSeconds", SECONDS)]),
             ]),
-            json!({"Approvals": 1, "Checks": 1, "SendToApprovalSeconds": seconds, "country": country.unwrap_or(NO_COUNTRY)}),
+            json!({"Approvals": 1, "Checks": 1, "SendToApprovalSeconds": seconds, "country": country.unwrap_or(NONE)}),
         ),
         Metric::Delivery { carrier, country, status } => (
             json!([directive(&[&["status"], &["carrier", "country", "status"]], &[("Deliveries", COUNT)])]),
-            json!({"Deliveries": 1, "carrier": carrier, "country": country.unwrap_or(NO_COUNTRY), "status": status}),
+            json!({"Deliveries": 1, "carrier": carrier.unwrap_or(NONE), "country": country.unwrap_or(NONE), "status": status}),
         ),
         Metric::Report { carrier, seconds } => (
             json!([directive(&[&[], &["carrier"]], &[("SendToReportSeconds", SECONDS)])]),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_line_names_its_metrics_dimensions_and_values() {
-        let line = embedded(&Metric::Delivery { carrier: "sim-a", country: Some("FR"), status: "sent" }, Timestamp(1_795_291_200));
+        let line = embedded(&Metric::Delivery { carrier: Some("sim-a"), country: Some("FR"), status: "sent" }, Timestamp(1_795_291_200));
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(line["_aws"]["Timestamp"], 1_795_291_200_000_i64);
         assert_eq!(directive["Namespace"], "lambda-otp");
@@ -139,7 +139,7 @@ mod tests {
             Metric::Refusal { limit: "cooldown" },
             Metric::Check,
             Metric::Approval { country: Some("FR"), seconds: 7 },
-            Metric::Delivery { carrier: "sim-a", country: None, status: "sent" },
+            Metric::Delivery { carrier: None, country: None, status: "failed" },
             Metric::Report { carrier: "sim-a", seconds: 3 },
         ] {
             let line = embedded(&metric, Timestamp(1));

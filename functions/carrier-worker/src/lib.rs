@@ -15,12 +15,12 @@ use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::{self, CarrierSettings, Carriers, Outgoing, Receipt};
 use otp::config::{Apps, Config};
-use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
+use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus, DeliveryTag, HANDOVER_MARGIN_SECONDS, Next, Waits};
 use otp::metrics::{Metric, Metrics};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::Seal;
-use otp::store::{Claim, NEVER, StepResult, Store, StoreError, Written};
+use otp::store::{Claim, NEVER, Raised, StepResult, Store, StoreError, Written};
 use otp::timestamp::Timestamp;
 use otp::verification::{Status, Verification};
 use tokio::task::JoinSet;
@@ -174,7 +174,7 @@ impl Work<'_> {
             // A message that was still to go will not go any more.
             let waiting = verification.deliveries.last().filter(|d| d.status == DeliveryStatus::Queued && step.sequence == sequence);
             if let Some(delivery) = waiting {
-                self.worker.store.raise(&self.claim.key, &delivery.tag, DeliveryStatus::Failed, None, self.now).await?;
+                self.raise(&delivery.tag, DeliveryStatus::Failed, None, self.now).await?;
             }
             return Ok(());
         }
@@ -283,8 +283,6 @@ impl Work<'_> {
         carrier: &str,
     ) -> Result<(), DeliverError> {
         let now = self.worker.clock.now();
-        let country = recipient.address.as_ref().and_then(Address::country);
-        self.worker.metrics.count(&Metric::Delivery { carrier, country, status: status.name() }, now);
         let mut deliveries = verification.deliveries.clone();
         if let Some(latest) = deliveries.last_mut() {
             (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);
@@ -323,6 +321,9 @@ impl Work<'_> {
         let outcome = delivery.map(|(delivery, status, carrier)| (delivery.tag, status, carrier.map(str::to_owned)));
         let mut due = due;
         let written = store.end_step(&self.claim, &StepResult { delivery: outcome.clone(), due, rounds }, now).await?;
+        if let (Written::Done(recipient), Some((_, status, carrier))) = (&written, &outcome) {
+            self.count(recipient, *status, carrier.as_deref(), now);
+        }
         let verification = match &written {
             Written::Refused(Some(recipient)) => recipient.verification.as_ref(),
             Written::Done(_) | Written::Refused(None) => None,
@@ -332,8 +333,7 @@ impl Work<'_> {
         if let (Written::Refused(Some(recipient)), Some((tag, status, carrier)), false) = (&written, &outcome, is_done) {
             let Some(verification) = recipient.verification.as_ref().filter(|v| self.claim.is_held_by(v)) else {
                 // A resend came first and made its own plan: only the state is left to write.
-                store.raise(&self.claim.key, tag, *status, carrier.as_deref(), now).await?;
-                return Ok(());
+                return self.raise(tag, *status, carrier.as_deref(), now).await;
             };
             // A report came first and says more than we do: what follows, follows from it.
             due = self.due(recipient, verification, &verification.deliveries, now);
@@ -348,6 +348,19 @@ impl Work<'_> {
     async fn dispatch_again(&self, sequence: u16, at: Timestamp) -> Result<(), DeliverError> {
         let dispatch = Dispatch { seq: sequence, ..self.dispatch.clone() };
         Ok(self.worker.queue.enqueue(&dispatch, at.since(self.worker.clock.now())).await?)
+    }
+
+    async fn raise(&self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Result<(), DeliverError> {
+        if let Raised::Done(recipient) = self.worker.store.raise(&self.claim.key, tag, status, carrier, now).await? {
+            self.count(&recipient, status, carrier, now);
+        }
+        Ok(())
+    }
+
+    /// A state counts once it is written, so that it counts once.
+    fn count(&self, recipient: &Recipient, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) {
+        let country = recipient.address.as_ref().and_then(Address::country);
+        self.worker.metrics.count(&Metric::Delivery { carrier, country, status: status.name() }, now);
     }
 
     /// Where `carrier` reports what becomes of a message: a URL of the message, or of the account.

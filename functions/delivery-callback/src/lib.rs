@@ -220,7 +220,7 @@ async fn record(
     };
     if matches!(applied, Applied::Raised) {
         let country = recipient.address.as_ref().and_then(Address::country);
-        app.metrics.count(&Metric::Delivery { carrier, country, status: status.name() }, now);
+        app.metrics.count(&Metric::Delivery { carrier: Some(carrier), country, status: status.name() }, now);
         if status == DeliveryStatus::Delivered
             && let Some(opened_at) = opened_with(&recipient, tag)
         {
