@@ -8,6 +8,7 @@ use data_encoding::BASE64;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use otp::ambient::Clock;
 use otp::config::{Config, Role};
+use otp::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::harness::Service;
@@ -58,17 +59,22 @@ fn config(service: &Service, role: Role) -> Config {
     Config::read(role, &lookup).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Metrics that nobody reads.
+fn unread() -> Metrics {
+    Metrics::to(|_| {})
+}
+
 async fn handled(service: &Service, request: &Request) -> Response<Body> {
     let path = request.raw_http_path().to_owned();
     let clock = Clock::default();
     match path.as_str() {
         path if path.starts_with("/v1/callbacks/") => {
-            delivery_callback::handle(&delivery_callback::App::new(config(service, Role::DeliveryCallback), clock), request).await
+            delivery_callback::handle(&delivery_callback::App::new(config(service, Role::DeliveryCallback), clock, unread()), request).await
         }
         path if path == "/v1/verifications" || path.ends_with("/resend") || path.starts_with("/v1/recipients/") => {
-            send::handle(&send::App::new(config(service, Role::Send), clock), request).await
+            send::handle(&send::App::new(config(service, Role::Send), clock, unread()), request).await
         }
-        _ => verify::handle(&verify::App::new(config(service, Role::Verify), clock), request).await,
+        _ => verify::handle(&verify::App::new(config(service, Role::Verify), clock, unread()), request).await,
     }
 }
 
@@ -124,7 +130,7 @@ async fn the_dispatch_sample_is_a_batch_that_the_worker_reads() {
     for record in &event.records {
         assert!(otp::queue::Dispatch::parse(record.body.as_deref().unwrap_or_default()).is_some(), "{record:?}");
     }
-    let worker = carrier_worker::App::new(config(&service, Role::CarrierWorker), Clock::default());
+    let worker = carrier_worker::App::new(config(&service, Role::CarrierWorker), Clock::default(), unread());
     let response = carrier_worker::handle(&worker, event).await;
     assert!(response.batch_item_failures.is_empty(), "dispatches of verifications that are gone are done with: {response:?}");
 }

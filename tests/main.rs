@@ -23,6 +23,7 @@ mod callback;
 mod delivery;
 mod events;
 mod fallback;
+mod figures;
 mod faults;
 mod hostile;
 mod journeys;

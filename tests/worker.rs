@@ -5,6 +5,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use data_encoding::BASE64;
 use otp::ambient::Clock;
 use otp::config::{Config, Role};
+use otp::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -65,7 +66,7 @@ impl Workshop {
     fn worker(&self) -> carrier_worker::App {
         let lookup = |name: &str| self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let config = Config::read(Role::CarrierWorker, &lookup).unwrap_or_else(|error| panic!("{error}"));
-        carrier_worker::App::new(config, self.clock.clone())
+        carrier_worker::App::new(config, self.clock.clone(), Metrics::to(|_| {}))
     }
 
     /// Opens a verification and takes its dispatch out of the wire.

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
+use crate::figures::Figures;
 use crate::network::{Behaviour, Network, is_report};
 use crate::queue::LocalQueue;
 use crate::template::{Function, Template};
@@ -35,6 +36,7 @@ pub(crate) struct Gateway {
     pub(crate) engine: Engine,
     pub(crate) queue: LocalQueue,
     pub(crate) network: Network,
+    pub(crate) figures: Figures,
     pub(crate) clock: Clock,
     /// Keeps the clock where it was moved to, over a restart.
     pub(crate) keep_clock: Box<dyn Fn(&Clock) + Send + Sync>,
@@ -55,6 +57,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/local/messages/{id}/report", post(report))
         .route("/local/clock", get(clock).post(advance))
         .route("/local/carriers/{name}", post(behave))
+        .route("/local/metrics", get(async |State(gateway): Shared| Json(json!({"metrics": gateway.figures.all()}))))
         .route("/local/state", get(state))
         .fallback(function)
         .with_state(gateway)

@@ -3,6 +3,7 @@
 
 mod aws;
 mod engine;
+mod figures;
 mod gateway;
 mod network;
 mod queue;
@@ -20,6 +21,7 @@ use otp::config::{Config, ConfigError, Role};
 use otp::store::Store;
 
 use engine::{Engine, TABLE};
+use figures::Figures;
 use gateway::Gateway;
 use network::{CarrierKeys, Network};
 use queue::LocalQueue;
@@ -113,19 +115,21 @@ impl Server {
         fixed.insert("AWS_ENDPOINT_URL_SNS", options.wires.sns.unwrap_or_else(|| sqs_url.clone()));
         fixed.insert("OTP_QUEUE_URL", format!("{sqs_url}/queue"));
         let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
-        let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone());
+        let figures = Figures::default();
+        let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone(), figures.metrics());
         tokio::spawn(work(worker, queue.clone(), template.batch_size));
 
         let gateway = Gateway {
-            send: send::App::new(config(Role::Send)?, clock.clone()),
-            verify: verify::App::new(config(Role::Verify)?, clock.clone()),
-            delivery_callback: delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone()),
+            send: send::App::new(config(Role::Send)?, clock.clone(), figures.metrics()),
+            verify: verify::App::new(config(Role::Verify)?, clock.clone(), figures.metrics()),
+            delivery_callback: delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone(), figures.metrics()),
             page: page(&secrets.api_keys),
             openapi: serde_norway::from_str(include_str!("../../shared/openapi.yaml")).map_err(|error| format!("openapi.yaml: {error}"))?,
             template,
             engine,
             queue,
             network,
+            figures,
             clock,
             keep_clock,
             advancing: tokio::sync::Mutex::default(),

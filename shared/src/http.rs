@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use crate::config::ApiKeys;
 use crate::json::{self, FieldError, Fields};
-use crate::metrics::{self, Metric};
 use crate::policy::{Limit, Policy};
 use crate::recipient::Limited;
 use crate::timestamp::Timestamp;
@@ -296,7 +295,6 @@ impl Problem {
     #[must_use]
     pub fn limited(limited: Limited, policy: &Policy, now: Timestamp) -> Self {
         let (limit, wait) = (limited.limit, limited.until.since(now).max(1));
-        metrics::count(&Metric::Refusal { limit: limit.name() }, now);
         let (quota, window) = policy.quota(limit);
         let mut problem = Self::new(Code::RateLimited, &format!("The limit `{}` allows no send for another {wait} s.", limit.name()));
         problem.limit = Some(limit);

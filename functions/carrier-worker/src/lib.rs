@@ -4,6 +4,7 @@
 
 mod ask;
 mod breaker;
+mod end;
 mod further;
 
 use std::collections::HashMap;
@@ -11,17 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use otp::address::Address;
 use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::{self, CarrierSettings, Carriers, Outgoing, Receipt};
 use otp::config::{Apps, Config};
 use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
-use otp::metrics::{self, Metric};
+use otp::metrics::Metrics;
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::Seal;
-use otp::store::{Claim, Handover, NEVER, StepResult, Store, StoreError, Written};
+use otp::store::{Claim, Handover, NEVER, Store, StoreError, Written};
 use otp::timestamp::Timestamp;
 use otp::verification::{Status, Verification};
 use tokio::task::JoinSet;
@@ -50,12 +50,13 @@ struct Worker {
     waits: Waits,
     public_url: String,
     clock: Clock,
+    metrics: Metrics,
 }
 
 impl App {
     /// From the function's configuration.
     #[must_use]
-    pub fn new(config: Config, clock: Clock) -> Self {
+    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
         Self(Arc::new(Worker {
             breakers: Breakers::new(store.clone(), &config.seal, clock.clone()),
@@ -67,6 +68,7 @@ impl App {
             waits: config.waits,
             public_url: config.public_url,
             clock,
+            metrics,
         }))
     }
 
@@ -173,7 +175,7 @@ impl Work<'_> {
             // A message that was still to go will not go any more.
             let waiting = verification.deliveries.last().filter(|d| d.status == DeliveryStatus::Queued && step.sequence == sequence);
             if let Some(delivery) = waiting {
-                self.worker.store.raise(&self.claim.key, &delivery.tag, DeliveryStatus::Failed, None, self.now).await?;
+                self.raise(&delivery.tag, DeliveryStatus::Failed, None, self.now).await?;
             }
             return Ok(());
         }
@@ -291,8 +293,6 @@ impl Work<'_> {
         handover: Option<Handover>,
     ) -> Result<(), DeliverError> {
         let now = self.worker.clock.now();
-        let country = recipient.address.as_ref().and_then(Address::country);
-        metrics::count(&Metric::Delivery { carrier, country, status: status.name() }, now);
         let mut deliveries = verification.deliveries.clone();
         if let Some(latest) = deliveries.last_mut() {
             (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);
@@ -326,45 +326,6 @@ impl Work<'_> {
             Some(at) => self.end(None, None, Some(at), rounds).await,
             None => self.end(Some((delivery, DeliveryStatus::Failed, None)), None, None, 0).await,
         }
-    }
-
-    /// Writes the outcome and the plan in one write, then asks for the planned step.
-    pub(crate) async fn end(
-        &self,
-        delivery: Option<(&Delivery, DeliveryStatus, Option<&str>)>,
-        handover: Option<Handover>,
-        due: Option<Timestamp>,
-        rounds: u8,
-    ) -> Result<(), DeliverError> {
-        let (store, now) = (&self.worker.store, self.worker.clock.now());
-        let outcome = delivery.map(|(delivery, status, carrier)| (delivery.tag, status, carrier.map(str::to_owned)));
-        let mut due = due;
-        let written = store.end_step(&self.claim, &StepResult { delivery: outcome.clone(), handover: handover.clone(), due, rounds }, now).await?;
-        let verification = match &written {
-            Written::Refused(Some(recipient)) => recipient.verification.as_ref(),
-            Written::Done(_) | Written::Refused(None) => None,
-        };
-        // Our own write, its answer lost, was repeated by the SDK: it is done.
-        let is_done = verification.is_some_and(|v| self.claim.is_ended_on(v));
-        if let (Written::Refused(Some(recipient)), Some((tag, status, carrier)), false) = (&written, &outcome, is_done) {
-            let Some(verification) = recipient.verification.as_ref().filter(|v| self.claim.is_held_by(v)) else {
-                // A resend came first and made its own plan: only the state is left to write.
-                store.raise(&self.claim.key, tag, *status, carrier.as_deref(), now).await?;
-                return Ok(());
-            };
-            // A report came first and says more than we do: what follows, follows from it.
-            due = self.due(recipient, verification, &verification.deliveries, now);
-            store.end_step(&self.claim, &StepResult { delivery: None, handover, due, rounds }, now).await?;
-        }
-        match due {
-            Some(at) => self.dispatch_again(self.claim.sequence.saturating_add(1), at).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn dispatch_again(&self, sequence: u16, at: Timestamp) -> Result<(), DeliverError> {
-        let dispatch = Dispatch { seq: sequence, ..self.dispatch.clone() };
-        Ok(self.worker.queue.enqueue(&dispatch, at.since(self.worker.clock.now())).await?)
     }
 
     /// Where `carrier` reports what becomes of a message: a URL of the message, or of the account.

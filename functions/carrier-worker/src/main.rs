@@ -5,14 +5,15 @@ use lambda_runtime::{Error, run, service_fn};
 use otp::{
     ambient::Clock,
     config::{Config, Role},
-    metrics, telemetry,
+    metrics::Metrics,
+    telemetry,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(telemetry::Reader::Lambda);
-    metrics::init_lambda();
-    let app = &App::new(Config::from_env(Role::CarrierWorker).unwrap_or_else(|error| error.exit()), Clock::default());
+    let config = Config::from_env(Role::CarrierWorker).unwrap_or_else(|error| error.exit());
+    let app = &App::new(config, Clock::default(), Metrics::to_stdout());
     app.warm_up().await;
     run(service_fn(async |event: lambda_runtime::LambdaEvent<_>| Ok::<_, Error>(handle(app, event.payload).await))).await
 }

@@ -14,9 +14,9 @@ use otp::aws::Service;
 use otp::carrier::sns_message::{Certificates, Envelope, Notice, Unreachable};
 use otp::carrier::{Callback, CarrierSettings, Report, ReportError};
 use otp::config::{Config, DispatchMode};
-use otp::delivery::{self, DeliveryStatus, DeliveryTag, Next, Waits};
+use otp::delivery::{self, Delivery, DeliveryStatus, DeliveryTag, Next, Waits};
 use otp::http::{self, Answer, Code, Problem, Route};
-use otp::metrics::{self, Metric};
+use otp::metrics::{Metric, Metrics};
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
 use otp::seal::{RecipientKey, Seal, equal_in_constant_time};
@@ -35,6 +35,7 @@ pub struct App {
     waits: Waits,
     public_url: String,
     clock: Clock,
+    metrics: Metrics,
 }
 
 static ROUTES: &[Route] = &[Route { path: "/v1/callbacks/{}/{}", methods: &[Method::POST, Method::GET] }];
@@ -42,12 +43,12 @@ static ROUTES: &[Route] = &[Route { path: "/v1/callbacks/{}/{}", methods: &[Meth
 impl App {
     /// From the function's configuration.
     #[must_use]
-    pub fn new(config: Config, clock: Clock) -> Self {
+    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
         let queue = (config.dispatch == DispatchMode::Queue).then(|| Queue::new(&config.aws.config(Service::Sqs), config.queue_url));
         let certificates = Certificates::new(config.aws.endpoint_url(Service::Sns));
         let (seal, carriers, public_url) = (config.seal, config.carriers, config.public_url);
-        Self { store, queue, seal, carriers, certificates, waits: config.waits, public_url, clock }
+        Self { store, queue, seal, carriers, certificates, waits: config.waits, public_url, clock, metrics }
     }
 
     /// What the first call would wait for, done during init.
@@ -227,18 +228,27 @@ async fn record(
         Raised::Unchanged(recipient) => (recipient, Applied::Unchanged),
         Raised::Gone => return Ok(Applied::Gone),
     };
-    if let (Applied::Raised, Some(verification)) = (applied, &recipient.verification) {
+    if matches!(applied, Applied::Raised) {
         let country = recipient.address.as_ref().and_then(Address::country);
-        metrics::count(&Metric::Delivery { carrier, country, status: status.name() }, now);
-        // Only a first message was handed over when its verification was opened.
-        if verification.deliveries.iter().any(|delivery| delivery.tag == *tag && delivery.number == 1) {
-            metrics::count(&Metric::Report { carrier, seconds: now.since(verification.terms.created_at) }, now);
+        app.metrics.count(&Metric::Delivery { carrier: Some(carrier), country, status: status.name() }, now);
+        if status == DeliveryStatus::Delivered
+            && let Some(opened_at) = opened_with(&recipient, tag)
+        {
+            app.metrics.count(&Metric::Report { carrier, seconds: now.since(opened_at) }, now);
         }
     }
     if status.ended_badly() {
         fall_back(app, key, &recipient, now).await?;
     }
     Ok(applied)
+}
+
+/// When the verification was opened that `tag` is the first message of: only that one was handed over then.
+fn opened_with(recipient: &Recipient, tag: &DeliveryTag) -> Option<Timestamp> {
+    let now = recipient.verification.iter().map(|verification| (&verification.terms, &verification.deliveries));
+    let mut all = now.chain(recipient.ended.iter().map(|ended| (&ended.terms, &ended.deliveries)));
+    let is_first = |deliveries: &Vec<Delivery>| deliveries.iter().any(|delivery| delivery.tag == *tag && delivery.number == 1);
+    all.find(|(_, deliveries)| is_first(deliveries)).map(|(terms, _)| terms.created_at)
 }
 
 /// A message that ended badly may have a fallback channel: its step is asked for at once. A repeated report asks again,

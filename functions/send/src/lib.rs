@@ -19,7 +19,7 @@ use otp::code::Code as OneTimeCode;
 use otp::config::{ApiKeys, Apps, Config, DispatchMode};
 use otp::delivery::{Cause, Channel};
 use otp::http::{self, Answer, Code, Problem, Route};
-use otp::metrics::{self, Metric};
+use otp::metrics::{Metric, Metrics};
 use otp::policy::Policy;
 use otp::queue::{Dispatch, Queue};
 use otp::recipient::{Found, FreshCode, Limited, Recipient, makes_fresh_code};
@@ -45,6 +45,7 @@ pub struct App {
     api_keys: ApiKeys,
     carriers: Vec<CarrierSettings>,
     clock: Clock,
+    metrics: Metrics,
 }
 
 /// Who hands the messages over.
@@ -68,13 +69,13 @@ static ROUTES: &[Route] = &[
 impl App {
     /// From the function's configuration.
     #[must_use]
-    pub fn new(config: Config, clock: Clock) -> Self {
+    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
         let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
         let handover = match config.dispatch {
             DispatchMode::Queue => Handover::Queue(Queue::new(&config.aws.config(Service::Sqs), config.queue_url)),
             DispatchMode::Sns => Handover::Sns(Sns::new(&config.aws.config(Service::Sns))),
         };
-        Self { store, handover, seal: config.seal, apps: config.apps, api_keys: config.api_keys, carriers: config.carriers, clock }
+        Self { store, handover, seal: config.seal, apps: config.apps, api_keys: config.api_keys, carriers: config.carriers, clock, metrics }
     }
 
     /// What the first call would wait for, done during init.
@@ -109,13 +110,13 @@ async fn answer(app: &App, request: &Request) -> Result<Answer, Problem> {
             let idempotency =
                 key.map(|k| (app.seal.key_hash(&caller, "key", k.as_bytes()), app.seal.key_hash(&caller, "body", &json::canonical(&body))));
             let wanted = wanted::read(app, app.apps.policy(&caller), body)?;
-            let sent = send(app, &caller, &wanted, idempotency, now).await?;
+            let sent = send(app, &caller, &wanted, idempotency, now).await.map_err(|error| counted(app, error, now))?;
             Ok(Answer::created(sent.object, format!("{VERIFICATIONS}/{}", sent.id)).replayed(sent.replayed))
         }
         RESEND => {
             let wanted = wanted::read_resend(http::optional_json_body(request)?)?;
             let id = values.into_iter().next().unwrap_or_default();
-            Ok(Answer::ok(resend(app, &caller, &id, wanted, now).await?.object))
+            Ok(Answer::ok(resend(app, &caller, &id, wanted, now).await.map_err(|error| counted(app, error, now))?.object))
         }
         _ => desk::answer(app, &caller, path == FORGET, request, now).await,
     }
@@ -150,6 +151,14 @@ impl SendError {
     fn limited(policy: &Policy, limited: Limited, now: Timestamp) -> Self {
         Self::Limited(Box::new(policy.clone()), limited, now)
     }
+}
+
+/// `error`, counted if a limit refused.
+fn counted(app: &App, error: SendError, now: Timestamp) -> SendError {
+    if let SendError::Limited(_, limited, _) = &error {
+        app.metrics.count(&Metric::Refusal { limit: limited.limit.name() }, now);
+    }
+    error
 }
 
 impl From<StoreError> for SendError {
@@ -367,7 +376,7 @@ async fn hand_on(app: &App, caller: &str, key: &RecipientKey, mut sent: Sent, co
     };
     let Err(cause) = handed else {
         if !sent.replayed {
-            metrics::count(&Metric::Send { country: sent.country.as_deref() }, now);
+            app.metrics.count(&Metric::Send { country: sent.country.as_deref() }, now);
         }
         return Ok(sent);
     };

@@ -2,6 +2,7 @@
 
 use otp::carrier::{self, Outgoing, Receipt, sns::Sns};
 use otp::delivery::DeliveryStatus;
+use otp::metrics::Metric;
 use otp::recipient::Recipient;
 use otp::seal::RecipientKey;
 use otp::store::{Claim, Handover, StepResult, Written};
@@ -49,7 +50,11 @@ pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientK
     let handover = Some(Handover { tag: delivery.tag, parts: text.parts, vendor_id: None });
     let result = StepResult { delivery: Some((delivery.tag, status, Some(carrier.name.clone()))), handover, due: None, rounds: 0 };
     Ok(match app.store.end_step(&claim, &result, now).await? {
-        Written::Done(recipient) | Written::Refused(Some(recipient)) => Published::Recorded(Box::new(recipient)),
+        Written::Done(recipient) => {
+            app.metrics.count(&Metric::Delivery { carrier: Some(&carrier.name), country: to.country(), status: status.name() }, now);
+            Published::Recorded(Box::new(recipient))
+        }
+        Written::Refused(Some(recipient)) => Published::Recorded(Box::new(recipient)),
         Written::Refused(None) => Published::Recorded(Box::new(recipient)),
     })
 }

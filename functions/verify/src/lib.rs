@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
+use otp::address::Address;
 use otp::ambient::{Clock, random_bytes};
 use otp::code::Code as OneTimeCode;
 use otp::config::{ApiKeys, Apps, Config};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::json::Fields;
-use otp::metrics::{self, Metric};
+use otp::metrics::{Metric, Metrics};
 use otp::recipient::{Found, Recipient};
 use otp::seal::{RecipientKey, Seal};
 use otp::store::{Begin, Change, DEFAULT_PURPOSE, Store, StoreError, Written};
@@ -26,6 +27,7 @@ pub struct App {
     apps: Apps,
     api_keys: ApiKeys,
     clock: Clock,
+    metrics: Metrics,
 }
 
 const VERIFICATION: &str = "/v1/verifications/{}";
@@ -41,9 +43,9 @@ static ROUTES: &[Route] = &[
 impl App {
     /// From the function's configuration.
     #[must_use]
-    pub fn new(config: Config, clock: Clock) -> Self {
+    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
         let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), config.table, config.seal.clone());
-        Self { store, seal: config.seal, apps: config.apps, api_keys: config.api_keys, clock }
+        Self { store, seal: config.seal, apps: config.apps, api_keys: config.api_keys, clock, metrics }
     }
 
     /// What the first call would wait for, done during init.
@@ -136,11 +138,11 @@ async fn verify(app: &App, key: &RecipientKey, nonce: &Nonce, check: &Check, now
     let attempt = Attempt { nonce: name, hash, at: now, invocation: random_bytes() };
     match app.store.attempt(key, nonce, &attempt, now).await? {
         Written::Refused(None) => Err(CheckError::NotFound),
-        Written::Done(recipient) | Written::Refused(Some(recipient)) => judged(&recipient, nonce, &attempt, now),
+        Written::Done(recipient) | Written::Refused(Some(recipient)) => judged(app, &recipient, nonce, &attempt, now),
     }
 }
 
-fn judged(recipient: &Recipient, nonce: &Nonce, attempt: &Attempt, now: Timestamp) -> Result<Checked, CheckError> {
+fn judged(app: &App, recipient: &Recipient, nonce: &Nonce, attempt: &Attempt, now: Timestamp) -> Result<Checked, CheckError> {
     let found = recipient.find(nonce, now).ok_or(CheckError::NotFound)?;
     // The attempt of this name that is in the log: this one, the SDK's repetition of it, or an earlier call with the same key.
     let (logged, outcome): (Option<(AttemptHash, bool)>, Outcome) = match found {
@@ -159,7 +161,8 @@ fn judged(recipient: &Recipient, nonce: &Nonce, attempt: &Attempt, now: Timestam
     let replayed = logged.is_some_and(|(_, own)| !own);
     let approved_after = outcome.reason.is_none().then(|| now.since(found.terms().created_at));
     if !replayed {
-        metrics::count(&approved_after.map_or(Metric::Check, |seconds| Metric::Approval { seconds }), now);
+        let country = recipient.address.as_ref().and_then(Address::country);
+        app.metrics.count(&approved_after.map_or(Metric::Check, |seconds| Metric::Approval { country, seconds }), now);
     }
     let to = recipient.address.as_ref().map(|address| address.reveal().to_owned());
     Ok(Checked { outcome, replayed, channel: found.terms().channel.name(), to })
