@@ -28,6 +28,7 @@ mod faults;
 mod hostile;
 mod journeys;
 mod limits;
+mod privileges;
 mod process;
 mod races;
 mod rotation;
