@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, IdentityCache, Region, StalledStreamProtectionConfig};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
@@ -78,6 +78,10 @@ impl Aws {
             .timeout_config(timeouts.build())
             .retry_config(RetryConfig::standard())
             .http_client(http_client_fn(move |_, _| connector.clone()))
+            // The credentials are those of the process, so there is nothing to cache; an answer is one small document, and an
+            // attempt's time bounds it.
+            .identity_cache(IdentityCache::no_cache())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Self { config, credentials, endpoint_urls: settings.endpoint_urls }
     }

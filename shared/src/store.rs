@@ -208,8 +208,8 @@ impl Store {
         let live_keys: Vec<(String, &str)> = self.seal.live_key_ids().enumerate().map(|(n, id)| (format!(":kid{n}"), id)).collect();
         let tokens: Vec<&str> = live_keys.iter().map(|(token, _)| token.as_str()).collect();
         let mut update = Update::when("id = :id AND attribute_not_exists(gone) AND exp > :now")
-            .set("#log = list_append(#log, :entry)")
-            .and("size(#log) < cap AND NOT contains(#log, :nonce)")
+            .set("tries = list_append(tries, :entry)")
+            .and("size(tries) < cap AND NOT contains(tries, :nonce)")
             .and(&format!("kid IN ({})", tokens.join(", ")))
             .value(":entry", AttributeValue::L(entry.to_vec()))
             .value(":id", blob(nonce))

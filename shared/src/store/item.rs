@@ -36,7 +36,7 @@ pub(super) const NONCE: &str = "id";
 pub(super) const EXPIRES: &str = "exp";
 /// Twice the attempts that it takes: each entry of the log is two elements, its name and the rest.
 pub(super) const LOG_LENGTH_MAX: &str = "cap";
-pub(super) const LOG: &str = "log";
+pub(super) const LOG: &str = "tries";
 const SETTLED: &str = "old";
 const FORGIVEN: &str = "free";
 const CODE: &str = "code";
