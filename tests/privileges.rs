@@ -60,7 +60,8 @@ fn bodies(text: &str) -> BTreeMap<String, String> {
 /// The names of methods that are called on something called `value` in `text`, over line breaks as well.
 fn called_on(value: &str, text: &str) -> BTreeSet<String> {
     let flat: String = text.split_whitespace().collect();
-    let starts = flat.match_indices(&format!("{value}.")).map(|(at, found)| at + found.len());
+    let receiver = format!("{value}.");
+    let starts = flat.match_indices(&receiver).map(|(at, found)| at + found.len());
     starts.map(|at| flat[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()).collect()
 }
 

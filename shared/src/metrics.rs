@@ -5,14 +5,14 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::timestamp::Timestamp;
 
 /// Where CloudWatch files them.
 const NAMESPACE: &str = "lambda-otp";
 /// The dimension of what there is none of: an e-mail address's country, the carrier of a message that nobody took.
-const NONE: &str = "-";
+const NONE: Option<&str> = Some("-");
 
 /// Something worth counting.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -74,54 +74,117 @@ impl Metrics {
 
     /// Counts `metric`.
     pub fn count(&self, metric: &Metric<'_>, now: Timestamp) {
-        (self.0)(&serde_json::to_string(&embedded(metric, now)).unwrap_or_default());
+        (self.0)(&embedded(metric, now));
     }
 }
 
-/// The line of embedded metric format, as the CloudWatch user guide specifies it.
-fn embedded(metric: &Metric<'_>, now: Timestamp) -> Value {
-    const COUNT: &str = "Count";
+/// A line of embedded metric format, as the CloudWatch user guide specifies it: what counts, and the directives that say so.
+/// A struct rather than a document, for a line is written with each call.
+#[derive(Serialize, Default)]
+struct Line<'a> {
+    #[serde(rename = "_aws")]
+    aws: Metadata,
+    #[serde(rename = "Sends", skip_serializing_if = "Option::is_none")]
+    sends: Option<u8>,
+    #[serde(rename = "Refusals", skip_serializing_if = "Option::is_none")]
+    refusals: Option<u8>,
+    #[serde(rename = "Checks", skip_serializing_if = "Option::is_none")]
+    checks: Option<u8>,
+    #[serde(rename = "Approvals", skip_serializing_if = "Option::is_none")]
+    approvals: Option<u8>,
+    #[serde(rename = "Deliveries", skip_serializing_if = "Option::is_none")]
+    deliveries: Option<u8>,
     // Each time stands in its line as it was: CloudWatch makes percentiles and histograms of the values themselves.
-    const SECONDS: &str = "Seconds";
-    let directive = |dimensions: &[&[&str]], metrics: &[(&str, &str)]| {
-        let metrics: Value = metrics.iter().map(|(name, unit)| json!({"Name": name, "Unit": unit})).collect();
-        json!({"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics})
-    };
-    let (directives, mut line) = match metric {
+    #[serde(rename = "SendToApprovalSeconds", skip_serializing_if = "Option::is_none")]
+    send_to_approval_seconds: Option<i64>,
+    #[serde(rename = "SendToReportSeconds", skip_serializing_if = "Option::is_none")]
+    send_to_report_seconds: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carrier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a str>,
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    timestamp: i64,
+    cloud_watch_metrics: &'static [Directive],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    namespace: &'static str,
+    dimensions: &'static [&'static [&'static str]],
+    metrics: &'static [Unit],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Unit {
+    name: &'static str,
+    unit: &'static str,
+}
+
+const fn count(name: &'static str) -> Unit {
+    Unit { name, unit: "Count" }
+}
+
+const fn seconds(name: &'static str) -> Unit {
+    Unit { name, unit: "Seconds" }
+}
+
+const fn directive(dimensions: &'static [&'static [&'static str]], metrics: &'static [Unit]) -> Directive {
+    Directive { namespace: NAMESPACE, dimensions, metrics }
+}
+
+const SEND: &[Directive] = &[directive(&[&[], &["country"]], &[count("Sends"), count("Approvals")])];
+const REFUSAL: &[Directive] = &[directive(&[&["limit"]], &[count("Refusals")])];
+const CHECK: &[Directive] = &[directive(&[&[]], &[count("Checks")])];
+const APPROVAL: &[Directive] =
+    &[directive(&[&[], &["country"]], &[count("Approvals")]), directive(&[&[]], &[count("Checks"), seconds("SendToApprovalSeconds")])];
+const DELIVERY: &[Directive] = &[directive(&[&["status"], &["carrier", "country", "status"]], &[count("Deliveries")])];
+const REPORT: &[Directive] = &[directive(&[&[], &["carrier"]], &[seconds("SendToReportSeconds")])];
+
+fn embedded(metric: &Metric<'_>, now: Timestamp) -> String {
+    let (directives, line) = match *metric {
         // A send counts as an approval of 0, so that the share of approvals has a value where there are none.
-        Metric::Send { country } => (
-            json!([directive(&[&[], &["country"]], &[("Sends", COUNT), ("Approvals", COUNT)])]),
-            json!({"Sends": 1, "Approvals": 0, "country": country.unwrap_or(NONE)}),
-        ),
-        Metric::Refusal { limit } => (json!([directive(&[&["limit"]], &[("Refusals", COUNT)])]), json!({"Refusals": 1, "limit": limit})),
-        Metric::Check => (json!([directive(&[&[]], &[("Checks", COUNT)])]), json!({"Checks": 1})),
-        Metric::Approval { country, seconds } => (
-            json!([
-                directive(&[&[], &["country"]], &[("Approvals", COUNT)]),
-                directive(&[&[]], &[("Checks", COUNT), ("SendToApprovalSeconds", SECONDS)]),
-            ]),
-            json!({"Approvals": 1, "Checks": 1, "SendToApprovalSeconds": seconds, "country": country.unwrap_or(NONE)}),
-        ),
-        Metric::Delivery { carrier, country, status } => (
-            json!([directive(&[&["status"], &["carrier", "country", "status"]], &[("Deliveries", COUNT)])]),
-            json!({"Deliveries": 1, "carrier": carrier.unwrap_or(NONE), "country": country.unwrap_or(NONE), "status": status}),
-        ),
-        Metric::Report { carrier, seconds } => (
-            json!([directive(&[&[], &["carrier"]], &[("SendToReportSeconds", SECONDS)])]),
-            json!({"SendToReportSeconds": seconds, "carrier": carrier}),
-        ),
+        Metric::Send { country } => (SEND, Line { sends: Some(1), approvals: Some(0), country: country.or(NONE), ..Line::default() }),
+        Metric::Refusal { limit } => (REFUSAL, Line { refusals: Some(1), limit: Some(limit), ..Line::default() }),
+        Metric::Check => (CHECK, Line { checks: Some(1), ..Line::default() }),
+        Metric::Approval { country, seconds } => {
+            let line = Line { approvals: Some(1), checks: Some(1), send_to_approval_seconds: Some(seconds), ..Line::default() };
+            (APPROVAL, Line { country: country.or(NONE), ..line })
+        }
+        Metric::Delivery { carrier, country, status } => {
+            let line = Line { deliveries: Some(1), carrier: carrier.or(NONE), country: country.or(NONE), ..Line::default() };
+            (DELIVERY, Line { status: Some(status), ..line })
+        }
+        Metric::Report { carrier, seconds } => (REPORT, Line { send_to_report_seconds: Some(seconds), carrier: Some(carrier), ..Line::default() }),
     };
-    line["_aws"] = json!({"Timestamp": now.0.saturating_mul(1000), "CloudWatchMetrics": directives});
-    line
+    let aws = Metadata { timestamp: now.0.saturating_mul(1000), cloud_watch_metrics: directives };
+    // Texts and numbers: nothing in it can fail to be JSON.
+    serde_json::to_string(&Line { aws, ..line }).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn line_of(metric: &Metric<'_>, now: Timestamp) -> Value {
+        serde_json::from_str(&embedded(metric, now)).expect("JSON")
+    }
 
     #[test]
     fn a_line_names_its_metrics_dimensions_and_values() {
-        let line = embedded(&Metric::Delivery { carrier: Some("sim-a"), country: Some("FR"), status: "sent" }, Timestamp(1_795_291_200));
+        let line = line_of(&Metric::Delivery { carrier: Some("sim-a"), country: Some("FR"), status: "sent" }, Timestamp(1_795_291_200));
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(line["_aws"]["Timestamp"], 1_795_291_200_000_i64);
         assert_eq!(directive["Namespace"], "lambda-otp");
@@ -144,7 +207,7 @@ mod tests {
             Metric::Delivery { carrier: None, country: None, status: "failed" },
             Metric::Report { carrier: "sim-a", seconds: 3 },
         ] {
-            let line = embedded(&metric, Timestamp(1));
+            let line = line_of(&metric, Timestamp(1));
             let directives = line["_aws"]["CloudWatchMetrics"].as_array().cloned().unwrap_or_default();
             let names =
                 |list: &str| directives.iter().flat_map(|directive| directive[list].as_array().cloned().unwrap_or_default()).collect::<Vec<_>>();
@@ -157,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_approval_counts_by_country_and_its_check_does_not() {
-        let line = embedded(&Metric::Approval { country: Some("FR"), seconds: 7 }, Timestamp(1));
+        let line = line_of(&Metric::Approval { country: Some("FR"), seconds: 7 }, Timestamp(1));
         let of = |at: usize, list: &str| line["_aws"]["CloudWatchMetrics"][at][list].clone();
         assert_eq!((of(0, "Dimensions"), &of(0, "Metrics")[0]["Name"]), (json!([[], ["country"]]), &json!("Approvals")));
         assert_eq!((of(1, "Dimensions"), &of(1, "Metrics")[0]["Name"]), (json!([[]]), &json!("Checks")));
