@@ -262,3 +262,84 @@ async fn an_item_stays_within_one_unit_through_a_typical_life() {
     let third = size(&item().await);
     assert!(third < UNIT_BYTES, "three logins of a day: {third} bytes");
 }
+
+#[tokio::test]
+async fn the_readme_says_what_each_operation_consumes() {
+    const PERSON: &str = "ann@example.com";
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README.md");
+    let wired = Wired::start(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
+    let service = &wired.service;
+    let says = |operation: &str| {
+        let all = taken(&wired);
+        let row = format!("| {operation} | {} | {} |", all.write_units, all.read_units);
+        assert!(readme.lines().any(|line| line == row), "README.md does not say {row}");
+    };
+    let send = async || service.send_body(json!({"to": PERSON, "channel": "email"})).await.id();
+    wired.queue.break_next("SendMessage", crate::wire::Fault::Swallow);
+    send().await;
+    says("send to somebody new");
+    wired.queue.break_next("SendMessage", crate::wire::Fault::Swallow);
+    let id = send().await;
+    says("send to somebody known");
+    assert_eq!(service.resend(&id).await.status, 200);
+    service.settle().await;
+    let calls = wired.table.take_calls();
+    let of_worker =
+        calls.iter().position(|call| call.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("held = :until"))).expect("a claim");
+    assert_eq!(calls.iter().filter(|call| call.operation == "GetItem").count(), 2, "the resend's and the breakers'");
+    assert_eq!((of_worker, calls.len()), (2, 5), "a read and a write of the resend, then claim, breakers and outcome of the worker");
+    assert!(readme.contains("| resend | 1 | 1 |\n") && readme.contains("| claim by the worker, and what came of the message | 2 | 0.5 |\n"));
+    let message = service.messages(PERSON).await.remove(0);
+    assert_eq!(service.report(&message, "delivered").await, 200);
+    says("report");
+    let code = service.code(PERSON).await;
+    wired.forget_calls();
+    assert_eq!(service.check(&id, &crate::harness::other_than(&code)).await.body["reason"], "wrong_code");
+    says("check, wrong");
+    assert_eq!(service.show(&id).await.status, 200);
+    says("get");
+    assert_eq!(service.check(&id, &code).await.body["valid"], true);
+    says("check, right");
+    let id = send().await;
+    service.settle().await;
+    wired.forget_calls();
+    assert_eq!(service.cancel(&id).await.status, 200);
+    says("cancel");
+}
+
+#[tokio::test]
+async fn an_item_at_the_worst_is_no_larger_than_the_readme_says() {
+    let long = |letter: &str| letter.repeat(64);
+    let carrier = crate::carrier::Carrier::start("carrier-with-the-longest-of-name").await;
+    let carriers = json!([carrier.entry()]);
+    let variables = [
+        ("OTP_CARRIERS", carriers.to_string()),
+        ("OTP_COOLDOWN_SECONDS", "0".into()),
+        ("OTP_SENDS_PER_HOUR", "1000".into()),
+        ("OTP_SENDS_PER_DAY", "1000".into()),
+        ("OTP_PREFIX_SENDS", "1000/600".into()),
+        ("OTP_MAX_ATTEMPTS", "10".into()),
+        ("OTP_GUESS_BUDGET", "100".into()),
+        ("OTP_CODE_LENGTH", "10".into()),
+    ];
+    let service = crate::harness::Service::start_with(&variables.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+    let body = json!({"to": TO, "reference": long("r"), "purpose": "p".repeat(32), "fallback": ["voice", "whatsapp", "sms"],
+        "transaction": {"amount": long("9"), "currency": long("C"), "payee": long("P")}});
+    for n in 0..6 {
+        let id = service.send_with_key(body.clone(), &format!("{n}")).await.id();
+        for _ in 0..7 {
+            service.settle().await;
+            assert_eq!(service.resend(&id).await.status, 200);
+        }
+        service.settle().await;
+        for attempt in 0..10 {
+            let key = format!("{attempt}");
+            assert_eq!(service.check_with_key(&id, json!({"code": "0000000000"}), &key).await.body["reason"], "wrong_code");
+        }
+    }
+    service.settle().await;
+    let table = service.state().await["table"].clone();
+    let worst = table.as_array().expect("a table").iter().filter(|item| item.get("terms").is_some()).map(size).max().expect("a record");
+    assert!(worst < 7 * UNIT_BYTES, "{worst} bytes");
+    assert!(worst > 6 * UNIT_BYTES, "the README should say less than 7 KiB: {worst} bytes");
+}
