@@ -300,6 +300,40 @@ async fn a_forged_report_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn ten_thousand_reports_about_nobodys_messages_leave_no_trace() {
+    const REPORTS: usize = 10_000;
+    const AT_ONCE: usize = 50;
+    let vendors = vendors();
+    let of_each = REPORTS.div_ceil(vendors.len());
+    for vendor in &vendors {
+        let (stand, who) = (Stand::open(vendor).await, format!("{} {}", vendor.kind, vendor.channel));
+        let id = stand.sent(vendor, &recipient(vendor, 1)).await;
+        let genuine = stand.message(vendor).await;
+        let before = stand.table().await;
+        for first in (0..of_each).step_by(AT_ONCE) {
+            let mut calls = tokio::task::JoinSet::new();
+            for n in first..(first + AT_ONCE).min(of_each) {
+                // Well formed, and names no message of ours: in its URL, or in the report where the URL is the account's.
+                let stranger = data_encoding::BASE32_NOPAD.encode(&[&[7; 12], &n.to_be_bytes()[..]].concat()).to_ascii_lowercase();
+                let url = vendor.url.map_or_else(
+                    || genuine.url.clone(),
+                    |_| genuine.url.replacen(&genuine.url[genuine.url.len() - 54..], &format!("{stranger}{:0>22}", n), 1),
+                );
+                let report = (vendor.report)(&Message { url, reference: stranger, now: genuine.now });
+                let service = stand.service.clone();
+                calls.spawn(async move { report.send(&service).await.status });
+            }
+            for status in calls.join_all().await {
+                let expected = if vendor.url.is_some() { 404 } else { 200 };
+                assert_eq!(status, expected, "{who}");
+            }
+        }
+        assert_eq!(stand.table().await, before, "{who}: nothing was written, and nothing is to be done");
+        assert_eq!(stand.delivery(&id).await, ("sent".into(), vendor.name()), "{who}");
+    }
+}
+
+#[tokio::test]
 async fn a_carrier_without_a_name_is_called_as_the_contract_allows() {
     let desk = Desk::open((200, r#"{"MessageId":"862a8790"}"#)).await;
     let carriers = json!([{"kind": "end_user_messaging", "base_url": desk.listener.url(), "origination_identity": "AcmeInc"}]).to_string();

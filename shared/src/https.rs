@@ -18,7 +18,6 @@ use crate::config::environment;
 
 /// Sends requests with a body of type `B`, over TLS where the URL says `https`.
 pub type Client<B> = legacy::Client<HttpsConnector<HttpConnector>, B>;
-pub use hyper_util::client::legacy::Error;
 
 /// Where Amazon Linux and Debian keep all root certificates that they trust, in one file.
 const ROOT_FILES: [&str; 2] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt"];
