@@ -111,8 +111,8 @@ impl Store {
                 let refused = Take::Refused(traffic::day_end(now));
                 let Some(room) = budget.millionths().checked_sub(price.millionths()) else { return Ok(refused) };
                 let write = Write::default()
-                    .set(format!("#{SPENT} = if_not_exists(#{SPENT}, :zero) + :price"))
-                    .when(format!("(attribute_not_exists(#{SPENT}) OR #{SPENT} <= :room)"))
+                    .set(format!("{SPENT} = if_not_exists({SPENT}, :zero) + :price"))
+                    .when(format!("(attribute_not_exists({SPENT}) OR {SPENT} <= :room)"))
                     .value(":zero", n(0))
                     .value(":price", n(price.millionths()))
                     .value(":room", n(room));
@@ -131,8 +131,8 @@ impl Store {
             Kind::Scope(rules, sample) => self.give_back_to_scope(&taken.counter.key, rules, &sample, &taken.of_scope, now).await,
             Kind::Spend { price, .. } => {
                 let write = Write::default()
-                    .set(format!("#{SPENT} = #{SPENT} - :price"))
-                    .when(format!("#{SPENT} >= :price"))
+                    .set(format!("{SPENT} = {SPENT} - :price"))
+                    .when(format!("{SPENT} >= :price"))
                     .value(":price", n(price.millionths()));
                 self.write(&taken.counter.key, write, traffic::day_end(now).plus(DAY_SECONDS)).await.map(|_| ())
             }
@@ -188,8 +188,8 @@ impl Store {
     pub(super) async fn write(&self, key: &RecipientKey, write: Write, ttl: Timestamp) -> Result<Outcome, StoreError> {
         let name: [u8; 8] = random_bytes();
         let write = write
-            .set(format!("#{} = :name, #{} = :ttl", item::WRITE, item::TTL))
-            .when(format!("(attribute_not_exists(#{0}) OR #{0} <> :name)", item::WRITE))
+            .set(format!("{} = :name, #{} = :ttl", item::WRITE, item::TTL))
+            .when(format!("(attribute_not_exists({0}) OR {0} <> :name)", item::WRITE))
             .value(":name", blob(&name))
             .value(":ttl", n(ttl.0));
         let (condition, update) = (write.conditions.join(" AND "), write.update());
@@ -218,7 +218,8 @@ impl Store {
     }
 }
 
-/// What an UpdateItem sets and removes, under which conditions. Every `#name` stands for the attribute called `name`.
+/// What an UpdateItem sets and removes, under which conditions. A `#name` stands for the attribute called `name`, where that is a
+/// word that DynamoDB reserves or begins with a digit.
 #[derive(Default)]
 pub(super) struct Write {
     set: Vec<String>,

@@ -263,11 +263,11 @@ impl Plan {
         let Some(rule) = rules.conversion else { return write };
         write = match self.learned_before {
             None => write
-                .when(format!("(attribute_not_exists(#{KNOWN}) OR #{KNOWN} < :window OR (#{KNOWN} = :window AND #{APPROVED} >= :approved))"))
+                .when(format!("(attribute_not_exists({KNOWN}) OR {KNOWN} < :window OR ({KNOWN} = :window AND {APPROVED} >= :approved))"))
                 .value(":window", n(rule.window))
                 .value(":approved", n(rule.approved_min())),
-            Some(0) => write.when(format!("attribute_not_exists(#{LEARNED})")),
-            Some(learned) => write.when(format!("#{LEARNED} = :learned")).value(":learned", n(learned)),
+            Some(0) => write.when(format!("attribute_not_exists({LEARNED})")),
+            Some(learned) => write.when(format!("{LEARNED} = :learned")).value(":learned", n(learned)),
         };
         if let Some(name) = &self.sample {
             write = write.set(format!("#{name} = :sample")).when(format!("attribute_not_exists(#{name})")).value(":sample", blob(&packed(sample)));
@@ -278,15 +278,15 @@ impl Plan {
         };
         match self.held {
             Held::Same => write,
-            Held::Set(held) => write.set(format!("#{HELD} = :held")).value(":held", n(held)),
+            Held::Set(held) => write.set(format!("{HELD} = :held")).value(":held", n(held)),
             Held::More => write
-                .set(format!("#{HELD} = if_not_exists(#{HELD}, :none) + :more"))
-                .when(format!("(attribute_not_exists(#{HELD}) OR #{HELD} < :before)"))
+                .set(format!("{HELD} = if_not_exists({HELD}, :none) + :more"))
+                .when(format!("(attribute_not_exists({HELD}) OR {HELD} < :before)"))
                 .value(":none", n(0))
                 .value(":more", n(1))
                 .value(":before", n(HELD_BEFORE_ONE)),
             Held::Chosen => {
-                write.set(format!("#{HELD} = #{HELD} - :before")).when(format!("#{HELD} >= :before")).value(":before", n(HELD_BEFORE_ONE))
+                write.set(format!("{HELD} = {HELD} - :before")).when(format!("{HELD} >= :before")).value(":before", n(HELD_BEFORE_ONE))
             }
         }
     }
@@ -296,8 +296,8 @@ impl Plan {
         let pending = learned.left + usize::from(self.sample.is_some());
         let due = learned.due.into_iter().chain(self.sample.as_ref().map(|_| sample.due())).min();
         let mut write = write
-            .set(format!("#{OUTCOMES} = :outcomes, #{KNOWN} = :known, #{APPROVED} = :approved"))
-            .set(format!("#{LEARNED} = :next, #{PENDING} = :pending"))
+            .set(format!("{OUTCOMES} = :outcomes, {KNOWN} = :known, {APPROVED} = :approved"))
+            .set(format!("{LEARNED} = :next, {PENDING} = :pending"))
             .value(":outcomes", blob(&pack_bits(&learned.outcomes)))
             .value(":known", n(learned.outcomes.known()))
             .value(":approved", n(learned.outcomes.approved()))
@@ -307,20 +307,20 @@ impl Plan {
             write = write.remove(name);
         }
         match due {
-            Some(due) => write.set(format!("#{DUE} = :due")).value(":due", n(due.0)),
+            Some(due) => write.set(format!("{DUE} = :due")).value(":due", n(due.0)),
             None => write.remove(DUE),
         }
     }
 
     /// With the new sample, if there is nothing to learn and room for it.
     fn write_sampled(&self, write: Write, sample: &Sample, now: Timestamp) -> Write {
-        let write = write.when(format!("(attribute_not_exists(#{DUE}) OR #{DUE} > :now)")).value(":now", n(now.0));
+        let write = write.when(format!("(attribute_not_exists({DUE}) OR {DUE} > :now)")).value(":now", n(now.0));
         if self.sample.is_none() {
             return write;
         }
         write
-            .set(format!("#{PENDING} = if_not_exists(#{PENDING}, :no) + :added, #{DUE} = if_not_exists(#{DUE}, :due)"))
-            .when(format!("(attribute_not_exists(#{PENDING}) OR #{PENDING} < :samples)"))
+            .set(format!("{PENDING} = if_not_exists({PENDING}, :no) + :added, {DUE} = if_not_exists({DUE}, :due)"))
+            .when(format!("(attribute_not_exists({PENDING}) OR {PENDING} < :samples)"))
             .value(":no", n(0))
             .value(":added", n(1))
             .value(":due", n(sample.due().0))
@@ -337,13 +337,13 @@ fn give_back(place: Option<(Quota, usize)>, sample: &Sample, taken: &TakenOfScop
     if let Some(name) = &taken.sample {
         write = write
             .remove(name)
-            .set(format!("#{PENDING} = #{PENDING} - :added"))
+            .set(format!("{PENDING} = {PENDING} - :added"))
             .when(format!("#{name} = :sample"))
             .value(":added", n(1))
             .value(":sample", blob(&packed(sample)));
     }
     if taken.chosen {
-        write = write.set(format!("#{HELD} = if_not_exists(#{HELD}, :none) + :before")).value(":none", n(0)).value(":before", n(HELD_BEFORE_ONE));
+        write = write.set(format!("{HELD} = if_not_exists({HELD}, :none) + :before")).value(":none", n(0)).value(":before", n(HELD_BEFORE_ONE));
     }
     write
 }

@@ -12,12 +12,12 @@ const FILLED: &str = "c";
 /// Adds a send, if there is room: to the newest block, or as the first of another.
 pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestamp) -> Write {
     let last = quota.blocks() - 1;
-    let has_left = format!("(attribute_not_exists(#t{last}) OR #t{last} <= :edge)");
-    let write = write.set("#t0 = :now".into()).value(":now", n(now.0)).value(":edge", n(quota.edge(now).0));
+    let has_left = format!("(attribute_not_exists(t{last}) OR t{last} <= :edge)");
+    let write = write.set("t0 = :now".into()).value(":now", n(now.0)).value(":edge", n(quota.edge(now).0));
     if !begins_block {
         return write
-            .set(format!("#{FILLED} = #{FILLED} + :filled"))
-            .when(format!("#t0 > :edge AND (#{FILLED} < :last OR (#{FILLED} < :full AND {has_left}))"))
+            .set(format!("{FILLED} = {FILLED} + :filled"))
+            .when(format!("t0 > :edge AND ({FILLED} < :last OR ({FILLED} < :full AND {has_left}))"))
             .value(":filled", n(1))
             .value(":last", n(quota.last_block_sends()))
             .value(":full", n(quota.block_sends()));
@@ -27,8 +27,8 @@ pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestam
         return write;
     }
     write
-        .set(format!("#{FILLED} = :filled"))
-        .when(format!("(attribute_not_exists(#{FILLED}) OR #{FILLED} >= :full OR #t0 <= :edge)"))
+        .set(format!("{FILLED} = :filled"))
+        .when(format!("(attribute_not_exists({FILLED}) OR {FILLED} >= :full OR t0 <= :edge)"))
         .value(":filled", n(1))
         .value(":full", n(quota.block_sends()))
 }
@@ -37,11 +37,11 @@ pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestam
 /// long ago is as good. Within a block one send is like another.
 pub(super) fn give_back(write: Write, quota: Quota, place: usize, at: Timestamp) -> Write {
     if quota.block_sends() > 1 {
-        return write.set(format!("#{FILLED} = #{FILLED} - :filled")).when(format!("#{FILLED} >= :filled")).value(":filled", n(1));
+        return write.set(format!("{FILLED} = {FILLED} - :filled")).when(format!("{FILLED} >= :filled")).value(":filled", n(1));
     }
     let last = quota.blocks() - 1;
     let write = (place..last).fold(write, |write, at| moved(write, at + 1, at));
-    write.set(format!("#t{last}=:z")).when(format!("#t{place} = :at")).value(":at", n(at.0)).value(":z", n(0))
+    write.set(format!("t{last}=:z")).when(format!("t{place} = :at")).value(":at", n(at.0)).value(":z", n(0))
 }
 
 /// Reads the window.
@@ -52,5 +52,5 @@ pub(super) fn read(there: &Item, quota: Quota) -> Window {
 
 /// Moves one moment on; where there is none yet, one long ago. Without spaces, as there are many.
 fn moved(write: Write, from: usize, to: usize) -> Write {
-    write.set(format!("#t{to}=if_not_exists(#t{from},:z)")).value(":z", n(0))
+    write.set(format!("t{to}=if_not_exists(t{from},:z)")).value(":z", n(0))
 }
