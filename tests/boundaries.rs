@@ -92,7 +92,7 @@ fn each_foreign_crate_is_named_in_its_one_place() {
         ("aws_smithy_runtime_api", &["shared/src/aws.rs"]),
         ("ring", &["shared/src/seal.rs"]),
         ("webpki", &["shared/src/carrier/sns_message.rs"]),
-        ("hyper_util", &["shared/src/https.rs", "local/src/network.rs"]),
+        ("hyper_util", &["shared/src/https.rs", "local/src/network.rs", "local/src/remote.rs"]),
         ("hyper_rustls", &["shared/src/https.rs"]),
         ("rlibphonenumber", &["shared/src/phone.rs"]),
         ("idna", &["shared/src/address.rs"]),

@@ -16,7 +16,7 @@ use crate::harness::Service;
 /// Samples that are not HTTP.
 const TRIGGERS: [&str; 2] = ["dispatch.json", "sns-report.json"];
 
-fn samples() -> Vec<(String, String)> {
+pub fn samples() -> Vec<(String, String)> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../events");
     let entries = std::fs::read_dir(directory).expect("events/").map(|entry| entry.expect("an entry").path());
     let mut samples: Vec<_> = entries
@@ -33,7 +33,7 @@ fn http_samples() -> impl Iterator<Item = (String, String)> {
     samples().into_iter().filter(|(name, _)| !TRIGGERS.contains(&name.as_str()))
 }
 
-fn sample(name: &str) -> String {
+pub fn sample(name: &str) -> String {
     samples().into_iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no {name}")).1
 }
 
@@ -46,7 +46,7 @@ fn config(service: &Service, role: Role) -> Config {
     let variables = [
         ("OTP_SECRETS", secrets.to_string()),
         ("OTP_CARRIERS", carriers.to_string()),
-        ("OTP_TABLE", "otp".to_owned()),
+        ("OTP_TABLE", service.table.clone()),
         ("OTP_QUEUE_URL", format!("{}/queue", service.sqs_url)),
         ("OTP_PUBLIC_URL", service.base.clone()),
         ("AWS_REGION", "local".to_owned()),

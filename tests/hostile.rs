@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::built;
 use crate::given::{phone, with};
 use crate::harness::{Answer, DEFAULT_KEY, Service};
 
-/// The longest that a refusal may take: the best of five, since the machine may be busy.
-const ANSWER_MAX: Duration = Duration::from_millis(100);
+/// The longest that a refusal may take: the best of five, since the machine may be busy. A process is handed a mebibyte by
+/// a gateway that is not optimised.
+fn answer_max() -> Duration {
+    Duration::from_millis(if built::of_suite().is_some() { 1000 } else { 100 })
+}
+
 const MIB: usize = 1024 * 1024;
 
 /// A normal flow, from the first send to the approval.
@@ -26,7 +31,7 @@ async fn refused(service: &Service, method: &str, path: &str, headers: &[(&str, 
         assert!((400..500).contains(&answer.status), "{case}: {method} {path}: {answer:?}");
         answers.push(answer);
     }
-    assert!(best < ANSWER_MAX, "{case}: {method} {path} took {best:?}");
+    assert!(best < answer_max(), "{case}: {method} {path} took {best:?}");
     answers.swap_remove(0)
 }
 

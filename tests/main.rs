@@ -8,6 +8,7 @@
     reason = "tests are sentences, and end where they are surprised"
 )]
 
+mod built;
 mod carrier;
 mod contract;
 mod given;
@@ -16,6 +17,7 @@ mod listener;
 mod spawned;
 mod wire;
 
+mod bootstraps;
 mod boundaries;
 mod breaker;
 mod budget;

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use local::{Options, Server, Wires};
 use otp::aws::{Aws, AwsSettings};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -48,19 +47,17 @@ fn count(answers: &[Answer], reason: &str) -> usize {
     answers.iter().filter(|answer| of(answer) == reason).count()
 }
 
-/// A client of the engine itself.
-async fn engine() -> (Server, Client) {
-    let variables = Box::new(|_: &str| None);
-    let server = Server::start(Options { port: 0, data: None, variables, wires: Wires::default() }).await.expect("the server starts");
+/// A client of the engine itself, and its table.
+async fn engine() -> (Client, String) {
+    let service = Service::start().await;
     let settings = AwsSettings {
         region: "local".into(),
         access_key_id: "local".into(),
         secret_access_key: "local".into(),
         session_token: None,
-        endpoint_urls: [Some(server.dynamodb_url.clone()), None, None],
+        endpoint_urls: [Some(service.dynamodb_url), None, None],
     };
-    let client = Client::new(&Aws::new(settings).config(otp::aws::Service::DynamoDb));
-    (server, client)
+    (Client::new(&Aws::new(settings).config(otp::aws::Service::DynamoDb)), service.table)
 }
 
 fn key(round: u8) -> AttributeValue {
@@ -69,10 +66,10 @@ fn key(round: u8) -> AttributeValue {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_engine_takes_conditional_updates_one_by_one() {
-    let (_server, client) = engine().await;
+    let (client, table) = engine().await;
     for round in 0..5 {
         let update = |_| {
-            let call = client.update_item().table_name("otp").key("pk", key(round)).return_values(ReturnValue::AllNew);
+            let call = client.update_item().table_name(&table).key("pk", key(round)).return_values(ReturnValue::AllNew);
             let call = call.update_expression("SET #log = list_append(if_not_exists(#log, :none), :one), #n = if_not_exists(#n, :zero) + :step");
             let call = call.condition_expression("attribute_not_exists(#log) OR size(#log) < :cap");
             let call = call.expression_attribute_names("#log", "log").expression_attribute_names("#n", "n");
@@ -99,11 +96,11 @@ async fn the_engine_takes_conditional_updates_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_engine_creates_an_item_once_and_replaces_a_version_once() {
-    let (_server, client) = engine().await;
+    let (client, table) = engine().await;
     for round in 100..105 {
         let create = |n: usize| {
             let version = AttributeValue::N(n.to_string());
-            let put = client.put_item().table_name("otp").item("pk", key(round)).item("ver", version);
+            let put = client.put_item().table_name(&table).item("pk", key(round)).item("ver", version);
             let put = put.condition_expression("attribute_not_exists(pk)").send();
             async move { put.await.is_ok().then_some(n) }
         };
@@ -112,7 +109,7 @@ async fn the_engine_creates_an_item_once_and_replaces_a_version_once() {
         let version = AttributeValue::N(created[0].to_string());
         let replace = |n: usize| {
             let next = AttributeValue::N((1000 + n).to_string());
-            let put = client.put_item().table_name("otp").item("pk", key(round)).item("ver", next);
+            let put = client.put_item().table_name(&table).item("pk", key(round)).item("ver", next);
             let put = put.condition_expression("ver = :ver").expression_attribute_values(":ver", version.clone()).send();
             async move { put.await.is_ok() }
         };

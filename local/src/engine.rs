@@ -1,5 +1,6 @@
 //! The embedded DynamoDB-compatible engine: in memory, or in a file that outlives the process. The functions reach it
-//! over its wire; only the local server itself looks inside.
+//! over its wire; only the local server itself looks inside. The table may be at another DynamoDB instead; the queue that
+//! outlives the process is always here.
 
 use std::path::Path;
 
@@ -7,10 +8,9 @@ use dynoxide::Database;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::remote::Remote;
 use crate::template::Template;
 
-/// Name of the table that the functions share.
-pub(crate) const TABLE: &str = "otp";
 /// Name of the table in which the queue outlives the process.
 const QUEUE: &str = "queue";
 
@@ -18,25 +18,39 @@ const QUEUE: &str = "queue";
 #[derive(Clone)]
 pub(crate) struct Engine {
     database: Database,
+    remote: Option<Remote>,
+    /// Name of the table that the functions share.
+    table: String,
     key: String,
     ttl: String,
 }
 
 impl Engine {
-    /// With the tables made, or found.
-    pub(crate) fn open(file: Option<&Path>, template: &Template) -> Result<Self, String> {
+    /// With the tables made, or found; the functions' own one, called `table`, at `remote` if that is given.
+    pub(crate) async fn open(file: Option<&Path>, template: &Template, table: String, remote: Option<Remote>) -> Result<Self, String> {
         let database = match file.map(|file| file.to_string_lossy().into_owned()) {
             Some(file) => Database::new(&file),
             None => Database::memory(),
         };
         let engine = Self {
             database: database.map_err(|error| format!("the engine does not start: {error}"))?,
+            remote,
+            table,
             key: template.key.0.clone(),
             ttl: template.ttl.clone(),
         };
-        engine.make(TABLE, &template.key.0, &template.key.1)?;
+        let (key, kind) = &template.key;
+        match &engine.remote {
+            Some(remote) => remote.make(creation(&engine.table, key, kind)).await?,
+            None => engine.make(&engine.table, key, kind)?,
+        }
         engine.make(QUEUE, "id", "S")?;
         Ok(engine)
+    }
+
+    /// Name of the table that the functions share.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
     }
 
     /// Serves DynamoDB's wire on a port of this machine, and says which.
@@ -48,8 +62,17 @@ impl Engine {
     }
 
     /// Everything in the shared table, as it rests.
-    pub(crate) fn state(&self) -> Result<Vec<Value>, String> {
-        self.all(TABLE)
+    pub(crate) async fn state(&self) -> Result<Vec<Value>, String> {
+        let Some(remote) = &self.remote else { return self.all(&self.table) };
+        let (mut items, mut start): (Vec<Value>, Value) = (vec![], Value::Null);
+        loop {
+            let mut page = remote.call("Scan", scan(&self.table, start)).await?;
+            items.extend(page["Items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            start = page["LastEvaluatedKey"].take();
+            if start.is_null() {
+                return Ok(items);
+            }
+        }
     }
 
     /// The messages of the queue.
@@ -72,35 +95,34 @@ impl Engine {
     }
 
     /// Removes the items whose time to live is over, as DynamoDB does some time or other.
-    pub(crate) fn sweep(&self, now_seconds: i64) -> Result<(), String> {
-        for item in self.all(TABLE)? {
+    pub(crate) async fn sweep(&self, now_seconds: i64) -> Result<(), String> {
+        for item in self.state().await? {
             let delete = json!({
-                "TableName": TABLE, "Key": {(&self.key): item[&self.key]},
+                "TableName": self.table, "Key": {(&self.key): item[&self.key]},
                 "ConditionExpression": "#ttl <= :now", "ExpressionAttributeNames": {"#ttl": self.ttl},
                 "ExpressionAttributeValues": {":now": {"N": now_seconds.to_string()}},
             });
             let is_over = item[&self.ttl]["N"].as_str().and_then(|ttl| ttl.parse::<i64>().ok()).is_some_and(|ttl| ttl <= now_seconds);
             if is_over {
                 // A refused condition means that the item came back to life: that is for the condition to say.
-                let _ = self.database.delete_item(request(delete)?);
+                let _ = match &self.remote {
+                    Some(remote) => remote.call("DeleteItem", delete).await.map(drop),
+                    None => self.database.delete_item(request(delete)?).map(drop).map_err(|error| error.to_string()),
+                };
             }
         }
         Ok(())
     }
 
     fn all(&self, table: &str) -> Result<Vec<Value>, String> {
-        let (mut items, mut start): (Vec<Value>, Option<Value>) = (vec![], None);
+        let (mut items, mut start): (Vec<Value>, Value) = (vec![], Value::Null);
         loop {
-            let mut scan = json!({"TableName": table, "ConsistentRead": true});
-            if let Some(start) = start.take() {
-                scan["ExclusiveStartKey"] = start;
-            }
-            let page = self.database.scan(request(scan)?).map_err(|error| error.to_string())?;
+            let page = self.database.scan(request(scan(table, start))?).map_err(|error| error.to_string())?;
             let mut page = serde_json::to_value(page).map_err(|error| error.to_string())?;
             items.extend(page["Items"].as_array_mut().map(std::mem::take).unwrap_or_default());
-            match page["LastEvaluatedKey"].take() {
-                Value::Null => return Ok(items),
-                key => start = Some(key),
+            start = page["LastEvaluatedKey"].take();
+            if start.is_null() {
+                return Ok(items);
             }
         }
     }
@@ -111,13 +133,26 @@ impl Engine {
         if tables["TableNames"].as_array().is_some_and(|names| names.iter().any(|name| name == table)) {
             return Ok(());
         }
-        let create = json!({
-            "TableName": table, "BillingMode": "PAY_PER_REQUEST",
-            "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": kind}],
-        });
-        self.database.create_table(request(create)?).map(|_| ()).map_err(|error| error.to_string())
+        self.database.create_table(request(creation(table, key, kind))?).map(|_| ()).map_err(|error| error.to_string())
     }
+}
+
+/// A page of everything in `table`, from `start` on.
+fn scan(table: &str, start: Value) -> Value {
+    let mut scan = json!({"TableName": table, "ConsistentRead": true});
+    if !start.is_null() {
+        scan["ExclusiveStartKey"] = start;
+    }
+    scan
+}
+
+/// A table with one key.
+fn creation(table: &str, key: &str, kind: &str) -> Value {
+    json!({
+        "TableName": table, "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": kind}],
+    })
 }
 
 fn request<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, String> {

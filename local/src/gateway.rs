@@ -12,14 +12,14 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
 use data_encoding::{BASE64, HEXLOWER};
 use http_body_util::{BodyExt as _, Limited};
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use lambda_http::request::LambdaRequest;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use otp::ambient::{Clock, random_bytes};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine::Engine;
 use crate::figures::Figures;
+use crate::functions::{Functions, Processes};
 use crate::network::{Behaviour, Network, is_report};
 use crate::queue::LocalQueue;
 use crate::template::{Function, Template};
@@ -30,14 +30,14 @@ const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// All that answers.
 pub(crate) struct Gateway {
     pub(crate) template: Template,
-    pub(crate) send: send::App,
-    pub(crate) verify: verify::App,
-    pub(crate) delivery_callback: delivery_callback::App,
+    pub(crate) functions: Functions,
     pub(crate) engine: Engine,
     pub(crate) queue: LocalQueue,
     pub(crate) network: Network,
     pub(crate) figures: Figures,
     pub(crate) clock: Clock,
+    /// Processes have real time, unless something moves it for them.
+    pub(crate) clock_moves: bool,
     /// Keeps the clock where it was moved to, over a restart.
     pub(crate) keep_clock: Box<dyn Fn(&Clock) + Send + Sync>,
     /// One advance at a time.
@@ -59,6 +59,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/local/carriers/{name}", post(behave))
         .route("/local/metrics", get(async |State(gateway): Shared| Json(json!({"metrics": gateway.figures.all()}))))
         .route("/local/state", get(state))
+        .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .fallback(function)
         .with_state(gateway)
 }
@@ -69,49 +70,96 @@ async fn function(State(gateway): Shared, request: Request) -> Response {
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes);
     // What API Gateway would not let through is still answered in our words: too large for any function.
     let body = body.unwrap_or_else(|_| Bytes::from(vec![b' '; otp::http::BODY_BYTES_MAX + 1]));
-    let path = parts.uri.path().to_owned();
-    let event = lambda_http::Request::from(LambdaRequest::ApiGatewayV2(event(&parts, &body)));
+    let (function, route) = gateway.template.function(parts.uri.path());
+    let event = event(&parts, &body, route, gateway.clock.now_millis()).to_string();
+    let (send, verify, delivery_callback) = match &gateway.functions {
+        Functions::Here { send, verify, delivery_callback } => (send, verify, delivery_callback),
+        Functions::Processes(processes) => return invoked(processes, function, event).await,
+    };
+    let Ok(event) = lambda_http::request::from_str(&event) else { return failed() };
     // Polled here, on this connection's task: a panic ends one connection and no more.
-    let answer = match gateway.template.function(&path) {
-        Function::Send => send::handle(&gateway.send, &event).await,
-        Function::Verify => verify::handle(&gateway.verify, &event).await,
-        Function::DeliveryCallback => delivery_callback::handle(&gateway.delivery_callback, &event).await,
+    let answer = match function {
+        Function::Send => send::handle(send, &event).await,
+        Function::Verify => verify::handle(verify, &event).await,
+        Function::DeliveryCallback => delivery_callback::handle(delivery_callback, &event).await,
     };
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, Body::from(body.as_ref().to_vec()))
 }
 
-/// Payload format 2.0: repeated headers are joined, a body that is not text is base64.
-fn event(parts: &axum::http::request::Parts, body: &Bytes) -> ApiGatewayV2httpRequest {
-    let mut event = ApiGatewayV2httpRequest::default();
-    event.raw_path = Some(parts.uri.path().to_owned());
-    event.raw_query_string = Some(parts.uri.query().unwrap_or_default().to_owned());
-    event.headers = joined(&parts.headers);
-    event.request_context.http.method = parts.method.clone();
-    event.request_context.http.path = Some(parts.uri.path().to_owned());
-    event.request_context.http.protocol = Some("HTTP/1.1".to_owned());
-    event.request_context.stage = Some("$default".to_owned());
-    event.request_context.request_id = Some(HEXLOWER.encode(&random_bytes::<12>()));
+/// What a process answered, as API Gateway passes it on.
+async fn invoked(processes: &Processes, function: Function, event: String) -> Response {
+    let Some(Ok(answer)) = processes.invoke(function.name(), event).await else { return failed() };
+    let Ok(answer) = serde_json::from_slice::<ApiGatewayV2httpResponse>(&answer) else { return failed() };
+    let body = match answer.body.as_deref().map(AsRef::as_ref) {
+        Some(body) if answer.is_base64_encoded => BASE64.decode(body).unwrap_or_default(),
+        body => body.unwrap_or_default().to_vec(),
+    };
+    let mut response = Response::new(Body::from(body));
+    let Ok(status) = u16::try_from(answer.status_code).map_err(drop).and_then(|status| StatusCode::from_u16(status).map_err(drop)) else {
+        return failed();
+    };
+    *response.status_mut() = status;
+    *response.headers_mut() = answer.headers;
+    response
+}
+
+/// What API Gateway says of an invocation that failed.
+fn failed() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"message": "Internal Server Error"}))).into_response()
+}
+
+/// Payload format 2.0: repeated headers are joined, a body that is not text is base64, and so is a form.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+fn event(parts: &axum::http::request::Parts, body: &Bytes, route: &str, now_millis: i64) -> Value {
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let headers: Map<String, Value> = parts.headers.keys().map(|name| (name.to_string(), joined(&parts.headers, name).into())).collect();
+    let route_key = if route == "$default" { route.to_owned() } else { format!("ANY {route}") };
+    let http = json!({"method": parts.method.as_str(), "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
+        "userAgent": headers.get("user-agent").cloned().unwrap_or_default()});
+    let id = HEXLOWER.encode(&random_bytes::<12>());
+    let mut event = json!({
+        "version": "2.0", "routeKey": route_key, "rawPath": path, "rawQueryString": query, "headers": headers,
+        "requestContext": {"accountId": "000000000000", "apiId": "local", "domainName": "localhost", "domainPrefix": "localhost",
+            "http": http, "requestId": id, "routeKey": route_key, "stage": "$default", "timeEpoch": now_millis},
+        "isBase64Encoded": false,
+    });
+    let values: Map<String, Value> = route
+        .split('/')
+        .zip(path.split('/'))
+        .filter_map(|(name, value)| Some((name.strip_prefix('{')?.strip_suffix('}')?.to_owned(), value.into())))
+        .collect();
+    if !values.is_empty() {
+        event["pathParameters"] = values.into();
+    }
+    let content_type = joined(&parts.headers, &header::CONTENT_TYPE);
+    let is_text = !content_type.starts_with("application/x-www-form-urlencoded");
     match std::str::from_utf8(body) {
         Ok("") => {}
-        Ok(text) => event.body = Some(text.to_owned()),
-        Err(_) => {
-            event.is_base64_encoded = true;
-            event.body = Some(BASE64.encode(body));
+        Ok(text) if is_text => event["body"] = text.into(),
+        _ => {
+            event["isBase64Encoded"] = true.into();
+            event["body"] = BASE64.encode(body).into();
         }
     }
     event
 }
 
-fn joined(headers: &HeaderMap) -> HeaderMap {
-    let mut joined = HeaderMap::new();
-    for name in headers.keys() {
-        let values: Vec<&[u8]> = headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
-        if let Ok(value) = header::HeaderValue::from_bytes(&values.join(&b","[..])) {
-            joined.insert(name.clone(), value);
-        }
+fn joined(headers: &HeaderMap, name: &header::HeaderName) -> String {
+    let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    values.join(",")
+}
+
+/// Lambda's own call for an event of any kind: `aws lambda invoke --endpoint-url`.
+async fn invoke(State(gateway): Shared, Path(name): Path<String>, body: String) -> Response {
+    let Functions::Processes(processes) = &gateway.functions else {
+        return refuse(StatusCode::NOT_FOUND, "the functions are no processes here: start with --functions");
+    };
+    match processes.invoke(&name, body).await {
+        Some(Ok(answer)) => answer.into_response(),
+        Some(Err(error)) => ([("x-amz-function-error", "Unhandled")], Json(error)).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "no such function"),
     }
-    joined
 }
 
 async fn page(State(gateway): Shared) -> Response {
@@ -161,6 +209,12 @@ async fn advance(State(gateway): Shared, body: Bytes) -> Response {
     let Ok(Advance { advance_seconds }) = serde_json::from_slice(&body) else {
         return refuse(StatusCode::BAD_REQUEST, "advance_seconds must be a whole number of 0 or more");
     };
+    if advance_seconds > 0 && !gateway.clock_moves {
+        return refuse(
+            StatusCode::CONFLICT,
+            "the functions are processes and have real time, so the clock cannot be moved; 0 waits until all is done",
+        );
+    }
     let _one_at_a_time = gateway.advancing.lock().await;
     let (clock, queue) = (&gateway.clock, &gateway.queue);
     let target = clock.now_millis() + i64::from(advance_seconds) * 1000;
@@ -175,7 +229,7 @@ async fn advance(State(gateway): Shared, body: Bytes) -> Response {
         }
     }
     queue.settle().await;
-    if let Err(error) = gateway.engine.sweep(clock.now().0) {
+    if let Err(error) = gateway.engine.sweep(clock.now().0).await {
         tracing::error!(error.cause = error, "items whose time is over were not removed");
     }
     Json(json!({"now": clock.now().to_string()})).into_response()
@@ -197,7 +251,7 @@ async fn behave(State(gateway): Shared, Path(name): Path<String>, body: Bytes) -
 
 async fn state(State(gateway): Shared) -> Response {
     let (queue, dead_letters) = gateway.queue.rest();
-    match gateway.engine.state() {
+    match gateway.engine.state().await {
         Ok(table) => Json(json!({"table": table, "queue": queue, "dead_letters": dead_letters})).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }

@@ -1,35 +1,44 @@
 //! The service on one machine: the real handlers behind an HTTP server, with an embedded DynamoDB-compatible engine, an
-//! in-process queue and a simulated phone network. Nothing of the functions is replaced: they are given other URLs.
+//! in-process queue and a simulated phone network. Nothing of the functions is replaced: they are given other URLs. They
+//! can run as they are deployed, as processes under a Lambda Runtime API, and with another DynamoDB.
 
 mod aws;
 mod engine;
 mod figures;
+mod functions;
 mod gateway;
 mod network;
 mod queue;
+mod remote;
+mod runtime;
 mod secrets;
 mod template;
 
 use std::collections::HashMap;
+use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use otp::ambient::Clock;
 use otp::config::{Config, ConfigError, Role};
 use otp::store::Store;
 
-use engine::{Engine, TABLE};
+use engine::Engine;
 use figures::Figures;
+pub use functions::{BuiltFunctions, MovedClock};
+use functions::{Functions, Processes, Worker};
 use gateway::Gateway;
 use network::{CarrierKeys, Network};
 use queue::LocalQueue;
+use remote::Remote;
 use secrets::Secrets;
 use template::Template;
 
 /// Batches that workers have at a time.
 const WORKERS: usize = 16;
+/// Name of the table that the functions share; at another DynamoDB it may have another.
+const TABLE: &str = "otp";
 
 /// A lookup of variables by name.
 pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -44,6 +53,10 @@ pub struct Options {
     pub variables: Variables,
     /// Where the functions reach the table, the queue and SNS, if not directly: tests put a faulty wire in between.
     pub wires: Wires,
+    /// The functions as built, in the place of their handlers in this process.
+    pub functions: Option<BuiltFunctions>,
+    /// URL of another DynamoDB, in the place of the embedded engine. The variable `OTP_TABLE` names the table there.
+    pub dynamodb: Option<String>,
 }
 
 /// URLs that stand in front of the engine, of the queue and of SNS. What is behind the first two is told by the [`Server`].
@@ -65,6 +78,8 @@ pub struct Server {
     pub api_keys: Vec<(String, String)>,
     /// The engine itself.
     pub dynamodb_url: String,
+    /// The table.
+    pub table: String,
     /// The queue itself.
     pub sqs_url: String,
     serving: tokio::task::JoinHandle<()>,
@@ -87,15 +102,21 @@ impl Server {
         let variable = |name: &str| (options.variables)(name).filter(|value| !value.is_empty());
         let (secrets, wrong_keys) = open_secrets(options.data.as_deref(), &variable)?;
         let file = options.data.as_ref().map(|directory| directory.join("table.db"));
-        let engine = Engine::open(file.as_deref(), &template)?;
         let clock = Clock::default();
-        let keep_clock = kept_clock(options.data.as_ref(), &clock);
+        let remote = options.dynamodb.clone().map(|url| Remote::new(url, clock.clone()));
+        let table = variable("OTP_TABLE").filter(|_| remote.is_some()).unwrap_or_else(|| TABLE.into());
+        let engine = Engine::open(file.as_deref(), &template, table, remote).await?;
+        let moved_clock = options.functions.as_ref().and_then(|built| built.moved_clock.as_ref());
+        let keep_clock = kept_clock(options.data.as_ref(), moved_clock, &clock)?;
 
         let kept_in = options.data.is_some().then(|| engine.clone());
         let queue = LocalQueue::open(kept_in, clock.clone(), template.receives_max, template.visibility_seconds)?;
         let carrier_keys: Vec<CarrierKeys> = (0..=network::CARRIERS.len()).map(|_| CarrierKeys::fresh()).collect::<Result<_, _>>()?;
-        let engine_port = engine.serve().await?;
-        let mut fixed = fixed_variables(&variable, address, engine_port, &secrets, &carrier_keys);
+        let dynamodb_url = match options.dynamodb {
+            Some(url) => url,
+            None => format!("http://127.0.0.1:{}", engine.serve().await?),
+        };
+        let mut fixed = fixed_variables(&variable, address, &dynamodb_url, engine.table(), &secrets, &carrier_keys);
 
         let read = |role: Role, fixed: &HashMap<&str, String>| {
             Config::read(role, &|name| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name)))
@@ -105,24 +126,38 @@ impl Server {
             (Ok(config), None) => config,
             (config, wrong_keys) => return Err(all_problems(&read, &fixed, config.err(), wrong_keys)),
         };
-        let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), TABLE.into(), config.seal.clone());
+        let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), engine.table().into(), config.seal.clone());
         let apps = secrets.api_keys.iter().map(|(app, _)| app.clone()).collect();
         let network = Network::start(queue.clone(), clock.clone(), apps, (config.seal, store), carrier_keys).await?;
         let aws_port = aws::serve(queue.clone(), network.clone()).await?;
-        let (dynamodb_url, sqs_url) = (format!("http://127.0.0.1:{engine_port}"), format!("http://127.0.0.1:{aws_port}"));
+        let sqs_url = format!("http://127.0.0.1:{aws_port}");
         fixed.insert("AWS_ENDPOINT_URL_DYNAMODB", options.wires.dynamodb.unwrap_or_else(|| dynamodb_url.clone()));
         fixed.insert("AWS_ENDPOINT_URL_SQS", options.wires.sqs.unwrap_or_else(|| sqs_url.clone()));
         fixed.insert("AWS_ENDPOINT_URL_SNS", options.wires.sns.unwrap_or_else(|| sqs_url.clone()));
         fixed.insert("OTP_QUEUE_URL", format!("{sqs_url}/queue"));
         let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
         let figures = Figures::default();
-        let worker = carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone(), figures.metrics());
+        let (functions, worker) = match &options.functions {
+            Some(built) => {
+                let value = |name: &str| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name));
+                let processes = Processes::new(built, &template, &clock, &value)?;
+                (Functions::Processes(processes.clone()), Worker::Processes(processes))
+            }
+            None => {
+                let functions = Functions::Here {
+                    send: Box::new(send::App::new(config(Role::Send)?, clock.clone(), figures.metrics())),
+                    verify: Box::new(verify::App::new(config(Role::Verify)?, clock.clone(), figures.metrics())),
+                    delivery_callback: Box::new(delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone(), figures.metrics())),
+                };
+                (functions, Worker::Here(carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone(), figures.metrics())))
+            }
+        };
         tokio::spawn(work(worker, queue.clone(), template.batch_size));
+        let table = engine.table().to_owned();
+        let clock_moves = options.functions.as_ref().is_none_or(|built| built.moved_clock.is_some());
 
         let gateway = Gateway {
-            send: send::App::new(config(Role::Send)?, clock.clone(), figures.metrics()),
-            verify: verify::App::new(config(Role::Verify)?, clock.clone(), figures.metrics()),
-            delivery_callback: delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone(), figures.metrics()),
+            functions,
             page: page(&secrets.api_keys),
             openapi: serde_norway::from_str(include_str!("../../shared/openapi.yaml")).map_err(|error| format!("openapi.yaml: {error}"))?,
             template,
@@ -131,6 +166,7 @@ impl Server {
             network,
             figures,
             clock,
+            clock_moves,
             keep_clock,
             advancing: tokio::sync::Mutex::default(),
         };
@@ -141,7 +177,7 @@ impl Server {
                 tracing::error!(error.cause = error.to_string(), "the gateway ended");
             }
         });
-        Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, sqs_url, serving })
+        Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, table, sqs_url, serving })
     }
 
     /// Runs until the gateway ends, which it does with the process.
@@ -163,7 +199,8 @@ fn open_secrets(data: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) 
 fn fixed_variables(
     variable: &dyn Fn(&str) -> Option<String>,
     address: SocketAddr,
-    engine_port: u16,
+    dynamodb_url: &str,
+    table: &str,
     secrets: &Secrets,
     carrier_keys: &[CarrierKeys],
 ) -> HashMap<&'static str, String> {
@@ -172,8 +209,8 @@ fn fixed_variables(
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("AWS_SESSION_TOKEN", String::new()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{engine_port}")),
-        ("OTP_TABLE", TABLE.to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.to_owned()),
+        ("OTP_TABLE", table.to_owned()),
         ("OTP_SECRETS", secrets.document.clone()),
     ]);
     if variable("OTP_PUBLIC_URL").is_none() {
@@ -197,7 +234,7 @@ fn all_problems(read: &ReadConfig<'_>, fixed: &HashMap<&'static str, String>, fo
 }
 
 /// The trigger: batches from the queue to the worker, and what it could not do back to the queue.
-async fn work(worker: carrier_worker::App, queue: LocalQueue, batch_size: usize) {
+async fn work(worker: Worker, queue: LocalQueue, batch_size: usize) {
     let free = Arc::new(tokio::sync::Semaphore::new(WORKERS));
     loop {
         let Ok(permit) = free.clone().acquire_owned().await else { return };
@@ -208,36 +245,36 @@ async fn work(worker: carrier_worker::App, queue: LocalQueue, batch_size: usize)
         };
         let (worker, queue) = (worker.clone(), queue.clone());
         tokio::spawn(async move {
-            let mut event = SqsEvent::default();
-            event.records = messages.iter().map(sqs_message).collect();
-            let response = carrier_worker::handle(&worker, event).await;
+            let failed = worker.work(&messages).await;
             for message in &messages {
-                let failed = response.batch_item_failures.iter().any(|failure| failure.item_identifier == message.id);
-                queue.resolve(&message.id, !failed);
+                queue.resolve(&message.id, !failed.contains(&message.id));
             }
             drop((busy, permit));
         });
     }
 }
 
-fn sqs_message(message: &queue::Message) -> SqsMessage {
-    let mut sqs = SqsMessage::default();
-    sqs.message_id = Some(message.id.clone());
-    sqs.body = Some(message.body.clone());
-    sqs.event_source = Some("aws:sqs".into());
-    sqs
-}
+type KeepClock = Box<dyn Fn(&Clock) + Send + Sync>;
 
-/// With `--data` the clock stays where it was moved to: a restart must not turn back time.
-fn kept_clock(data: Option<&PathBuf>, clock: &Clock) -> Box<dyn Fn(&Clock) + Send + Sync> {
-    let Some(file) = data.map(|directory| directory.join("clock")) else { return Box::new(|_| {}) };
-    let offset = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<i64>().ok());
+/// With `--data` the clock stays where it was moved to: a restart must not turn back time. Processes are told where it is.
+fn kept_clock(data: Option<&PathBuf>, moved: Option<&MovedClock>, clock: &Clock) -> Result<KeepClock, String> {
+    let kept = data.map(|directory| directory.join("clock"));
+    let offset = kept.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).and_then(|text| text.trim().parse::<i64>().ok());
     clock.advance_to_millis(clock.now_millis() + offset.unwrap_or(0));
-    Box::new(move |clock| {
-        if let Err(error) = std::fs::write(&file, clock.offset_millis().to_string()) {
+    let told = moved.map(|moved| std::fs::File::create(&moved.offset_file).map_err(|error| format!("{}: {error}", moved.offset_file.display())));
+    let told = told.transpose()?;
+    let keep: KeepClock = Box::new(move |clock| {
+        let kept = kept.as_ref().map_or(Ok(()), |file| std::fs::write(file, clock.offset_millis().to_string()));
+        // Processes see the file as memory, so that it is never cut short.
+        let told = told.as_ref().map_or(Ok(()), |mut file| file.rewind().and_then(|()| file.write_all(&clock.offset_millis().to_ne_bytes())));
+        if let Err(error) = kept.and(told) {
             tracing::warn!(error.cause = error.to_string(), "the clock's offset was not kept");
         }
-    })
+    });
+    if moved.is_some() {
+        keep(clock);
+    }
+    Ok(keep)
 }
 
 /// The page, with the API keys that it uses.

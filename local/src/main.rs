@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use local::{Options, Server, Wires};
+use local::{BuiltFunctions, Options, Server, Wires};
 use otp::{config, telemetry};
 
 /// One-time passcodes on this machine: the real functions, an embedded table, a queue, and phones that you can see.
@@ -17,13 +17,30 @@ struct Arguments {
     /// Directory in which everything is kept; without it everything is in memory
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Directory of the built functions, which run as processes under a Lambda Runtime API: DIR/NAME or DIR/NAME/bootstrap
+    #[arg(long, value_name = "DIR")]
+    functions: Option<PathBuf>,
+    /// Processes per function, with --functions
+    #[arg(long, default_value_t = 2, value_name = "N", requires = "functions")]
+    processes: usize,
+    /// URL of another DynamoDB, such as DynamoDB Local, in the place of the embedded engine
+    #[arg(long, value_name = "URL")]
+    dynamodb: Option<String>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     telemetry::init(telemetry::Reader::Person);
-    let options = Options { port: arguments.port, data: arguments.data, variables: Box::new(config::environment), wires: Wires::default() };
+    let functions = arguments.functions.map(|directory| BuiltFunctions { directory, processes: arguments.processes, moved_clock: None });
+    let options = Options {
+        port: arguments.port,
+        data: arguments.data,
+        variables: Box::new(config::environment),
+        wires: Wires::default(),
+        functions,
+        dynamodb: arguments.dynamodb,
+    };
     let server = match Server::start(options).await {
         Ok(server) => server,
         Err(problems) => {

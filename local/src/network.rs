@@ -342,7 +342,9 @@ async fn accept(network: &Network, name: &'static str, carrier: &SimulatedCarrie
     }
     let (reference, callback_url) = (handed.reference.clone(), handed.callback_url.clone());
     if behaviour.mode != Mode::Lose {
-        network.ring(name, &id, handed).await;
+        // What the carrier took rings, also when the worker has died meanwhile.
+        let (network, id) = (network.clone(), id.clone());
+        let _ = tokio::spawn(async move { network.ring(name, &id, handed).await }).await;
     }
     if let Some(status) = behaviour.report.filter(|status| status != "none") {
         let (network, busy, id) = (network.clone(), network.0.queue.busy(), id.clone());

@@ -16,7 +16,7 @@ pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) body: String,
     visible_at_millis: i64,
-    receives: u32,
+    pub(crate) receives: u32,
     is_dead: bool,
     /// A process that died was working on it: its visibility time goes on.
     #[serde(skip)]

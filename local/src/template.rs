@@ -11,6 +11,17 @@ pub(crate) enum Function {
     DeliveryCallback,
 }
 
+impl Function {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Verify => "verify",
+            Self::DeliveryCallback => "delivery-callback",
+        }
+    }
+}
+
 /// The template's settings.
 pub(crate) struct Template {
     routes: Vec<(String, Function)>,
@@ -19,6 +30,8 @@ pub(crate) struct Template {
     pub(crate) batch_size: usize,
     pub(crate) receives_max: u32,
     pub(crate) visibility_seconds: i64,
+    pub(crate) timeout_seconds: u64,
+    pub(crate) memory_mb: u64,
     document: Value,
 }
 
@@ -49,14 +62,33 @@ impl Template {
             batch_size: usize::try_from(number(&trigger["Properties"]["BatchSize"])?).unwrap_or(1),
             receives_max: u32::try_from(number(untagged(&queue["RedrivePolicy"]["maxReceiveCount"]))?).unwrap_or(1),
             visibility_seconds: i64::try_from(number(&queue["VisibilityTimeout"])?).unwrap_or(0),
+            timeout_seconds: number(&document["Globals"]["Function"]["Timeout"])?,
+            memory_mb: number(&document["Parameters"]["MemorySize"]["Default"])?,
             routes,
             document,
         })
     }
 
-    /// The function that API Gateway would call for `path`: the route without variables first, then one with, then the
-    /// catch-all.
-    pub(crate) fn function(&self, path: &str) -> Function {
+    /// The functions: their names, and those of their resources.
+    pub(crate) const FUNCTIONS: [(&str, &str); 4] = [
+        ("send", "SendFunction"),
+        ("verify", "VerifyFunction"),
+        ("delivery-callback", "DeliveryCallbackFunction"),
+        ("carrier-worker", "CarrierWorkerFunction"),
+    ];
+
+    /// The names of the variables that the function `resource` is given, and whether its secrets hold the carriers'.
+    pub(crate) fn variables_of(&self, resource: &str) -> (Vec<String>, bool) {
+        let of_all = &self.document["Globals"]["Function"]["Environment"]["Variables"];
+        let own = &self.document["Resources"][resource]["Properties"]["Environment"]["Variables"];
+        let names = [of_all, own].into_iter().filter_map(Value::as_mapping).flat_map(|variables| variables.keys());
+        let secrets = untagged(&own["OTP_SECRETS"]).as_str().unwrap_or_default();
+        (names.filter_map(|name| Some(name.as_str()?.to_owned())).collect(), secrets.contains("otp_secrets_with_carriers"))
+    }
+
+    /// The function that API Gateway would call for `path`, and the route: the one without variables first, then one
+    /// with, then the catch-all.
+    pub(crate) fn function(&self, path: &str) -> (Function, &str) {
         let exact = self.routes.iter().find(|(route, _)| route == path);
         let fits = |route: &str| {
             route.split('/').count() == path.split('/').count()
@@ -64,7 +96,8 @@ impl Template {
         };
         let with_variables = || self.routes.iter().find(|(route, _)| fits(route));
         let catch_all = || self.routes.iter().find(|(route, _)| route == "$default");
-        exact.or_else(with_variables).or_else(catch_all).map_or(Function::Verify, |(_, function)| *function)
+        let found = exact.or_else(with_variables).or_else(catch_all);
+        found.map_or((Function::Verify, "$default"), |(route, function)| (*function, route))
     }
 
     /// The default of the variable `name`: that of the parameter that the template fills it with.
@@ -95,6 +128,11 @@ mod tests {
         let template = Template::read().unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((template.key.0.as_str(), template.key.1.as_str(), template.ttl.as_str()), ("pk", "B", "ttl"));
         assert_eq!((template.batch_size, template.receives_max, template.visibility_seconds), (10, 3, 60));
+        assert_eq!((template.timeout_seconds, template.memory_mb), (10, 256));
+        let (variables, with_carriers) = template.variables_of("CarrierWorkerFunction");
+        assert!(with_carriers && ["OTP_BRAND", "OTP_QUEUE_URL"].iter().all(|wanted| variables.iter().any(|name| name == wanted)), "{variables:?}");
+        let (variables, with_carriers) = template.variables_of("VerifyFunction");
+        assert!(!with_carriers && variables.iter().all(|name| name != "OTP_QUEUE_URL"), "{variables:?}");
         assert_eq!(template.default_of("OTP_CODE_LENGTH").as_deref(), Some("6"));
         assert_eq!(template.default_of("OTP_COOLDOWN_SECONDS").as_deref(), Some("30,60,120,300,600"));
         for (path, function) in [
@@ -106,7 +144,7 @@ mod tests {
             ("/v1/callbacks/sim-a/token", Function::DeliveryCallback),
             ("/nowhere", Function::Verify),
         ] {
-            assert_eq!(template.function(path), function, "{path}");
+            assert_eq!(template.function(path).0, function, "{path}");
         }
     }
 }

@@ -93,6 +93,8 @@ async fn a_key_outlives_the_five_verifications_that_stay_readable() {
     let service = Service::start_with(&NO_SEND_LIMITS).await;
     let first = service.send_with_key(json!({"to": phone(1)}), "k").await;
     for _ in 0..8 {
+        // One that is followed at once sends nothing.
+        service.settle().await;
         assert_eq!(service.send(&phone(1)).await.status, 201);
     }
     service.settle().await;

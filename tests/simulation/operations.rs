@@ -189,7 +189,11 @@ impl World {
             let (service, id) = (self.service().clone(), id.clone());
             running.spawn(async move { (service.check(&id, &code).await, code) });
         }
-        for (answer, code) in running.join_all().await {
+        let mut answers = running.join_all().await;
+        // What was charged was decided in the order of the attempts left, and before what found it decided.
+        let charged = |answer: &Answer| answer.body["valid"] == true || answer.body["reason"] == "wrong_code";
+        answers.sort_by_key(|(answer, _)| (!charged(answer), std::cmp::Reverse(answer.body["attempts_left"].as_u64())));
+        for (answer, code) in answers {
             if let Told::Answer(answer) = self.told(answer) {
                 self.checked(live, now, Some(&code), &answer);
             }

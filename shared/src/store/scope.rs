@@ -285,9 +285,7 @@ impl Plan {
                 .value(":none", n(0))
                 .value(":more", n(1))
                 .value(":before", n(HELD_BEFORE_ONE)),
-            Held::Chosen => {
-                write.set(format!("{HELD} = {HELD} - :before")).when(format!("{HELD} >= :before")).value(":before", n(HELD_BEFORE_ONE))
-            }
+            Held::Chosen => write.set(format!("{HELD} = {HELD} - :before")).when(format!("{HELD} >= :before")).value(":before", n(HELD_BEFORE_ONE)),
         }
     }
 

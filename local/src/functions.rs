@@ -1,0 +1,147 @@
+//! Where the functions run: their handlers in this process, or the built functions in processes of their own. Either way
+//! they are handed the events that API Gateway and SQS send, and nothing else.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsBatchResponse;
+use otp::ambient::Clock;
+use serde_json::{Value, json};
+
+use crate::queue::Message;
+use crate::runtime::{Outcome, Runtime, program};
+use crate::template::Template;
+
+/// The functions as built, to be run as processes.
+pub struct BuiltFunctions {
+    /// Where they are: `DIR/send` as cargo builds it, `DIR/send/bootstrap` as `cargo lambda build` does, or
+    /// `DIR/SendFunction/bootstrap` as `sam build` does.
+    pub directory: PathBuf,
+    /// Processes per function, at most.
+    pub processes: usize,
+    /// What moves the clock of a process. Without it processes have real time, and so has the server.
+    pub moved_clock: Option<MovedClock>,
+}
+
+/// A library that is loaded into each process and adds an offset to real time.
+pub struct MovedClock {
+    /// The library.
+    pub library: PathBuf,
+    /// Where it reads the offset, in milliseconds: eight bytes in the machine's order.
+    pub offset_file: PathBuf,
+}
+
+/// Name of the variable that says where the offset is.
+const OFFSET_FILE: &str = "CLOCK_OFFSET_FILE";
+
+/// The functions that answer or take batches.
+pub(crate) enum Functions {
+    /// In this process.
+    Here { send: Box<send::App>, verify: Box<verify::App>, delivery_callback: Box<delivery_callback::App> },
+    /// As processes.
+    Processes(Processes),
+}
+
+/// The functions as processes, by name. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Processes(HashMap<&'static str, Runtime>);
+
+impl Processes {
+    /// All four, with the variables that the template gives each.
+    pub(crate) fn new(built: &BuiltFunctions, template: &Template, clock: &Clock, value: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let timeout = Duration::from_secs(template.timeout_seconds);
+        let mut runtimes = HashMap::new();
+        for (name, resource) in Template::FUNCTIONS {
+            let program = program(&built.directory, name, resource)?;
+            let mut variables = variables(name, template, resource, value)?;
+            if let Some(moved) = &built.moved_clock {
+                variables.push(("LD_PRELOAD".into(), moved.library.display().to_string()));
+                variables.push((OFFSET_FILE.into(), moved.offset_file.display().to_string()));
+            }
+            runtimes.insert(name, Runtime::new(name, program, variables, timeout, clock.clone(), built.processes.max(1)));
+        }
+        Ok(Self(runtimes))
+    }
+
+    /// Hands an event to the function called `name`; `None` if there is none.
+    pub(crate) async fn invoke(&self, name: &str, event: String) -> Option<Outcome> {
+        Some(self.0.get(name)?.invoke(event).await)
+    }
+}
+
+/// What a process of Lambda sees: the function's variables, and those of Lambda itself.
+fn variables(name: &str, template: &Template, resource: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
+    let (own, with_carriers) = template.variables_of(resource);
+    let mut variables: Vec<(String, String)> = own.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))).collect();
+    if !with_carriers {
+        for (_, document) in variables.iter_mut().filter(|(name, _)| name == "OTP_SECRETS") {
+            let mut secrets: Value = serde_json::from_str(document).map_err(|_| "OTP_SECRETS: must be a JSON object")?;
+            secrets.as_object_mut().and_then(|secrets| secrets.remove("carriers"));
+            *document = secrets.to_string();
+        }
+    }
+    let of_aws = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    let endpoints = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS"];
+    let of_aws = of_aws.into_iter().chain(endpoints).filter_map(|name| Some((name.to_owned(), value(name).filter(|value| !value.is_empty())?)));
+    variables.extend(of_aws);
+    let memory = template.memory_mb.to_string();
+    let of_lambda = [
+        ("AWS_DEFAULT_REGION", value("AWS_REGION").unwrap_or_default()),
+        ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_NAME", name.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+        ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
+        ("LANG", "en_US.UTF-8".to_owned()),
+        ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin".to_owned()),
+        ("TZ", ":UTC".to_owned()),
+        ("_HANDLER", "bootstrap".to_owned()),
+    ];
+    variables.extend(of_lambda.map(|(name, value)| (name.to_owned(), value)));
+    Ok(variables)
+}
+
+/// The worker of the queue's batches.
+#[derive(Clone)]
+pub(crate) enum Worker {
+    /// In this process.
+    Here(carrier_worker::App),
+    /// As processes.
+    Processes(Processes),
+}
+
+impl Worker {
+    /// Hands a batch over; the messages that must come again.
+    pub(crate) async fn work(&self, messages: &[Message]) -> Vec<String> {
+        let batch = json!({"Records": messages.iter().map(sqs_record).collect::<Vec<_>>()});
+        let all = || messages.iter().map(|message| message.id.clone()).collect();
+        let response = match self {
+            Self::Here(worker) => match serde_json::from_value(batch) {
+                Ok(batch) => carrier_worker::handle(worker, batch).await,
+                Err(_) => return all(),
+            },
+            Self::Processes(processes) => match processes.invoke("carrier-worker", batch.to_string()).await {
+                // An answer that cannot be read fails the batch as well.
+                Some(Ok(answer)) => match serde_json::from_slice::<SqsBatchResponse>(&answer) {
+                    Ok(response) => response,
+                    Err(_) => return all(),
+                },
+                Some(Err(_)) | None => return all(),
+            },
+        };
+        let failed: Vec<String> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+        // SQS takes a failure of nothing that it sent for one of everything.
+        if failed.iter().any(|id| messages.iter().all(|message| message.id != *id)) { all() } else { failed }
+    }
+}
+
+/// As the trigger sends it.
+fn sqs_record(message: &Message) -> Value {
+    let attributes = json!({"ApproximateReceiveCount": message.receives.to_string(), "SenderId": "local"});
+    json!({"messageId": message.id, "receiptHandle": message.id, "body": message.body, "attributes": attributes, "messageAttributes": {},
+        "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:local:000000000000:queue", "awsRegion": "local"})
+}
