@@ -29,11 +29,13 @@ impl Figures {
     /// Where functions send their lines to.
     pub(crate) fn metrics(&self) -> Metrics {
         let figures = self.clone();
-        Metrics::to(move |line| figures.take(line))
+        Metrics::to(move |line| {
+            figures.take(line);
+        })
     }
 
-    /// Files a line of embedded metric format.
-    fn take(&self, line: &str) {
+    /// Files a line of embedded metric format; `false` if it is none.
+    pub(crate) fn take(&self, line: &str) -> bool {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
         for directive in elements(&line["_aws"]["CloudWatchMetrics"]) {
             for (names, metric) in
@@ -47,6 +49,7 @@ impl Figures {
                 *self.filed().entry(series).or_default().entry(value).or_default() += 1;
             }
         }
+        !line["_aws"].is_null()
     }
 
     /// All of them: sums of what is counted, histograms of times.

@@ -9,6 +9,7 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use otp::ambient::Clock;
 use serde_json::{Value, json};
 
+use crate::figures::Figures;
 use crate::queue::Message;
 use crate::runtime::{Outcome, Runtime, program};
 use crate::template::Template;
@@ -49,7 +50,13 @@ pub(crate) struct Processes(HashMap<&'static str, Runtime>);
 
 impl Processes {
     /// All four, with the variables that the template gives each.
-    pub(crate) fn new(built: &BuiltFunctions, template: &Template, clock: &Clock, value: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub(crate) fn new(
+        built: &BuiltFunctions,
+        template: &Template,
+        clock: &Clock,
+        figures: &Figures,
+        value: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
         let timeout = Duration::from_secs(template.timeout_seconds);
         let mut runtimes = HashMap::new();
         for (name, resource) in Template::FUNCTIONS {
@@ -59,7 +66,7 @@ impl Processes {
                 variables.push(("LD_PRELOAD".into(), moved.library.display().to_string()));
                 variables.push((OFFSET_FILE.into(), moved.offset_file.display().to_string()));
             }
-            runtimes.insert(name, Runtime::new(name, program, variables, timeout, clock.clone(), built.processes.max(1)));
+            runtimes.insert(name, Runtime::new(name, program, variables, timeout, clock.clone(), figures.clone(), built.processes.max(1)));
         }
         Ok(Self(runtimes))
     }

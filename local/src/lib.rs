@@ -140,7 +140,7 @@ impl Server {
         let (functions, worker) = match &options.functions {
             Some(built) => {
                 let value = |name: &str| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name));
-                let processes = Processes::new(built, &template, &clock, &value)?;
+                let processes = Processes::new(built, &template, &clock, &figures, &value)?;
                 (Functions::Processes(processes.clone()), Worker::Processes(processes))
             }
             None => {

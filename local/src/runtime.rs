@@ -16,9 +16,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use otp::ambient::{Clock, random_bytes};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
+
+use crate::figures::Figures;
 
 /// For a process to ask for its first invocation, as on Lambda.
 const INIT: Duration = Duration::from_secs(10);
@@ -36,6 +39,7 @@ struct Inner {
     variables: Vec<(String, String)>,
     timeout: Duration,
     clock: Clock,
+    figures: Figures,
     processes_max: usize,
     free: Semaphore,
     idle: Mutex<VecDeque<Environment>>,
@@ -49,10 +53,11 @@ impl Runtime {
         variables: Vec<(String, String)>,
         timeout: Duration,
         clock: Clock,
+        figures: Figures,
         processes_max: usize,
     ) -> Self {
         let (free, idle) = (Semaphore::new(processes_max), Mutex::default());
-        Self(Arc::new(Inner { name, program, variables, timeout, clock, processes_max, free, idle }))
+        Self(Arc::new(Inner { name, program, variables, timeout, clock, figures, processes_max, free, idle }))
     }
 
     /// Hands `event` to an environment. Goes on when the caller does not: nobody calls an invocation back.
@@ -132,8 +137,10 @@ impl Environment {
         let mut command = Command::new(&function.program);
         command.env_clear().envs(function.variables.iter().map(|(name, value)| (name, value)));
         command.env("AWS_LAMBDA_RUNTIME_API", address.to_string()).env("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{}", new_id()));
-        // Standard output is for who started the server; what functions print is for who reads logs.
-        let child = command.stdin(Stdio::null()).stdout(std::io::stderr()).kill_on_drop(true).spawn()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        if let Some(printed) = child.stdout.take() {
+            tokio::spawn(read_on(printed, function.figures.clone()));
+        }
         let serving = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
         Ok(Self { child, asks, answers, serving })
     }
@@ -163,6 +170,16 @@ impl Environment {
                 status = self.child.wait() => return Err(function.failed("Runtime.ExitError", &exited(&id, status))),
                 () = &mut deadline => return Err(function.failed("Sandbox.Timedout", &timed_out(&id, function.timeout))),
             }
+        }
+    }
+}
+
+/// What a function prints: lines of metrics are counted, and all else is for who reads logs.
+async fn read_on(printed: ChildStdout, figures: Figures) {
+    let mut lines = BufReader::new(printed).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if !figures.take(&line) {
+            eprintln!("{line}");
         }
     }
 }
@@ -245,7 +262,7 @@ mod tests {
         std::fs::write(&path, script).unwrap_or_else(|error| panic!("{error}"));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&path, mode).unwrap_or_else(|error| panic!("{error}"));
-        Runtime::new("fake", path, vec![], timeout, Clock::default(), 2)
+        Runtime::new("fake", path, vec![], timeout, Clock::default(), Figures::default(), 2)
     }
 
     #[tokio::test]
@@ -260,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_cannot_run_fails_the_invocation() {
-        let runtime = Runtime::new("none", "/nowhere/none".into(), vec![], Duration::from_secs(1), Clock::default(), 1);
+        let runtime = Runtime::new("none", "/nowhere/none".into(), vec![], Duration::from_secs(1), Clock::default(), Figures::default(), 1);
         let outcome = runtime.invoke("{}".into()).await;
         assert_eq!(outcome.map_err(|error| error["errorType"].clone()), Err("Runtime.InvalidEntrypoint".into()));
     }
