@@ -1,7 +1,7 @@
 //! Kind `smspartner`: SMS Partner, whose OTP route is a setting that its support makes on the account.
 //! Wire: `POST {base_url}/v1/send`; <https://www.docpartner.dev/en/api/sms-partner/send-sms/single-send>. It cannot sign: a report
 //! counts for the message whose token URL it came to. How it pushes reports nobody has documented, so it is asked as well:
-//! `GET {base_url}/v1/message-status`; the same site, under "message status". The key has no place but the body or, there, the query.
+//! `GET {base_url}/v1/message-status`; the same site, under "message status". The key goes in the body, and there in the query.
 
 use std::borrow::Cow;
 
