@@ -1,0 +1,208 @@
+//! What stands around a function: a local server with its table, a queue that keeps what it is sent, a carrier that takes
+//! everything; and the events that start the function, made from the samples in events/ with real ids and keys.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use data_encoding::{BASE64, HEXLOWER};
+use local::Wires;
+use otp::seal::sha256;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+use crate::harness::{DEFAULT_KEY, Service};
+use crate::listener::{Listener, response};
+
+/// Carriers sign with it.
+const CARRIER_SECRET: &str = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2g=";
+/// Beginnings of mobile numbers; a number is one of these, three digits that make its prefix, and four that stay 0.
+const PREFIXES: usize = 1000;
+
+/// Which event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Any call of the gateway.
+    Any,
+    /// A wrong code for a verification that nobody has tried yet.
+    Check,
+    /// A stranger's first send.
+    Send,
+    /// A batch of one dispatch.
+    Dispatch,
+    /// The first report of a message: it is delivered.
+    Report,
+}
+
+type Kept = Arc<Mutex<Vec<Value>>>;
+
+/// One of it for each function.
+pub struct World {
+    service: Service,
+    secrets: String,
+    carriers: String,
+    next: usize,
+    /// Bodies of messages that the queue was sent.
+    queued: Kept,
+    /// Messages that the carrier was handed.
+    carried: Kept,
+    queue: Listener,
+    _carrier: Listener,
+}
+
+impl World {
+    pub async fn open() -> Self {
+        let (queued, carried) = (Kept::default(), Kept::default());
+        let queue = keeping(&queued, r#"{"MessageId":"kept"}"#).await;
+        let carrier = keeping(&carried, r#"{"id":"theirs"}"#).await;
+        let key = BASE64.encode(&[7; 32]);
+        let hash = HEXLOWER.encode(&sha256(DEFAULT_KEY.as_bytes()));
+        let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
+        let carriers = json!([{"kind": "http", "name": "http", "base_url": carrier.url(), "token": "carrier-token", "secret": CARRIER_SECRET}]);
+        let (secrets, carriers) = (secrets.to_string(), carriers.to_string());
+        let wires = Wires { sqs: Some(queue.url()), ..Wires::default() };
+        let variables = [("OTP_SECRETS", secrets.as_str()), ("OTP_CARRIERS", carriers.as_str())];
+        let service = Service::try_start_behind(&variables, None, wires).await.expect("the server starts");
+        Self { service, secrets, carriers, next: 0, queued, carried, queue, _carrier: carrier }
+    }
+
+    /// The variables of a function: what Lambda sets, and what the template does.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let queue_url = format!("{}/queue", self.queue.url());
+        let fixed = [
+            ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin"),
+            ("LANG", "en_US.UTF-8"),
+            ("TZ", ":UTC"),
+            ("_HANDLER", "bootstrap"),
+            ("LAMBDA_TASK_ROOT", "/var/task"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/bench"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0"),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+            ("AWS_SESSION_TOKEN", "a-session-token"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.service.dynamodb_url),
+            ("AWS_ENDPOINT_URL_SQS", &self.queue.url()),
+            ("OTP_TABLE", "otp"),
+            ("OTP_QUEUE_URL", &queue_url),
+            ("OTP_PUBLIC_URL", &self.service.base),
+            ("OTP_SECRETS", &self.secrets),
+            ("OTP_CARRIERS", &self.carriers),
+        ];
+        fixed.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
+    }
+
+    /// So many events, each for a recipient of its own.
+    pub async fn events(&mut self, event: Event, count: usize) -> Vec<Value> {
+        let mut events = vec![];
+        for _ in 0..count {
+            let to = self.phone();
+            events.push(match event {
+                Event::Any => sample(include_str!("../../../events/health.json")),
+                Event::Send => send(&to, self.next),
+                Event::Check => check(&self.sent(&to).await),
+                Event::Dispatch | Event::Report => {
+                    self.sent(&to).await;
+                    dispatch(&lock(&self.queued).pop().expect("a dispatch"))
+                }
+            });
+        }
+        if event == Event::Report { self.reports(&events).await } else { events }
+    }
+
+    fn phone(&mut self) -> String {
+        let (block, prefix) = (self.next / PREFIXES, self.next % PREFIXES);
+        self.next += 1;
+        assert!(block < 3, "a world has so many strangers");
+        format!("+336{block}{prefix:03}0000")
+    }
+
+    async fn sent(&self, to: &str) -> String {
+        let body = json!({"to": to, "purpose": "login"});
+        let answer = self.service.call("POST", "/v1/verifications", Some(body)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.id()
+    }
+
+    /// Lets the server's own worker do the dispatches, and the carrier report what it was handed.
+    async fn reports(&self, dispatches: &[Value]) -> Vec<Value> {
+        let queue = Service::at(&self.service.sqs_url);
+        let headers = [("x-amz-target", "AmazonSQS.SendMessage"), ("content-type", "application/x-amz-json-1.0")];
+        for dispatch in dispatches {
+            let message = json!({"QueueUrl": "queue", "MessageBody": dispatch["Records"][0]["body"]}).to_string();
+            assert_eq!(queue.raw("POST", "/", &headers, message).await.status, 200);
+        }
+        self.service.settle().await;
+        let now = self.service.now().await;
+        let carried = std::mem::take(&mut *lock(&self.carried));
+        carried.iter().map(|message| report(message, &self.service.base, now)).collect()
+    }
+}
+
+/// A port that keeps what it is sent: bodies of queue messages, or the whole of anything else.
+async fn keeping(kept: &Kept, answer: &'static str) -> Listener {
+    let kept = kept.clone();
+    Listener::open(0, move |request| {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        lock(&kept).push(if body["MessageBody"].is_string() { body["MessageBody"].clone() } else { body });
+        std::future::ready(response(200, &[("content-type", "application/json")], answer))
+    })
+    .await
+}
+
+fn sample(text: &str) -> Value {
+    let mut event: Value = serde_json::from_str(text).expect("a sample");
+    if let Some(authorization) = event["headers"].get_mut("authorization") {
+        *authorization = json!(format!("Bearer {DEFAULT_KEY}"));
+    }
+    event
+}
+
+fn at(mut event: Value, path: &str) -> Value {
+    event["rawPath"] = json!(path);
+    event["requestContext"]["http"]["path"] = json!(path);
+    event
+}
+
+fn send(to: &str, n: usize) -> Value {
+    let mut event = sample(include_str!("../../../events/send.json"));
+    let mut body: Value = serde_json::from_str(event["body"].as_str().expect("a body")).expect("JSON");
+    body["to"] = json!(to);
+    body["client_ip"] = json!(format!("198.18.{}.{}", n / 250, n % 250));
+    event["body"] = json!(body.to_string());
+    event["headers"]["idempotency-key"] = json!(format!("bench-{n}"));
+    event
+}
+
+fn check(id: &str) -> Value {
+    let mut event = at(sample(include_str!("../../../events/check-wrong.json")), &format!("/v1/verifications/{id}/check"));
+    event["pathParameters"]["id"] = json!(id);
+    event
+}
+
+fn dispatch(body: &Value) -> Value {
+    let mut event = sample(include_str!("../../../events/dispatch.json"));
+    event["Records"].as_array_mut().expect("records").truncate(1);
+    event["Records"][0]["body"] = body.clone();
+    event
+}
+
+fn report(message: &Value, base: &str, now: i64) -> Value {
+    let path = message["callback_url"].as_str().and_then(|url| url.strip_prefix(base)).expect("a callback URL");
+    let mut event = at(sample(include_str!("../../../events/report-http.json")), path);
+    let body = json!({"id": "theirs", "reference": message["reference"], "status": "delivered", "timestamp": "2026-01-01T00:00:00Z"}).to_string();
+    let webhook = Webhook::new(CARRIER_SECRET).expect("a secret");
+    event["headers"]["webhook-signature"] = json!(webhook.sign("evt_1", now, body.as_bytes()).expect("a signature"));
+    event["headers"]["webhook-id"] = json!("evt_1");
+    event["headers"]["webhook-timestamp"] = json!(now.to_string());
+    event["pathParameters"]["token"] = json!(path.rsplit('/').next());
+    event["body"] = json!(body);
+    event
+}
+
+fn lock(kept: &Mutex<Vec<Value>>) -> std::sync::MutexGuard<'_, Vec<Value>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,173 @@
+//! Whole rounds a second: send, the message on the phone, check with the right code. And what bounds them: how often a round
+//! calls the table, and what the embedded engine does when nobody else asks for the cores.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use serde_json::json;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::home::Home;
+use crate::table::{figure, millis, print};
+use crate::wire::Wired;
+use crate::{WARM_UP, cpu};
+
+/// Callers at a time. A caller sends for one phone before it looks at the one before: nobody stares at an empty phone, and
+/// twice as many rounds are under way.
+const CALLERS: usize = 16;
+/// Rounds whose calls are counted.
+const COUNTED: usize = 50;
+
+/// What a stretch of work took.
+struct Stretch {
+    count: u64,
+    wall: Duration,
+    /// Of the process, and of its first thread: the caller.
+    cpu: Duration,
+    caller_cpu: Duration,
+}
+
+impl Stretch {
+    fn row(&self, name: &str) -> Vec<String> {
+        let (count, wall) = (self.count as f64, self.wall.as_secs_f64());
+        let each = |cpu: Duration| figure(millis(cpu) / count);
+        let server = self.cpu.saturating_sub(self.caller_cpu);
+        vec![name.to_owned(), figure(count / wall), figure(self.cpu.as_secs_f64() / wall), each(self.cpu), each(server), each(self.caller_cpu)]
+    }
+
+    fn cpu_millis_each(&self) -> f64 {
+        millis(self.cpu) / self.count as f64
+    }
+}
+
+/// Prints all of it.
+pub fn measure(caller: &Runtime, enough: Duration) {
+    eprintln!("counting the calls of a round");
+    let calls = caller.block_on(calls_of_a_round());
+    eprintln!("rounds, for {} s", enough.as_secs());
+    let home = Arc::new(Home::start(&[]));
+    caller.block_on(async {
+        for _ in 0..WARM_UP {
+            round(&home).await;
+        }
+    });
+    let looks = Arc::new(AtomicU64::new(0));
+    let rounds = caller.block_on(stretch(enough, |until, done| rounds_until(home.clone(), until, done, looks.clone())));
+    eprintln!("bare table calls, for {} s", enough.as_secs());
+    let updates = caller.block_on(stretch(enough, |until, done| updates_until(home.clone(), until, done)));
+    let header = ["", "a second", "cores busy", "CPU ms each", "of it the server", "the caller"];
+    let heading = format!("Throughput, {} rounds and {} table calls at a time, for {} s each", 2 * CALLERS, 2 * CALLERS, enough.as_secs());
+    print(&heading, &header, &[rounds.row("rounds: send, deliver, check"), updates.row("bare `UpdateItem` of one small item")]);
+
+    let sum: f64 = calls.values().sum();
+    let listed: Vec<String> = calls.iter().map(|(name, count)| format!("{} {name}", figure(*count))).collect();
+    let floor = sum * updates.cpu_millis_each();
+    println!("\nA round calls the table and the queue {} times ({}), and looks at the phone", figure(sum), listed.join(", "));
+    println!(
+        "{} times. Bare, so many table calls would take {} ms of CPU: {:.0} % of a round.",
+        figure(looks.load(Ordering::SeqCst) as f64 / rounds.count as f64),
+        figure(floor),
+        100.0 * floor / rounds.cpu_millis_each()
+    );
+}
+
+/// Operations by name, each with how often a round of a stranger calls it.
+async fn calls_of_a_round() -> BTreeMap<String, f64> {
+    let wired = Wired::start(&[]).await;
+    let first = wired.service.send("+33612345678").await.id();
+    wired.service.check(&first, &wired.service.code("+33612345678").await).await;
+    wired.forget_calls();
+    for n in 0..COUNTED {
+        let to = format!("+3360{n:03}0000");
+        let id = wired.service.send(&to).await.id();
+        let code = wired.service.code(&to).await;
+        wired.service.check(&id, &code).await;
+    }
+    let mut calls = BTreeMap::new();
+    for call in wired.table.take_calls().into_iter().chain(wired.queue.take_calls()) {
+        *calls.entry(call.operation).or_default() += 1.0 / COUNTED as f64;
+    }
+    calls
+}
+
+/// One round from begin to end.
+async fn round(home: &Home) {
+    let to = home.phone();
+    let (id, _) = home.send(&to).await;
+    let code = home.code(&to).await;
+    home.approve(&id, &code).await;
+}
+
+/// Lets `work` go on until `enough` time has passed.
+async fn stretch<F: Future<Output = ()>>(enough: Duration, work: impl FnOnce(Instant, Arc<AtomicU64>) -> F) -> Stretch {
+    let done = Arc::new(AtomicU64::new(0));
+    let (cpu, caller_cpu, begun) = (cpu::of_process("self"), cpu::of_first_thread(), Instant::now());
+    work(begun + enough, done.clone()).await;
+    Stretch {
+        count: done.load(Ordering::SeqCst),
+        wall: begun.elapsed(),
+        cpu: cpu::of_process("self").saturating_sub(cpu),
+        caller_cpu: cpu::of_first_thread().saturating_sub(caller_cpu),
+    }
+}
+
+async fn rounds_until(home: Arc<Home>, until: Instant, done: Arc<AtomicU64>, looks: Arc<AtomicU64>) {
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (home, done, looks) = (home.clone(), done.clone(), looks.clone());
+        callers.spawn(async move {
+            let mut before: Option<(String, String)> = None;
+            loop {
+                let goes_on = Instant::now() < until;
+                let next = if goes_on {
+                    let to = home.phone();
+                    let (id, _) = home.send(&to).await;
+                    Some((to, id))
+                } else {
+                    None
+                };
+                if let Some((to, id)) = before.take() {
+                    let code = loop {
+                        looks.fetch_add(1, Ordering::SeqCst);
+                        if let Some(code) = home.look(&to).await {
+                            break code;
+                        }
+                    };
+                    home.approve(&id, &code).await;
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+                if next.is_none() {
+                    return;
+                }
+                before = next;
+            }
+        });
+    }
+    callers.join_all().await;
+}
+
+async fn updates_until(home: Arc<Home>, until: Instant, done: Arc<AtomicU64>) {
+    let mut callers = JoinSet::new();
+    for caller in 0..2 * CALLERS {
+        let (home, done) = (home.clone(), done.clone());
+        let key = data_encoding::BASE64.encode(format!("bench-{caller:010}").as_bytes());
+        let update = json!({
+            "TableName": "otp", "Key": {"pk": {"B": key}}, "UpdateExpression": "ADD #n :one",
+            "ExpressionAttributeNames": {"#n": "n"}, "ExpressionAttributeValues": {":one": {"N": "1"}},
+        });
+        let update = Bytes::from(update.to_string());
+        callers.spawn(async move {
+            while Instant::now() < until {
+                let answer = home.table("UpdateItem", update.clone()).await;
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    callers.join_all().await;
+}
