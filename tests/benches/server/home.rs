@@ -42,7 +42,7 @@ impl Home {
         let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
         let values: HashMap<String, String> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let variables = Box::new(move |name: &str| values.get(name).cloned());
-        let options = Options { port: 0, data: None, variables, wires: Wires::default() };
+        let options = Options { port: 0, data: None, variables, wires: Wires::default(), functions: None, dynamodb: None };
         let server = threads.block_on(Server::start(options)).expect("the server starts");
         let key = format!("Bearer {}", server.api_keys[0].1);
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());

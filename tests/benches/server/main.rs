@@ -12,6 +12,9 @@
 //! Not measured: AWS, its latency, TLS, a server with `--data`. Nothing here is a test: no figure makes it fail.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "a bench ends where it is surprised")]
 
+#[path = "../../built.rs"]
+#[allow(dead_code, reason = "what the suite needs and a bench does not")]
+mod built;
 #[path = "../../contract.rs"]
 #[allow(dead_code, reason = "what the suite needs and a bench does not")]
 mod contract;
