@@ -27,7 +27,7 @@ use crate::carrier::{Behaviour, Carrier};
 use crate::harness::{Answer, Service, seconds};
 use crate::wire::{BROKEN, Call, Fault, Wired};
 use dice::Dice;
-use model::Model;
+use model::{Before, Model};
 
 const PEOPLE: usize = 4;
 /// k, F and the limits of this service.
@@ -175,7 +175,7 @@ impl World {
         self.trace.steps += 1;
         let operation = self.dice.weighted(&OPERATIONS);
         let person = self.dice.below(PEOPLE);
-        let pending = self.model.pending();
+        let before = self.model.before();
         let now = self.service().now().await;
         self.note(format!("{} at {now}: {operation:?} of {person}", self.trace.steps));
         let reaches_workers = self.break_something();
@@ -189,7 +189,7 @@ impl World {
             self.mend();
             self.service().settle().await;
         }
-        self.observe(Some(person), &pending).await;
+        self.observe(Some(person), &before).await;
     }
 
     /// Breaks table or queue in one of eight steps; whether the workers are to meet it as well.
@@ -249,7 +249,7 @@ impl World {
     }
 
     /// What must hold after every step: of everybody now and then, of one person always.
-    async fn observe(&mut self, person: Option<usize>, pending_before: &[usize]) {
+    async fn observe(&mut self, person: Option<usize>, before: &Before) {
         for call in self.wired.queue.take_calls() {
             self.dispatches.extend(call.body["MessageBody"].as_str().map(str::to_owned));
         }
@@ -280,7 +280,7 @@ impl World {
             self.taken[at] += handed.len();
             for handed in handed {
                 self.note(format!("    {} {} of {} at {}: {:?}", handed.channel(), handed.reference(), handed.to(), handed.at, handed.behaviour));
-                self.model.take_handed(handed, pending_before);
+                self.model.take_handed(handed, before);
             }
         }
         if self.trace.steps.is_multiple_of(20) {
@@ -308,19 +308,19 @@ impl World {
             carrier.behave(Behaviour::Accept);
         }
         for _ in 0..3 {
-            let pending = self.model.pending();
+            let before = self.model.before();
             self.service().advance(DAY / 2).await;
-            self.observe(None, &pending).await;
+            self.observe(None, &before).await;
         }
         let state = self.service().state().await;
         assert_eq!(state["queue"], json!([]), "the queue is empty in the end");
         for person in 0..PEOPLE {
-            let to = self.model.people[person].to.clone();
+            let (to, before) = (self.model.people[person].to.clone(), self.model.before());
             let sent = self.service().send(&to).await;
             assert_eq!(sent.status, 201, "{sent:?}");
             self.model.opened(person, &sent.body, None, true);
             self.service().settle().await;
-            self.observe(Some(person), &[]).await;
+            self.observe(Some(person), &before).await;
             let at = self.model.known.len() - 1;
             let code = self.model.known[at].code.clone().expect("the message came");
             assert_eq!(self.service().check(&sent.id(), &code).await.body["valid"], true);

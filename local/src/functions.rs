@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use otp::ambient::Clock;
+use otp::config::{Config, Role};
 use serde_json::{Value, json};
 
 use crate::figures::Figures;
@@ -57,13 +58,35 @@ pub(crate) enum Functions {
     Processes(Processes),
 }
 
+/// The handlers, in this process.
+pub(crate) fn here(config: &dyn Fn(Role) -> Result<Config, String>, clock: &Clock, figures: &Figures) -> Result<(Functions, Worker), String> {
+    let functions = Functions::Here {
+        send: Box::new(send::App::new(config(Role::Send)?, clock.clone(), figures.metrics())),
+        verify: Box::new(verify::App::new(config(Role::Verify)?, clock.clone(), figures.metrics())),
+        delivery_callback: Box::new(delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone(), figures.metrics())),
+    };
+    Ok((functions, Worker::Here(carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone(), figures.metrics()))))
+}
+
+/// Processes of the functions as built; `value` looks a variable up.
+pub(crate) fn built(
+    built: &BuiltFunctions,
+    template: &Template,
+    clock: &Clock,
+    figures: &Figures,
+    value: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Functions, Worker), String> {
+    let processes = Processes::new(built, template, clock, figures, value)?;
+    Ok((Functions::Processes(processes.clone()), Worker::Processes(processes)))
+}
+
 /// The functions as processes, by name. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Processes(HashMap<&'static str, Runtime>);
 
 impl Processes {
     /// All four, with the variables that the template gives each.
-    pub(crate) fn new(
+    fn new(
         built: &BuiltFunctions,
         template: &Template,
         clock: &Clock,

@@ -48,8 +48,15 @@ pub(crate) struct Gateway {
 
 type Shared = State<Arc<Gateway>>;
 
+/// Serves it, for as long as the process lives.
+pub(crate) async fn serve(listener: tokio::net::TcpListener, gateway: Gateway) {
+    if let Err(error) = axum::serve(listener, router(Arc::new(gateway))).await {
+        tracing::error!(error.cause = error.to_string(), "the gateway ended");
+    }
+}
+
 /// All routes.
-pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/openapi.json", get(async |State(gateway): Shared| Json(gateway.openapi.clone())))

@@ -8,6 +8,7 @@ mod figures;
 mod functions;
 mod gateway;
 mod network;
+mod ports;
 mod queue;
 mod remote;
 mod runtime;
@@ -26,8 +27,8 @@ use otp::store::Store;
 
 use engine::Engine;
 use figures::Figures;
+use functions::Worker;
 pub use functions::{BuiltFunctions, MovedClock};
-use functions::{Functions, Processes, Worker};
 use gateway::Gateway;
 use network::{CarrierKeys, Network};
 use queue::LocalQueue;
@@ -70,6 +71,18 @@ pub struct Wires {
     pub sns: Option<String>,
 }
 
+impl Wires {
+    /// The variables that tell the functions of them, or of what is behind them where none is in front.
+    fn variables(self, dynamodb_url: &str, sqs_url: &str) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.unwrap_or_else(|| dynamodb_url.to_owned())),
+            ("AWS_ENDPOINT_URL_SQS", self.sqs.unwrap_or_else(|| sqs_url.to_owned())),
+            ("AWS_ENDPOINT_URL_SNS", self.sns.unwrap_or_else(|| sqs_url.to_owned())),
+            ("OTP_QUEUE_URL", format!("{sqs_url}/queue")),
+        ]
+    }
+}
+
 /// A running server. Its tasks end with the runtime.
 pub struct Server {
     /// Where it listens.
@@ -101,11 +114,8 @@ impl Server {
         }
         let variable = |name: &str| (options.variables)(name).filter(|value| !value.is_empty());
         let (secrets, wrong_keys) = open_secrets(options.data.as_deref(), &variable)?;
-        let file = options.data.as_ref().map(|directory| directory.join("table.db"));
         let clock = Clock::default();
-        let remote = options.dynamodb.clone().map(|url| Remote::new(url, clock.clone()));
-        let table = variable("OTP_TABLE").filter(|_| remote.is_some()).unwrap_or_else(|| TABLE.into());
-        let engine = Engine::open(file.as_deref(), &template, table, remote).await?;
+        let engine = open_engine(&options, &variable, &template, &clock).await?;
         let moved_clock = options.functions.as_ref().and_then(|built| built.moved_clock.as_ref());
         let keep_clock = kept_clock(options.data.as_ref(), moved_clock, &clock)?;
 
@@ -131,26 +141,15 @@ impl Server {
         let network = Network::start(queue.clone(), clock.clone(), apps, (config.seal, store), carrier_keys).await?;
         let aws_port = aws::serve(queue.clone(), network.clone()).await?;
         let sqs_url = format!("http://127.0.0.1:{aws_port}");
-        fixed.insert("AWS_ENDPOINT_URL_DYNAMODB", options.wires.dynamodb.unwrap_or_else(|| dynamodb_url.clone()));
-        fixed.insert("AWS_ENDPOINT_URL_SQS", options.wires.sqs.unwrap_or_else(|| sqs_url.clone()));
-        fixed.insert("AWS_ENDPOINT_URL_SNS", options.wires.sns.unwrap_or_else(|| sqs_url.clone()));
-        fixed.insert("OTP_QUEUE_URL", format!("{sqs_url}/queue"));
+        fixed.extend(options.wires.variables(&dynamodb_url, &sqs_url));
         let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
         let figures = Figures::default();
         let (functions, worker) = match &options.functions {
             Some(built) => {
                 let value = |name: &str| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name));
-                let processes = Processes::new(built, &template, &clock, &figures, &value)?;
-                (Functions::Processes(processes.clone()), Worker::Processes(processes))
+                functions::built(built, &template, &clock, &figures, &value)?
             }
-            None => {
-                let functions = Functions::Here {
-                    send: Box::new(send::App::new(config(Role::Send)?, clock.clone(), figures.metrics())),
-                    verify: Box::new(verify::App::new(config(Role::Verify)?, clock.clone(), figures.metrics())),
-                    delivery_callback: Box::new(delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone(), figures.metrics())),
-                };
-                (functions, Worker::Here(carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone(), figures.metrics())))
-            }
+            None => functions::here(&config, &clock, &figures)?,
         };
         tokio::spawn(work(worker, queue.clone(), template.batch_size));
         let table = engine.table().to_owned();
@@ -171,12 +170,7 @@ impl Server {
             advancing: tokio::sync::Mutex::default(),
         };
         otp::phone::warm_up();
-        let router = gateway::router(Arc::new(gateway));
-        let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(error.cause = error.to_string(), "the gateway ended");
-            }
-        });
+        let serving = tokio::spawn(gateway::serve(listener, gateway));
         Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, table, sqs_url, serving })
     }
 
@@ -185,6 +179,14 @@ impl Server {
         // A task that was cancelled or panicked has ended as well.
         let _ = self.serving.await;
     }
+}
+
+/// The embedded engine, or another DynamoDB, where `OTP_TABLE` may name the table.
+async fn open_engine(options: &Options, variable: &dyn Fn(&str) -> Option<String>, template: &Template, clock: &Clock) -> Result<Engine, String> {
+    let file = options.data.as_ref().map(|directory| directory.join("table.db"));
+    let remote = options.dynamodb.clone().map(|url| Remote::new(url, clock.clone()));
+    let table = variable("OTP_TABLE").filter(|_| remote.is_some()).unwrap_or_else(|| TABLE.into());
+    Engine::open(file.as_deref(), template, table, remote).await
 }
 
 /// The keys, or keys of nobody and what is wrong, so that all other wrong settings can be told as well.

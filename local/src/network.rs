@@ -3,7 +3,7 @@
 //! honour `Idempotency-Key` as a good carrier does.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,12 +28,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
+use crate::ports::{bound, bound_again};
 use crate::queue::LocalQueue;
 
 /// The simulated carriers, in order of preference.
 pub(crate) const CARRIERS: [&str; 2] = ["sim-a", "sim-b"];
-/// Times that a closed port is asked for again, a millisecond apart.
-const REBINDS_MAX: usize = 1000;
 /// What stands in for SNS; it has phones, and no reports.
 const SNS: &str = "sns";
 
@@ -291,25 +290,6 @@ pub(crate) struct CarrierKeys {
     socket: TcpSocket,
     pub(crate) token: String,
     pub(crate) secret: String,
-}
-
-/// A socket that has a port and does not listen.
-fn bound(port: u16) -> Result<TcpSocket, String> {
-    let socket = TcpSocket::new_v4().map_err(|error| error.to_string())?;
-    socket.set_reuseaddr(true).map_err(|error| error.to_string())?;
-    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|error| error.to_string())?;
-    Ok(socket)
-}
-
-/// The same for a port that was just closed. A process that is being started has a copy of every socket for a moment.
-async fn bound_again(port: u16) -> Result<TcpSocket, String> {
-    for _ in 0..REBINDS_MAX {
-        if let Ok(socket) = bound(port) {
-            return Ok(socket);
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    bound(port)
 }
 
 impl CarrierKeys {

@@ -58,6 +58,14 @@ impl Known {
     }
 }
 
+/// How things are when a step begins.
+pub struct Before {
+    /// Verifications that are pending.
+    pub pending: Vec<usize>,
+    /// How many verifications are known.
+    pub known: usize,
+}
+
 /// All of it.
 #[derive(Default)]
 pub struct Model {
@@ -202,8 +210,8 @@ impl Model {
         assert!(known.wrong + usize::from(known.valid) <= ATTEMPTS, "more attempts than it has: {}", known.id);
     }
 
-    /// Takes what a carrier was handed since the last time. `pending_before`: what was pending when the step began.
-    pub fn take_handed(&mut self, handed: Handed, pending_before: &[usize]) {
+    /// Takes what a carrier was handed since the last time. `before`: how things were when the step began.
+    pub fn take_handed(&mut self, handed: Handed, before: &Before) {
         let person = self.people.iter().position(|person| person.to == handed.to()).expect("a phone that was asked for");
         let code = handed.first_word();
         let validity = handed.body["validity_seconds"].as_i64().expect("seconds");
@@ -226,7 +234,7 @@ impl Model {
         let stranger = owner.has_stranger;
         match owner.live {
             Some(live) if !stranger => {
-                assert!(pending_before.contains(&live) || self.known[live].created_at >= handed.at - SLACK, "a message of an ended one: {handed:?}");
+                assert!(before.pending.contains(&live) || live >= before.known, "a message of an ended one: {handed:?}");
                 let known = &mut self.known[live];
                 assert!(known.code.as_ref().is_none_or(|known| *known == code), "another code for the same verification: {handed:?}");
                 assert!((known.expires_at - handed.at - validity).abs() <= SLACK, "it tells its own end: {handed:?}");
@@ -265,6 +273,11 @@ impl Model {
     pub fn must_be_readable(&self, at: usize, now: i64) -> bool {
         let known = &self.known[at];
         !known.forgotten && known.newer <= 4 && now - known.created_at < 2 * DAY - SLACK
+    }
+
+    /// How things are before a step.
+    pub fn before(&self) -> Before {
+        Before { pending: self.pending(), known: self.known.len() }
     }
 
     /// The verifications that may be pending, as far as was shown.

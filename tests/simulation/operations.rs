@@ -76,9 +76,9 @@ impl World {
         let answer = match wait {
             Some(wait) if first.status == 429 && wait < DAY => {
                 self.note(format!("    {} waits {wait} s", first.body["limit"]));
-                let pending = self.model.pending();
+                let before = self.model.before();
                 self.service().advance(wait).await;
-                self.observe(Some(person), &pending).await;
+                self.observe(Some(person), &before).await;
                 self.service().call("POST", "/v1/verifications", Some(body)).await
             }
             _ => first,
