@@ -8,6 +8,7 @@ mod figures;
 mod functions;
 mod gateway;
 mod network;
+mod phones;
 mod queue;
 mod remote;
 mod runtime;
