@@ -207,7 +207,7 @@ async fn a_process_that_ends_fails_its_invocation_and_is_started_again() {
     let real = built::functions();
     for name in ["send", "verify", "delivery-callback", "carrier-worker"] {
         // The first one ends as it starts; those after it are real.
-        let (flag, program) = (directory.0.join(format!("{name}-died")), program(&real.directory, name));
+        let (flag, program) = (directory.0.join(format!("{name}-died")), real.program(name).expect("built").display().to_string());
         let script = format!("#!/bin/sh\n[ -e {0} ] || {{ : > {0}; exit 3; }}\nexec {program}\n", flag.display());
         let path = directory.0.join(name);
         std::fs::write(&path, script).expect("a script");
@@ -225,12 +225,6 @@ async fn a_process_that_ends_fails_its_invocation_and_is_started_again() {
     service.advance(61).await;
     let code = service.code(&phone(1)).await;
     assert_eq!(service.check(&sent.id(), &code).await.outcome().0, true);
-}
-
-fn program(directory: &Path, name: &str) -> String {
-    let places = [directory.join(name).join("bootstrap"), directory.join(name)];
-    let found = places.iter().find(|place| place.is_file()).unwrap_or_else(|| panic!("no {name} in {}", directory.display()));
-    found.display().to_string()
 }
 
 /// The local server by its command line, with the functions as built.

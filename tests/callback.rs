@@ -53,7 +53,8 @@ async fn a_genuine_report_moves_the_state_and_nothing_else() {
     assert_eq!(carrier.report(&handed, "delivered", service.now().await).send(&service).await.status, 200);
     let mut after = service.show(&id).await.body;
     assert_eq!((&after["delivery"]["status"], &after["delivery"]["carrier"]), (&json!("delivered"), &json!("acme")));
-    for field in ["delivery", "deliveries"] {
+    // With no cooldown a resend is possible at once, which moves with the time.
+    for field in ["delivery", "deliveries", "resend_at"] {
         after[field] = before[field].clone();
     }
     assert_eq!(after, before, "it cannot approve, extend, unlock or reset");

@@ -96,7 +96,9 @@ impl Service {
         values.entry("OTP_LOCAL_API_KEYS".into()).or_insert_with(|| format!("default={DEFAULT_KEY},shop={SHOP_KEY}"));
         let dynamodb = built::dynamodb_of_suite();
         if dynamodb.is_some() {
-            values.insert("OTP_TABLE".into(), format!("otp-{}", built::fresh_name()));
+            // A table of its own, which outlives a restart as the directory does.
+            let kept = data.as_ref().and_then(|data| Some(data.file_name()?.to_str()?.to_owned()));
+            values.insert("OTP_TABLE".into(), format!("otp-{}", kept.unwrap_or_else(built::fresh_name)));
         }
         let variables = Box::new(move |name: &str| values.get(name).cloned());
         let server = Server::start(Options { port: 0, data, variables, wires, functions, dynamodb }).await?;

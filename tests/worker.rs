@@ -49,7 +49,7 @@ impl Workshop {
         let own = [
             ("OTP_SECRETS", secrets.as_str()),
             ("OTP_CARRIERS", &carriers),
-            ("OTP_TABLE", "otp"),
+            ("OTP_TABLE", &wired.service.table),
             ("OTP_QUEUE_URL", &format!("{}/queue", wired.service.sqs_url)),
             ("OTP_PUBLIC_URL", &wired.service.base),
             ("AWS_REGION", "local"),

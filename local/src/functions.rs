@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::figures::Figures;
 use crate::queue::Message;
-use crate::runtime::{Outcome, Runtime, program};
+use crate::runtime::{Outcome, Runtime};
 use crate::template::Template;
 
 /// The functions as built, to be run as processes.
@@ -23,6 +23,19 @@ pub struct BuiltFunctions {
     pub processes: usize,
     /// What moves the clock of a process. Without it processes have real time, and so has the server.
     pub moved_clock: Option<MovedClock>,
+}
+
+impl BuiltFunctions {
+    /// Where the program of the function called `name` is.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn program(&self, name: &str) -> Result<PathBuf, String> {
+        let resource = Template::FUNCTIONS.iter().find(|(known, _)| *known == name).map_or(name, |(_, resource)| resource);
+        let places = [self.directory.join(name).join("bootstrap"), self.directory.join(resource).join("bootstrap"), self.directory.join(name)];
+        let found = places.iter().find(|place| place.is_file());
+        found.cloned().ok_or_else(|| format!("--functions: there is no {}", places[2].display()))
+    }
 }
 
 /// A library that is loaded into each process and adds an offset to real time.
@@ -60,7 +73,7 @@ impl Processes {
         let timeout = Duration::from_secs(template.timeout_seconds);
         let mut runtimes = HashMap::new();
         for (name, resource) in Template::FUNCTIONS {
-            let program = program(&built.directory, name, resource)?;
+            let program = built.program(name)?;
             let mut variables = variables(name, template, resource, value)?;
             if let Some(moved) = &built.moved_clock {
                 variables.push(("LD_PRELOAD".into(), moved.library.display().to_string()));

@@ -33,6 +33,8 @@ use crate::queue::LocalQueue;
 
 /// The simulated carriers, in order of preference.
 pub(crate) const CARRIERS: [&str; 2] = ["sim-a", "sim-b"];
+/// Times that a closed port is asked for again, a millisecond apart.
+const REBINDS_MAX: usize = 1000;
 /// What stands in for SNS; it has phones, and no reports.
 const SNS: &str = "sns";
 
@@ -181,7 +183,7 @@ impl Network {
             Door::Open(tasks) if !is_up => {
                 // Ending the tasks closes the listener and every connection.
                 tasks.shutdown().await;
-                *door = Door::Closed(bound(carrier.port)?);
+                *door = Door::Closed(bound_again(carrier.port).await?);
                 return Ok(());
             }
             Door::Closed(socket) if is_up => std::mem::replace(socket, TcpSocket::new_v4().map_err(|error| error.to_string())?),
@@ -280,6 +282,17 @@ fn bound(port: u16) -> Result<TcpSocket, String> {
     socket.set_reuseaddr(true).map_err(|error| error.to_string())?;
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|error| error.to_string())?;
     Ok(socket)
+}
+
+/// The same for a port that was just closed. A process that is being started has a copy of every socket for a moment.
+async fn bound_again(port: u16) -> Result<TcpSocket, String> {
+    for _ in 0..REBINDS_MAX {
+        if let Ok(socket) = bound(port) {
+            return Ok(socket);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bound(port)
 }
 
 impl CarrierKeys {

@@ -3,7 +3,7 @@
 //! too long fails its invocation, and a later one starts another. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -239,13 +239,6 @@ async fn init_error(State(api): Shared, headers: HeaderMap) -> Response {
     let kind = headers.get("lambda-runtime-function-error-type").and_then(|kind| kind.to_str().ok());
     tracing::error!(function.name = api.name, error.kind = kind, "a function did not start");
     StatusCode::ACCEPTED.into_response()
-}
-
-/// Where the program of a function is in `directory`: as cargo builds it, as `cargo lambda build` does, or as `sam build`.
-pub(crate) fn program(directory: &Path, name: &str, resource: &str) -> Result<PathBuf, String> {
-    let places = [directory.join(name).join("bootstrap"), directory.join(resource).join("bootstrap"), directory.join(name)];
-    let found = places.iter().find(|place| place.is_file());
-    found.cloned().ok_or_else(|| format!("--functions: there is no {}", places[2].display()))
 }
 
 fn new_id() -> String {
