@@ -23,11 +23,12 @@ use otp::ambient::{Clock, random_bytes};
 use otp::seal::Seal;
 use otp::store::Store;
 use otp::verification::Verification;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
+use crate::phones::{PhoneMessage, Phones};
 use crate::ports::{bound, bound_again};
 use crate::queue::LocalQueue;
 
@@ -63,31 +64,13 @@ pub(crate) struct Behaviour {
     report: Option<String>,
 }
 
-/// One message on a phone.
-#[derive(Clone, Serialize)]
-pub(crate) struct PhoneMessage {
-    id: String,
-    to: String,
-    from: Option<String>,
-    channel: String,
-    text: String,
-    code: Option<String>,
-    carrier: String,
-    verification_id: Option<String>,
-    at: String,
-    #[serde(skip)]
-    reference: String,
-    #[serde(skip)]
-    callback_url: String,
-}
-
 /// The network. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Network(Arc<Inner>);
 
 struct Inner {
     carriers: BTreeMap<&'static str, SimulatedCarrier>,
-    phones: Mutex<Vec<PhoneMessage>>,
+    phones: Mutex<Phones>,
     client: Client<HttpConnector, Full<Bytes>>,
     queue: LocalQueue,
     clock: Clock,
@@ -156,7 +139,7 @@ impl Network {
 
     /// Messages in order of arrival, on the phone of `to` or on all.
     pub(crate) fn messages(&self, to: Option<&str>) -> Vec<PhoneMessage> {
-        lock(&self.0.phones).iter().filter(|message| to.is_none_or(|to| message.to == to)).cloned().collect()
+        lock(&self.0.phones).on(to)
     }
 
     /// Makes a carrier behave; `None` if there is none of that name.
@@ -169,7 +152,7 @@ impl Network {
 
     /// The carrier of a message reports through the real callback, which answers with a status.
     pub(crate) async fn report(&self, id: &str, status: &str) -> Option<Result<u16, String>> {
-        let message = lock(&self.0.phones).iter().find(|message| message.id == id).cloned()?;
+        let message = lock(&self.0.phones).find(id)?;
         Some(self.post_report(&message.carrier, &message.id, &message.reference, &message.callback_url, status).await)
     }
 
@@ -241,7 +224,7 @@ impl Network {
             reference: handed.reference,
             callback_url: handed.callback_url,
         };
-        lock(&self.0.phones).push(message);
+        lock(&self.0.phones).ring(message);
     }
 
     /// The verification that a message belongs to, and its code.

@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo build --release -p send -p verify -p delivery-callback -p carrier-worker -p minimal
-//! cargo bench -p tests --bench functions
+//! cargo bench -p benches --bench functions
 //! ```
 //!
 //! It prints Markdown tables, and what it does on standard error. The table is the local server's, in this process; queue and
@@ -11,37 +11,19 @@
 //! calls need `strace`, instructions `valgrind`, compressed sizes `gzip`: where one is missing, so are its figures.
 //! Not measured: TLS (the wire here is plain HTTP, so a real first call costs a handshake more), the network, Lambda's own part
 //! of a cold start, its smaller share of a CPU, arm64. Nothing here is a test: no figure makes it fail.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "a bench ends where it is surprised")]
+#![allow(clippy::expect_used, reason = "a bench ends where it is surprised")]
 
-#[path = "../../built.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod built;
-#[path = "../../contract.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod contract;
-#[path = "../cpu.rs"]
-#[allow(dead_code, reason = "what the other bench needs")]
-mod cpu;
-#[path = "../../harness.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod harness;
-#[path = "../../listener.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod listener;
 mod process;
 mod runtime_api;
-#[path = "../table.rs"]
-#[allow(dead_code, reason = "what the other bench needs")]
-mod table;
 mod tools;
 mod world;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use benches::table::{figure, found, millis, print, quantile, ratio};
 use clap::Parser;
 use process::{Function, Process, Took};
-use table::{figure, found, millis, print, quantile, ratio};
 use tools::Counts;
 use world::{Event, World};
 
@@ -85,8 +67,8 @@ struct Figures {
     instructions: Option<Counts>,
 }
 
-#[tokio::main(worker_threads = 2)]
-async fn main() {
+fn main() {
+    let caller = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
     let arguments = Arguments::parse();
     let own = std::env::current_exe().expect("this program");
     let beside = own.parent().and_then(|deps| deps.parent()).expect("the target's directory");
@@ -96,9 +78,9 @@ async fn main() {
         eprintln!("{binary}");
         let binary = directory.join(binary);
         assert!(binary.exists(), "{} is not there: build it first, as the head of this bench says", binary.display());
-        let mut world = World::open().await;
+        let mut world = World::open(&caller);
         let function = Function { binary, variables: world.variables(), answers };
-        all.push(measured(name, &function, event, &mut world).await);
+        all.push(caller.block_on(measured(name, &function, event, &mut world)));
     }
     println!("## The functions, on {}", std::env::consts::ARCH);
     print_costs(&all);

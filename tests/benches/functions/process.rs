@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use crate::cpu;
 use crate::runtime_api::{Next, RuntimeApi};
+use benches::cpu;
 
 /// What to start, and what is right for it to answer.
 pub struct Function {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::listener::{Listener, Request, Response, response};
+use benches::listener::{Listener, Request, Response, response};
 
 const NEXT: &str = "/2018-06-01/runtime/invocation/next";
 /// Far beyond any invocation.

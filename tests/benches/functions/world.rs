@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::{BASE64, HEXLOWER};
 use local::Wires;
+use otp::ambient::Clock;
 use otp::seal::sha256;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use tokio::runtime::Runtime;
 
-use crate::harness::{DEFAULT_KEY, Service};
-use crate::listener::{Listener, response};
+use benches::home::Home;
+use benches::listener::{Listener, response};
 
 /// Carriers sign with it.
 const CARRIER_SECRET: &str = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2g=";
-/// Beginnings of mobile numbers; a number is one of these, three digits that make its prefix, and four that stay 0.
-const PREFIXES: usize = 1000;
+/// Callers of the API have it.
+const API_KEY: &str = "otp_bench_EXAMPLEEXAMPLEEXAMPLE";
 
 /// Which event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +38,7 @@ type Kept = Arc<Mutex<Vec<Value>>>;
 
 /// One of it for each function.
 pub struct World {
-    service: Service,
+    home: Home,
     secrets: String,
     carriers: String,
     next: usize,
@@ -49,19 +51,20 @@ pub struct World {
 }
 
 impl World {
-    pub async fn open() -> Self {
+    /// With its ports on the one thread of `caller`.
+    pub fn open(caller: &Runtime) -> Self {
         let (queued, carried) = (Kept::default(), Kept::default());
-        let queue = keeping(&queued, r#"{"MessageId":"kept"}"#).await;
-        let carrier = keeping(&carried, r#"{"id":"theirs"}"#).await;
+        let queue = caller.block_on(keeping(&queued, r#"{"MessageId":"kept"}"#));
+        let carrier = caller.block_on(keeping(&carried, r#"{"id":"theirs"}"#));
         let key = BASE64.encode(&[7; 32]);
-        let hash = HEXLOWER.encode(&sha256(DEFAULT_KEY.as_bytes()));
+        let hash = HEXLOWER.encode(&sha256(API_KEY.as_bytes()));
         let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
         let carriers = json!([{"kind": "http", "name": "http", "base_url": carrier.url(), "token": "carrier-token", "secret": CARRIER_SECRET}]);
         let (secrets, carriers) = (secrets.to_string(), carriers.to_string());
         let wires = Wires { sqs: Some(queue.url()), ..Wires::default() };
-        let variables = [("OTP_SECRETS", secrets.as_str()), ("OTP_CARRIERS", carriers.as_str())];
-        let service = Service::try_start_behind(&variables, None, wires).await.expect("the server starts");
-        Self { service, secrets, carriers, next: 0, queued, carried, queue, _carrier: carrier }
+        let keys = format!("default={API_KEY}");
+        let home = Home::start_behind(&[("OTP_SECRETS", &secrets), ("OTP_CARRIERS", &carriers), ("OTP_LOCAL_API_KEYS", &keys)], wires);
+        Self { home, secrets, carriers, next: 0, queued, carried, queue, _carrier: carrier }
     }
 
     /// The variables of a function: what Lambda sets, and what the template does.
@@ -84,11 +87,11 @@ impl World {
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
             ("AWS_SESSION_TOKEN", "a-session-token"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", &self.service.dynamodb_url),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.home.server.dynamodb_url),
             ("AWS_ENDPOINT_URL_SQS", &self.queue.url()),
             ("OTP_TABLE", "otp"),
             ("OTP_QUEUE_URL", &queue_url),
-            ("OTP_PUBLIC_URL", &self.service.base),
+            ("OTP_PUBLIC_URL", &self.base()),
             ("OTP_SECRETS", &self.secrets),
             ("OTP_CARRIERS", &self.carriers),
         ];
@@ -99,7 +102,8 @@ impl World {
     pub async fn events(&mut self, event: Event, count: usize) -> Vec<Value> {
         let mut events = vec![];
         for _ in 0..count {
-            let to = self.phone();
+            self.next += 1;
+            let to = self.home.phone();
             events.push(match event {
                 Event::Any => sample(include_str!("../../../events/health.json")),
                 Event::Send => send(&to, self.next),
@@ -113,32 +117,25 @@ impl World {
         if event == Event::Report { self.reports(&events).await } else { events }
     }
 
-    fn phone(&mut self) -> String {
-        let (block, prefix) = (self.next / PREFIXES, self.next % PREFIXES);
-        self.next += 1;
-        assert!(block < 3, "a world has so many strangers");
-        format!("+336{block}{prefix:03}0000")
+    fn base(&self) -> String {
+        format!("http://{}", self.home.server.address)
     }
 
     async fn sent(&self, to: &str) -> String {
-        let body = json!({"to": to, "purpose": "login"});
-        let answer = self.service.call("POST", "/v1/verifications", Some(body)).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
-        answer.id()
+        let answer = self.home.call("POST", "/v1/verifications", Some(json!({"to": to, "purpose": "login"}))).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body["id"].as_str().expect("an id").to_owned()
     }
 
     /// Lets the server's own worker do the dispatches, and the carrier report what it was handed.
     async fn reports(&self, dispatches: &[Value]) -> Vec<Value> {
-        let queue = Service::at(&self.service.sqs_url);
-        let headers = [("x-amz-target", "AmazonSQS.SendMessage"), ("content-type", "application/x-amz-json-1.0")];
         for dispatch in dispatches {
-            let message = json!({"QueueUrl": "queue", "MessageBody": dispatch["Records"][0]["body"]}).to_string();
-            assert_eq!(queue.raw("POST", "/", &headers, message).await.status, 200);
+            self.home.enqueue(&dispatch["Records"][0]["body"]).await;
         }
-        self.service.settle().await;
-        let now = self.service.now().await;
+        self.home.advance(0).await;
+        let now = Clock::default().now().0;
         let carried = std::mem::take(&mut *lock(&self.carried));
-        carried.iter().map(|message| report(message, &self.service.base, now)).collect()
+        carried.iter().map(|message| report(message, &self.base(), now)).collect()
     }
 }
 
@@ -156,7 +153,7 @@ async fn keeping(kept: &Kept, answer: &'static str) -> Listener {
 fn sample(text: &str) -> Value {
     let mut event: Value = serde_json::from_str(text).expect("a sample");
     if let Some(authorization) = event["headers"].get_mut("authorization") {
-        *authorization = json!(format!("Bearer {DEFAULT_KEY}"));
+        *authorization = json!(format!("Bearer {API_KEY}"));
     }
     event
 }

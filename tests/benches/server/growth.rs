@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::home::Home;
-use crate::table::{latencies, print, quantile, ratio};
 use crate::{SAMPLES, WARM_UP};
+use benches::home::Home;
+use benches::table::{latencies, print, quantile, ratio};
 
 /// Recipients in each table.
 const SIZES: [usize; 3] = [100, 10_000, 1_000_000];

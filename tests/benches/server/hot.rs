@@ -8,8 +8,8 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::home::Home;
-use crate::table::{figure, latencies, print};
+use benches::home::Home;
+use benches::table::{figure, latencies, print};
 
 /// Calls under way at a time.
 const CALLERS: usize = 32;

@@ -2,45 +2,25 @@
 //! and what bounds them, how both grow with the recipients in its table, and what a recipient that everybody calls costs.
 //!
 //! ```sh
-//! cargo bench -p tests --bench server                           # everything, some minutes, 4 GB of memory
-//! cargo bench -p tests --bench server -- --recipients 10000     # with a smaller table
+//! cargo bench -p benches --bench server                           # everything, some minutes, 4 GB of memory
+//! cargo bench -p benches --bench server -- --recipients 10000     # with a smaller table
 //! ```
 //!
 //! It prints Markdown tables, and what it does on standard error. Caller and server share the machine and this process; the
 //! caller is its first thread, so its part is known. All limits are the defaults. The caller never sleeps: what it
 //! waits for it asks for again.
 //! Not measured: AWS, its latency, TLS, a server with `--data`. Nothing here is a test: no figure makes it fail.
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "a bench ends where it is surprised")]
+#![allow(clippy::expect_used, reason = "a bench ends where it is surprised")]
 
-#[path = "../../built.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod built;
-#[path = "../../contract.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod contract;
-#[path = "../cpu.rs"]
-mod cpu;
 mod growth;
-#[path = "../../harness.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod harness;
-mod home;
 mod hot;
-#[path = "../../listener.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod listener;
 mod rounds;
-#[path = "../table.rs"]
-#[allow(dead_code, reason = "what the other bench needs")]
-mod table;
-#[path = "../../wire.rs"]
-#[allow(dead_code, reason = "what the suite needs and a bench does not")]
-mod wire;
 
 use std::time::Duration;
 
+use benches::home::Home;
+use benches::table;
 use clap::Parser;
-use home::Home;
 
 /// Rounds whose calls are timed one at a time.
 const SAMPLES: usize = 500;

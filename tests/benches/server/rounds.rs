@@ -2,20 +2,22 @@
 //! calls the table, and what the embedded engine does when nobody else asks for the cores.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hyper::body::Bytes;
+use local::Wires;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::home::Home;
-use crate::table::{figure, millis, print};
-use crate::wire::Wired;
-use crate::{WARM_UP, cpu};
+use crate::WARM_UP;
+use benches::cpu;
+use benches::home::Home;
+use benches::listener::{Listener, Request, Response, response};
+use benches::table::{figure, millis, print};
 
 /// Callers at a time. A caller sends for one phone before it looks at the one before: nobody stares at an empty phone, and
 /// twice as many rounds are under way.
@@ -48,7 +50,7 @@ impl Stretch {
 /// Prints all of it.
 pub fn measure(caller: &Runtime, enough: Duration) {
     eprintln!("counting the calls of a round");
-    let calls = caller.block_on(calls_of_a_round());
+    let calls = calls_of_a_round(caller);
     eprintln!("rounds, for {} s", enough.as_secs());
     let home = Arc::new(Home::start(&[]));
     caller.block_on(async {
@@ -64,35 +66,65 @@ pub fn measure(caller: &Runtime, enough: Duration) {
     let heading = format!("Throughput, {} rounds and {} table calls at a time, for {} s each", 2 * CALLERS, 2 * CALLERS, enough.as_secs());
     print(&heading, &header, &[rounds.row("rounds: send, deliver, check"), updates.row("bare `UpdateItem` of one small item")]);
 
-    let sum: f64 = calls.values().sum();
-    let listed: Vec<String> = calls.iter().map(|(name, count)| format!("{} {name}", figure(*count))).collect();
-    let floor = sum * updates.cpu_millis_each();
-    println!("\nA round calls the table and the queue {} times ({}), and looks at the phone", figure(sum), listed.join(", "));
-    println!(
-        "{} times. Bare, so many table calls would take {} ms of CPU: {:.0} % of a round.",
-        figure(looks.load(Ordering::SeqCst) as f64 / rounds.count as f64),
-        figure(floor),
-        100.0 * floor / rounds.cpu_millis_each()
-    );
+    let looks = looks.load(Ordering::SeqCst) as f64 / rounds.count as f64;
+    print_bounds(&calls, looks, rounds.cpu_millis_each(), updates.cpu_millis_each());
 }
 
-/// Operations by name, each with how often a round of a stranger calls it.
-async fn calls_of_a_round() -> BTreeMap<String, f64> {
-    let wired = Wired::start(&[]).await;
-    let first = wired.service.send("+33612345678").await.id();
-    wired.service.check(&first, &wired.service.code("+33612345678").await).await;
-    wired.forget_calls();
-    for n in 0..COUNTED {
-        let to = format!("+3360{n:03}0000");
-        let id = wired.service.send(&to).await.id();
-        let code = wired.service.code(&to).await;
-        wired.service.check(&id, &code).await;
-    }
-    let mut calls = BTreeMap::new();
-    for call in wired.table.take_calls().into_iter().chain(wired.queue.take_calls()) {
-        *calls.entry(call.operation).or_default() += 1.0 / COUNTED as f64;
-    }
-    calls
+fn print_bounds(calls: &BTreeMap<String, f64>, looks: f64, round_millis: f64, update_millis: f64) {
+    // The simulated network reads the table once a message, on a wire of its own.
+    let sum: f64 = calls.values().sum::<f64>() + 1.0;
+    let listed: Vec<String> = calls.iter().map(|(name, count)| format!("{} {name}", figure(*count))).collect();
+    let bare = sum * update_millis;
+    println!("\nA round calls the table {} times: the functions {}, and the simulated network one read, to", figure(sum), listed.join(", "));
+    println!("know whose message it is. The caller looks at the phone {} times. So many bare calls would take", figure(looks));
+    println!(
+        "{} ms of CPU, {:.0} % of a round. CPU bounds the rate where nearly all cores are busy; where they",
+        figure(bare),
+        100.0 * bare / round_millis
+    );
+    println!("are not, another process has them.");
+}
+
+/// Operations by name, each with how often the functions call it in a round of a stranger.
+fn calls_of_a_round(caller: &Runtime) -> BTreeMap<String, f64> {
+    let (counts, wire) = (Counts::default(), Arc::new(OnceLock::new()));
+    let listening = caller.block_on(counting(counts.clone(), wire.clone()));
+    let home = Arc::new(Home::start_behind(&[], Wires { dynamodb: Some(listening.url()), ..Wires::default() }));
+    let _ = wire.set(Arc::downgrade(&home));
+    caller.block_on(async {
+        round(&home).await;
+        lock(&counts).clear();
+        for _ in 0..COUNTED {
+            round(&home).await;
+        }
+    });
+    let counts = lock(&counts);
+    counts.iter().map(|(operation, count)| (operation.clone(), *count as f64 / COUNTED as f64)).collect()
+}
+
+type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
+
+/// A wire in front of the table that counts.
+async fn counting(counts: Counts, to: Arc<OnceLock<Weak<Home>>>) -> Listener {
+    Listener::open(0, move |request: Request| {
+        let (counts, home) = (counts.clone(), to.get().and_then(Weak::upgrade));
+        async move {
+            let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+            let operation = target.rsplit('.').next().unwrap_or_default();
+            *lock(&counts).entry(operation.to_owned()).or_default() += 1;
+            let answer = home?.table(operation, request.body).await;
+            passed_on(answer.status, answer.raw)
+        }
+    })
+    .await
+}
+
+fn passed_on(status: u16, body: Bytes) -> Response {
+    response(status, &[("content-type", "application/x-amz-json-1.0")], body)
+}
+
+fn lock(counts: &Mutex<BTreeMap<String, u32>>) -> MutexGuard<'_, BTreeMap<String, u32>> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One round from begin to end.

@@ -12,6 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use local::{Options, Server, Wires};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 /// Blocks of French mobile numbers that the bench may use.
@@ -22,31 +23,47 @@ const PREFIXES: usize = BLOCKS.len() * 1000;
 /// The server, its threads, and the numbers that were not used yet.
 pub struct Home {
     pub server: Server,
-    key: String,
+    /// `Authorization` of its one app.
+    pub key: String,
     client: Client<HttpConnector, Full<Bytes>>,
     next: AtomicUsize,
     /// Ends the server with this value.
-    _threads: tokio::runtime::Runtime,
+    threads: Option<Runtime>,
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // In the background, as this may be one of its own threads.
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// An answer, and the time from the call to its last byte.
 pub struct Answer {
     pub status: u16,
     pub body: Value,
+    pub raw: Bytes,
     pub took: Duration,
 }
 
 impl Home {
     /// In memory, with as many threads as there are cores.
     pub fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_behind(variables, Wires::default())
+    }
+
+    /// With something between the functions and the table or the queue.
+    pub fn start_behind(variables: &[(&str, &str)], wires: Wires) -> Self {
         let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
         let values: HashMap<String, String> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let variables = Box::new(move |name: &str| values.get(name).cloned());
-        let options = Options { port: 0, data: None, variables, wires: Wires::default(), functions: None, dynamodb: None };
+        let options = Options { port: 0, data: None, variables, wires, functions: None, dynamodb: None };
         let server = threads.block_on(Server::start(options)).expect("the server starts");
-        let key = format!("Bearer {}", server.api_keys[0].1);
+        let key = format!("Bearer {}", server.api_keys.first().expect("a key").1);
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { server, key, client, next: AtomicUsize::new(0), _threads: threads }
+        Self { server, key, client, next: AtomicUsize::new(0), threads: Some(threads) }
     }
 
     /// A number that nobody used. Prefixes take turns, so that none comes near its limit.
@@ -76,6 +93,14 @@ impl Home {
         self.exchange("POST", &self.server.dynamodb_url, &headers, body).await
     }
 
+    /// A message for the queue.
+    pub async fn enqueue(&self, body: &Value) {
+        let message = json!({"QueueUrl": "queue", "MessageBody": body}).to_string();
+        let headers = [("x-amz-target", "AmazonSQS.SendMessage"), ("content-type", "application/x-amz-json-1.0")];
+        let answer = self.exchange("POST", &self.server.sqs_url, &headers, message.into()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
     async fn exchange(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
         let mut request = hyper::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
@@ -86,7 +111,7 @@ impl Home {
         let (parts, body) = self.client.request(request).await.expect("an answer").into_parts();
         let raw = body.collect().await.expect("a whole answer").to_bytes();
         let took = begun.elapsed();
-        Answer { status: parts.status.as_u16(), body: serde_json::from_slice(&raw).unwrap_or_default(), took }
+        Answer { status: parts.status.as_u16(), body: serde_json::from_slice(&raw).unwrap_or_default(), raw, took }
     }
 
     /// Opens a verification.
