@@ -3,12 +3,13 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 /// A request, read to its end.
@@ -23,6 +24,13 @@ pub struct Request {
 /// What is answered; `None` closes the connection instead.
 pub type Response = Option<hyper::Response<Full<Bytes>>>;
 
+fn listening(port: u16) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    socket.listen(1024)
+}
+
 /// Listens while it lives. Its port is closed, and its connections with it, when it is dropped.
 pub struct Listener {
     pub port: u16,
@@ -36,10 +44,15 @@ impl Listener {
         F: Fn(Request) -> A + Clone + Send + 'static,
         A: Future<Output = Response> + Send + 'static,
     {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("a reusable port");
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).expect("a free port");
-        let listener = socket.listen(1024).expect("a listening socket");
+        // A process that is being started has a copy of every socket for a moment, also of one that was closed.
+        let begun = tokio::time::Instant::now();
+        let listener = loop {
+            match listening(port) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(begun.elapsed() < Duration::from_secs(1), "port {port}: {error}"),
+            }
+            tokio::task::yield_now().await;
+        };
         let port = listener.local_addr().expect("an address").port();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
