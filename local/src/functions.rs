@@ -2,6 +2,8 @@
 //! they are handed the events that API Gateway and SQS send, and nothing else.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +47,34 @@ pub struct MovedClock {
     pub library: PathBuf,
     /// Where it reads the offset, in milliseconds: eight bytes in the machine's order.
     pub offset_file: PathBuf,
+}
+
+/// The offset, as processes read it. Its file goes with the server.
+pub(crate) struct Offset {
+    file: File,
+    path: PathBuf,
+}
+
+impl Offset {
+    pub(crate) fn open(moved: &MovedClock) -> Result<Self, String> {
+        let path = moved.offset_file.clone();
+        let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { file, path })
+    }
+
+    /// Processes see the file as memory, so that it is never cut short.
+    pub(crate) fn write(&self, millis: i64) -> std::io::Result<()> {
+        let mut file = &self.file;
+        file.rewind()?;
+        file.write_all(&millis.to_ne_bytes())
+    }
+}
+
+impl Drop for Offset {
+    fn drop(&mut self) {
+        // Nobody misses what is gone already.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// Name of the variable that says where the offset is.

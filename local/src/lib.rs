@@ -17,7 +17,6 @@ mod secrets;
 mod template;
 
 use std::collections::HashMap;
-use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -269,12 +268,10 @@ fn kept_clock(data: Option<&PathBuf>, moved: Option<&MovedClock>, clock: &Clock)
     let kept = data.map(|directory| directory.join("clock"));
     let offset = kept.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).and_then(|text| text.trim().parse::<i64>().ok());
     clock.advance_to_millis(clock.now_millis() + offset.unwrap_or(0));
-    let told = moved.map(|moved| std::fs::File::create(&moved.offset_file).map_err(|error| format!("{}: {error}", moved.offset_file.display())));
-    let told = told.transpose()?;
+    let told = moved.map(functions::Offset::open).transpose()?;
     let keep: KeepClock = Box::new(move |clock| {
         let kept = kept.as_ref().map_or(Ok(()), |file| std::fs::write(file, clock.offset_millis().to_string()));
-        // Processes see the file as memory, so that it is never cut short.
-        let told = told.as_ref().map_or(Ok(()), |mut file| file.rewind().and_then(|()| file.write_all(&clock.offset_millis().to_ne_bytes())));
+        let told = told.as_ref().map_or(Ok(()), |told| told.write(clock.offset_millis()));
         if let Err(error) = kept.and(told) {
             tracing::warn!(error.cause = error.to_string(), "the clock's offset was not kept");
         }
