@@ -160,6 +160,7 @@ impl Recipient {
             verification.sealed_code = fresh.sealed_code;
             verification.expected = fresh.expected;
         }
+        verification.leave_latest(now);
         verification.add_delivery(channel, Cause::Asked, tag, now);
         let sequence = verification.step.sequence.saturating_add(1);
         verification.step = Step { sequence, due: now, held_until: Timestamp(0), holder: Holder::default(), rounds: 0 };
@@ -175,6 +176,7 @@ impl Recipient {
         let Some(old) = &before.verification else { return };
         if old.terms.nonce == verification.terms.nonce {
             verification.deliveries.pop();
+            queue_again(&mut verification.deliveries, &old.deliveries);
             verification.step = old.step;
             if verification.sealed_code != old.sealed_code {
                 // Attempts at the fresh code stay wrong, even those that were right before it.
@@ -188,12 +190,7 @@ impl Recipient {
         // Forgotten meanwhile: then nothing comes back.
         let Some(place) = self.ended.iter().position(|ended| ended.terms.nonce == old.terms.nonce) else { return };
         let mut deliveries = self.ended.remove(place).deliveries;
-        for (now, was) in deliveries.iter_mut().zip(&old.deliveries) {
-            // Only its end made something else of a queued message.
-            if was.status == DeliveryStatus::Queued && matches!(now.status, DeliveryStatus::Failed | DeliveryStatus::Sending) {
-                now.status = DeliveryStatus::Queued;
-            }
-        }
+        queue_again(&mut deliveries, &old.deliveries);
         let mut old = Verification { deliveries, ..old.clone() };
         let is_unlocked = self.failures.is_empty() && self.failures_in_a_row == 0;
         if is_unlocked {
@@ -300,6 +297,16 @@ impl Recipient {
             Some(verification) if verification.winner().is_some() => 0,
             Some(verification) => self.failures_in_a_row.saturating_add(u32::try_from(verification.wrong_attempts().count()).unwrap_or(u32::MAX)),
             None => self.failures_in_a_row,
+        }
+    }
+}
+
+/// Messages that were queued and that only a send which is taken back made something else of.
+fn queue_again(deliveries: &mut [Delivery], before: &[Delivery]) {
+    let was_queued = |tag: &DeliveryTag| before.iter().any(|was| was.tag == *tag && was.status == DeliveryStatus::Queued);
+    for delivery in deliveries {
+        if was_queued(&delivery.tag) && matches!(delivery.status, DeliveryStatus::Failed | DeliveryStatus::Sending) {
+            delivery.status = DeliveryStatus::Queued;
         }
     }
 }

@@ -346,14 +346,19 @@ impl Verification {
         self.is_untouched() && self.deliveries.last().is_some_and(|latest| now.since(latest.updated_at) > after_seconds)
     }
 
-    /// What is still told about it once its place is taken.
-    #[must_use]
-    pub fn end(mut self, now: Timestamp) -> Ended {
-        // A worker that has the latest message will say what became of it; without one it will never go.
+    /// Settles a latest message that is still queued, for no step will be taken for it any more: a worker that has it will say
+    /// what became of it, and without one it will never go.
+    pub fn leave_latest(&mut self, now: Timestamp) {
         let left_as = if self.is_in_hand(now) { DeliveryStatus::Sending } else { DeliveryStatus::Failed };
         if let Some(latest) = self.deliveries.last_mut().filter(|latest| latest.status == DeliveryStatus::Queued) {
             latest.status = left_as;
         }
+    }
+
+    /// What is still told about it once its place is taken.
+    #[must_use]
+    pub fn end(mut self, now: Timestamp) -> Ended {
+        self.leave_latest(now);
         let status = Some(self.status(now)).filter(|status| *status != Status::Pending).unwrap_or(Status::Superseded);
         let keyed = self.attempts.iter().filter(|attempt| attempt.nonce.len() == KEYED_ATTEMPT_NONCE_LENGTH);
         let answers = keyed.map(|attempt| Answer { nonce: attempt.nonce.clone(), hash: attempt.hash, outcome: self.outcome(&attempt.nonce, now) });

@@ -50,15 +50,15 @@ fn delivery(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> Value {
     shown
 }
 
-/// A queued message that a worker has taken is being sent, which costs no write to say; one whose verification is over
-/// before any worker took it will never go.
+/// A queued message that a worker has taken is being sent, which costs no write to say. It will never go once no worker can
+/// take it any more; while one can, it says what became of it, also of a verification that was settled meanwhile.
 fn shown_status(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> DeliveryStatus {
     match (delivery.status, found) {
-        (DeliveryStatus::Queued, Found::Now(v)) if v.is_untouched() && v.status(now) == Status::Pending => DeliveryStatus::Queued,
-        (DeliveryStatus::Queued, Found::Now(v)) if v.is_in_hand(now) || v.status(now) == Status::Pending && !v.is_untouched() => {
-            DeliveryStatus::Sending
-        }
-        (DeliveryStatus::Queued, _) => DeliveryStatus::Failed,
+        (DeliveryStatus::Queued, Found::Now(v)) if v.is_in_hand(now) => DeliveryStatus::Sending,
+        (DeliveryStatus::Queued, Found::Now(v)) if v.canceled_at.is_some() || v.terms.expires_at <= now => DeliveryStatus::Failed,
+        (DeliveryStatus::Queued, Found::Now(v)) if v.is_untouched() => DeliveryStatus::Queued,
+        (DeliveryStatus::Queued, Found::Now(_)) => DeliveryStatus::Sending,
+        (DeliveryStatus::Queued, Found::Before(_)) => DeliveryStatus::Failed,
         (status, _) => status,
     }
 }

@@ -46,3 +46,23 @@ async fn states_of_a_message_only_move_up() {
     let shown = service.show(&id).await.body;
     assert_eq!((&shown["status"], &shown["attempts_left"]), (&json!("pending"), &json!(5)), "a report moves nothing else");
 }
+
+#[tokio::test]
+async fn a_message_that_a_resend_replaced_is_not_told_as_being_sent() {
+    let service = Service::start_with(&OFTEN).await;
+    for name in ["sim-a", "sim-b"] {
+        service.carrier(name, json!({"mode": "error"})).await;
+    }
+    let id = sent(&service, json!({"to": TO})).await;
+    assert_eq!(deliveries(&service, &id).await, [("sending".to_owned(), None)]);
+    for name in ["sim-a", "sim-b"] {
+        service.carrier(name, json!({"mode": "ok"})).await;
+    }
+    assert_eq!(service.resend(&id).await.status, 200);
+    assert_eq!(deliveries(&service, &id).await.pop(), Some(tells("sent", "sim-a")));
+    service.advance(60).await;
+    queue_is_empty(&service).await;
+    assert_eq!(service.messages(TO).await.len(), 1, "one text says it all");
+    let first = deliveries(&service, &id).await.remove(0).0;
+    assert!(!["queued", "sending"].contains(&first.as_str()), "nobody will ever send it: {first}");
+}

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use otp::address::Address;
 use otp::delivery::Channel;
+use otp::queue::Dispatch;
 use otp::recipient::{Found, Limited, Recipient};
 use otp::seal::RecipientKey;
-use otp::store::{Begin, Change, Counter, Take, Taken};
+use otp::store::{Begin, Change, Counter, NEVER, Take, Taken};
 use otp::timestamp::Timestamp;
 use otp::traffic::Sample;
-use otp::verification::{Nonce, Step, Verification};
+use otp::verification::{Nonce, Status, Step, Verification};
 
-use crate::{App, SendError, Sent};
+use crate::{App, Handover, SendError, Sent};
 
 /// How long a call may be under way: as long as the function may run.
 const UNDER_WAY_SECONDS: i64 = 10;
@@ -82,7 +83,8 @@ pub(crate) fn is_under_way(found: &Found<'_>, now: Timestamp) -> bool {
 }
 
 /// Undoes a send that goes nowhere, unless somebody has built on it: a repeated call that was answered,
-/// or a worker that got the dispatch although its sender was not told so.
+/// or a worker that got the dispatch although its sender was not told so. A step that stood before it is asked for again: a
+/// worker that came meanwhile found it replaced and went away.
 pub(crate) async fn take_back(app: &App, caller: &str, key: &RecipientKey, step: Step, sent: Sent, now: Timestamp) {
     let Some((_, nonce)) = app.seal.open_verification_id(caller, &sent.id) else { return };
     let rule = |recipient: &mut Recipient| {
@@ -92,9 +94,20 @@ pub(crate) async fn take_back(app: &App, caller: &str, key: &RecipientKey, step:
         if is_ours {
             recipient.take_back(&sent.before);
         }
-        Ok::<_, std::convert::Infallible>(if is_ours { Change::Write(()) } else { Change::Keep(()) })
+        let restored = recipient.verification.as_ref().filter(|v| v.status(now) == Status::Pending && v.step.due != NEVER);
+        let restored = restored.map(|v| (v.terms.nonce, v.step));
+        Ok::<_, std::convert::Infallible>(if is_ours { Change::Write(restored) } else { Change::Keep(None) })
     };
-    if let Err(error) = app.store.change(key, caller, Begin::Read, now, rule).await {
-        tracing::error!(error.kind = "not_taken_back", error.cause = error.0, "a send that does not go out stays counted");
+    match (app.store.change(key, caller, Begin::Read, now, rule).await, &app.handover) {
+        (Ok(Ok(Some((nonce, step)))), Handover::Queue(queue)) => {
+            let dispatch = Dispatch::new(caller, app.seal.verification_id(caller, key, &nonce), step.sequence);
+            if let Err(error) = queue.enqueue(&dispatch, step.due.since(now)).await {
+                tracing::error!(error.kind = "not_dispatched", error.cause = error.0, "a message may wait for a repeated call");
+            }
+        }
+        (Ok(Ok(_)), _) => {}
+        (Err(error), _) => {
+            tracing::error!(error.kind = "not_taken_back", error.cause = error.0, "a send that does not go out stays counted");
+        }
     }
 }
