@@ -55,7 +55,7 @@ impl<'a> Process<'a> {
         };
         let Some(next) = next else { panic!("{} does not start: see {}", function.binary.display(), log_of(&function.binary).display()) };
         asleep(&id);
-        let took = Took { wall: next.at - begun, cpu: cpu::of_process(&id) };
+        let took = Took { wall: next.at - begun, cpu: cpu::of_process(&id).used };
         (Self { function, api, next: Some(next), child, id }, took)
     }
 
@@ -71,7 +71,7 @@ impl<'a> Process<'a> {
         let Ok(next) = self.api.next().await else { panic!("{} answered twice", self.function.binary.display()) };
         self.next = Some(next);
         asleep(&self.id);
-        Took { wall: answer.at - begun, cpu: cpu::of_process(&self.id).saturating_sub(cpu) }
+        Took { wall: answer.at - begun, cpu: cpu::of_process(&self.id).since(cpu).used }
     }
 
     /// Most memory that it ever had, in bytes.

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::WARM_UP;
-use benches::cpu;
+use benches::cpu::{self, Cpu};
 use benches::home::Home;
 use benches::listener::{Listener, Request, Response, response};
 use benches::table::{figure, millis, print};
@@ -30,20 +30,22 @@ struct Stretch {
     count: u64,
     wall: Duration,
     /// Of the process, and of its first thread: the caller.
-    cpu: Duration,
-    caller_cpu: Duration,
+    cpu: Cpu,
+    caller_cpu: Cpu,
 }
 
 impl Stretch {
     fn row(&self, name: &str) -> Vec<String> {
         let (count, wall) = (self.count as f64, self.wall.as_secs_f64());
         let each = |cpu: Duration| figure(millis(cpu) / count);
-        let server = self.cpu.saturating_sub(self.caller_cpu);
-        vec![name.to_owned(), figure(count / wall), figure(self.cpu.as_secs_f64() / wall), each(self.cpu), each(server), each(self.caller_cpu)]
+        let server = self.cpu.since(self.caller_cpu);
+        let cores = |cpu: Duration| figure(cpu.as_secs_f64() / wall);
+        let costs = [self.cpu, server, self.caller_cpu].map(|cpu| each(cpu.used));
+        [vec![name.to_owned(), figure(count / wall), cores(self.cpu.used), cores(self.cpu.waited)], costs.to_vec()].concat()
     }
 
     fn cpu_millis_each(&self) -> f64 {
-        millis(self.cpu) / self.count as f64
+        millis(self.cpu.used) / self.count as f64
     }
 }
 
@@ -62,7 +64,7 @@ pub fn measure(caller: &Runtime, enough: Duration) {
     let rounds = caller.block_on(stretch(enough, |until, done| rounds_until(home.clone(), until, done, looks.clone())));
     eprintln!("bare table calls, for {} s", enough.as_secs());
     let updates = caller.block_on(stretch(enough, |until, done| updates_until(home.clone(), until, done)));
-    let header = ["", "a second", "cores busy", "CPU ms each", "of it the server", "the caller"];
+    let header = ["", "a second", "cores busy", "waited for", "CPU ms each", "of it the server", "the caller"];
     let heading = format!("Throughput, {} rounds and {} table calls at a time, for {} s each", 2 * CALLERS, 2 * CALLERS, enough.as_secs());
     print(&heading, &header, &[rounds.row("rounds: send, deliver, check"), updates.row("bare `UpdateItem` of one small item")]);
 
@@ -77,12 +79,13 @@ fn print_bounds(calls: &BTreeMap<String, f64>, looks: f64, round_millis: f64, up
     let bare = sum * update_millis;
     println!("\nA round calls the table {} times: the functions {}, and the simulated network one read, to", figure(sum), listed.join(", "));
     println!("know whose message it is. The caller looks at the phone {} times. So many bare calls would take", figure(looks));
-    println!(
-        "{} ms of CPU, {:.0} % of a round. CPU bounds the rate where nearly all cores are busy; where they",
-        figure(bare),
-        100.0 * bare / round_millis
-    );
-    println!("are not, another process has them.");
+    println!("{} ms of CPU, {:.0} % of a round.", figure(bare), 100.0 * bare / round_millis);
+    println!("\nWhere the cores busy and those waited for are together as many as there are, CPU bounds the rate: {} ms", figure(round_millis));
+    println!("a round are {} rounds a second where nobody else needs the cores.", figure(cores() * 1000.0 / round_millis));
+}
+
+fn cores() -> f64 {
+    std::thread::available_parallelism().map_or(1, usize::from) as f64
 }
 
 /// Operations by name, each with how often the functions call it in a round of a stranger.
@@ -143,8 +146,8 @@ async fn stretch<F: Future<Output = ()>>(enough: Duration, work: impl FnOnce(Ins
     Stretch {
         count: done.load(Ordering::SeqCst),
         wall: begun.elapsed(),
-        cpu: cpu::of_process("self").saturating_sub(cpu),
-        caller_cpu: cpu::of_first_thread().saturating_sub(caller_cpu),
+        cpu: cpu::of_process("self").since(cpu),
+        caller_cpu: cpu::of_first_thread().since(caller_cpu),
     }
 }
 
