@@ -117,13 +117,29 @@ async fn the_counts_outlive_a_restart() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_raised_past_a_hundred_lets_through_what_it_says() {
+    let data = Data::new();
+    {
+        let service = data.start(&[("OTP_CLIENT_SENDS_PER_HOUR", "2"), ("OTP_PREFIX_SENDS", "2/600")]).await;
+        for n in 1..=2 {
+            assert_eq!(word(&send_from(&service, &neighbour(n), CLIENT).await), "sent");
+        }
+        service.settle().await;
+    }
+    let service = data.start(&[("OTP_CLIENT_SENDS_PER_HOUR", "500"), ("OTP_PREFIX_SENDS", "200/600")]).await;
+    for n in 3..=9 {
+        assert_eq!(word(&send_from(&service, &neighbour(n), CLIENT).await), "sent");
+    }
+}
+
+#[tokio::test]
 async fn lost_answers_of_the_table_count_a_send_once() {
     let wired = crate::wire::Wired::start(&[("OTP_CLIENT_SENDS_PER_HOUR", "3"), ("OTP_PREFIX_SENDS", "150/600")]).await;
     for n in 1..=3 {
         // Each of its counters is written, and told to nobody; the SDK asks again.
         let mut seen = std::collections::BTreeSet::new();
         wired.table.break_by(move |call| {
-            let is_counter = call.operation == "UpdateItem" && call.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("#t0"));
+            let is_counter = call.operation == "UpdateItem" && call.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("t0 = :now"));
             (is_counter && seen.insert(call.key().to_owned())).then_some(crate::wire::Fault::DropAnswer)
         });
         assert_eq!(word(&send_from(&wired.service, &neighbour(n), CLIENT).await), "sent");

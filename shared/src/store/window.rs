@@ -16,8 +16,10 @@ pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestam
     let write = write.set("t0 = :now".into()).value(":now", n(now.0)).value(":edge", n(quota.edge(now).0));
     if !begins_block {
         return write
-            .set(format!("{FILLED} = {FILLED} + :filled"))
-            .when(format!("t0 > :edge AND ({FILLED} < :last OR ({FILLED} < :full AND {has_left}))"))
+            // Where each moment stood for one send until now, nothing counts those of the newest.
+            .set(format!("{FILLED} = if_not_exists({FILLED},:z) + :filled"))
+            .when(format!("t0 > :edge AND (attribute_not_exists({FILLED}) OR {FILLED} < :last OR ({FILLED} < :full AND {has_left}))"))
+            .value(":z", n(0))
             .value(":filled", n(1))
             .value(":last", n(quota.last_block_sends()))
             .value(":full", n(quota.block_sends()));
