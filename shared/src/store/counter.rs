@@ -8,7 +8,10 @@
 
 use std::net::IpAddr;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
 use super::item::{self, Item, blob, n};
@@ -122,7 +125,7 @@ impl Store {
         }
     }
 
-    /// Gives back what a send took that goes nowhere.
+    /// Gives back what a send took that goes nowhere. It is tried once: to take out a send twice would let one more through.
     ///
     /// # Errors
     /// [`StoreError`]: it may still be counted.
@@ -134,7 +137,7 @@ impl Store {
                     .set(format!("{SPENT} = {SPENT} - :price"))
                     .when(format!("{SPENT} >= :price"))
                     .value(":price", n(price.millionths()));
-                self.write(&taken.counter.key, write, traffic::day_end(now).plus(DAY_SECONDS)).await.map(|_| ())
+                self.write_once(&taken.counter.key, write, traffic::day_end(now).plus(DAY_SECONDS)).await.map(|_| ())
             }
         }
     }
@@ -184,8 +187,20 @@ impl Store {
     }
 
     /// One UpdateItem, under a random name that tells our own write, its answer lost and repeated by the SDK, from
-    /// another's: what is counted is not counted twice.
+    /// another's. Only where another came in between is something counted twice.
     pub(super) async fn write(&self, key: &RecipientKey, write: Write, ttl: Timestamp) -> Result<Outcome, StoreError> {
+        let (name, call) = self.named_update(key, write, ttl);
+        outcome(call.send().await, &name)
+    }
+
+    /// The same, and the SDK does not repeat it.
+    pub(super) async fn write_once(&self, key: &RecipientKey, write: Write, ttl: Timestamp) -> Result<Outcome, StoreError> {
+        let (name, call) = self.named_update(key, write, ttl);
+        let once = aws_sdk_dynamodb::config::Config::builder().retry_config(RetryConfig::disabled());
+        outcome(call.customize().config_override(once).send().await, &name)
+    }
+
+    fn named_update(&self, key: &RecipientKey, write: Write, ttl: Timestamp) -> ([u8; 8], UpdateItemFluentBuilder) {
         let name: [u8; 8] = random_bytes();
         let write = write
             .set(format!("{} = :name, #{} = :ttl", item::WRITE, item::TTL))
@@ -205,16 +220,18 @@ impl Store {
             .update_expression(update)
             .condition_expression(condition)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match call.send().await {
-            Ok(_) => Ok(Outcome::Done),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    let there = refused.item().cloned().unwrap_or_default();
-                    Ok(if item::bytes(&there, item::WRITE) == name { Outcome::Done } else { Outcome::Refused(there) })
-                }
-                _ => Err(store_error(&error)),
-            },
+        (name, call)
+    }
+}
+
+fn outcome(sent: Result<UpdateItemOutput, SdkError<UpdateItemError>>, name: &[u8]) -> Result<Outcome, StoreError> {
+    let Err(error) = sent else { return Ok(Outcome::Done) };
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+            let there = refused.item().cloned().unwrap_or_default();
+            Ok(if item::bytes(&there, item::WRITE) == name { Outcome::Done } else { Outcome::Refused(there) })
         }
+        _ => Err(store_error(&error)),
     }
 }
 

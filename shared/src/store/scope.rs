@@ -7,10 +7,11 @@
 //! outcomes (`ring`: bits, of which there are `n`, `ok` of them set) in the same write that counts it. `v` tells whether
 //! another send has learned in between. `k` counts the sends held back since one went out.
 
+use super::change::part;
 use super::counter::{Outcome, Write};
 use super::item::{self, Item, blob, bytes, n, number};
 use super::outcomes::{pack_bits, packed, sample_name, unpack_bits, unpacked};
-use super::{Store, StoreError, part, window};
+use super::{Store, StoreError, window};
 use crate::recipient::Recipient;
 use crate::seal::RecipientKey;
 use crate::timestamp::{DAY_SECONDS, Timestamp};
@@ -141,7 +142,7 @@ impl Store {
             if place.is_none() && taken.sample.is_none() && !taken.chosen {
                 return Ok(());
             }
-            let there = match self.write(key, give_back(place, sample, taken), ttl(rules, now)).await? {
+            let there = match self.write_once(key, give_back(place, sample, taken), ttl(rules, now)).await? {
                 Outcome::Done => return Ok(()),
                 Outcome::Refused(there) => there,
             };
