@@ -98,7 +98,7 @@ fn each_foreign_crate_is_named_in_its_one_place() {
         ("idna", &["shared/src/address.rs"]),
         ("lambda_http", &["shared/src/http.rs", "functions/", "local/src/gateway.rs"]),
         ("lambda_runtime", &["functions/carrier-worker/src/main.rs", "functions/delivery-callback/src/main.rs"]),
-        ("rand", &["shared/src/ambient.rs", "shared/src/code.rs", "shared/src/store.rs"]),
+        ("rand", &["shared/src/ambient.rs", "shared/src/code.rs", "shared/src/store/change.rs"]),
         ("tracing_subscriber", &["shared/src/telemetry.rs"]),
         ("dynoxide", &["local/src/engine.rs"]),
         ("axum", &["local/src/"]),
@@ -193,7 +193,7 @@ fn a_file_is_a_sitting_and_a_line_fits_the_screen() {
     /// The formatter breaks lines at 150 and leaves long texts alone.
     const LINE_CHARS_MAX: usize = 180;
     /// One noun each, and still longer.
-    const LONGER: [(&str, usize); 3] = [("shared/src/store.rs", 480), ("shared/src/store/item.rs", 470), ("shared/src/carrier/mod.rs", 480)];
+    const LONGER: [(&str, usize); 2] = [("shared/src/store/item.rs", 470), ("shared/src/carrier/mod.rs", 480)];
     for source in all_sources() {
         let lines = source.program().lines().count();
         let lines_max = LONGER.iter().find(|(path, _)| *path == source.path).map_or(LINES_MAX, |(_, lines)| *lines);

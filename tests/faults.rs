@@ -323,11 +323,11 @@ async fn an_enqueue_that_nobody_heard_of_is_one_message_with_a_living_code() {
         }
         wired.queue.break_all(Fault::DropAnswer);
         let first = service.send_with_key(json!({"to": TO}), "k").await;
-        unavailable(&first);
+        assert_eq!(first.status, 201, "a worker has it: {first:?}");
         wired.mend();
         carrier.release();
         let again = service.send_with_key(json!({"to": TO}), "k").await;
-        assert_eq!(again.status, 201, "{again:?}");
+        assert_eq!((again.status, again.header("idempotent-replayed"), again.id()), (201, Some("true"), first.id()), "{again:?}");
         service.advance(200).await;
         let handed = carrier.handed();
         assert_eq!(handed.len(), 1, "slow carrier: {is_slow}: one text: {handed:?}");

@@ -9,6 +9,7 @@ mod order;
 mod recipients;
 mod resend;
 mod sns;
+mod unsettled;
 
 use serde_json::json;
 

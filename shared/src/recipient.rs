@@ -1,6 +1,10 @@
 //! Recipient: the aggregate. Sends, failures, the guess budget, the verification of now, how the last ones ended.
 //! Pure: takes `now`, changes itself, returns values. Never trusted for being there: every window is a comparison with `now`.
 
+mod found;
+
+pub use found::Found;
+
 use crate::address::Address;
 use crate::delivery::{Cause, Channel, DELIVERIES_MAX, Delivery, DeliveryStatus, DeliveryTag};
 use crate::policy::{Limit, Policy, ResendCode};
@@ -13,6 +17,8 @@ pub const RETENTION_SECONDS: i64 = 2 * DAY_SECONDS;
 const ENDED_MAX: usize = 5;
 /// How long an `Idempotency-Key` is remembered.
 const IDEMPOTENCY_SECONDS: i64 = DAY_SECONDS;
+/// Ended verifications that are kept for their `Idempotency-Key`: more, with the longest of everything, would outgrow the table's items.
+const KEYED_MAX: usize = 200;
 /// A message still untouched after this time never left the queue: the function that should have enqueued it had 10 s.
 const STUCK_AFTER_SECONDS: i64 = 15;
 /// Failures in a row from which on new codes are longer, and how long.
@@ -37,15 +43,6 @@ pub struct Recipient {
     pub verification: Option<Verification>,
     /// The ones before it, newest first.
     pub ended: Vec<Ended>,
-}
-
-/// A verification of a recipient: the one of now, or one before it.
-#[derive(Clone, Copy, Debug)]
-pub enum Found<'a> {
-    /// The one of now.
-    Now(&'a Verification),
-    /// One before it.
-    Before(&'a Ended),
 }
 
 /// A send that a limit refuses, and until when.
@@ -83,7 +80,8 @@ impl Recipient {
         self.ended.retain(|ended| {
             place += 1;
             let readable = place <= ENDED_MAX && now < ended.ended_at.plus(RETENTION_SECONDS);
-            readable || (ended.terms.idempotency.is_some() && now < ended.terms.created_at.plus(IDEMPOTENCY_SECONDS))
+            let is_keyed = place <= KEYED_MAX && ended.terms.idempotency.is_some();
+            readable || (is_keyed && now < ended.terms.created_at.plus(IDEMPOTENCY_SECONDS))
         });
     }
 
@@ -173,24 +171,49 @@ impl Recipient {
     pub fn take_back(&mut self, before: &Self) {
         let Some(mut verification) = self.verification.take() else { return };
         self.sends.clone_from(&before.sends);
-        let Some(old) = &before.verification else { return };
-        if old.terms.nonce == verification.terms.nonce {
-            verification.deliveries.pop();
-            queue_again(&mut verification.deliveries, &old.deliveries);
-            verification.step = old.step;
-            if verification.sealed_code != old.sealed_code {
-                // Attempts at the fresh code stay wrong, even those that were right before it.
-                verification.attempts_settled = verification.attempts.len();
-                verification.sealed_code.clone_from(&old.sealed_code);
-                verification.expected = old.expected;
-            }
-            self.verification = Some(verification);
+        let Some(old) = before.verification.as_ref().filter(|old| old.terms.nonce == verification.terms.nonce) else {
+            self.bring_back(before);
+            // Nobody was told its id; but nothing gives attempts back.
+            let wrong: Vec<_> = verification.wrong_attempts().collect();
+            self.failures_in_a_row = self.failures_in_a_row.saturating_add(u32::try_from(wrong.len()).unwrap_or(u32::MAX));
+            self.failures.extend(wrong);
             return;
+        };
+        verification.deliveries.pop();
+        if let Some(dropped) = old.deliveries.first().filter(|_| old.deliveries.len() == DELIVERIES_MAX) {
+            verification.deliveries.insert(0, dropped.clone());
         }
-        // Forgotten meanwhile: then nothing comes back.
+        queue_again(&mut verification.deliveries, &old.deliveries);
+        verification.step = old.step;
+        if verification.sealed_code != old.sealed_code {
+            // Attempts at the fresh code stay wrong, even those that were right before it.
+            verification.attempts_settled = verification.attempts.len();
+            verification.sealed_code.clone_from(&old.sealed_code);
+            verification.expected = old.expected;
+        }
+        self.verification = Some(verification);
+    }
+
+    /// Takes a send back that another one has overtaken before its message could be asked for.
+    pub fn take_back_overtaken(&mut self, nonce: &Nonce) -> bool {
+        let Some(place) = self.ended.iter().position(|ended| ended.terms.nonce == *nonce) else { return false };
+        let sent_at = self.ended.remove(place).terms.created_at;
+        if let Some(place) = self.sends.iter().position(|at| *at == sent_at) {
+            self.sends.remove(place);
+        }
+        true
+    }
+
+    /// Makes the verification of `before` the one of now again, unless it was forgotten meanwhile.
+    fn bring_back(&mut self, before: &Self) {
+        let Some(old) = &before.verification else { return };
         let Some(place) = self.ended.iter().position(|ended| ended.terms.nonce == old.terms.nonce) else { return };
         let mut deliveries = self.ended.remove(place).deliveries;
         queue_again(&mut deliveries, &old.deliveries);
+        for delivery in &mut deliveries {
+            // An ended verification keeps no names of carriers' messages.
+            delivery.vendor_id = old.deliveries.iter().find(|was| was.tag == delivery.tag).and_then(|was| was.vendor_id.clone());
+        }
         let mut old = Verification { deliveries, ..old.clone() };
         let is_unlocked = self.failures.is_empty() && self.failures_in_a_row == 0;
         if is_unlocked {
@@ -249,10 +272,11 @@ impl Recipient {
         remembered.into_iter().find_map(|found| found.terms().idempotency.filter(|(k, _)| k == key).map(|(_, body)| (found, body)))
     }
 
-    /// Raises the state of a message of an ended verification; `None` if nothing is known of it, `false` if it is there or
-    /// above already or with another carrier.
-    pub fn raise_ended(&mut self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Option<bool> {
-        let mut all = self.ended.iter_mut().flat_map(|ended| ended.deliveries.iter_mut());
+    /// Raises the state of a message, of whichever verification; `None` if nothing is known of it, `false` if it is there or
+    /// above already or with another carrier. A bad end makes the next step due.
+    pub fn raise(&mut self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Option<bool> {
+        let of_now = self.verification.iter_mut().flat_map(|verification| verification.deliveries.iter_mut());
+        let mut all = of_now.chain(self.ended.iter_mut().flat_map(|ended| ended.deliveries.iter_mut()));
         let delivery = all.find(|delivery| delivery.tag == *tag)?;
         let is_with_another = carrier.is_some_and(|carrier| delivery.carrier.as_deref().is_some_and(|has| has != carrier));
         if is_with_another || !delivery.status.may_become(status) {
@@ -261,6 +285,10 @@ impl Recipient {
         delivery.status = status;
         delivery.carrier = carrier.map(str::to_owned).or(delivery.carrier.take());
         delivery.updated_at = now;
+        let of_now = self.verification.as_mut().filter(|v| status.ended_badly() && v.deliveries.iter().any(|delivery| delivery.tag == *tag));
+        if let Some(verification) = of_now {
+            verification.step.due = now;
+        }
         Some(true)
     }
 
@@ -323,44 +351,6 @@ impl Verification {
     }
 }
 
-impl Found<'_> {
-    /// What was agreed at its start.
-    #[must_use]
-    pub fn terms(&self) -> &crate::verification::Terms {
-        match self {
-            Self::Now(verification) => &verification.terms,
-            Self::Before(ended) => &ended.terms,
-        }
-    }
-
-    /// Where it stands.
-    #[must_use]
-    pub fn status(&self, now: Timestamp) -> Status {
-        match self {
-            Self::Now(verification) => verification.status(now),
-            Self::Before(ended) => ended.status,
-        }
-    }
-
-    /// Attempts left, or that were left at its end.
-    #[must_use]
-    pub fn attempts_left(&self) -> u8 {
-        match self {
-            Self::Now(verification) => verification.attempts_left(),
-            Self::Before(ended) => ended.attempts_left(),
-        }
-    }
-
-    /// Its messages, oldest first.
-    #[must_use]
-    pub fn deliveries(&self) -> &[Delivery] {
-        match self {
-            Self::Now(verification) => &verification.deliveries,
-            Self::Before(ended) => &ended.deliveries,
-        }
-    }
-}
-
 /// Whether a resend must make a fresh code.
 #[must_use]
 pub fn makes_fresh_code(policy: &Policy) -> bool {
@@ -399,6 +389,7 @@ fn cooldown_end(sends: &[Timestamp], ladder: &[i64], now: Timestamp) -> Timestam
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verification::Terms;
     use crate::verification::tests::{attempt, verification};
     use proptest::prelude::*;
 
@@ -519,6 +510,38 @@ mod tests {
         recipient.ended[0].deliveries[0].status = DeliveryStatus::Delivered;
         recipient.take_back(&before);
         assert_eq!(recipient.verification.as_ref().map(|v| v.deliveries[0].status), Some(DeliveryStatus::Delivered), "a report came meanwhile");
+    }
+
+    #[test]
+    fn attempts_at_a_verification_that_is_taken_back_stay_counted() {
+        let wrong_attempt = |n| crate::verification::Attempt { at: NOW, ..attempt(n, false) };
+        for has_one_before in [false, true] {
+            let mut recipient = Recipient::default();
+            if has_one_before {
+                recipient.open(opened(NOW), NOW);
+                recipient.verification.as_mut().expect("just opened").attempts = vec![wrong_attempt(1)];
+            }
+            let before = recipient.clone();
+            recipient.open(Verification { terms: Terms { nonce: [2; 16], ..opened(NOW).terms }, ..opened(NOW) }, NOW.plus(40));
+            recipient.verification.as_mut().expect("just opened").attempts = vec![wrong_attempt(2), wrong_attempt(3)];
+            let wrong = recipient.wrong_attempts();
+            recipient.take_back(&before);
+            assert_eq!((recipient.wrong_attempts(), recipient.sends.len()), (wrong, usize::from(has_one_before)));
+            assert_eq!(recipient.failures_in_a_row_now(), 2 + u32::from(has_one_before));
+        }
+    }
+
+    #[test]
+    fn a_resend_that_is_taken_back_brings_back_the_message_that_it_pushed_out() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW), NOW);
+        let v = recipient.verification.as_mut().expect("just opened");
+        (1..8).for_each(|n| v.add_delivery(Channel::Sms, Cause::Asked, [n; 4], NOW));
+        v.deliveries.iter_mut().for_each(|delivery| delivery.status = DeliveryStatus::Sent);
+        let before = recipient.clone();
+        recipient.resend(Channel::Sms, [9; 4], None, NOW.plus(40));
+        recipient.take_back(&before);
+        assert_eq!(recipient, before);
     }
 
     #[test]

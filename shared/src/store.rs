@@ -3,6 +3,7 @@
 //! a failed condition brings the item, so a refusal costs no read.
 
 mod breaker;
+mod change;
 mod counter;
 mod item;
 mod outcomes;
@@ -17,16 +18,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use rand::RngExt as _;
 
 pub use breaker::BreakerState;
+pub use change::{Begin, Change};
 pub use counter::{Counter, Take, Taken};
-use item::{Item, Record, blob, n};
+use item::{Item, blob, n};
 pub use packed::DEFAULT_PURPOSE;
 use update::{CLAIMED, Update, names_in};
 
 use crate::address::Address;
-use crate::ambient::{entropy, random_bytes};
 use crate::code::Code;
 use crate::delivery::{Delivery, DeliveryStatus, DeliveryTag};
 use crate::recipient::{RETENTION_SECONDS, Recipient};
@@ -34,10 +34,6 @@ use crate::seal::{RecipientKey, Seal};
 use crate::timestamp::{HOUR_SECONDS, Timestamp};
 use crate::verification::{Attempt, Holder, Nonce, Verification};
 
-/// How often a write of the whole item is tried again after another writer came first.
-const CONFLICT_RETRIES_MAX: u32 = 3;
-/// Longest wait before such a retry; the actual one is random, so that two writers part.
-const CONFLICT_WAIT_MILLIS_MAX: u64 = 40;
 /// Beyond every window that the item enforces.
 const TTL_SECONDS: i64 = RETENTION_SECONDS + HOUR_SECONDS;
 
@@ -54,14 +50,6 @@ pub struct Store {
 /// The table did not do what was asked, or did not say so in time. For the log only.
 #[derive(Debug)]
 pub struct StoreError(pub String);
-
-/// What a rule makes of a recipient.
-pub enum Change<T> {
-    /// Nothing is written.
-    Keep(T),
-    /// The recipient, as changed, is written.
-    Write(T),
-}
 
 /// A conditional write: done, or refused by its condition, with the recipient as it is.
 #[derive(Debug)]
@@ -81,15 +69,6 @@ pub enum Raised {
     Unchanged(Recipient),
     /// Nothing is known of this message any more.
     Gone,
-}
-
-/// Where [`Store::change`] begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Begin {
-    /// As if nothing were there: right for most sends, and free of a read where not.
-    Blank,
-    /// With what is there.
-    Read,
 }
 
 /// What a worker writes after it handed a message over, or decided not to.
@@ -152,50 +131,6 @@ impl Store {
     /// [`StoreError`].
     pub async fn read(&self, key: &RecipientKey, now: Timestamp) -> Result<Option<Recipient>, StoreError> {
         Ok(self.record(key, now).await?.map(|record| record.recipient))
-    }
-
-    /// Applies `rule` in one write: create if absent, or replace the version that the rule saw. If another writer came
-    /// first, the rule runs again on what is there now. The rule's own error ends it without a write.
-    ///
-    /// # Errors
-    /// [`StoreError`], also after too many conflicts.
-    pub async fn change<T, E>(
-        &self,
-        key: &RecipientKey,
-        app: &str,
-        begin: Begin,
-        now: Timestamp,
-        mut rule: impl FnMut(&mut Recipient) -> Result<Change<T>, E>,
-    ) -> Result<Result<T, E>, StoreError> {
-        let mut record = match begin {
-            Begin::Blank => None,
-            Begin::Read => self.record(key, now).await?,
-        };
-        let write: [u8; 8] = random_bytes();
-        let mut conflicts = 0;
-        loop {
-            let mut recipient = record.as_ref().map(|record| record.recipient.clone()).unwrap_or_default();
-            app.clone_into(&mut recipient.app);
-            let value = match rule(&mut recipient) {
-                Err(refusal) => return Ok(Err(refusal)),
-                Ok(Change::Keep(value)) => return Ok(Ok(value)),
-                Ok(Change::Write(value)) => value,
-            };
-            let begun_blank = record.is_none();
-            match self.replace(key, &recipient, record.map(|record| record.version), &write, now).await? {
-                None => return Ok(Ok(value)),
-                // Our own write, whose answer was lost, was repeated by the SDK.
-                Some(now_there) if now_there.write == write => return Ok(Ok(value)),
-                Some(now_there) => record = Some(now_there),
-            }
-            if !(begun_blank && conflicts == 0) {
-                conflicts += 1;
-                if conflicts > CONFLICT_RETRIES_MAX {
-                    return Err(StoreError("another writer came first each time".into()));
-                }
-                part(CONFLICT_WAIT_MILLIS_MAX).await;
-            }
-        }
     }
 
     /// Appends `attempt` to the log of a verification that is pending and below its cap. One write, whatever the
@@ -316,7 +251,7 @@ impl Store {
             return Ok(Raised::Unchanged(there));
         }
         let rule = |recipient: &mut Recipient| {
-            Ok::<_, std::convert::Infallible>(match recipient.raise_ended(tag, status, carrier, now) {
+            Ok::<_, std::convert::Infallible>(match recipient.raise(tag, status, carrier, now) {
                 Some(true) => Change::Write(Raised::Done(recipient.clone())),
                 Some(false) => Change::Keep(Raised::Unchanged(recipient.clone())),
                 None => Change::Keep(Raised::Gone),
@@ -341,44 +276,6 @@ impl Store {
     #[must_use]
     pub fn seal_address(&self, key: &RecipientKey, address: &Address) -> Vec<u8> {
         item::seal_address(&self.seal, key, address)
-    }
-
-    async fn record(&self, key: &RecipientKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let read = self.client.get_item().table_name(&self.table).key(item::KEY, blob(key)).consistent_read(true).send().await;
-        let output = read.map_err(|error| store_error(&error))?;
-        Ok(output.item().map(|there| item::read(&self.seal, key, there, now)))
-    }
-
-    /// Writes the whole item if nothing is there, or if `version` is. `None` when done, else what is there.
-    async fn replace(
-        &self,
-        key: &RecipientKey,
-        recipient: &Recipient,
-        version: Option<u64>,
-        write: &[u8],
-        now: Timestamp,
-    ) -> Result<Option<Record>, StoreError> {
-        let mut whole = item::write(key, recipient);
-        whole.insert(item::VERSION.into(), n(version.map_or(1, |version| version + 1)));
-        whole.insert(item::TTL.into(), n(now.plus(TTL_SECONDS).0));
-        whole.insert(item::WRITE.into(), blob(write));
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(whole));
-        let put = match version {
-            None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(version) => put.condition_expression("ver = :ver").expression_attribute_values(":ver", n(version)),
-        };
-        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match put.send().await {
-            Ok(_) => Ok(None),
-            Err(error) => match error.as_service_error() {
-                Some(aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(refused)) => {
-                    // The item was removed in between: the rule begins anew, from nothing, under its own condition.
-                    let there = refused.item().map(|there| item::read(&self.seal, key, there, now));
-                    there.map(Some).ok_or_else(|| StoreError("the item was removed while it was replaced".into()))
-                }
-                _ => Err(store_error(&error)),
-            },
-        }
     }
 
     async fn update(&self, key: &RecipientKey, update: Update, now: Timestamp) -> Result<Written, StoreError> {
@@ -431,12 +328,6 @@ impl Claim {
 
 fn key_of(claim: &Claim) -> &RecipientKey {
     &claim.key
-}
-
-/// Waits at most so long, at random: writers that met part.
-async fn part(wait_millis_max: u64) {
-    let wait = entropy().random_range(0..=wait_millis_max);
-    tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
 }
 
 fn store_error<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> StoreError {

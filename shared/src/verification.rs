@@ -331,7 +331,13 @@ impl Verification {
     /// Whether its latest message waits in the queue and no worker ever took it.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        self.step.held_until == Timestamp(0) && self.deliveries.last().is_some_and(|latest| latest.status == DeliveryStatus::Queued)
+        self.step.held_until == Timestamp(0) && self.is_unheard_of()
+    }
+
+    /// Whether nothing is known of its latest message but that it was asked for.
+    #[must_use]
+    pub fn is_unheard_of(&self) -> bool {
+        self.deliveries.last().is_some_and(|latest| latest.status == DeliveryStatus::Queued)
     }
 
     /// Whether a worker is handing its latest message over right now.

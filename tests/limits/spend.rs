@@ -35,7 +35,8 @@ async fn an_app_spends_its_money_by_country_and_no_more_until_midnight() {
 #[tokio::test]
 async fn a_hundred_parallel_sends_spend_what_there_is() {
     let carrier = Carrier::start("only").await;
-    let service = service(&[(&carrier, json!({"price": 0.1}))], "0.7").await;
+    // It runs in this test, which has a hundred calls to make.
+    let service = service(&[(&carrier, json!({"price": 0.1, "timeout_ms": 8000}))], "0.7").await;
     let answers = at_once(&service, (0..100).map(|n| json!({"to": phone(n)}))).await;
     assert_eq!(words(&answers), counts([("sent", 7), ("spend", 93)]), "three tenths are three tenths");
     service.settle().await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::given::{NO_SEND_LIMITS, UNKNOWN_ID, phone};
+use crate::given::{NO_SEND_LIMITS, UNKNOWN_ID, phone, seconds};
 use crate::harness::{DEFAULT_KEY, Service};
 
 #[tokio::test]
@@ -100,4 +100,16 @@ async fn eight_deliveries_are_shown_and_the_oldest_is_dropped() {
     let channels: Vec<_> = shown.body["deliveries"].as_array().into_iter().flatten().map(|d| d["channel"].clone()).collect();
     assert_eq!(channels, vec![json!("voice"); 8], "the first, by sms, is dropped");
     assert_eq!(service.messages(&to).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_resend_that_could_not_arrive_in_time_costs_nothing() {
+    let service = Service::start().await;
+    let sent = service.send(&phone(1)).await;
+    service.advance_to(seconds(&sent.body["expires_at"]) - 8).await;
+    assert_eq!(service.show(&sent.id()).await.body["resend_at"], json!(null));
+    assert_eq!(service.resend(&sent.id()).await.problem(), (409, "not_pending"));
+    let shown = service.show(&sent.id()).await;
+    assert_eq!((&shown.body["sends_left"], shown.body["deliveries"].as_array().map(Vec::len)), (&json!(4), Some(1)));
+    assert_eq!(service.send(&phone(1)).await.status, 201, "no cooldown has begun");
 }

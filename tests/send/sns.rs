@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::given::{phone, seconds};
 use crate::harness::Service;
+use crate::wire::{BROKEN, Fault, Wired};
 
 async fn start() -> Service {
     Service::start_with(&[("OTP_DISPATCH", "sns")]).await
@@ -90,4 +91,109 @@ async fn a_channel_that_no_carrier_serves_is_not_configured() {
     let id = service.send(&phone(1)).await.id();
     service.advance(30).await;
     assert_eq!(service.resend_body(&id, json!({"channel": "voice"})).await.problem(), (422, "channel_not_configured"));
+}
+
+/// A send whose function dies before it asks SNS.
+async fn dies_before_sns(wired: &Wired, to: &str) {
+    wired.table.break_by(|call| (call.operation == "GetItem").then_some(Fault::Freeze));
+    let (service, body) = (wired.service.clone(), json!({"to": to}));
+    let call = tokio::spawn(async move { service.send_with_key(body, "k").await });
+    wired.table.frozen().await;
+    call.abort();
+    assert!(call.await.is_err_and(|error| error.is_cancelled()));
+    wired.mend();
+}
+
+#[tokio::test]
+async fn a_twin_of_a_call_that_is_publishing_is_told_so() {
+    let wired = Wired::start(&[("OTP_DISPATCH", "sns")]).await;
+    dies_before_sns(&wired, &phone(1)).await;
+    let twin = wired.service.send_with_key(json!({"to": phone(1)}), "k").await;
+    assert_eq!(twin.problem(), (409, "in_progress"), "nobody learns an id that may be taken back");
+    assert_eq!(wired.service.messages(&phone(1)).await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_a_dead_call_left_is_published_by_its_repetition_once() {
+    let wired = Wired::start(&[("OTP_DISPATCH", "sns")]).await;
+    let (service, to) = (&wired.service, phone(1));
+    dies_before_sns(&wired, &to).await;
+    service.advance(16).await;
+    let again = service.send_with_key(json!({"to": to}), "k").await;
+    assert_eq!((again.status, again.is_replayed(), &again.body["delivery"]["status"]), (201, true, &json!("sent")), "{again:?}");
+    let third = service.send_with_key(json!({"to": to}), "k").await;
+    assert_eq!((third.status, third.is_replayed(), third.id()), (201, true, again.id()));
+    assert_eq!(service.messages(&to).await.len(), 1);
+    assert_eq!(service.check(&again.id(), &service.code(&to).await).await.outcome().0, true);
+}
+
+#[tokio::test]
+async fn a_table_that_fails_before_the_message_goes_charges_nothing() {
+    let wired = Wired::start(&[("OTP_DISPATCH", "sns"), ("OTP_PREFIX_SENDS", "1/600")]).await;
+    let (service, to) = (&wired.service, "+12025550143");
+    wired.table.break_next("GetItem", BROKEN);
+    assert_eq!(service.send(to).await.problem(), (503, "unavailable"));
+    wired.mend();
+    let sent = service.send(to).await;
+    assert_eq!((sent.status, &sent.body["sends_left"], &sent.body["delivery"]["status"]), (201, &json!(4), &json!("sent")), "{sent:?}");
+    assert_eq!(service.messages(to).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_went_is_told_whatever_the_table_says_then() {
+    let wired = Wired::start(&[("OTP_DISPATCH", "sns")]).await;
+    let (service, to) = (&wired.service, phone(1));
+    wired.table.break_by(|call| call.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("seq = :next")).then_some(BROKEN));
+    let sent = service.send(&to).await;
+    assert_eq!((sent.status, &sent.body["delivery"]["status"]), (201, &json!("sent")), "{sent:?}");
+    wired.mend();
+    assert_eq!(service.check(&sent.id(), &service.code(&to).await).await.outcome().0, true);
+}
+
+#[tokio::test]
+async fn a_message_that_another_send_overlaps_is_told_as_what_it_was() {
+    let wired = Wired::start(&[("OTP_DISPATCH", "sns"), ("OTP_COOLDOWN_SECONDS", "0")]).await;
+    let (service, to) = (wired.service.clone(), phone(1));
+    let mut ends = 0;
+    // The first is with SNS when the second is written: its own outcome comes late.
+    wired.table.break_by(move |call| {
+        let is_end = call.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("seq = :next"));
+        ends += usize::from(is_end);
+        (is_end && ends == 1).then_some(Fault::Freeze)
+    });
+    let first = tokio::spawn({
+        let (service, to) = (service.clone(), to.clone());
+        async move { service.send(&to).await }
+    });
+    wired.table.frozen().await;
+    let second = service.send(&to).await;
+    assert_eq!((second.status, &second.body["delivery"]["status"]), (201, &json!("sent")), "{second:?}");
+    let first = first.await.expect("an answer");
+    assert_eq!((first.status, &first.body["status"], &first.body["delivery"]["status"]), (201, &json!("superseded"), &json!("sent")), "{first:?}");
+    let shown = service.show(&first.id()).await;
+    assert_eq!(shown.body["delivery"]["status"], "sent");
+    let ids: Vec<_> = service.messages(&to).await.iter().map(|m| m["verification_id"].clone()).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_was_overtaken_before_it_went_stays_at_home() {
+    let wired = Wired::start(&[("OTP_DISPATCH", "sns"), ("OTP_COOLDOWN_SECONDS", "0")]).await;
+    let (service, to) = (wired.service.clone(), phone(1));
+    let mut reads = 0;
+    wired.table.break_by(move |call| {
+        reads += usize::from(call.operation == "GetItem");
+        (call.operation == "GetItem" && reads == 1).then_some(Fault::Freeze)
+    });
+    let first = tokio::spawn({
+        let (service, to) = (service.clone(), to.clone());
+        async move { service.send(&to).await }
+    });
+    wired.table.frozen().await;
+    let second = service.send(&to).await;
+    assert_eq!(second.status, 201);
+    let first = first.await.expect("an answer");
+    assert_eq!((first.status, &first.body["status"], &first.body["delivery"]["status"]), (201, &json!("superseded"), &json!("failed")), "{first:?}");
+    let messages = service.messages(&to).await;
+    assert_eq!((messages.len(), messages[0]["verification_id"].as_str()), (1, Some(second.id().as_str())));
 }

@@ -4,7 +4,9 @@
 
 mod desk;
 mod limits;
+mod opened;
 mod publish;
+mod unsettled;
 mod wanted;
 
 use std::sync::Arc;
@@ -12,25 +14,26 @@ use std::sync::Arc;
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use otp::address::Address;
-use otp::ambient::{Clock, entropy, random_bytes};
+use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::{CarrierSettings, sns::Sns};
-use otp::code::Code as OneTimeCode;
 use otp::config::{ApiKeys, Apps, Config, DispatchMode};
-use otp::delivery::{Cause, Channel};
+use otp::delivery::{Channel, DeliveryTag, HANDOVER_MARGIN_SECONDS};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::metrics::{Metric, Metrics};
 use otp::policy::Policy;
 use otp::queue::{Dispatch, Queue};
-use otp::recipient::{Found, FreshCode, Limited, Recipient, makes_fresh_code};
+use otp::recipient::{Found, Limited, Recipient, makes_fresh_code};
 use otp::seal::{RecipientKey, Seal};
-use otp::store::{Begin, Change, Counter, Store, StoreError};
+use otp::store::{Begin, Change, Store, StoreError};
 use otp::timestamp::Timestamp;
-use otp::verification::{Holder, KeyHash, Nonce, Status, Step, Terms, Verification};
-use otp::{json, message, view};
+use otp::verification::{KeyHash, Nonce, Status, Step, Verification};
+use otp::{json, view};
 use serde_json::Value;
 
-use publish::{Published, publish};
+use limits::Limits;
+use publish::publish;
+use unsettled::TakenBack;
 use wanted::{Wanted, WantedResend};
 
 /// How long publishing to SNS may hold a verification: longer than the function may run.
@@ -127,18 +130,34 @@ struct Sent {
     id: String,
     object: Value,
     replayed: bool,
-    /// The step to dispatch; nothing is to be dispatched for a repeated call whose message is on its way.
-    step: Option<Step>,
     /// ISO 3166 alpha-2, for the metric.
     country: Option<String>,
-    /// The recipient before this send, for taking it back.
-    before: Recipient,
+}
+
+/// A message that is written and that nobody has been asked for yet.
+struct Written {
+    sent: Sent,
+    nonce: Nonce,
+    tag: DeliveryTag,
+    step: Step,
+    /// The recipient before it, for taking it back; absent where another call made it.
+    before: Option<Recipient>,
+}
+
+/// What a send comes to once the recipient is written, or found.
+enum Opened {
+    New(Box<Written>),
+    /// The same call again.
+    Repeated(Sent),
+    /// The same call again, whose message nobody has taken up yet: it may be under way, or have ended before it passed its limits.
+    Waiting(Nonce),
 }
 
 /// Why nothing was sent.
 enum SendError {
     NotFound,
     NotPending,
+    TooLate,
     OtherBody,
     InProgress,
     NotServed(Problem),
@@ -172,6 +191,7 @@ impl From<SendError> for Problem {
         match error {
             SendError::NotFound => Self::new(Code::NotFound, "There is no verification with this id."),
             SendError::NotPending => Self::new(Code::NotPending, "Only a pending verification can be resent."),
+            SendError::TooLate => Self::new(Code::NotPending, "The code expires before a further message could arrive."),
             SendError::OtherBody => Self::new(Code::IdempotencyMismatch, "This Idempotency-Key came with another body for this recipient."),
             SendError::InProgress => Self::new(Code::InProgress, "A call with this Idempotency-Key is still under way; repeat it in a moment."),
             SendError::NotServed(problem) => problem,
@@ -182,13 +202,14 @@ impl From<SendError> for Problem {
     }
 }
 
-/// One write opens the verification and counts the send; the other limits are passed; then its message is asked for.
+/// One write opens the verification and counts the send. The other limits are passed after it, where nobody can tell the difference;
+/// before it, where a pending verification would lose its place to a send that is refused. Then its message is asked for.
 async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(KeyHash, KeyHash)>, now: Timestamp) -> Result<Sent, SendError> {
     let policy = app.apps.policy(caller);
     let key = app.seal.recipient_key(caller, &wanted.to.canonical());
     let nonce: Nonce = random_bytes();
     let counters = limits::counters(app, caller, wanted.client_ip, (&wanted.to, wanted.channel), (key, &nonce), now);
-    let mut under_way: Option<Nonce> = None;
+    let mut limits = Limits { app, caller, counters, taken: None, now };
     let mut rule = |recipient: &mut Recipient| {
         if let Some((key_hash, body_hash)) = idempotency
             && let Some((found, made_with)) = recipient.made_with(&key_hash, now)
@@ -197,58 +218,47 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
                 return Err(SendError::OtherBody);
             }
             let nonce = found.terms().nonce;
-            if limits::is_under_way(&found, now) {
-                match under_way.replace(nonce) {
-                    None => return Ok(Change::Keep(None)),
-                    Some(before) if before != nonce => return Err(SendError::InProgress),
-                    // Whoever made it will not go on with it.
-                    Some(_) => {}
-                }
-            }
-            return Ok(repeat(app, caller, &key, &nonce, recipient, now));
+            let waits = matches!(found, Found::Now(verification) if unsettled::is_waiting(app, verification, now));
+            let repeated = || Sent { replayed: true, ..shown(app, caller, &key, &nonce, recipient, now) };
+            return Ok(Change::Keep(if waits { Opened::Waiting(nonce) } else { Opened::Repeated(repeated()) }));
         }
         recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
         let before = recipient.clone();
-        let verification = opened(app, policy, wanted, recipient, (key, nonce, idempotency), now);
-        let step = Some(verification.step);
+        let takes_a_place = before.verification.as_ref().is_some_and(|v| v.status(now) == Status::Pending);
+        let mut verification = opened::verification(app, policy, wanted, recipient, (key, nonce, idempotency), now);
+        verification.step.sequence = if takes_a_place { unsettled::PASSED } else { unsettled::NOT_PASSED };
+        hold_for_publishing(app, &mut verification, now);
         recipient.sealed_address = app.store.seal_address(&key, &wanted.to);
         recipient.address = Some(wanted.to.clone());
         recipient.open(verification, now);
-        Ok(Change::Write(Some(shown(app, caller, &key, &nonce, recipient, Sent { step, before, ..Sent::nothing() }, now))))
+        let opened = Opened::New(Box::new(written(app, caller, &key, recipient, Some(before), now)?));
+        Ok(if takes_a_place { Change::WriteAfter(opened) } else { Change::Write(opened) })
     };
-    let sent = match app.store.change(&key, caller, Begin::Blank, now, &mut rule).await? {
-        Ok(None) => {
-            tokio::time::sleep(limits::UNDER_WAY_WAIT).await;
-            app.store.change(&key, caller, Begin::Read, now, &mut rule).await?
+    let pass_first = async |opened| limits.pass().await.map(|()| opened);
+    let mut opened = app.store.change_after(&key, caller, Begin::Blank, now, &mut rule, pass_first).await;
+    if matches!(opened, Ok(Ok(Opened::Waiting(_)))) {
+        limits.give_back().await;
+        tokio::time::sleep(unsettled::UNDER_WAY_WAIT).await;
+        let pass_first = async |opened| limits.pass().await.map(|()| opened);
+        opened = app.store.change_after(&key, caller, Begin::Read, now, &mut rule, pass_first).await;
+    }
+    match opened {
+        Ok(Ok(Opened::New(written))) => pass_and_ask(&mut limits, &key, *written).await,
+        Ok(Ok(Opened::Repeated(sent))) => {
+            limits.give_back().await;
+            Ok(sent)
         }
-        sent => sent,
-    };
-    match sent {
-        Ok(Some(sent)) => hand_on(app, caller, &key, sent, &counters, now).await,
-        Ok(None) => Err(SendError::InProgress),
-        Err(refusal) => Err(limits::last_to_end(app, &counters, refusal, now).await),
+        Ok(Ok(Opened::Waiting(nonce))) => unsettled::go_on(&mut limits, &key, &nonce).await,
+        Ok(Err(refusal)) => Err(limits.refuse(refusal).await),
+        Err(error) => Err(limits.refuse(SendError::Store(error)).await),
     }
 }
 
-/// The same call again: the verification as it is now. A message that nobody has taken yet may never have been enqueued,
-/// so it is asked for once more, under a new sequence number, which also keeps the first call from taking it back.
-fn repeat(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: &mut Recipient, now: Timestamp) -> Change<Option<Sent>> {
-    let before = recipient.clone();
-    let verification = recipient.verification.as_mut().filter(|v| v.terms.nonce == *nonce && v.is_untouched() && v.status(now) == Status::Pending);
-    let step = verification.map(|verification| {
-        verification.step.sequence = verification.step.sequence.saturating_add(1);
-        verification.step
-    });
-    let sent = shown(app, caller, key, nonce, recipient, Sent { step, before, replayed: true, ..Sent::nothing() }, now);
-    let sent = Some(sent);
-    if step.is_some() { Change::Write(sent) } else { Change::Keep(sent) }
-}
-
-/// A further message of a pending verification.
+/// A further message of a pending verification: the limits are passed first.
 async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Timestamp) -> Result<Sent, SendError> {
     let policy = app.apps.policy(caller);
     let (key, nonce) = app.seal.open_verification_id(caller, id).ok_or(SendError::NotFound)?;
-    let mut counters = vec![];
+    let mut limits = Limits { app, caller, counters: vec![], taken: None, now };
     let rule = |recipient: &mut Recipient| {
         let before = recipient.clone();
         let verification = match recipient.find(&nonce, now) {
@@ -256,33 +266,50 @@ async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Ti
             Some(_) => return Err(SendError::NotPending),
             None => return Err(SendError::NotFound),
         };
+        if now > verification.terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS) {
+            return Err(SendError::TooLate);
+        }
         let channel = wanted.channel.unwrap_or(verification.terms.channel);
         let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
         wanted::check_channel(app, channel, to, "channel").and_then(|()| wanted::check_line(channel, to)).map_err(SendError::NotServed)?;
-        counters = limits::counters(app, caller, wanted.client_ip, (to, channel), (key, &nonce), now);
-        let fresh = makes_fresh_code(policy).then(|| fresh_code(app, policy, recipient, &key, verification));
+        let counters = limits::counters(app, caller, wanted.client_ip, (to, channel), (key, &nonce), now);
+        let fresh = makes_fresh_code(policy).then(|| opened::fresh_code(app, policy, recipient, &key, verification));
         recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
         recipient.resend(channel, random_bytes(), fresh, now);
-        let step = recipient.verification.as_mut().map(|verification| {
+        if let Some(verification) = &mut recipient.verification {
             hold_for_publishing(app, verification, now);
-            verification.step
-        });
-        Ok(Change::Write(shown(app, caller, &key, &nonce, recipient, Sent { step, before, ..Sent::nothing() }, now)))
+        }
+        Ok(Change::WriteAfter((written(app, caller, &key, recipient, Some(before), now)?, counters)))
     };
-    match app.store.change(&key, caller, Begin::Read, now, rule).await? {
-        Ok(sent) => hand_on(app, caller, &key, sent, &counters, now).await,
-        Err(refusal) => Err(limits::last_to_end(app, &counters, refusal, now).await),
+    let pass_first = async |(written, counters)| {
+        limits.counters = counters;
+        limits.pass().await?;
+        Ok((written, vec![]))
+    };
+    match app.store.change_after(&key, caller, Begin::Read, now, rule, pass_first).await {
+        Ok(Ok((written, _))) => pass_and_ask(&mut limits, &key, written).await,
+        Ok(Err(refusal)) => Err(limits.refuse(refusal).await),
+        Err(error) => Err(limits.refuse(SendError::Store(error)).await),
     }
 }
 
-impl Sent {
-    fn nothing() -> Self {
-        Self { id: String::new(), object: Value::Null, replayed: false, step: None, country: None, before: Recipient::default() }
-    }
+/// The latest message of the verification of now, which is about to be written.
+fn written(
+    app: &App,
+    caller: &str,
+    key: &RecipientKey,
+    recipient: &Recipient,
+    before: Option<Recipient>,
+    now: Timestamp,
+) -> Result<Written, SendError> {
+    let verification = recipient.verification.as_ref().ok_or(SendError::NotFound)?;
+    let (nonce, step) = (verification.terms.nonce, verification.step);
+    let tag = verification.deliveries.last().ok_or(SendError::NotFound)?.tag;
+    Ok(Written { sent: shown(app, caller, key, &nonce, recipient, now), nonce, tag, step, before })
 }
 
-/// `sent` with the verification as its caller sees it.
-fn shown(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: &Recipient, sent: Sent, now: Timestamp) -> Sent {
+/// The verification as its caller sees it.
+fn shown(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: &Recipient, now: Timestamp) -> Sent {
     let id = app.seal.verification_id(caller, key, nonce);
     let policy = app.apps.policy(caller);
     // One that was made with an Idempotency-Key is remembered for longer than it can be read by its id.
@@ -290,60 +317,10 @@ fn shown(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: 
     let found = recipient.find(nonce, now).or_else(remembered);
     let object = found.map(|found| view::verification(&id, recipient, found, policy, now)).unwrap_or_default();
     let country = recipient.address.as_ref().and_then(Address::country).map(str::to_owned);
-    Sent { id, object, country, ..sent }
+    Sent { id, object, replayed: false, country }
 }
 
-type Names = (RecipientKey, Nonce, Option<(KeyHash, KeyHash)>);
-
-fn opened(app: &App, policy: &Policy, wanted: &Wanted, recipient: &Recipient, (key, nonce, idempotency): Names, now: Timestamp) -> Verification {
-    let length = recipient.code_length(wanted.code_length.unwrap_or(policy.code_length));
-    let code = OneTimeCode::generate(policy.code_alphabet, length, &mut entropy());
-    let locale = message::negotiate(wanted.locale.as_deref(), wanted.to.country(), &policy.locale);
-    let terms = Terms {
-        nonce,
-        channel: wanted.channel,
-        fallback: wanted.fallback.clone(),
-        locale: locale.tag().to_owned(),
-        purpose: wanted.purpose.clone(),
-        transaction: wanted.transaction.clone(),
-        reference: wanted.reference.clone(),
-        idempotency,
-        created_at: now,
-        expires_at: now.plus(wanted.ttl_seconds.unwrap_or(policy.code_ttl_seconds)),
-        attempts_max: recipient.attempts_allowed(policy, now),
-    };
-    let sealed_code = app.store.seal_code(&key, &nonce, &code);
-    let expected = app.seal.attempt_hash(&nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
-    let step = Step { sequence: 1, due: now, held_until: Timestamp(0), holder: Holder::default(), rounds: 0 };
-    let mut verification = Verification {
-        terms,
-        attempts: vec![],
-        attempts_settled: 0,
-        attempts_forgiven: 0,
-        is_openable: true,
-        sealed_code,
-        expected,
-        canceled_at: None,
-        deliveries: vec![],
-        fallbacks_used: 0,
-        step,
-    };
-    verification.add_delivery(wanted.channel, Cause::Asked, random_bytes(), now);
-    hold_for_publishing(app, &mut verification, now);
-    verification
-}
-
-fn fresh_code(app: &App, policy: &Policy, recipient: &Recipient, key: &RecipientKey, verification: &Verification) -> FreshCode {
-    let terms = &verification.terms;
-    let code = app.store.open_code(key, verification);
-    let length = code.map_or(policy.code_length, |code| u8::try_from(code.reveal().len()).unwrap_or(u8::MAX));
-    let code = OneTimeCode::generate(policy.code_alphabet, recipient.code_length(length), &mut entropy());
-    let sealed_code = app.store.seal_code(key, &terms.nonce, &code);
-    let expected = app.seal.attempt_hash(&terms.nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
-    FreshCode { sealed_code, expected }
-}
-
-/// Where this function publishes itself, no worker may.
+/// Where this function publishes itself, no other call may.
 fn hold_for_publishing(app: &App, verification: &mut Verification, now: Timestamp) {
     if matches!(app.handover, Handover::Sns(_)) {
         verification.step.held_until = now.plus(PUBLISH_SECONDS);
@@ -351,38 +328,41 @@ fn hold_for_publishing(app: &App, verification: &mut Verification, now: Timestam
     }
 }
 
-/// Counts the send that was written in all `counters` and asks for its message. If it may not go, or if nobody can be
-/// asked, it is taken back and the caller told. A repeated call was counted when it was new.
-async fn hand_on(app: &App, caller: &str, key: &RecipientKey, mut sent: Sent, counters: &[Counter], now: Timestamp) -> Result<Sent, SendError> {
-    let Some(step) = sent.step else { return Ok(sent) };
-    let taken = match limits::take(app, caller, if sent.replayed { &[] } else { counters }, now).await {
-        Ok(taken) => taken,
-        Err(refusal) => {
-            limits::take_back(app, caller, key, step, sent, now).await;
-            return Err(refusal);
-        }
-    };
-    let handed = match &app.handover {
-        Handover::Queue(queue) => queue.enqueue(&Dispatch::new(caller, sent.id.clone(), step.sequence), 0).await.map_err(|error| error.0),
-        Handover::Sns(sns) => match publish(app, sns, caller, key, &sent.id, now).await? {
-            Published::Recorded(recipient) => {
-                if let Some((_, nonce)) = app.seal.open_verification_id(caller, &sent.id) {
-                    sent = shown(app, caller, key, &nonce, &recipient, sent, now);
-                }
-                Ok(())
-            }
-            Published::Refused => Err("SNS did not take the message".into()),
-        },
-    };
-    let Err(cause) = handed else {
-        if !sent.replayed {
-            app.metrics.count(&Metric::Send { country: sent.country.as_deref() }, now);
-        }
-        return Ok(sent);
-    };
-    if !sent.replayed {
-        limits::give_back(app, &taken, now).await;
-        limits::take_back(app, caller, key, step, sent, now).await;
+/// Passes the limits, if that was not done yet, and asks for the message that was written. If it may not go, or if nobody can be asked,
+/// it is taken back and the caller told.
+async fn pass_and_ask(limits: &mut Limits<'_>, key: &RecipientKey, written: Written) -> Result<Sent, SendError> {
+    let Limits { app, caller, now, .. } = *limits;
+    if let Err(refusal) = limits.pass().await {
+        unsettled::take_back(app, caller, key, &written, now).await;
+        return Err(limits.refuse(refusal).await);
     }
-    Err(SendError::NotDispatched(cause))
+    match ask(app, caller, key, &written, now).await {
+        Ok(recipient) => {
+            app.metrics.count(&Metric::Send { country: written.sent.country.as_deref() }, now);
+            let told = recipient.map(|recipient| shown(app, caller, key, &written.nonce, &recipient, now));
+            Ok(told.unwrap_or(written.sent))
+        }
+        Err(cause) => match unsettled::take_back(app, caller, key, &written, now).await {
+            TakenBack::Undone => {
+                limits.give_back().await;
+                Err(SendError::NotDispatched(cause))
+            }
+            TakenBack::TakenUp(recipient) => Ok(shown(app, caller, key, &written.nonce, &recipient, now)),
+            TakenBack::Unsure => Err(SendError::NotDispatched(cause)),
+        },
+    }
+}
+
+/// Asks for a message that has passed its limits; where it is published from here, with the recipient as it is after that.
+///
+/// # Errors
+/// For the log: nobody was asked.
+async fn ask(app: &App, caller: &str, key: &RecipientKey, written: &Written, now: Timestamp) -> Result<Option<Recipient>, String> {
+    match &app.handover {
+        Handover::Queue(queue) => {
+            let dispatch = Dispatch::new(caller, written.sent.id.clone(), written.step.sequence);
+            queue.enqueue(&dispatch, 0).await.map(|()| None).map_err(|error| error.0)
+        }
+        Handover::Sns(sns) => publish(app, sns, caller, key, written, now).await.map(Some),
+    }
 }

@@ -1,38 +1,44 @@
-//! `OTP_DISPATCH=sns`: the message goes to SNS from here, without queue and worker.
+//! `OTP_DISPATCH=sns`: the message goes to SNS from here, without queue and worker. The write that made it holds it for this call,
+//! as a claim does for a worker.
 
 use otp::carrier::{self, Outgoing, Receipt, sns::Sns};
 use otp::delivery::DeliveryStatus;
 use otp::metrics::Metric;
 use otp::recipient::Recipient;
 use otp::seal::RecipientKey;
-use otp::store::{Claim, Handover, StepResult, Written};
+use otp::store::{Claim, Handover, StepResult, Written as WrittenStep};
 use otp::timestamp::Timestamp;
+use otp::verification::Status;
 
-use crate::{App, SendError};
+use crate::unsettled::settle;
+use crate::{App, Written};
 
-/// What came of it.
-pub(crate) enum Published {
-    Recorded(Box<Recipient>),
-    Refused,
-}
-
-/// Hands the latest message over from here and records what became of it.
-pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, id: &str, now: Timestamp) -> Result<Published, SendError> {
-    let (policy, recipient) = (app.apps.policy(caller), app.store.read(key, now).await?.unwrap_or_default());
-    let (Some(verification), Some(to)) = (&recipient.verification, &recipient.address) else { return Err(SendError::NotFound) };
-    let Some(delivery) = verification.deliveries.last() else { return Err(SendError::NotFound) };
-    let carrier = app.carriers.iter().find(|carrier| carrier.serves(delivery.channel, to));
-    let (Some(carrier), Some(code)) = (carrier, app.store.open_code(key, verification)) else { return Ok(Published::Refused) };
-    let text = carrier::compose(policy, verification, &code, delivery.channel, now);
+/// Hands the message over and records what became of it; the recipient as it is then. A message whose verification has ended, or
+/// was overtaken by another send, goes nowhere.
+///
+/// # Errors
+/// For the log: SNS does not have it.
+pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, written: &Written, now: Timestamp) -> Result<Recipient, String> {
+    let (policy, id, step) = (app.apps.policy(caller), &written.sent.id, written.step);
+    let recipient = app.store.read(key, now).await.map_err(|error| error.0)?.unwrap_or_default();
+    let claim = Claim { key: *key, nonce: written.nonce, sequence: step.sequence, held_until: step.held_until, holder: step.holder };
+    let held = recipient.verification.as_ref().filter(|v| claim.is_held_by(v) && v.status(now) == Status::Pending);
+    let (Some(verification), Some(to)) = (held, &recipient.address) else {
+        return Ok(settle(app, key, written, DeliveryStatus::Failed, None, now).await.unwrap_or(recipient));
+    };
+    let latest = verification.deliveries.last().filter(|delivery| delivery.tag == written.tag).ok_or("its message is gone")?;
+    let carrier = app.carriers.iter().find(|carrier| carrier.serves(latest.channel, to)).ok_or("no carrier serves it")?;
+    let code = app.store.open_code(key, verification).ok_or("the key of its code is gone")?;
+    let text = carrier::compose(policy, verification, &code, latest.channel, now);
     let sender = carrier.sender_for(policy, to);
     let message = Outgoing {
         to,
         sender: sender.as_deref(),
-        channel: delivery.channel,
+        channel: latest.channel,
         message: &text,
         code: code.reveal(),
         locale: &verification.terms.locale,
-        reference: &app.seal.reference(key, &delivery.tag),
+        reference: &app.seal.reference(key, &latest.tag),
         validity_seconds: verification.terms.expires_at.since(now),
         callback_url: "",
     };
@@ -42,19 +48,31 @@ pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientK
         Receipt::Unknown => DeliveryStatus::Unknown,
         receipt @ (Receipt::Transient { .. } | Receipt::Misconfigured) => {
             tracing::error!(verification.id = &id[..8], error.kind = ?receipt, "SNS did not take a message");
-            return Ok(Published::Refused);
+            return Err("SNS did not take the message".into());
         }
     };
-    let step = verification.step;
-    let claim = Claim { key: *key, nonce: verification.terms.nonce, sequence: step.sequence, held_until: step.held_until, holder: step.holder };
-    let handover = Some(Handover { tag: delivery.tag, parts: text.parts, vendor_id: None });
-    let result = StepResult { delivery: Some((delivery.tag, status, Some(carrier.name.clone()))), handover, due: None, rounds: 0 };
-    Ok(match app.store.end_step(&claim, &result, now).await? {
-        Written::Done(recipient) => {
-            app.metrics.count(&Metric::Delivery { carrier: Some(&carrier.name), country: to.country(), status: status.name() }, now);
-            Published::Recorded(Box::new(recipient))
+    app.metrics.count(&Metric::Delivery { carrier: Some(&carrier.name), country: to.country(), status: status.name() }, now);
+    let handover = Some(Handover { tag: latest.tag, parts: text.parts, vendor_id: None });
+    let result = StepResult { delivery: Some((latest.tag, status, Some(carrier.name.clone()))), handover, due: None, rounds: 0 };
+    let told = match app.store.end_step(&claim, &result, now).await {
+        Ok(WrittenStep::Done(recipient)) => Some(recipient),
+        // Our own write, its answer lost, was repeated by the SDK.
+        Ok(WrittenStep::Refused(Some(there))) if there.verification.as_ref().is_some_and(|v| claim.is_ended_on(v)) => Some(there),
+        // Another send came in between.
+        Ok(WrittenStep::Refused(_)) => settle(app, key, written, status, Some(&carrier.name), now).await,
+        Err(error) => {
+            tracing::error!(verification.id = &id[..8], error.kind = "untold", error.cause = error.0, "what became of a message is not told");
+            None
         }
-        Written::Refused(Some(recipient)) => Published::Recorded(Box::new(recipient)),
-        Written::Refused(None) => Published::Recorded(Box::new(recipient)),
-    })
+    };
+    Ok(told.unwrap_or_else(|| as_told(&recipient, status, &carrier.name)))
+}
+
+/// The message is with SNS, whatever the table says of it.
+fn as_told(recipient: &Recipient, status: DeliveryStatus, carrier: &str) -> Recipient {
+    let mut told = recipient.clone();
+    if let Some(latest) = told.verification.as_mut().and_then(|verification| verification.deliveries.last_mut()) {
+        (latest.status, latest.carrier) = (status, Some(carrier.to_owned()));
+    }
+    told
 }

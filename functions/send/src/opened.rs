@@ -1,0 +1,73 @@
+//! What a send makes of what is wanted: a verification with a code, and a fresh code where a resend replaces it. The code comes from the
+//! operating system's generator and leaves here sealed.
+
+use otp::ambient::{entropy, random_bytes};
+use otp::code::Code as OneTimeCode;
+use otp::delivery::Cause;
+use otp::message;
+use otp::policy::Policy;
+use otp::recipient::{FreshCode, Recipient};
+use otp::seal::RecipientKey;
+use otp::timestamp::Timestamp;
+use otp::verification::{Holder, KeyHash, Nonce, Step, Terms, Verification};
+
+use crate::App;
+use crate::wanted::Wanted;
+
+type Names = (RecipientKey, Nonce, Option<(KeyHash, KeyHash)>);
+
+/// The verification, and its first message.
+pub(crate) fn verification(
+    app: &App,
+    policy: &Policy,
+    wanted: &Wanted,
+    recipient: &Recipient,
+    (key, nonce, idempotency): Names,
+    now: Timestamp,
+) -> Verification {
+    let length = recipient.code_length(wanted.code_length.unwrap_or(policy.code_length));
+    let code = OneTimeCode::generate(policy.code_alphabet, length, &mut entropy());
+    let locale = message::negotiate(wanted.locale.as_deref(), wanted.to.country(), &policy.locale);
+    let terms = Terms {
+        nonce,
+        channel: wanted.channel,
+        fallback: wanted.fallback.clone(),
+        locale: locale.tag().to_owned(),
+        purpose: wanted.purpose.clone(),
+        transaction: wanted.transaction.clone(),
+        reference: wanted.reference.clone(),
+        idempotency,
+        created_at: now,
+        expires_at: now.plus(wanted.ttl_seconds.unwrap_or(policy.code_ttl_seconds)),
+        attempts_max: recipient.attempts_allowed(policy, now),
+    };
+    let sealed_code = app.store.seal_code(&key, &nonce, &code);
+    let expected = app.seal.attempt_hash(&nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
+    let step = Step { sequence: 1, due: now, held_until: Timestamp(0), holder: Holder::default(), rounds: 0 };
+    let mut verification = Verification {
+        terms,
+        attempts: vec![],
+        attempts_settled: 0,
+        attempts_forgiven: 0,
+        is_openable: true,
+        sealed_code,
+        expected,
+        canceled_at: None,
+        deliveries: vec![],
+        fallbacks_used: 0,
+        step,
+    };
+    verification.add_delivery(wanted.channel, Cause::Asked, random_bytes(), now);
+    verification
+}
+
+/// A code in the place of the one that `verification` has.
+pub(crate) fn fresh_code(app: &App, policy: &Policy, recipient: &Recipient, key: &RecipientKey, verification: &Verification) -> FreshCode {
+    let terms = &verification.terms;
+    let code = app.store.open_code(key, verification);
+    let length = code.map_or(policy.code_length, |code| u8::try_from(code.reveal().len()).unwrap_or(u8::MAX));
+    let code = OneTimeCode::generate(policy.code_alphabet, recipient.code_length(length), &mut entropy());
+    let sealed_code = app.store.seal_code(key, &terms.nonce, &code);
+    let expected = app.seal.attempt_hash(&terms.nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
+    FreshCode { sealed_code, expected }
+}
