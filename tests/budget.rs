@@ -110,7 +110,7 @@ async fn neither_resend_nor_cancel_nor_expiry_nor_success_gives_the_budget_back(
     for (ended, left) in [("resent", 8), ("canceled", 6), ("expired", 4), ("approved", 2)] {
         let sent = service.send(&to).await;
         assert_eq!((sent.status, &sent.body["attempts_left"]), (201, &json!(left.min(5))), "{ended}");
-        let (id, code) = (sent.id(), service.code(&to).await);
+        let (id, code) = (sent.id(), service.code_of(&to, &sent.id()).await);
         if ended == "approved" {
             service.fail(&id, &code, 1).await;
             assert_eq!(service.check(&id, &code).await.outcome().0, true);
@@ -125,7 +125,7 @@ async fn neither_resend_nor_cancel_nor_expiry_nor_success_gives_the_budget_back(
     }
     let last = service.send(&to).await;
     assert_eq!(last.body["attempts_left"], 1, "a success costs nothing and gives nothing back");
-    service.fail(&last.id(), &service.code(&to).await, 1).await;
+    service.fail(&last.id(), &service.code_of(&to, &last.id()).await, 1).await;
     locked(&service, &to).await;
 }
 

@@ -122,7 +122,7 @@ impl Service {
     pub async fn sent(&self, to: &str) -> (String, String) {
         let sent = self.send(to).await;
         assert_eq!(sent.status, 201, "{sent:?}");
-        (sent.id(), self.code(to).await)
+        (sent.id(), self.code_of(to, &sent.id()).await)
     }
 
     /// Presents `times` wrong codes; the last outcome.

@@ -195,6 +195,15 @@ impl Service {
         messages.last().and_then(|m| m["code"].as_str()).unwrap_or_else(|| panic!("no code for {to} in {messages:?}")).to_owned()
     }
 
+    /// The code of the verification `id` on the phone of `to`, whatever has rung there since: the latest one that was not
+    /// replaced.
+    pub async fn code_of(&self, to: &str, id: &str) -> String {
+        let messages = self.messages(to).await;
+        let of_it = messages.iter().filter(|message| message["verification_id"] == id);
+        let code = of_it.filter_map(|message| message["code"].as_str()).last();
+        code.unwrap_or_else(|| panic!("no code of {id} for {to} in {messages:?}")).to_owned()
+    }
+
     /// A well-formed code that is not the one on the phone.
     pub async fn wrong_code(&self, to: &str) -> String {
         other_than(&self.code(to).await)

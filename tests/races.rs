@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::given::{NO_SEND_LIMITS, phone};
 use crate::harness::{Answer, Service, other_than};
+use crate::wire::{Fault, Wired};
 
 /// All answers to `count` calls that run at once.
 async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(count: usize, call: impl Fn(usize) -> F) -> Vec<T> {
@@ -260,9 +261,30 @@ async fn a_check_and_a_new_verification_never_leave_two_codes_alive() {
             outcome => assert_eq!((outcome.1, status), ("superseded", json!("superseded"))),
         }
         assert_eq!(service.check(&old, &code).await.outcome().0, false);
-        let fresh = service.code(&to).await;
+        let fresh = service.code_of(&to, &sent.id()).await;
         assert_eq!(service.check(&sent.id(), &fresh).await.outcome(), (true, "", "approved", 4), "the old code cost the new one nothing");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_text_that_is_overtaken_by_the_next_verifications_still_tells_whose_it_is() {
+    let wired = Wired::start(&NO_SEND_LIMITS).await;
+    let (service, to) = (&wired.service, phone(1));
+    // The first worker has claimed its message when it asks for the breakers: it is on its way.
+    let mut reads = 0;
+    wired.table.break_by(move |call| {
+        reads += usize::from(call.operation == "GetItem");
+        (call.operation == "GetItem" && reads == 1).then_some(Fault::Hold)
+    });
+    let old = service.send(&to).await.id();
+    wired.table.frozen().await;
+    let new = service.send(&to).await.id();
+    while service.messages_now(&to).await.is_empty() {}
+    wired.table.release();
+    let messages = service.messages(&to).await;
+    let whose: Vec<_> = messages.iter().map(|message| message["verification_id"].as_str().unwrap_or_default()).collect();
+    assert!(whose.contains(&new.as_str()) && whose.iter().all(|id| *id == new || *id == old), "{messages:?}");
+    assert_eq!(service.check(&new, &service.code_of(&to, &new).await).await.outcome(), (true, "", "approved", 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -272,7 +294,7 @@ async fn a_check_and_a_fresh_resend_never_both_succeed() {
         let to = phone(round);
         let (id, old) = service.sent(&to).await;
         let (checked, resent) = both(round % 2 == 0, service.check(&id, &old), service.resend(&id)).await;
-        let fresh = service.code(&to).await;
+        let fresh = service.code_of(&to, &id).await;
         if checked.outcome().0 {
             assert_eq!(resent.problem(), (409, "not_pending"));
             assert_eq!((service.check(&id, &fresh).await.outcome().1, service.messages(&to).await.len()), ("already_used", 1));
@@ -295,7 +317,7 @@ async fn wrong_attempts_beside_sends_are_never_lost_from_the_budget() {
         if sent.status == 429 {
             break;
         }
-        let (id, code) = (sent.id(), service.code(&to).await);
+        let (id, code) = (sent.id(), service.code_of(&to, &sent.id()).await);
         let wrongly = other_than(&code);
         let (a, b, c, _) = tokio::join!(service.check(&id, &wrongly), service.check(&id, &wrongly), service.check(&id, &wrongly), service.send(&to));
         wrong += count(&[a, b, c], "wrong_code");

@@ -53,6 +53,8 @@ pub enum Fault {
     Refuse(u16, &'static str),
     /// It is not done, and nothing is ever answered.
     Freeze,
+    /// It waits until [`Wire::release`], and is done then.
+    Hold,
     /// It is not done, and success is answered.
     Swallow,
 }
@@ -74,6 +76,7 @@ struct Inner {
     calls: Mutex<Vec<Call>>,
     rule: Mutex<Option<Rule>>,
     frozen: watch::Sender<usize>,
+    released: watch::Sender<bool>,
     listener: OnceLock<Listener>,
 }
 
@@ -86,6 +89,7 @@ impl Wire {
             calls: Mutex::default(),
             rule: Mutex::default(),
             frozen: watch::Sender::new(0),
+            released: watch::Sender::new(false),
             listener: OnceLock::new(),
         }));
         let weak = Arc::downgrade(&wire.0);
@@ -97,7 +101,8 @@ impl Wire {
         wire
     }
 
-    fn url(&self) -> Option<String> {
+    /// Where it begins.
+    pub fn url(&self) -> Option<String> {
         self.0.listener.get().map(Listener::url)
     }
 
@@ -145,7 +150,12 @@ impl Wire {
         std::mem::take(&mut *lock(&self.0.calls))
     }
 
-    /// Returns once a call is frozen.
+    /// Lets go of what is held, and holds nothing from now on.
+    pub fn release(&self) {
+        self.0.released.send_replace(true);
+    }
+
+    /// Returns once a call is frozen or held.
     pub async fn frozen(&self) {
         let mut frozen = self.0.frozen.subscribe();
         let _ = frozen.wait_for(|count| *count > 0).await;
@@ -162,6 +172,10 @@ impl Wire {
         let fault = lock(&self.0.rule).as_mut().and_then(|rule| rule(&call));
         match fault {
             None => self.count(request, call).await,
+            Some(Fault::Hold) => {
+                self.hold().await;
+                self.count(request, call).await
+            }
             Some(Fault::DropAnswer) => {
                 self.count(request, call).await?;
                 None
@@ -179,10 +193,15 @@ impl Wire {
                         self.0.frozen.send_modify(|count| *count += 1);
                         std::future::pending().await
                     }
-                    Fault::DropRequest | Fault::DropAnswer | Fault::LoseAnswer => None,
+                    Fault::DropRequest | Fault::DropAnswer | Fault::LoseAnswer | Fault::Hold => None,
                 }
             }
         }
+    }
+
+    async fn hold(&self) {
+        self.0.frozen.send_modify(|count| *count += 1);
+        let _ = self.0.released.subscribe().wait_for(|released| *released).await;
     }
 
     async fn count(&self, request: Request, call: Call) -> Response {

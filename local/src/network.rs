@@ -20,9 +20,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use otp::ambient::{Clock, random_bytes};
+use otp::delivery::Delivery;
 use otp::seal::Seal;
 use otp::store::Store;
-use otp::verification::Verification;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
@@ -227,7 +227,8 @@ impl Network {
         lock(&self.0.phones).ring(message);
     }
 
-    /// The verification that a message belongs to, and its code.
+    /// The verification that a message belongs to, and its code. One whose place was taken while the message was on its way is
+    /// still told, without a code, for that rests no more.
     async fn whose(&self, handed: &Handed) -> Option<(String, Option<String>)> {
         let (seal, now) = (&self.0.seal, self.0.clock.now());
         let named = seal.open_reference(&handed.reference);
@@ -238,8 +239,12 @@ impl Network {
         };
         for key in keys {
             let Some(recipient) = self.0.store.read(&key, now).await.ok().flatten() else { continue };
-            let has_it = |v: &Verification| named.is_none_or(|(_, tag)| v.deliveries.iter().any(|delivery| delivery.tag == tag));
-            let Some(verification) = recipient.verification.filter(has_it) else { continue };
+            let has_it = |deliveries: &[Delivery]| named.is_none_or(|(_, tag)| deliveries.iter().any(|delivery| delivery.tag == tag));
+            let Some(verification) = recipient.verification.filter(|v| has_it(&v.deliveries)) else {
+                let ended = recipient.ended.iter().find(|ended| named.is_some() && has_it(&ended.deliveries));
+                let Some(ended) = ended else { continue };
+                return Some((seal.verification_id(&recipient.app, &key, &ended.terms.nonce), None));
+            };
             let code = self.0.store.open_code(&key, &verification).map(|code| code.reveal().to_owned());
             if named.is_some() || code.as_ref().is_some_and(|code| handed.text.contains(code.as_str())) {
                 return Some((seal.verification_id(&recipient.app, &key, &verification.terms.nonce), code));
