@@ -3,6 +3,7 @@
 //! trace. What the vendors say and want is in the files below; here is what holds for all of them.
 
 mod aws;
+mod foreign;
 mod signed;
 mod silent;
 mod unsigned;

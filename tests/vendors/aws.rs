@@ -96,7 +96,7 @@ fn event(word: &str, message: &Message) -> Value {
     json!({"eventType": word, "eventVersion": "1.0", "isFinal": true, "context": {"m": message.reference}})
 }
 
-fn notification(message: &Message, event: &Value) -> Posted {
+pub(super) fn notification(message: &Message, event: &Value) -> Posted {
     let envelope = json!({"Type": "Notification", "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324", "TopicArn": TOPIC,
         "Message": event.to_string(), "Timestamp": moment(message.now)});
     enveloped(message, &envelope, &["Message", "MessageId", "Timestamp", "TopicArn", "Type"])

@@ -118,11 +118,15 @@ fn vonage() -> Vendor {
     }
 }
 
-/// <https://developer.vonage.com/en/messages/concepts/signed-webhooks>
 fn of_vonage(message: &Message) -> Posted {
     let body = json!({"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "to": "33612345678", "from": "AcmeInc", "channel": "sms",
-        "timestamp": "2025-11-21T19:30:00.000Z", "status": "delivered", "client_ref": message.reference})
-    .to_string();
+        "timestamp": "2025-11-21T19:30:00.000Z", "status": "delivered", "client_ref": message.reference});
+    signed_by_vonage(message, &body)
+}
+
+/// <https://developer.vonage.com/en/messages/concepts/signed-webhooks>
+pub(super) fn signed_by_vonage(message: &Message, body: &Value) -> Posted {
+    let body = body.to_string();
     let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, body.as_bytes()).as_ref());
     let claims = json!({"iat": message.now, "jti": "c5ba8f24", "iss": "Vonage", "payload_hash": hash, "api_key": "abcd1234"});
     let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());

@@ -63,28 +63,26 @@ impl Carrier for Cm {
     }
 
     fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
-        let (reference, status) = match serde_json::from_slice::<Value>(callback.body) {
-            Ok(document) if callback.method == Method::POST => from_document(&document),
-            _ => {
-                // The template of an account may be a URL: `?reference=[REFERENCE]&status=[STATUS]&error=[STANDARDERRORTEXT]`.
-                let fields = wire::report_fields(callback)?;
-                let field = |name: &str| fields.get(name).map(String::as_str);
-                (field("reference").map(str::to_owned), field("status").map(|word| status(word, field("error").unwrap_or_default())))
-            }
-        };
-        let (Some(reference), Some(status)) = (reference, status) else { return Err(ReportError::Unreadable) };
-        Ok(Report { reference: Some(reference), status })
+        if *callback.method == Method::POST
+            && let Ok(document) = wire::json_report(callback.body)
+        {
+            return Ok(from_document(&document));
+        }
+        // The template of an account may be a URL: `?reference=[REFERENCE]&status=[STATUS]&error=[STANDARDERRORTEXT]`.
+        let fields = wire::report_fields(callback)?;
+        let field = |name: &str| fields.get(name).map(String::as_str);
+        let (reference, word) = (field("reference"), field("status"));
+        if reference.is_none() && word.is_none() {
+            return Err(ReportError::Unreadable);
+        }
+        Ok(Report { reference: reference.map(str::to_owned), status: word.and_then(|word| status(word, field("error").unwrap_or_default())) })
     }
 
     /// The second message of a list and those behind it.
     fn further_reports(&self, callback: &Callback<'_>) -> Vec<Report> {
         let document = serde_json::from_slice::<Value>(callback.body).unwrap_or_default();
         let messages = document["messages"]["msg"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let read = |message: &Value| match from_message(message) {
-            (Some(reference), Some(status)) => Some(Report { reference: Some(reference), status }),
-            (_, None) | (None, _) => None,
-        };
-        messages.iter().skip(1).filter_map(read).collect()
+        messages.iter().skip(1).map(from_message).filter(|report| report.reference.is_some() && report.status.is_some()).collect()
     }
 
     fn account_token(&self) -> Option<&str> {
@@ -92,18 +90,18 @@ impl Carrier for Cm {
     }
 }
 
-/// Reference and status of a JSON report: <https://developers.cm.com/messaging/docs/incoming-status-report>
-fn from_document(document: &Value) -> (Option<String>, Option<Option<DeliveryStatus>>) {
+/// A JSON report: <https://developers.cm.com/messaging/docs/incoming-status-report>
+fn from_document(document: &Value) -> Report {
     let message = &document["messages"]["msg"];
     // An object as documented, or a list.
     from_message(if message.is_array() { &message[0] } else { message })
 }
 
-fn from_message(message: &Value) -> (Option<String>, Option<Option<DeliveryStatus>>) {
+fn from_message(message: &Value) -> Report {
     let code = &message["status"]["code"];
     let word = code.as_str().map(str::to_owned).or_else(|| code.as_i64().map(|code| code.to_string()));
     let error = message["status"]["errorDescription"].as_str().unwrap_or_default();
-    (message["reference"].as_str().map(str::to_owned), word.map(|word| status(&word, error)))
+    Report { reference: message["reference"].as_str().map(str::to_owned), status: word.and_then(|word| status(&word, error)) }
 }
 
 /// The names are CM's (<https://www.cm.com/help/3308/>). What the numbers mean is said by others only.
@@ -232,15 +230,42 @@ mod tests {
         let mut other = document(json!("2"), "");
         other["messages"]["msg"]["reference"] = json!("other");
         assert_eq!(posted(&other).map(|report| report.reference), Ok(Some("other".into())));
-        for field in ["reference", "status"] {
-            let mut partial = document(json!("2"), "");
-            partial["messages"]["msg"].as_object_mut().expect("an object").remove(field);
-            assert_eq!(posted(&partial), Err(ReportError::Unreadable), "{field}");
-        }
         let xml = b"<MESSAGES><MSG><REFERENCE>x</REFERENCE></MSG></MESSAGES>";
         assert_eq!(fixture::report(&carrier(), &Method::POST, "", xml), Err(ReportError::Unreadable));
         assert_eq!(fixture::report(&carrier(), &Method::GET, "", document(json!("2"), "").to_string().as_bytes()), Err(ReportError::Unreadable));
         assert_eq!(fixture::report(&carrier(), &Method::PUT, "", document(json!("2"), "").to_string().as_bytes()), Err(ReportError::Forged));
         fixture::hostile_reports_change_nothing(&carrier());
+    }
+
+    #[test]
+    fn a_report_that_lacks_something_is_taken_and_changes_nothing() {
+        use DeliveryStatus::Delivered;
+        let without = |field: &str| {
+            let mut partial = document(json!("2"), "");
+            partial["messages"]["msg"].as_object_mut().expect("an object").remove(field);
+            posted(&partial)
+        };
+        let (nobodys, wordless) =
+            (Report { reference: None, status: Some(Delivered) }, Report { reference: Some(fixture::REFERENCE.into()), status: None });
+        assert_eq!((without("reference"), without("status")), (Ok(nobodys.clone()), Ok(wordless.clone())));
+        let of_url = |query: &str| fixture::report(&carrier(), &Method::GET, query, b"");
+        assert_eq!((of_url("status=2"), of_url(&format!("reference={}", fixture::REFERENCE))), (Ok(nobodys), Ok(wordless)));
+        for nothing in [json!({}), json!({"messages": {"msg": []}}), json!({"messages": {"msg": [7]}}), json!({"messages": 7})] {
+            assert_eq!(posted(&nothing), Ok(Report { reference: None, status: None }), "{nothing}");
+        }
+        for unreadable in [json!([]), json!(7), json!("2"), Value::Null] {
+            assert_eq!(posted(&unreadable), Err(ReportError::Unreadable), "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_none_of_ours_does_not_hold_up_those_behind_it() {
+        let ours = document(json!("2"), "")["messages"]["msg"].clone();
+        let body = json!({"messages": {"msg": [{"to": "00336", "status": {"code": "2"}}, 7, {"reference": "r"}, ours]}}).to_string();
+        let callback =
+            Callback { method: &Method::POST, query: "", headers: &::http::HeaderMap::new(), body: body.as_bytes(), url: fixture::CALLBACK_URL };
+        assert_eq!(carrier().report(&callback, fixture::NOW).map(|report| report.reference), Ok(None));
+        let delivered = Report { reference: Some(fixture::REFERENCE.into()), status: Some(DeliveryStatus::Delivered) };
+        assert_eq!(carrier().further_reports(&callback), [delivered]);
     }
 }

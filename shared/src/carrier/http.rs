@@ -5,7 +5,7 @@ use ::http::{HeaderMap, Method, Request, Response};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, receipt_by_status};
+use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, receipt_by_status, wire};
 use crate::delivery::DeliveryStatus;
 use crate::json::Fields;
 use crate::seal::{equal_in_constant_time, hmac_sha256};
@@ -61,8 +61,12 @@ impl Carrier for Http {
         if callback.method != Method::POST || !self.is_signed(callback.headers, callback.body, now) {
             return Err(ReportError::Forged);
         }
-        let report: Value = serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
-        let reference = report["reference"].as_str().ok_or(ReportError::Unreadable)?;
+        let report = wire::json_report(callback.body)?;
+        let reference = match &report["reference"] {
+            Value::Null => None,
+            Value::String(reference) => Some(reference.clone()),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return Err(ReportError::Unreadable),
+        };
         let status = match report["status"].as_str().unwrap_or_default() {
             "queued" => Some(DeliveryStatus::Queued),
             "sent" => Some(DeliveryStatus::Sent),
@@ -72,7 +76,7 @@ impl Carrier for Http {
             "expired" => Some(DeliveryStatus::Expired),
             _ => None,
         };
-        Ok(Report { reference: Some(reference.to_owned()), status })
+        Ok(Report { reference, status })
     }
 }
 
@@ -171,6 +175,24 @@ mod tests {
             assert_eq!(report(&headers, BODY, SIGNED_AT), Err(ReportError::Forged));
             let rest: Vec<_> = HEADERS.into_iter().enumerate().filter(|(n, _)| *n != at).map(|(_, h)| h).collect();
             assert_eq!(report(&rest, BODY, SIGNED_AT), Err(ReportError::Forged));
+        }
+    }
+
+    /// `body` as its carrier would sign it.
+    fn genuine(body: &str) -> Result<Report, ReportError> {
+        let mac = hmac_sha256(&carrier().secret, &[b"evt_1.1763753400.", body.as_bytes()]);
+        report(&[HEADERS[0], HEADERS[1], ("webhook-signature", &format!("v1,{}", BASE64.encode(&mac)))], body, SIGNED_AT)
+    }
+
+    #[test]
+    fn a_report_that_lacks_something_is_taken_and_what_is_none_is_unreadable() {
+        let delivered = Report { reference: None, status: Some(DeliveryStatus::Delivered) };
+        assert_eq!(genuine(r#"{"status":"delivered"}"#), Ok(delivered.clone()), "the URL names the message");
+        assert_eq!(genuine(r#"{"status":"delivered","reference":null}"#), Ok(delivered));
+        assert_eq!(genuine(r#"{"reference":"r"}"#), Ok(Report { reference: Some("r".into()), status: None }));
+        assert_eq!(genuine("{}"), Ok(Report { reference: None, status: None }));
+        for unreadable in ["", "{", "[]", "null", "7", r#""delivered""#, r#"{"status":"delivered","reference":7}"#] {
+            assert_eq!(genuine(unreadable), Err(ReportError::Unreadable), "{unreadable}");
         }
     }
 

@@ -59,7 +59,7 @@ impl Carrier for LabsMobile {
         let fields = wire::report_fields(callback)?;
         let word = |name: &str| fields.get(name).map(|word| word.trim().to_ascii_lowercase()).unwrap_or_default();
         let (level, state, description) = (word("acklevel"), word("status"), word("desc"));
-        if level.is_empty() && state.is_empty() && description.is_empty() {
+        if !["acklevel", "status", "desc", "subid"].iter().any(|name| fields.contains_key(*name)) {
             return Err(ReportError::Unreadable);
         }
         Ok(Report { reference: None, status: by_description(&level, &description).or_else(|| by_level(&level, &state)) })
@@ -186,8 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn reports_without_a_status_are_unreadable_and_name_no_message() {
-        for query in ["", "subid=x", "desc=", "acklevel=&status=&desc=+", "Desc=DELIVRD"] {
+    fn reports_without_a_status_change_nothing_and_name_no_message() {
+        for query in ["subid=x", "desc=", "acklevel=&status=&desc=+"] {
+            assert_eq!(reported(query), Ok(Report { reference: None, status: None }), "{query}");
+        }
+        for query in ["", "Desc=DELIVRD", "<desc>DELIVRD</desc>"] {
             assert_eq!(reported(query), Err(ReportError::Unreadable), "{query}");
         }
         let named = reported("acklevel=handset&desc=DELIVRD&subid=abcdefghijklmnopqrstuvwxyz234567");

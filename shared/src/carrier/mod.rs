@@ -123,7 +123,8 @@ pub enum Receipt {
 /// A carrier's word about a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
-    /// The message, by our reference, where the report itself names it.
+    /// The message, by our reference, where the report itself names it. Without one it is the message of the URL that the
+    /// report came to; at an account's URL it is none of ours.
     pub reference: Option<String>,
     /// What became of it; `None` for a word that we do not know, which changes nothing.
     pub status: Option<DeliveryStatus>,
@@ -134,7 +135,7 @@ pub struct Report {
 pub enum ReportError {
     /// Not from the carrier.
     Forged,
-    /// From the carrier, and not readable.
+    /// From the carrier, and not readable: no report at all, rather than one that lacks something.
     Unreadable,
 }
 

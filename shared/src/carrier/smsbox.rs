@@ -84,15 +84,18 @@ impl Carrier for SmsBox {
 
     fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
         let fields = wire::report_fields(callback)?;
-        let (Some(reference), Some(code)) = (fields.get(REFERENCE), fields.get("accuse")) else { return Err(ReportError::Unreadable) };
-        let status = match code.as_str() {
+        let (reference, code) = (fields.get(REFERENCE), fields.get("accuse"));
+        if reference.is_none() && code.is_none() {
+            return Err(ReportError::Unreadable);
+        }
+        let status = match code.map(String::as_str).unwrap_or_default() {
             "0" | "33" | "34" => Some(DeliveryStatus::Delivered),
             "9" | "10" | "30" | "31" | "32" | "39" => Some(DeliveryStatus::Sent),
             "-3" | "-1" | "1" | "3" | "4" | "5" | "6" | "35" | "36" | "37" | "38" => Some(DeliveryStatus::Undelivered),
             "2" | "7" | "8" => Some(DeliveryStatus::Rejected),
             _ => None,
         };
-        Ok(Report { reference: Some(reference.clone()), status })
+        Ok(Report { reference: reference.cloned(), status })
     }
 
     fn account_token(&self) -> Option<&str> {
@@ -196,10 +199,18 @@ mod tests {
         let named = |query: &str| reported(query).map(|report| report.reference);
         assert_eq!(named("accuse=0&m=other"), Ok(Some("other".into())));
         assert_eq!(named("accuse=0&m=first&m=second"), Ok(Some("first".into())));
-        for missing in ["", "accuse=0", "accuse=0&reference=123456789012", "m=other", "M=other&Accuse=0"] {
-            assert_eq!(named(missing), Err(ReportError::Unreadable), "{missing}");
+        for nothing in ["", "M=other&Accuse=0", "{\"accuse\":0"] {
+            assert_eq!(named(nothing), Err(ReportError::Unreadable), "{nothing}");
         }
         assert_eq!(fixture::report(&carrier(), &Method::PUT, "accuse=0&m=other", b""), Err(ReportError::Forged));
         fixture::hostile_reports_change_nothing(&carrier());
+    }
+
+    #[test]
+    fn a_report_that_lacks_something_is_taken_and_changes_nothing() {
+        for nobodys in ["accuse=0", "accuse=0&reference=123456789012&numero=33612345678&ts=1705326600"] {
+            assert_eq!(reported(nobodys), fixture::status(DeliveryStatus::Delivered), "{nobodys}");
+        }
+        assert_eq!(reported("m=other"), Ok(Report { reference: Some("other".into()), status: None }));
     }
 }

@@ -117,6 +117,15 @@ pub(super) fn report_fields(callback: &Callback<'_>) -> Result<BTreeMap<String, 
     Ok(fields)
 }
 
+/// A report that is one JSON object. What it lacks is no reason to refuse it: the account may carry messages that are none of
+/// ours, and what is refused comes again for days.
+///
+/// # Errors
+/// Anything that is no object.
+pub(super) fn json_report(body: &[u8]) -> Result<Value, ReportError> {
+    serde_json::from_slice(body).ok().filter(Value::is_object).ok_or(ReportError::Unreadable)
+}
+
 /// Texts and numbers of a JSON object.
 fn json_fields(body: &[u8]) -> Vec<(String, String)> {
     let Ok(Value::Object(object)) = serde_json::from_slice(body) else { return vec![] };
