@@ -161,7 +161,12 @@ impl Carrier {
 
     /// Returns once it was handed a message.
     pub async fn has_one(&self) {
-        let _ = self.inner.count.subscribe().wait_for(|count| *count > 0).await;
+        self.has(1).await;
+    }
+
+    /// Returns once it was handed so many messages.
+    pub async fn has(&self, least: usize) {
+        let _ = self.inner.count.subscribe().wait_for(|count| *count >= least).await;
     }
 
     /// All that it was handed, in order.

@@ -1,6 +1,8 @@
 //! carrier-worker under the queue's semantics: duplicates, disorder, poison, crashes, redelivery. A dispatch is only ever
 //! a reminder: the claim in the table decides who acts on it, and once.
 
+mod slow;
+
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use data_encoding::BASE64;
 use otp::ambient::Clock;
@@ -11,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::carrier::{Behaviour, Carrier};
 use crate::delivery::phone;
+use crate::given::with;
 use crate::harness::{DEFAULT_KEY, Service};
 use crate::wire::{BROKEN, Fault, THROTTLED, Wired};
 
@@ -38,13 +41,19 @@ struct Workshop {
 
 impl Workshop {
     async fn open() -> Self {
+        Self::open_with(json!({}), &[]).await
+    }
+
+    /// With more in its carrier's entry, and more variables.
+    async fn open_with(entry: Value, more: &[(&str, &str)]) -> Self {
         let carrier = Carrier::start("only").await;
         let key = BASE64.encode(&[7; 32]);
         let hash = data_encoding::HEXLOWER.encode(&otp::seal::sha256(DEFAULT_KEY.as_bytes()));
         let secrets =
             json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]}).to_string();
-        let carriers = json!([carrier.entry()]).to_string();
-        let wired = Wired::start(&[("OTP_SECRETS", &secrets), ("OTP_CARRIERS", &carriers), ("OTP_COOLDOWN_SECONDS", "0")]).await;
+        let carriers = json!([with(carrier.entry(), &entry)]).to_string();
+        let own = [("OTP_SECRETS", secrets.as_str()), ("OTP_CARRIERS", &carriers), ("OTP_COOLDOWN_SECONDS", "0")];
+        let wired = Wired::start(&[&own, more].concat()).await;
         wired.queue.break_all(Fault::Swallow);
         let own = [
             ("OTP_SECRETS", secrets.as_str()),
@@ -55,23 +64,32 @@ impl Workshop {
             ("AWS_REGION", "local"),
             ("AWS_ACCESS_KEY_ID", "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", &wired.service.dynamodb_url),
             ("AWS_ENDPOINT_URL_SQS", &wired.service.sqs_url),
         ];
-        let variables = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let variables = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self { wired, carrier, variables, clock: Clock::default() }
     }
 
     /// A worker, as a Lambda instance of its own.
     fn worker(&self) -> carrier_worker::App {
-        let lookup = |name: &str| self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        self.worker_at(&self.wired.service.dynamodb_url)
+    }
+
+    /// The same, whose table is at `url`.
+    fn worker_at(&self, url: &str) -> carrier_worker::App {
+        let variable = |name: &str| self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let lookup = |name: &str| if name == "AWS_ENDPOINT_URL_DYNAMODB" { Some(url.to_owned()) } else { variable(name) };
         let config = Config::read(Role::CarrierWorker, &lookup).unwrap_or_else(|error| panic!("{error}"));
         carrier_worker::App::new(config, self.clock.clone(), Metrics::to(|_| {}))
     }
 
     /// Opens a verification and takes its dispatch out of the wire.
     async fn sent(&self, to: &str) -> (String, String) {
-        let answer = self.wired.service.send(to).await;
+        self.sent_with(json!({"to": to})).await
+    }
+
+    async fn sent_with(&self, body: Value) -> (String, String) {
+        let answer = self.wired.service.call("POST", "/v1/verifications", Some(body)).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         let calls = self.wired.queue.take_calls();
         (answer.id(), calls[0].body["MessageBody"].as_str().expect("a dispatch").to_owned())

@@ -55,34 +55,35 @@ impl Breakers {
         })
     }
 
-    /// Whether `carrier` may be called now; what is let in must be answered with [`Self::leave`]. While as many calls are
-    /// unanswered as would open the breaker, a further one waits for their outcome, at most `wait`.
-    pub(crate) async fn enter(&self, states: &mut States, carrier: &str, wait: Duration) -> bool {
+    /// A place at the gate of `carrier`, if it may be called now. While as many calls are unanswered as would open the breaker, a
+    /// further one waits for their outcome, at most `wait`.
+    pub(crate) async fn enter<'b>(&'b self, states: &mut States, carrier: &'b str, wait: Duration) -> Option<Place<'b>> {
         let until = tokio::time::Instant::now() + wait;
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
             if !self.is_closed(states, carrier).await {
-                return false;
+                return None;
             }
             if self.gates().entry(carrier.to_owned()).or_default().let_in() {
-                return true;
+                return Some(Place { breakers: self, carrier, works: None });
             }
             if tokio::time::timeout_at(until, ended).await.is_err() {
-                return false;
+                return None;
             }
             *states = self.read().await;
         }
     }
 
-    /// Counts what a call came to. A carrier that answers, even with a permanent refusal, works.
-    pub(crate) async fn leave(&self, states: &States, carrier: &str, receipt: &Receipt) {
-        let now = self.clock.now();
+    /// Counts what a call came to, and frees its place. A carrier that answers, even with a permanent refusal, works.
+    pub(crate) async fn leave(&self, mut place: Place<'_>, states: &States, receipt: &Receipt) {
+        let (now, carrier) = (self.clock.now(), place.carrier);
         let works = match receipt {
             Receipt::Accepted | Receipt::Permanent => true,
             Receipt::Transient { .. } | Receipt::Misconfigured | Receipt::Unknown => false,
         };
+        place.works = Some(works);
         let busy_until = match receipt {
             Receipt::Transient { retry_after_seconds: Some(seconds) } => Some(now.plus((*seconds).min(BUSY_SECONDS_MAX))),
             _ => None,
@@ -96,8 +97,8 @@ impl Breakers {
         if let Err(error) = written {
             tracing::warn!(error.kind = "breaker_unwritten", error.cause = error.0, "a carrier's outcome was not counted");
         }
-        self.gates().entry(carrier.to_owned()).or_default().let_out(works);
-        self.ended.notify_waiters();
+        // Only now, so that whoever waits for the place reads what was written.
+        drop(place);
     }
 
     /// After its time an open breaker lets one call through: whoever takes the probe.
@@ -117,6 +118,23 @@ impl Breakers {
     }
 }
 
+/// A call's place at a carrier's gate. It is free again once this is dropped, whatever became of the call: an error, a panic
+/// or a caller that is gone must not shut the carrier out of this instance.
+#[must_use]
+pub(crate) struct Place<'b> {
+    breakers: &'b Breakers,
+    carrier: &'b str,
+    /// Whether the carrier works, once that is known.
+    works: Option<bool>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.breakers.gates().entry(self.carrier.to_owned()).or_default().let_out(self.works);
+        self.breakers.ended.notify_waiters();
+    }
+}
+
 impl Gate {
     /// The calls that are out, should they all fail, must not take the row past the breaker's limit. One may always go.
     fn let_in(&mut self) -> bool {
@@ -125,9 +143,14 @@ impl Gate {
         open
     }
 
-    fn let_out(&mut self, works: bool) {
+    /// A call without an answer says nothing of the carrier.
+    fn let_out(&mut self, works: Option<bool>) {
         self.unanswered = self.unanswered.saturating_sub(1);
-        self.failures_in_a_row = if works { 0 } else { self.failures_in_a_row.saturating_add(1) };
+        self.failures_in_a_row = match works {
+            Some(true) => 0,
+            Some(false) => self.failures_in_a_row.saturating_add(1),
+            None => self.failures_in_a_row,
+        };
     }
 }
 
@@ -140,9 +163,9 @@ mod tests {
         let mut gate = Gate::default();
         let let_in = (0..20).filter(|_| gate.let_in()).count();
         assert_eq!(let_in, 5);
-        gate.let_out(false);
+        gate.let_out(Some(false));
         assert!(!gate.let_in(), "four are out and one has failed");
-        gate.let_out(true);
+        gate.let_out(Some(true));
         assert!(gate.let_in() && gate.let_in() && !gate.let_in(), "a success makes room");
     }
 
@@ -150,7 +173,17 @@ mod tests {
     fn a_gate_never_shuts_for_good() {
         let mut gate = Gate { unanswered: 0, failures_in_a_row: 1000 };
         assert!(gate.let_in() && !gate.let_in());
-        gate.let_out(true);
+        gate.let_out(Some(true));
         assert_eq!((0..20).filter(|_| gate.let_in()).count(), 5);
+    }
+
+    #[test]
+    fn a_call_without_an_answer_leaves_its_place_and_counts_for_nothing() {
+        let mut gate = Gate { unanswered: 0, failures_in_a_row: 3 };
+        for _ in 0..20 {
+            assert!(gate.let_in() && gate.let_in() && !gate.let_in(), "two more may fail");
+            gate.let_out(None);
+            gate.let_out(None);
+        }
     }
 }

@@ -242,12 +242,9 @@ impl Work<'_> {
                     continue;
                 }
             }
-            let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
-            if time_left < HANDOVER_MINIMUM
-                || !self.worker.breakers.enter(&mut breakers, &carrier.name, time_left.saturating_sub(HANDOVER_MINIMUM)).await
-            {
-                continue;
-            }
+            let wait = HANDOVER_BUDGET.saturating_sub(started.elapsed()).checked_sub(HANDOVER_MINIMUM);
+            let Some(wait) = wait else { continue };
+            let Some(place) = self.worker.breakers.enter(&mut breakers, &carrier.name, wait).await else { continue };
             let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
             let (sender, callback_url) = (carrier.sender_for(policy, to), self.callback_url(carrier, &reference));
             let message = Outgoing {
@@ -262,7 +259,7 @@ impl Work<'_> {
                 callback_url: &callback_url,
             };
             let (receipt, vendor_id) = self.worker.carriers.hand_over(carrier, &message, time_left, self.now).await;
-            self.worker.breakers.leave(&breakers, &carrier.name, &receipt).await;
+            self.worker.breakers.leave(place, &breakers, &receipt).await;
             self.log(carrier, &receipt, delivery.channel);
             let status = match receipt {
                 Receipt::Accepted => DeliveryStatus::Sent,
