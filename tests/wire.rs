@@ -55,6 +55,8 @@ pub enum Fault {
     Freeze,
     /// It waits until [`Wire::release`], and is done then.
     Hold,
+    /// It is done, and the answer waits until [`Wire::release`].
+    HoldAnswer,
     /// It is not done, and success is answered.
     Swallow,
 }
@@ -176,6 +178,11 @@ impl Wire {
                 self.hold().await;
                 self.count(request, call).await
             }
+            Some(Fault::HoldAnswer) => {
+                let answer = self.count(request, call).await;
+                self.hold().await;
+                answer
+            }
             Some(Fault::DropAnswer) => {
                 self.count(request, call).await?;
                 None
@@ -193,7 +200,7 @@ impl Wire {
                         self.0.frozen.send_modify(|count| *count += 1);
                         std::future::pending().await
                     }
-                    Fault::DropRequest | Fault::DropAnswer | Fault::LoseAnswer | Fault::Hold => None,
+                    Fault::DropRequest | Fault::DropAnswer | Fault::LoseAnswer | Fault::Hold | Fault::HoldAnswer => None,
                 }
             }
         }

@@ -1,15 +1,143 @@
-//! A worker that is cut off while a carrier keeps it waiting: no carrier is lost to the instance.
+//! A worker whose table is slow, or that is cut off while a carrier keeps it waiting: nothing goes out that nobody waits
+//! for any more, and no carrier is lost to the instance.
 
 use serde_json::{Value, json};
 
-use super::{TO, Workshop, batch, failures};
+use super::{TO, Workshop, batch, dispatch, failures};
 use crate::carrier::Behaviour;
 use crate::delivery::phone;
+use crate::wire::{BROKEN, Call, Fault};
+
+/// Each send and each fallback costs one, and there is money for two.
+async fn workshop() -> Workshop {
+    Workshop::open_with(json!({"price": 1}), &[("OTP_SPEND_PER_DAY", "2")]).await
+}
+
+/// Which calls the table keeps waiting.
+type Fits = Box<dyn FnMut(&Call) -> bool + Send>;
+
+fn updates(call: &Call, words: &str) -> bool {
+    call.body["UpdateExpression"].as_str().is_some_and(|expression| expression.contains(words))
+}
+
+fn claims(call: &Call) -> bool {
+    updates(call, "held = :until")
+}
+
+/// The read after the claim, of another record.
+fn asks_for_breakers() -> Fits {
+    let mut claimed = String::new();
+    Box::new(move |call| {
+        if claims(call) {
+            call.key().clone_into(&mut claimed);
+        }
+        call.operation == "GetItem" && call.key() != claimed
+    })
+}
+
+fn adds_a_message(call: &Call) -> bool {
+    updates(call, "msgs.#tag = :delivery")
+}
 
 impl Workshop {
+    /// A worker takes `body`, the table keeps it waiting at the calls that fit, and `meanwhile` happens.
+    async fn kept_waiting(&self, body: &str, mut fits: Fits, fault: Fault, meanwhile: impl Future<Output = ()>) {
+        let worker = self.worker_at(&self.wired.table.url().expect("a wire"));
+        self.wired.table.break_by(move |call| fits(call).then_some(fault));
+        let body = body.to_owned();
+        let running = tokio::spawn(async move { carrier_worker::handle(&worker, batch(&[&body])).await });
+        self.wired.table.frozen().await;
+        meanwhile.await;
+        self.wired.table.release();
+        assert_eq!(failures(&running.await.expect("an answer")), [""; 0]);
+    }
+
+    /// On the workers' clock alone.
+    fn advance(&self, seconds: i64) {
+        self.clock.advance_to_millis(self.clock.now_millis() + seconds * 1000);
+    }
+
     async fn delivery_status(&self, id: &str) -> Value {
         self.wired.service.show(id).await.body["delivery"]["status"].clone()
     }
+}
+
+#[tokio::test]
+async fn a_message_that_the_table_held_up_until_its_code_was_as_good_as_dead_is_not_handed_over() {
+    for fits in [Box::new(claims) as Fits, asks_for_breakers()] {
+        let shop = workshop().await;
+        let (id, body) = shop.sent(TO).await;
+        shop.kept_waiting(&body, fits, Fault::Hold, async { shop.advance(294) }).await;
+        assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (0, json!("failed")));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_the_table_held_up_is_not_handed_over_once_it_was_canceled() {
+    for fits in [Box::new(claims) as Fits, asks_for_breakers()] {
+        let shop = workshop().await;
+        let (id, body) = shop.sent(TO).await;
+        let meanwhile = async {
+            assert_eq!(shop.wired.service.cancel(&id).await.status, 200);
+            shop.advance(3);
+        };
+        shop.kept_waiting(&body, fits, Fault::HoldAnswer, meanwhile).await;
+        assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (0, json!("failed")));
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_stood_still_leaves_the_message_to_the_one_that_took_its_step() {
+    let shop = workshop().await;
+    let (id, body) = shop.sent(TO).await;
+    let meanwhile = async {
+        shop.advance(16);
+        assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+    };
+    shop.kept_waiting(&body, asks_for_breakers(), Fault::Hold, meanwhile).await;
+    assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (1, json!("sent")));
+}
+
+#[tokio::test]
+async fn a_fallback_that_nobody_waits_for_once_it_is_written_down_is_not_handed_over_and_costs_nothing() {
+    for ending in ["canceled", "approved", "forgotten", "late"] {
+        let shop = workshop().await;
+        let (id, body) = shop.sent_with(json!({"to": TO, "fallback": ["voice"]})).await;
+        assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+        let code = shop.carrier.handed()[0].code();
+        shop.advance(61);
+        let meanwhile = async {
+            match ending {
+                "canceled" => assert_eq!(shop.wired.service.cancel(&id).await.status, 200),
+                "approved" => assert_eq!(shop.wired.service.check(&id, &code).await.body["valid"], true),
+                "forgotten" => assert_eq!(shop.wired.service.forget(TO).await.status, 200),
+                _ => shop.advance(233),
+            }
+        };
+        shop.kept_waiting(&dispatch(&id, 2), Box::new(adds_a_message), Fault::Hold, meanwhile).await;
+        assert_eq!(shop.carrier.handed().len(), 1, "{ending}: the text alone");
+        if ending != "forgotten" {
+            let shown = shop.wired.service.show(&id).await.body;
+            let states: Vec<_> = shown["deliveries"].as_array().into_iter().flatten().map(|d| (d["channel"].clone(), d["status"].clone())).collect();
+            assert_eq!(states, [(json!("sms"), json!("sent")), (json!("voice"), json!("failed"))], "{ending}");
+        }
+        assert_eq!(shop.wired.service.send(&phone(7)).await.status, 201, "{ending}: what the fallback would have cost is there");
+    }
+}
+
+#[tokio::test]
+async fn a_further_message_that_could_not_be_written_down_is_charged_once() {
+    let shop = workshop().await;
+    let (id, body) = shop.sent_with(json!({"to": TO, "fallback": ["voice"]})).await;
+    assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+    shop.advance(61);
+    let worker = shop.worker_at(&shop.wired.table.url().expect("a wire"));
+    shop.wired.table.break_by(|call| adds_a_message(call).then_some(BROKEN));
+    assert_eq!(failures(&carrier_worker::handle(&worker, batch(&[&dispatch(&id, 2)])).await), ["m0"], "it comes again");
+    shop.wired.mend();
+    shop.advance(16);
+    assert_eq!(failures(&carrier_worker::handle(&worker, batch(&[&dispatch(&id, 2)])).await), [""; 0]);
+    assert_eq!(shop.carrier.handed().len(), 2, "there was money left for it");
 }
 
 #[tokio::test]

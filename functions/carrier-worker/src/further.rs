@@ -9,6 +9,7 @@ use otp::store::{Take, Taken, Written};
 use otp::traffic::Money;
 use otp::verification::Verification;
 
+use crate::hand::{Known, may_go};
 use crate::{DeliverError, Work};
 
 /// What is set aside for one message.
@@ -39,15 +40,26 @@ impl Work<'_> {
             let Some(delivery) = opened.deliveries.last() else { return Ok(()) };
             let full = verification.deliveries.len() >= DELIVERIES_MAX;
             let dropped = verification.deliveries.first().filter(|_| full).map(|oldest| oldest.tag);
-            let is_there = match self.worker.store.add_delivery(&self.claim, delivery, opened.fallbacks_used, dropped, self.now).await? {
-                Written::Done(_) => true,
-                Written::Refused(there) => there.is_some_and(|there| has_delivery(&there, delivery)),
+            let at = self.worker.clock.now();
+            let there = match self.worker.store.add_delivery(&self.claim, delivery, opened.fallbacks_used, dropped, at).await {
+                Ok(Written::Done(there)) => Some(there),
+                // Our own write, its answer lost, may have been repeated by the SDK.
+                Ok(Written::Refused(there)) => there.filter(|there| has_delivery(there, delivery)),
+                Err(error) => {
+                    // Should it have been written after all, it is charged when this step is taken again.
+                    self.uncharge(Some(charge)).await;
+                    return Err(error.into());
+                }
             };
-            if is_there {
-                return self.hand(recipient, &opened, delivery.clone(), except, Some(charge)).await;
+            let Some((recipient, verification)) = there.as_ref().and_then(|there| Some((there, there.verification.as_ref()?))) else {
+                self.uncharge(Some(charge)).await;
+                return Ok(());
+            };
+            // What came back is the verification of now: it may have ended since the claim.
+            if let Err(unwanted) = may_go(verification, self.worker.clock.now()) {
+                return self.leave_out(delivery, Some(charge), unwanted).await;
             }
-            self.uncharge(Some(charge)).await;
-            return Ok(());
+            return self.hand(Known { recipient, verification, at }, delivery, except, Some(charge)).await;
         }
         // Nobody to carry it, or no money: without a second carrier the fallback channel's time is waited for.
         let fallback_at = verification.deliveries.last().map(|latest| latest.updated_at.plus(self.worker.waits.fallback_seconds));
@@ -97,7 +109,6 @@ impl Work<'_> {
     }
 }
 
-/// Our own write, its answer lost, may have been repeated by the SDK.
 fn has_delivery(recipient: &Recipient, delivery: &Delivery) -> bool {
     recipient.verification.as_ref().is_some_and(|v| v.deliveries.iter().any(|there| there.tag == delivery.tag))
 }

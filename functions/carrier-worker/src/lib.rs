@@ -6,17 +6,17 @@ mod ask;
 mod breaker;
 mod end;
 mod further;
+mod hand;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
-use otp::carrier::{self, CarrierSettings, Carriers, Outgoing, Receipt};
+use otp::carrier::Carriers;
 use otp::config::{Apps, Config};
-use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS, Next, Waits};
+use otp::delivery::{self, Delivery, DeliveryStatus, Next, Waits};
 use otp::metrics::Metrics;
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
@@ -27,12 +27,8 @@ use otp::verification::{Status, Verification};
 use tokio::task::JoinSet;
 
 use breaker::Breakers;
-use further::Charge;
+use hand::{Known, carrier_before, may_go};
 
-/// Time for all carriers of one step: within the function's 10 s.
-const HANDOVER_BUDGET: Duration = Duration::from_millis(8500);
-/// Less than this is not worth opening a connection for.
-const HANDOVER_MINIMUM: Duration = Duration::from_millis(500);
 /// How long a claim holds: longer than the function may run, so that only a dead worker's claim passes.
 const HELD_SECONDS: i64 = 15;
 
@@ -149,8 +145,10 @@ async fn deliver(worker: &Worker, dispatch: &Dispatch) -> Result<(), DeliverErro
     let now = worker.clock.now();
     let Some((key, nonce)) = worker.seal.open_verification_id(&dispatch.app, &dispatch.id) else { return Err(DeliverError::Unreadable) };
     let claim = Claim { key, nonce, sequence: dispatch.seq, held_until: now.plus(HELD_SECONDS), holder: random_bytes() };
-    let work = Work { worker, dispatch, claim, now };
-    match worker.store.claim(&claim, now).await? {
+    let written = worker.store.claim(&claim, now).await?;
+    // The table may have taken its time.
+    let work = Work { worker, dispatch, claim, claimed_at: now, now: worker.clock.now() };
+    match written {
         Written::Done(recipient) => work.step(&recipient).await,
         Written::Refused(Some(recipient)) => work.refused(&recipient).await,
         Written::Refused(None) => Ok(()),
@@ -162,6 +160,8 @@ struct Work<'a> {
     worker: &'a Worker,
     dispatch: &'a Dispatch,
     claim: Claim,
+    /// When the claim was asked for: what it brought is as old as this.
+    claimed_at: Timestamp,
     now: Timestamp,
 }
 
@@ -197,7 +197,7 @@ impl Work<'_> {
     async fn step(&self, recipient: &Recipient) -> Result<(), DeliverError> {
         let Some(verification) = &recipient.verification else { return Ok(()) };
         let Some(latest) = verification.deliveries.last() else { return Ok(()) };
-        if verification.status(self.now) != Status::Pending || self.now > verification.terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS) {
+        if may_go(verification, self.now).is_err() {
             let never_sent = latest.status == DeliveryStatus::Queued;
             return self.end(never_sent.then_some((latest, DeliveryStatus::Failed, None)), None, None, 0).await;
         }
@@ -209,74 +209,12 @@ impl Work<'_> {
                 let due = self.due(recipient, verification, &verification.deliveries, self.now);
                 self.end(None, None, due, 0).await
             }
-            Next::Hand => self.hand(recipient, verification, latest.clone(), carrier_before(verification, latest), None).await,
+            Next::Hand => {
+                let known = Known { recipient, verification, at: self.claimed_at };
+                self.hand(known, latest, carrier_before(verification, latest), None).await
+            }
             Next::Open { channel, cause, except } => self.open(recipient, verification, channel, cause, except.as_deref()).await,
         }
-    }
-
-    /// Through the carriers in order, until one has it, one refuses for good, or nobody is left.
-    /// A message that was not asked for is charged at the price of the carrier that gets it; `charge` is set aside for it.
-    async fn hand(
-        &self,
-        recipient: &Recipient,
-        verification: &Verification,
-        delivery: Delivery,
-        except: Option<&str>,
-        mut charge: Option<Charge>,
-    ) -> Result<(), DeliverError> {
-        let policy = self.worker.apps.policy(&self.dispatch.app);
-        let (Some(to), Some(code)) = (&recipient.address, self.worker.store.open_code(&self.claim.key, verification)) else {
-            self.uncharge(charge).await;
-            return self.end(Some((&delivery, DeliveryStatus::Failed, None)), None, None, 0).await;
-        };
-        let text = carrier::compose(policy, verification, &code, delivery.channel, self.now);
-        let reference = self.worker.seal.reference(&self.claim.key, &delivery.tag);
-        let started = tokio::time::Instant::now();
-        // The soonest that any of them will take it: at once, if one did not say.
-        let mut retry_after_seconds: Option<i64> = None;
-        let mut breakers = self.worker.breakers.read().await;
-        for carrier in self.worker.carriers.serving(delivery.channel, to).filter(|carrier| Some(carrier.name.as_str()) != except) {
-            if delivery.cause != Cause::Asked {
-                charge = self.charge(charge, carrier.price_to(to)).await?;
-                if charge.is_none() {
-                    continue;
-                }
-            }
-            let wait = HANDOVER_BUDGET.saturating_sub(started.elapsed()).checked_sub(HANDOVER_MINIMUM);
-            let Some(wait) = wait else { continue };
-            let Some(place) = self.worker.breakers.enter(&mut breakers, &carrier.name, wait).await else { continue };
-            let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
-            let (sender, callback_url) = (carrier.sender_for(policy, to), self.callback_url(carrier, &reference));
-            let message = Outgoing {
-                to,
-                sender: sender.as_deref(),
-                channel: delivery.channel,
-                message: &text,
-                code: code.reveal(),
-                locale: &verification.terms.locale,
-                reference: &reference,
-                validity_seconds: verification.terms.expires_at.since(self.now),
-                callback_url: &callback_url,
-            };
-            let (receipt, vendor_id) = self.worker.carriers.hand_over(carrier, &message, time_left, self.now).await;
-            self.worker.breakers.leave(place, &breakers, &receipt).await;
-            self.log(carrier, &receipt, delivery.channel);
-            let status = match receipt {
-                Receipt::Accepted => DeliveryStatus::Sent,
-                Receipt::Permanent => DeliveryStatus::Rejected,
-                Receipt::Unknown => DeliveryStatus::Unknown,
-                Receipt::Misconfigured => continue,
-                Receipt::Transient { retry_after_seconds: after } => {
-                    retry_after_seconds = Some(after.unwrap_or(0).min(retry_after_seconds.unwrap_or(i64::MAX)));
-                    continue;
-                }
-            };
-            let parts = if delivery.channel == Channel::Sms { text.parts } else { 0 };
-            let handover = Handover { tag: delivery.tag, parts, vendor_id };
-            return self.told(recipient, verification, &delivery, status, &carrier.name, Some(handover)).await;
-        }
-        self.uncharge(charge).await;
-        self.nobody_took(verification, &delivery, retry_after_seconds).await
     }
 
     /// A carrier said what became of a message: when it was handed over, or when it was asked later.
@@ -315,45 +253,4 @@ impl Work<'_> {
         let second_carrier = serving.any(|carrier| latest.is_some_and(|latest| latest.carrier.as_ref() != Some(&carrier.name)));
         delivery::next(deliveries, second_carrier, verification.fallback_left(), self.worker.waits, now)
     }
-
-    async fn nobody_took(&self, verification: &Verification, delivery: &Delivery, retry_after_seconds: Option<i64>) -> Result<(), DeliverError> {
-        let now = self.worker.clock.now();
-        let rounds = verification.step.rounds.saturating_add(1);
-        match delivery::retry_at(rounds, retry_after_seconds.unwrap_or(0), verification.terms.expires_at, now) {
-            Some(at) => self.end(None, None, Some(at), rounds).await,
-            None => self.end(Some((delivery, DeliveryStatus::Failed, None)), None, None, 0).await,
-        }
-    }
-
-    /// Where `carrier` reports what becomes of a message: a URL of the message, or of the account.
-    fn callback_url(&self, carrier: &CarrierSettings, reference: &str) -> String {
-        let of_message = || self.worker.seal.callback_token(&carrier.name, reference);
-        let token = carrier.account_token().map_or_else(of_message, str::to_owned);
-        format!("{}/v1/callbacks/{}/{token}", self.worker.public_url, carrier.name)
-    }
-
-    fn log(&self, carrier: &CarrierSettings, receipt: &Receipt, channel: Channel) {
-        let id = self.dispatch.id.get(..8).unwrap_or_default();
-        let (carrier, channel) = (carrier.name.as_str(), channel.name());
-        match receipt {
-            Receipt::Misconfigured => {
-                tracing::error!(
-                    verification.id = id,
-                    delivery.carrier = carrier,
-                    delivery.channel = channel,
-                    error.kind = "misconfigured",
-                    "a carrier takes nothing from us: check its credentials, balance and settings"
-                );
-            }
-            receipt => {
-                tracing::info!(verification.id = id, delivery.carrier = carrier, delivery.channel = channel, delivery.receipt = ?receipt, "a carrier was called")
-            }
-        }
-    }
-}
-
-/// The carrier that may have the message before a second-carrier message, which must not go there again.
-fn carrier_before<'v>(verification: &'v Verification, latest: &Delivery) -> Option<&'v str> {
-    let before = verification.deliveries.iter().rev().find(|delivery| delivery.number < latest.number);
-    before.filter(|_| latest.cause == Cause::Unknown).and_then(|before| before.carrier.as_deref())
 }
