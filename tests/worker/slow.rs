@@ -141,6 +141,23 @@ async fn a_further_message_that_could_not_be_written_down_is_charged_once() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_dispatch_tells_no_message_as_failed_that_is_with_a_carrier() {
+    let shop = Workshop::open_with(json!({"timeout_ms": 8000}), &[]).await;
+    let (id, body) = shop.sent(TO).await;
+    shop.carrier.behave(Behaviour::Hold);
+    let running = tokio::spawn({
+        let (worker, body) = (shop.worker(), body.clone());
+        async move { carrier_worker::handle(&worker, batch(&[&body])).await }
+    });
+    shop.carrier.has(1).await;
+    assert_eq!(shop.wired.service.cancel(&id).await.status, 200);
+    assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+    shop.carrier.release();
+    assert_eq!(failures(&running.await.expect("an answer")), [""; 0]);
+    assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (1, json!("sent")));
+}
+
+#[tokio::test]
 async fn calls_that_were_cut_off_do_not_shut_their_carrier_out() {
     let shop = Workshop::open_with(json!({"timeout_ms": 8000}), &[]).await;
     let worker = shop.worker();

@@ -172,8 +172,9 @@ impl Work<'_> {
         let Some(verification) = of_now else { return Ok(()) };
         let (step, sequence) = (verification.step, self.claim.sequence);
         if verification.status(self.now) != Status::Pending {
-            // A message that was still to go will not go any more.
-            let waiting = verification.deliveries.last().filter(|d| d.status == DeliveryStatus::Queued && step.sequence == sequence);
+            // A message that was still to go will not go any more; what a worker has in hand, that worker will tell.
+            let is_left = step.sequence == sequence && !verification.is_in_hand(self.now);
+            let waiting = verification.deliveries.last().filter(|latest| latest.status == DeliveryStatus::Queued && is_left);
             if let Some(delivery) = waiting {
                 self.raise(&delivery.tag, DeliveryStatus::Failed, None, self.now).await?;
             }
