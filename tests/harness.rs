@@ -199,8 +199,8 @@ impl Service {
     /// replaced.
     pub async fn code_of(&self, to: &str, id: &str) -> String {
         let messages = self.messages(to).await;
-        let of_it = messages.iter().filter(|message| message["verification_id"] == id);
-        let code = of_it.filter_map(|message| message["code"].as_str()).last();
+        let mut latest_first = messages.iter().rev().filter(|message| message["verification_id"] == id);
+        let code = latest_first.find_map(|message| message["code"].as_str());
         code.unwrap_or_else(|| panic!("no code of {id} for {to} in {messages:?}")).to_owned()
     }
 
