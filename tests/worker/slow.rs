@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{TO, Workshop, batch, dispatch, failures};
-use crate::carrier::Behaviour;
+use crate::carrier::{Behaviour, Carrier};
 use crate::delivery::phone;
-use crate::wire::{BROKEN, Call, Fault};
+use crate::wire::{BROKEN, Call, Fault, Wired};
 
 /// Each send and each fallback costs one, and there is money for two.
 async fn workshop() -> Workshop {
@@ -177,4 +177,63 @@ async fn calls_that_were_cut_off_do_not_shut_their_carrier_out() {
     let (id, body) = shop.sent(TO).await;
     assert_eq!(failures(&carrier_worker::handle(&worker, batch(&[&body])).await), [""; 0]);
     assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (6, json!("sent")));
+}
+
+fn counts_a_failure(call: &Call) -> bool {
+    updates(call, "ADD #f")
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_took_and_that_another_overtook_meanwhile_has_failed() {
+    for overtaken_by in ["a resend", "a send"] {
+        let shop = Workshop::open_with(json!({}), &[]).await;
+        let (id, body) = shop.sent(TO).await;
+        shop.carrier.behave(Behaviour::Answer(500, ""));
+        let meanwhile = async {
+            let answer = if overtaken_by == "a send" { shop.wired.service.send(TO).await } else { shop.wired.service.resend(&id).await };
+            assert!(answer.status < 300, "{answer:?}");
+        };
+        shop.kept_waiting(&body, Box::new(counts_a_failure), Fault::Hold, meanwhile).await;
+        let shown = shop.wired.service.show(&id).await.body;
+        assert_eq!(shown["deliveries"][0]["status"], "failed", "{overtaken_by}: no worker has it any more: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_worker_had_in_hand_when_another_message_took_its_place_is_unknown() {
+    for overtaken_by in ["a resend", "a send"] {
+        let shop = Workshop::open_with(json!({"timeout_ms": 8000}), &[]).await;
+        let (id, body) = shop.sent(TO).await;
+        shop.carrier.behave(Behaviour::Hang);
+        let running = tokio::spawn({
+            let (worker, body) = (shop.worker(), body.clone());
+            async move { carrier_worker::handle(&worker, batch(&[&body])).await }
+        });
+        shop.carrier.has(1).await;
+        running.abort();
+        assert!(running.await.is_err_and(|error| error.is_cancelled()));
+        let answer = if overtaken_by == "a send" { shop.wired.service.send(TO).await } else { shop.wired.service.resend(&id).await };
+        assert!(answer.status < 300, "{answer:?}");
+        let first = async || shop.wired.service.show(&id).await.body["deliveries"][0]["status"].clone();
+        assert_eq!(first().await, "sending", "{overtaken_by}");
+        shop.advance(60);
+        assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+        assert_eq!((first().await, shop.carrier.handed().len()), (json!("unknown"), 1), "{overtaken_by}: it may have gone out");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_dies_while_one_carrier_refuses_it_goes_to_no_other() {
+    let carriers = [Carrier::start("first").await, Carrier::start("second").await];
+    let entries: Value = carriers.iter().map(Carrier::entry).collect();
+    let wired = Wired::start(&[("OTP_CARRIERS", &entries.to_string())]).await;
+    carriers[0].behave(Behaviour::Answer(500, ""));
+    wired.table.break_by(|call| counts_a_failure(call).then_some(Fault::Hold));
+    let id = wired.service.send(TO).await.id();
+    wired.table.frozen().await;
+    assert_eq!(wired.service.cancel(&id).await.status, 200);
+    wired.table.release();
+    wired.service.settle().await;
+    assert_eq!((carriers[0].handed().len(), carriers[1].handed().len()), (1, 0));
+    assert_eq!(wired.service.show(&id).await.body["delivery"]["status"], "failed");
 }

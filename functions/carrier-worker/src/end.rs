@@ -48,6 +48,30 @@ impl Work<'_> {
         }
     }
 
+    /// Nobody took a message: plans the next round for it.
+    pub(crate) async fn plan_round(&self, delivery: &Delivery, at: Timestamp, rounds: u8) -> Result<(), DeliverError> {
+        let (store, now) = (&self.worker.store, self.worker.clock.now());
+        let plan = StepResult { delivery: None, handover: None, due: Some(at), rounds };
+        let is_done = match store.end_step(&self.claim, &plan, now).await? {
+            Written::Done(_) => true,
+            Written::Refused(there) => there.and_then(|there| there.verification).is_some_and(|v| self.claim.is_ended_on(&v)),
+        };
+        if is_done {
+            return self.dispatch_again(self.claim.sequence.saturating_add(1), at).await;
+        }
+        // A resend or another send took its place and left it to us: it has no further round.
+        self.raise(&delivery.tag, DeliveryStatus::Failed, None, now).await
+    }
+
+    /// What a worker that died had in hand when another message took its place: a dispatch that comes again tells that it died. It may have
+    /// gone out.
+    pub(crate) async fn tell_left(&self, left: &[Delivery]) -> Result<(), DeliverError> {
+        for delivery in left.iter().filter(|delivery| delivery.status == DeliveryStatus::Sending) {
+            self.raise(&delivery.tag, DeliveryStatus::Unknown, None, self.now).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn dispatch_again(&self, sequence: u16, at: Timestamp) -> Result<(), DeliverError> {
         let dispatch = Dispatch { seq: sequence, ..self.dispatch.clone() };
         Ok(self.worker.queue.enqueue(&dispatch, at.since(self.worker.clock.now())).await?)

@@ -18,7 +18,8 @@ use crate::{DeliverError, Work};
 const HANDOVER_BUDGET: Duration = Duration::from_millis(8500);
 /// Less than this is not worth opening a connection for.
 const HANDOVER_MINIMUM: Duration = Duration::from_millis(500);
-/// A verification that was read longer ago is read again before a message goes out: as a rule none is.
+/// A verification that was read longer ago is read again before a message goes out, and always after a carrier that did not take it: as a
+/// rule none is.
 const KNOWN_SECONDS_MAX: i64 = 2;
 
 /// What is known of a verification, and since when.
@@ -87,6 +88,8 @@ impl Work<'_> {
             };
             let (receipt, vendor_id) = self.worker.carriers.hand_over(carrier, &message, time_left, now).await;
             self.worker.breakers.leave(place, &breakers, &receipt).await;
+            // Its answer took time: before the next one is called, what is known is looked at again.
+            known_at = Timestamp(0);
             self.log(carrier, &receipt, delivery.channel);
             let status = match receipt {
                 Receipt::Accepted => DeliveryStatus::Sent,
@@ -142,7 +145,7 @@ impl Work<'_> {
         let now = self.worker.clock.now();
         let rounds = verification.step.rounds.saturating_add(1);
         match delivery::retry_at(rounds, retry_after_seconds.unwrap_or(0), verification.terms.expires_at, now) {
-            Some(at) => self.end(None, None, Some(at), rounds).await,
+            Some(at) => self.plan_round(delivery, at, rounds).await,
             None => self.end(Some((delivery, DeliveryStatus::Failed, None)), None, None, 0).await,
         }
     }

@@ -169,8 +169,16 @@ impl Work<'_> {
     /// The claim did not win: stale, early, somebody else's, or too late.
     async fn refused(&self, recipient: &Recipient) -> Result<(), DeliverError> {
         let of_now = recipient.verification.as_ref().filter(|v| v.terms.nonce == self.claim.nonce);
-        let Some(verification) = of_now else { return Ok(()) };
+        let Some(verification) = of_now else {
+            let ended = recipient.ended.iter().find(|ended| ended.terms.nonce == self.claim.nonce);
+            return self.tell_left(ended.map_or(&[], |ended| &ended.deliveries)).await;
+        };
         let (step, sequence) = (verification.step, self.claim.sequence);
+        if step.sequence != sequence
+            && let [before @ .., _] = verification.deliveries.as_slice()
+        {
+            self.tell_left(before).await?;
+        }
         if verification.status(self.now) != Status::Pending {
             // A message that was still to go will not go any more; what a worker has in hand, that worker will tell.
             let is_left = step.sequence == sequence && !verification.is_in_hand(self.now);
