@@ -14,7 +14,9 @@ use data_encoding::{BASE64, HEXLOWER};
 use http_body_util::{BodyExt as _, Limited};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use otp::ambient::{Clock, random_bytes};
+use otp::json::{self, Fields};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::engine::Engine;
@@ -26,6 +28,9 @@ use crate::template::{Function, Template};
 
 /// The largest body that API Gateway lets through.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// The end of the year 9998: a verification's times are written with four digits for the year.
+const CLOCK_MILLIS_MAX: i64 = 253_370_764_800_000;
 
 /// All that answers.
 pub(crate) struct Gateway {
@@ -191,7 +196,7 @@ struct Report {
 }
 
 async fn report(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Response {
-    match serde_json::from_slice::<Report>(&body) {
+    match read::<Report>(&body) {
         Ok(report) if is_report(&report.status) => match gateway.network.report(&id, &report.status).await {
             Some(Ok(status)) => Json(json!({"callback_status": status})).into_response(),
             Some(Err(error)) => refuse(StatusCode::CONFLICT, &error),
@@ -205,15 +210,9 @@ async fn clock(State(gateway): Shared) -> Json<Value> {
     Json(json!({"now": gateway.clock.now().to_string()}))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    advance_seconds: u32,
-}
-
 /// Moves the clock from one due moment to the next, so that what is due at each runs at its time.
 async fn advance(State(gateway): Shared, body: Bytes) -> Response {
-    let Ok(Advance { advance_seconds }) = serde_json::from_slice(&body) else {
+    let Some(advance_seconds) = asked_advance(&body) else {
         return refuse(StatusCode::BAD_REQUEST, "advance_seconds must be a whole number of 0 or more");
     };
     if advance_seconds > 0 && !gateway.clock_moves {
@@ -224,7 +223,10 @@ async fn advance(State(gateway): Shared, body: Bytes) -> Response {
     }
     let _one_at_a_time = gateway.advancing.lock().await;
     let (clock, queue) = (&gateway.clock, &gateway.queue);
-    let target = clock.now_millis() + i64::from(advance_seconds) * 1000;
+    let target = clock.now_millis() + advance_seconds * 1000;
+    if target > CLOCK_MILLIS_MAX {
+        return refuse(StatusCode::BAD_REQUEST, "advance_seconds would take the clock past the year 9998, the last that all times can be written in");
+    }
     loop {
         queue.settle().await;
         let next = queue.next_due().filter(|at| *at <= target);
@@ -242,9 +244,16 @@ async fn advance(State(gateway): Shared, body: Bytes) -> Response {
     Json(json!({"now": clock.now().to_string()})).into_response()
 }
 
+/// The seconds to advance by, if that is what `body` asks for.
+fn asked_advance(body: &[u8]) -> Option<i64> {
+    let mut fields = Fields::of(json::parse_object(body).ok()?);
+    let seconds = fields.whole("advance_seconds", 0..=i64::from(u32::MAX));
+    fields.finish().ok().and(seconds)
+}
+
 async fn behave(State(gateway): Shared, Path(name): Path<String>, body: Bytes) -> Response {
-    match serde_json::from_slice::<Behaviour>(&body) {
-        Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    match read::<Behaviour>(&body) {
+        Err(problem) => refuse(StatusCode::BAD_REQUEST, &problem),
         Ok(behaviour) => match behaviour.problem() {
             Some(problem) => refuse(StatusCode::BAD_REQUEST, problem),
             None => match gateway.network.behave(&name, behaviour).await {
@@ -262,6 +271,12 @@ async fn state(State(gateway): Shared) -> Response {
         Ok(table) => Json(json!({"table": table, "queue": queue, "dead_letters": dead_letters})).into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
+}
+
+/// A body, read as strictly as the functions read theirs.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let object = json::parse_object(body)?;
+    serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
 }
 
 fn refuse(status: StatusCode, detail: &str) -> Response {

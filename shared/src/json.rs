@@ -1,5 +1,8 @@
 //! Strict JSON objects: reading a body field by field, naming everything that is wrong with it at once.
-//! Never guesses: duplicate keys, unknown fields, wrong types are errors; `null` is the field left out.
+//! Never guesses: duplicate keys, unknown fields, wrong types are errors; `null` is the field left out. Equal numbers are equal,
+//! however they are written.
+
+mod numbers;
 
 use std::fmt;
 
@@ -23,12 +26,26 @@ pub struct FieldError {
 /// # Errors
 /// A sentence that holds nothing of the body.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, String> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Strict.deserialize(&mut deserializer).map_err(|error| sentence(&error))?;
-    deserializer.end().map_err(|error| sentence(&error))?;
-    match value {
+    match parse(body)? {
         Value::Object(object) => Ok(object),
         _ => Err("The body must be a JSON object.".into()),
+    }
+}
+
+/// Parses any JSON document.
+///
+/// # Errors
+/// A sentence that holds nothing of the document.
+pub fn parse(body: &[u8]) -> Result<Value, String> {
+    let strictly = |body: &[u8]| {
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let value = Strict.deserialize(&mut deserializer)?;
+        deserializer.end().map(|()| value)
+    };
+    let value = strictly(body).map_err(|error| sentence(&error))?;
+    match numbers::with_integers(body) {
+        Some(body) => strictly(&body).map_err(|error| sentence(&error)),
+        None => Ok(value),
     }
 }
 
@@ -78,12 +95,22 @@ impl Fields {
 
     /// A text that must be there.
     pub fn required_text(&mut self, name: &str) -> String {
-        if self.object.get(name).is_none_or(Value::is_null) {
+        if self.has(name) { self.text(name).unwrap_or_default() } else { String::new() }
+    }
+
+    /// A text of `range` characters that must be there; empty if it is not or is wrong.
+    pub fn required_text_of(&mut self, name: &str, range: std::ops::RangeInclusive<usize>) -> String {
+        if self.has(name) { self.text_of(name, range).unwrap_or_default() } else { String::new() }
+    }
+
+    /// Whether a field that must be there is; notes it if not.
+    fn has(&mut self, name: &str) -> bool {
+        let is_there = self.object.get(name).is_some_and(|value| !value.is_null());
+        if !is_there {
             self.object.remove(name);
             self.refuse(name, "Is required.");
-            return String::new();
         }
-        self.text(name).unwrap_or_default()
+        is_there
     }
 
     /// A whole number within `range`.
@@ -282,6 +309,22 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_is_whole_however_it_is_written() {
+        let whole = |number: &str| {
+            let mut fields = Fields::of(parse_object(format!("{{\"n\":{number}}}").as_bytes()).expect("an object"));
+            fields.whole("n", -10..=1800)
+        };
+        for number in ["120", "120.0", "1.2e2", "12E1", "1200e-1"] {
+            assert_eq!(whole(number), Some(120), "{number}");
+        }
+        assert_eq!((whole("-0.0"), whole("-5.00")), (Some(0), Some(-5)));
+        for number in ["120.5", "1e-400", "120.00000000000000000001", "1801.0", "1e300", "\"120\"", "9007199254740993"] {
+            assert_eq!(whole(number), None, "{number}");
+        }
+        assert!(parse_object(b"{\"n\":1e400}").is_err());
+    }
+
+    #[test]
     fn an_unknown_name_is_shown_unless_it_may_be_a_code_or_a_number() {
         for (name, shown) in [("chanel", true), ("ttl-seconds", true), ("+33612345678", false), ("123456", false), ("a b", false), ("", false)] {
             assert_eq!(is_shown(name), shown, "{name:?}");
@@ -293,5 +336,7 @@ mod tests {
         let form = |text: &str| canonical(&parse_object(text.as_bytes()).expect("an object"));
         assert_eq!(form(r#"{"a":1,"b":null,"c":{"x":"y","z":null}}"#), form(r#"{ "c": {"x":"\u0079"}, "a": 1 }"#));
         assert_ne!(form(r#"{"a":1}"#), form(r#"{"a":"1"}"#));
+        assert_eq!(form(r#"{"a":120,"b":[2]}"#), form(r#"{"a":1.2e2,"b":[2.0]}"#));
+        assert_ne!(form(r#"{"a":120}"#), form(r#"{"a":120.00000000000000000001}"#));
     }
 }

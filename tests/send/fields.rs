@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::given::{NO_SEND_LIMITS, phone, seconds, with};
-use crate::harness::Service;
+use crate::harness::{DEFAULT_KEY, Service};
 
 /// One more than the longest text.
 fn long(length: usize) -> String {
@@ -30,6 +30,7 @@ async fn a_value_within_its_bounds_is_taken() {
         json!({"code_length": 10}),
         json!({"ttl_seconds": 60}),
         json!({"ttl_seconds": 1800}),
+        json!({"ttl_seconds": 120.0, "code_length": 8.0}),
         json!({"client_ip": "203.0.113.7"}),
         json!({"client_ip": "2001:db8::1"}),
         json!({"fallback": []}),
@@ -134,6 +135,42 @@ async fn a_value_of_another_type_or_an_unknown_field_is_never_guessed_at() {
         assert!(matches!(answer.problem(), (422, "invalid_request") | (400, "malformed_request")), "{body}: {answer:?}");
     }
     assert_eq!(service.messages(&to).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_whole_number_is_whole_however_it_is_written() {
+    let service = Service::start().await;
+    let bearer = format!("Bearer {DEFAULT_KEY}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    for (n, number, ttl) in [(1, "120.0", 120), (2, "1.2e2", 120), (3, "6E1", 60), (4, "1800.000", 1800)] {
+        let sent = service.raw("POST", "/v1/verifications", &headers, format!("{{\"to\":\"{}\",\"ttl_seconds\":{number}}}", phone(n))).await;
+        assert_eq!(sent.status, 201, "{number}: {sent:?}");
+        assert_eq!(seconds(&sent.body["expires_at"]) - seconds(&sent.body["created_at"]), ttl, "{number}");
+    }
+    for number in ["120.5", "1.2e1", "1e300", "1e400", "-120.0", "120.00000000000000000001", "1e-400", "\"120.0\""] {
+        let answer = service.raw("POST", "/v1/verifications", &headers, format!("{{\"to\":\"{}\",\"ttl_seconds\":{number}}}", phone(5))).await;
+        assert!(matches!(answer.problem(), (422, "invalid_request") | (400, "malformed_request")), "{number}: {answer:?}");
+    }
+    for (number, status) in
+        [("0.0", 200), ("-0", 200), ("6e1", 200), ("1.5", 400), ("-1.0", 400), ("4294967296.0", 400), ("1e400", 400), ("1e300", 400)]
+    {
+        let answer = service.raw("POST", "/local/clock", &[], format!("{{\"advance_seconds\":{number}}}")).await;
+        assert_eq!(answer.status, status, "{number}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_clock_ends_where_its_times_could_not_be_written() {
+    let service = Service::start().await;
+    let longest = r#"{"advance_seconds":4294967295}"#;
+    let mut advanced = service.raw("POST", "/local/clock", &[], longest).await;
+    while advanced.status == 200 {
+        advanced = service.raw("POST", "/local/clock", &[], longest).await;
+    }
+    assert_eq!(advanced.status, 400, "{advanced:?}");
+    let sent = service.send(&phone(1)).await;
+    assert!(seconds(&sent.body["expires_at"]) > seconds(&sent.body["created_at"]), "{sent:?}");
+    assert!(sent.body["created_at"].as_str().is_some_and(|time| time > "9000"), "{sent:?}");
 }
 
 #[tokio::test]

@@ -12,11 +12,13 @@ async fn the_same_key_and_body_give_the_same_verification_and_one_message() {
     let first = service.send_with_key(json!({"to": to, "reference": "r", "ttl_seconds": 120}), "k").await;
     assert_eq!((first.status, first.is_replayed()), (201, false));
     service.settle().await;
-    // Within the cooldown, in another order, with nulls, with escapes.
+    // Within the cooldown, in another order, with nulls, with escapes, with another spelling of the same number.
     for body in [
         r#"{"ttl_seconds":120,"to":"TO","reference":"r"}"#,
         r#"{ "locale":null, "reference":"r","transaction":null,"to":"TO","ttl_seconds":120}"#,
         r#"{"\u0074o":"TO","reference":"\u0072","ttl_seconds":120}"#,
+        r#"{"to":"TO","reference":"r","ttl_seconds":120.0}"#,
+        r#"{"to":"TO","reference":"r","ttl_seconds":1.2e2}"#,
     ] {
         let bearer = format!("Bearer {DEFAULT_KEY}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("idempotency-key", "k")];
