@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::ApiKeys;
 use crate::json::{self, FieldError, Fields};
+use crate::message::shows;
 use crate::policy::{Limit, Policy};
 use crate::recipient::Limited;
 use crate::timestamp::Timestamp;
@@ -136,9 +137,9 @@ pub fn purpose(text: &str) -> Option<String> {
 pub fn transaction(fields: &mut Fields) -> Option<Transaction> {
     fields.object("transaction", |nested| {
         let [amount, currency, payee] = ["amount", "currency", "payee"].map(|name| {
-            let text = nested.required_text(name);
-            if !(1..=TRANSACTION_TEXT_LENGTH_MAX).contains(&text.chars().count()) {
-                nested.refuse(name, "Must be 1 to 64 characters.");
+            let text = nested.required_text_of(name, 1..=TRANSACTION_TEXT_LENGTH_MAX);
+            if !text.is_empty() && !shows(&text) {
+                nested.refuse(name, "Must have something that the text can show.");
             }
             text
         });

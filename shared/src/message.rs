@@ -17,6 +17,12 @@ pub use negotiate::{is_language_tag, negotiate};
 use crate::delivery::Channel;
 use locales::fill;
 
+/// Whether anything of `text` is left to be seen where a message says it.
+#[must_use]
+pub fn shows(text: &str) -> bool {
+    !plain::plain(text, text.len()).is_empty()
+}
+
 /// Longest brand that a text shows, in characters.
 const BRAND_CHARS_MAX: usize = 32;
 /// Longest amount, currency and payee, in characters: as long as the API takes them, since a payment is shown whole or not at all.

@@ -42,14 +42,16 @@ fn one_line(text: &str, max_chars: usize) -> String {
 }
 
 /// Control characters, and characters that are not seen but change how a text is read: direction marks and isolates, joiners,
-/// zero-width and filler characters, variation selectors, tags, and the private use areas.
+/// zero-width and filler characters, variation selectors, tags, the private use areas, and what is no character at all.
 fn is_unprintable(character: char) -> bool {
+    let ends_a_plane = u32::from(character) & 0xfffe == 0xfffe;
     character.is_control()
+        || ends_a_plane
         || matches!(character,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e000}'..='\u{f8ff}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+            | '\u{fdd0}'..='\u{fdef}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
 }
 
 /// Without `@` and `#`, wide and small ones too, that do not follow a letter or digit. "C#" survives, "@evil.example #999999" does not.
@@ -180,6 +182,7 @@ mod tests {
         assert_eq!(plain("\u{202e}evil\u{202c}\u{200f}\u{2066}x\u{2069}\u{200b}\u{feff}\u{ad}\u{61c}y", 64), "evilxy");
         assert_eq!(plain("  a \u{a0}\u{3000} b  ", 64), "a b");
         assert_eq!(plain("\u{e0041}\u{e000}\u{fe0f}\u{2063}", 64), "");
+        assert_eq!(plain("a\u{fffe}\u{ffff}b\u{fdd0}\u{fdef}c\u{1fffe}\u{dffff}\u{10ffff}d", 64), "abcd");
     }
 
     #[test]
