@@ -22,6 +22,7 @@ mod boundaries;
 mod breaker;
 mod budget;
 mod callback;
+mod causes;
 mod delivery;
 mod events;
 mod fallback;

@@ -4,6 +4,8 @@
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
 
+use crate::telemetry::causes;
+
 /// The longest delay that the queue takes.
 const DELAY_SECONDS_MAX: i64 = 900;
 
@@ -61,7 +63,7 @@ impl Queue {
         let body = serde_json::to_string(dispatch).map_err(|error| QueueError(error.to_string()))?;
         let delay = i32::try_from(delay_seconds.clamp(0, DELAY_SECONDS_MAX)).unwrap_or(0);
         let sent = self.client.send_message().queue_url(&self.url).message_body(body).delay_seconds(delay).send().await;
-        sent.map(|_| ()).map_err(|error| QueueError(format!("{}", aws_sdk_sqs::error::DisplayErrorContext(&error))))
+        sent.map(|_| ()).map_err(|error| QueueError(causes(&error)))
     }
 }
 

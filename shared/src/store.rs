@@ -15,7 +15,7 @@ mod window;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -331,5 +331,5 @@ fn key_of(claim: &Claim) -> &RecipientKey {
 }
 
 fn store_error<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> StoreError {
-    StoreError(DisplayErrorContext(error).to_string())
+    StoreError(crate::telemetry::causes(error))
 }

@@ -1,6 +1,8 @@
 //! Logs: one JSON object a line in Lambda, readable lines at home. The only file that names the log subscriber.
 //! Must never be handed a code, a full number, a body or a header.
 
+use std::{error::Error, iter};
+
 use tracing::Level;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::{self, time::SystemTime};
@@ -15,6 +17,19 @@ pub enum Reader {
     Lambda,
     /// A person in front of a terminal.
     Person,
+}
+
+/// Most errors behind an error that are told.
+const CAUSES_MAX: usize = 12;
+/// Longest cause, in characters: a line that a person still reads.
+const CAUSE_CHARS_MAX: usize = 500;
+
+/// What `error` and the errors behind it say of themselves, the outermost first. Never what they print for debugging: the SDK's
+/// errors hold the answer that they are about, and that may hold an item.
+pub fn causes(error: &dyn Error) -> String {
+    let chain = iter::successors(Some(error), |&error| error.source());
+    let said: Vec<String> = chain.take(CAUSES_MAX).map(ToString::to_string).collect();
+    said.join(": ").chars().take(CAUSE_CHARS_MAX).collect()
 }
 
 /// Starts logging; a second call changes nothing.
