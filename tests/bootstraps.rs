@@ -255,7 +255,8 @@ async fn processes_have_real_time_and_end_with_the_server() {
 async fn processes_see_what_lambda_gives_them_and_nothing_else() {
     let functions = built::functions();
     let mark = functions.moved_clock.as_ref().expect("a clock").offset_file.display().to_string();
-    let carriers = r#"[{"kind":"http","name":"acme","base_url":"http://127.0.0.1:9","token":"carriers-token","secret":"whsec_AAAA"}]"#;
+    let carriers =
+        r#"[{"kind":"http","name":"acme","base_url":"http://127.0.0.1:9","token":"carriers-token","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="}]"#;
     let service = start(&[("OTP_CARRIERS", carriers), ("HOME", "/root"), ("OTP_LOCAL_API_KEYS", &format!("default={DEFAULT_KEY}"))], functions).await;
     let (sent, _) = (service.send(&phone(1)).await, service.show("x").await);
     service.settle().await;

@@ -42,7 +42,7 @@ fn config(service: &Service, role: Role) -> Config {
     let key = BASE64.encode(&[7; 32]);
     let hash = data_encoding::HEXLOWER.encode(&otp::seal::sha256(b"otp_test_EXAMPLEEXAMPLEEXAMPLE"));
     let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
-    let carriers = json!([{"kind": "http", "base_url": "http://127.0.0.1:9", "token": "t", "secret": "whsec_AAAA"}]);
+    let carriers = json!([{"kind": "http", "base_url": "http://127.0.0.1:9", "token": "t", "secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="}]);
     let variables = [
         ("OTP_SECRETS", secrets.to_string()),
         ("OTP_CARRIERS", carriers.to_string()),

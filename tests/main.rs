@@ -37,6 +37,7 @@ mod races;
 mod rotation;
 mod secrecy;
 mod send;
+mod settings;
 mod simulation;
 mod traffic;
 mod units;

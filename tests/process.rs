@@ -138,7 +138,9 @@ async fn keys_that_are_given_make_apps() {
 
 #[tokio::test]
 async fn bad_usage_ends_with_2() {
-    for arguments in [&["--nonsense"][..], &["--port"], &["--port", "x"], &["--port", "70000"], &["--port", "-1"], &["extra"], &["--data"]] {
+    for arguments in
+        [&["--nonsense"][..], &["--port"], &["--port", "x"], &["--port", "70000"], &["--port", "-1"], &["extra"], &["--data"], &["--dynamodb", "x"]]
+    {
         let output = ended(arguments, &[]).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
@@ -201,6 +203,19 @@ async fn wrong_keys_and_secrets_are_named_along_with_the_rest() {
     is_named(&[("OTP_LOCAL_API_KEYS", "default=short"), ("OTP_CODE_LENGTH", "3")]).await;
     is_named(&[("OTP_SECRETS", "nonsense"), ("OTP_CODE_LENGTH", "3")]).await;
     is_named(&[("OTP_SECRETS", "{\"seal\":7}"), ("OTP_MAX_ATTEMPTS", "0")]).await;
+    is_named(&[("OTP_SECRETS", "{\"seal\":7}"), ("OTP_LOCAL_API_KEYS", "default=short")]).await;
+    is_named(&[("OTP_SECRETS", "{\"api_keys\":7}"), ("OTP_LOCAL_API_KEYS", "default")]).await;
+    is_named(&[("OTP_LOCAL_API_KEYS", "shop=otp_test_of_both_00000000,bank=otp_test_of_both_00000000")]).await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_text_is_wrong_and_not_absent() {
+    use std::os::unix::ffi::OsStrExt as _;
+    for name in ["OTP_BRAND", "OTP_CODE_LENGTH", "OTP_LOCAL_API_KEYS", "OTP_SECRETS", "OTP_CARRIERS"] {
+        let mut command = command(&["--port", "0"], &[]);
+        let output = command.env(name, std::ffi::OsStr::from_bytes(b"6\xff")).output().await.expect("it ran");
+        assert_eq!((output.status.code(), stderr(&output).contains(name)), (Some(1), true), "{name}: {}", stderr(&output));
+    }
 }
 
 #[tokio::test]
@@ -212,7 +227,9 @@ async fn a_policy_that_is_guessed_too_easily_does_not_start() {
 
 #[tokio::test]
 async fn data_that_cannot_be_kept_ends_with_1() {
-    for path in ["/proc/nothing/here", "/dev/null"] {
+    let unreadable = Directory::new();
+    std::fs::create_dir_all(unreadable.0.join("secrets.json")).expect("a directory in the place of the file");
+    for path in ["/proc/nothing/here", "/dev/null", unreadable.path()] {
         let output = ended(&["--port", "0", "--data", path], &[]).await;
         assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{path}: {}", stderr(&output));
         assert!(stderr(&output).contains("--data"), "{path}: {}", stderr(&output));

@@ -18,7 +18,7 @@ mod template;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use otp::ambient::Clock;
@@ -118,7 +118,7 @@ impl Server {
             std::fs::create_dir_all(directory).map_err(|error| format!("--data: {} cannot be made: {error}", directory.display()))?;
         }
         let variable = |name: &str| (options.variables)(name).filter(|value| !value.is_empty());
-        let (secrets, wrong_keys) = open_secrets(options.data.as_deref(), &variable)?;
+        let (secrets, wrong_keys) = Secrets::open(options.data.as_deref(), &variable)?;
         let clock = Clock::default();
         let engine = open_engine(&options, &variable, &template, &clock).await?;
         let moved_clock = options.functions.as_ref().and_then(|built| built.moved_clock.as_ref());
@@ -194,14 +194,6 @@ async fn open_engine(options: &Options, variable: &dyn Fn(&str) -> Option<String
     Engine::open(file.as_deref(), template, table, remote).await
 }
 
-/// The keys, or keys of nobody and what is wrong, so that all other wrong settings can be told as well.
-fn open_secrets(data: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<(Secrets, Option<String>), String> {
-    match Secrets::open(data, variable("OTP_SECRETS").as_deref(), variable("OTP_LOCAL_API_KEYS").as_deref()) {
-        Ok(secrets) => Ok((secrets, None)),
-        Err(problem) => Ok((Secrets::open(None, None, None)?, Some(problem))),
-    }
-}
-
 /// What the local server itself decides.
 fn fixed_variables(
     variable: &dyn Fn(&str) -> Option<String>,
@@ -216,6 +208,7 @@ fn fixed_variables(
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("AWS_SESSION_TOKEN", String::new()),
+        ("AWS_ENDPOINT_URL", String::new()),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.to_owned()),
         ("OTP_TABLE", table.to_owned()),
         ("OTP_SECRETS", secrets.document.clone()),

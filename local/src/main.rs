@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use local::{BuiltFunctions, Options, Server, Wires};
-use otp::{config, telemetry};
+use otp::{config, https, telemetry};
 
 /// One-time passcodes on this machine: the real functions, an embedded table, a queue, and phones that you can see.
 #[derive(Parser)]
@@ -24,8 +24,14 @@ struct Arguments {
     #[arg(long, default_value_t = 2, value_name = "N", requires = "functions")]
     processes: usize,
     /// URL of another DynamoDB, such as DynamoDB Local, in the place of the embedded engine
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     dynamodb: Option<String>,
+}
+
+/// The URL of another DynamoDB: no TLS on this machine.
+fn http_url(url: &str) -> Result<String, &'static str> {
+    let is_http = url.starts_with("http://") && https::is_base_url(url);
+    is_http.then(|| url.to_owned()).ok_or("must be an http URL with a host, and without user, query and fragment")
 }
 
 #[tokio::main]

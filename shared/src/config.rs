@@ -1,19 +1,22 @@
 //! Configuration: typed sections read from a lookup, all problems reported at once, each naming its variable.
 //! The only file that reads the process environment. Values are parsed here once; after the start nothing is a bare string.
 
+mod secrets;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use serde_json::{Map, Value};
 
 use crate::aws::{Aws, AwsSettings};
 use crate::carrier::{self, CarrierSettings};
 use crate::delivery::{HANDOVER_MARGIN_SECONDS, Waits};
+use crate::https::is_base_url;
 use crate::json;
 use crate::policy::{GUESS_PROBABILITY_MAX, Policy, ROWS, TTL_SECONDS_NIST_MAX};
 use crate::seal::{Seal, sha256};
+use secrets::Secrets;
 
 /// The function that is starting: it reads what it needs and no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,7 +98,7 @@ impl Config {
     pub fn read(role: Role, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader { lookup, problems: vec![] };
         let apps = reader.apps();
-        let (seal, api_keys, credentials) = reader.secrets();
+        let Secrets { seal, api_keys, credentials } = reader.secrets();
         let with_credentials = matches!(role, Role::CarrierWorker | Role::DeliveryCallback);
         let carriers = reader.carriers(with_credentials.then_some(&credentials));
         let dispatch = reader.dispatch(&carriers);
@@ -104,10 +107,13 @@ impl Config {
             fallback_seconds: reader.whole("OTP_FALLBACK_SECONDS", 1..=900, 60),
         };
         let needs_queue = role != Role::Verify && dispatch == DispatchMode::Queue;
+        // The worker tells carriers where to report; some of them sign what they then call.
+        let needs_public_url =
+            role == Role::CarrierWorker || (role == Role::DeliveryCallback && carriers.iter().any(CarrierSettings::signs_its_callback_url));
         let config = Self {
-            public_url: reader.public_url(role == Role::CarrierWorker),
-            table: reader.required("OTP_TABLE"),
-            queue_url: if needs_queue { reader.required("OTP_QUEUE_URL") } else { String::new() },
+            public_url: reader.url("OTP_PUBLIC_URL", needs_public_url).trim_end_matches('/').to_owned(),
+            table: reader.table(),
+            queue_url: reader.url("OTP_QUEUE_URL", needs_queue),
             aws: reader.aws(),
             apps,
             seal: Arc::new(seal),
@@ -120,11 +126,12 @@ impl Config {
     }
 }
 
-/// A variable of the process.
+/// A variable of the process. What is not UTF-8 comes out with replacement characters, which no setting takes: a value that
+/// cannot be read is not one that is not there.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one sanctioned reading of the environment")]
 pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Policies by app.
@@ -178,7 +185,10 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, name: &str, problem: &str) {
-        self.problems.push(format!("{name}: {problem}"));
+        let line = format!("{name}: {problem}");
+        if !self.problems.contains(&line) {
+            self.problems.push(line);
+        }
     }
 
     fn whole(&mut self, name: &str, range: std::ops::RangeInclusive<i64>, default: i64) -> i64 {
@@ -239,49 +249,6 @@ impl Reader<'_> {
         }
     }
 
-    fn secrets(&mut self) -> (Seal, ApiKeys, Map<String, Value>) {
-        const NAME: &str = "OTP_SECRETS";
-        self.required(NAME);
-        let mut secrets = self.object(NAME);
-        let seal = secrets.remove("seal").unwrap_or_default();
-        let current = seal["current"].as_str().unwrap_or_default().to_owned();
-        let mut keys = BTreeMap::new();
-        for (id, key) in seal["keys"].as_object().into_iter().flatten() {
-            match key_of_32(key) {
-                Some(key) if (1..=32).contains(&id.len()) => drop(keys.insert(id.clone(), key)),
-                _ => self.problem(NAME, "each of seal.keys must be the base64 of 32 bytes under an id of 1 to 32 characters"),
-            }
-        }
-        if !keys.contains_key(&current) {
-            self.problem(NAME, "seal.current must name one of seal.keys");
-        }
-        let lookup = secrets.remove("lookup").as_ref().and_then(key_of_32).unwrap_or_else(|| {
-            self.problem(NAME, "lookup must be the base64 of 32 bytes");
-            [0; 32]
-        });
-        let mut api_keys = HashMap::new();
-        for entry in secrets.remove("api_keys").unwrap_or_default().as_array().into_iter().flatten() {
-            let app = entry["app"].as_str().filter(|app| is_app_name(app));
-            let hash = entry["sha256"].as_str().and_then(|hex| HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok());
-            match (app, hash.and_then(|hash| <[u8; 32]>::try_from(hash).ok())) {
-                (Some(app), Some(hash)) => drop(api_keys.insert(hash, app.to_owned())),
-                _ => self.problem(NAME, "each of api_keys must have an app (letters, digits, - and _) and a sha256 in hexadecimal"),
-            }
-        }
-        let carriers = match secrets.remove("carriers").unwrap_or_default() {
-            Value::Object(carriers) => carriers,
-            Value::Null => Map::new(),
-            _ => {
-                self.problem(NAME, "carriers must be an object of credentials by carrier name");
-                Map::new()
-            }
-        };
-        if secrets.keys().next().is_some() {
-            self.problem(NAME, "knows seal, lookup, api_keys and carriers only");
-        }
-        (Seal::new(current, &keys, &lookup), ApiKeys(api_keys), carriers)
-    }
-
     fn carriers(&mut self, credentials: Option<&Map<String, Value>>) -> Vec<CarrierSettings> {
         const NAME: &str = "OTP_CARRIERS";
         let value = self.var(NAME).unwrap_or_else(|| r#"[{"kind":"sns"}]"#.to_owned());
@@ -308,22 +275,42 @@ impl Reader<'_> {
         }
     }
 
-    fn public_url(&mut self, is_used: bool) -> String {
-        const NAME: &str = "OTP_PUBLIC_URL";
-        let url = if is_used { self.required(NAME) } else { self.var(NAME).unwrap_or_default() };
-        if !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://") {
-            self.problem(NAME, "must be an http(s) URL");
+    /// An http(s) URL that paths are put behind; empty where it is neither set nor needed.
+    fn url(&mut self, name: &str, is_needed: bool) -> String {
+        let url = if is_needed { self.required(name) } else { self.var(name).unwrap_or_default() };
+        if !url.is_empty() && !is_base_url(&url) {
+            self.problem(name, "must be an http(s) URL with a host, and without user, query and fragment");
         }
-        url.trim_end_matches('/').to_owned()
+        url
+    }
+
+    /// A name or an ARN: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>
+    fn table(&mut self) -> String {
+        const NAME: &str = "OTP_TABLE";
+        let table = self.required(NAME);
+        let is_plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        let is_name = (3..=255).contains(&table.len()) && is_plain(&table);
+        let is_arn = table.len() <= 1024 && table.starts_with("arn:") && table.split(':').flat_map(|part| part.split('/')).all(is_plain);
+        if !table.is_empty() && !is_name && !is_arn {
+            self.problem(NAME, "must be the name of a table, 3 to 255 letters, digits, hyphens, underscores and dots, or its ARN");
+        }
+        table
     }
 
     fn aws(&mut self) -> Aws {
-        let common = self.var("AWS_ENDPOINT_URL");
-        let endpoint = |service: &str| self.var(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| common.clone());
-        let endpoint_urls = [endpoint("DYNAMODB"), endpoint("SQS"), endpoint("SNS")];
+        let endpoint_urls = ["DYNAMODB", "SQS", "SNS"].map(|service| {
+            let own = format!("AWS_ENDPOINT_URL_{service}");
+            let name = if self.var(&own).is_some() { own.as_str() } else { "AWS_ENDPOINT_URL" };
+            Some(self.url(name, false)).filter(|url| !url.is_empty())
+        });
+        let region = self.required("AWS_REGION");
+        // It stands in the names of AWS's hosts.
+        if !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            self.problem("AWS_REGION", "must be the name of a region such as `eu-west-1`");
+        }
         Aws::new(AwsSettings {
             endpoint_urls,
-            region: self.required("AWS_REGION"),
+            region,
             access_key_id: self.required("AWS_ACCESS_KEY_ID"),
             secret_access_key: self.required("AWS_SECRET_ACCESS_KEY"),
             session_token: self.var("AWS_SESSION_TOKEN"),
@@ -341,15 +328,13 @@ fn set_row(policy: &mut Policy, name: &str, value: &Value) -> Result<(), String>
     }
 }
 
-fn key_of_32(value: &Value) -> Option<[u8; 32]> {
-    BASE64.decode(value.as_str()?.as_bytes()).ok()?.try_into().ok()
-}
-
 // A fallback or second carrier is only worth waiting for while the shortest code is still alive.
 const _: () = assert!(HANDOVER_MARGIN_SECONDS < 60);
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE64;
+
     use super::*;
 
     fn read(role: Role, changes: &[(&str, &str)]) -> Result<Config, Vec<String>> {

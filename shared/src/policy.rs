@@ -266,8 +266,10 @@ fn list<T>(value: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<
 }
 
 fn short_text(value: &str) -> Result<String, String> {
-    let fits = (1..=64).contains(&value.chars().count()) && !value.chars().any(char::is_control) && !value.trim().is_empty();
-    fits.then(|| value.trim().to_owned()).ok_or_else(|| "must be a text of 1 to 64 characters".into())
+    // What was not UTF-8 has become replacement characters.
+    let is_clean = !value.contains(|character: char| character.is_control() || character == char::REPLACEMENT_CHARACTER);
+    let fits = (1..=64).contains(&value.chars().count()) && is_clean && crate::message::shows(value);
+    fits.then(|| value.trim().to_owned()).ok_or_else(|| "must be a text of 1 to 64 characters that can be seen".into())
 }
 
 fn language_tag(value: &str) -> Result<String, String> {
@@ -280,8 +282,9 @@ fn country(value: &str) -> Result<String, String> {
 
 fn phone_prefix(value: &str) -> Result<String, String> {
     let digits = value.strip_prefix('+').unwrap_or_default();
-    let fits = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    fits.then(|| value.to_owned()).ok_or_else(|| "must be `+` and up to 15 digits".into())
+    // No country's code begins with 0, so such a prefix would block nobody.
+    let fits = (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    fits.then(|| value.to_owned()).ok_or_else(|| "must be `+` and up to 15 digits, the first of them not 0".into())
 }
 
 fn sender_id(value: &str) -> Result<String, String> {
@@ -291,8 +294,10 @@ fn sender_id(value: &str) -> Result<String, String> {
 }
 
 fn host(value: &str) -> Result<String, String> {
-    let label = |l: &str| !l.is_empty() && l.len() <= 63 && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let fits = value.len() <= 100 && value.contains('.') && value.split('.').all(label);
+    let is_plain = |l: &str| l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !l.starts_with('-') && !l.ends_with('-');
+    let label = |l: &str| (1..=63).contains(&l.len()) && is_plain(l);
+    let is_address = value.split('.').next_back().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let fits = value.len() <= 100 && value.contains('.') && value.split('.').all(label) && !is_address;
     fits.then(|| value.to_ascii_lowercase()).ok_or_else(|| "must be a host name such as `shop.example`".into())
 }
 

@@ -13,6 +13,8 @@ use crate::timestamp::Timestamp;
 
 /// How far a report's timestamp may be from now, either way.
 const SIGNATURE_TOLERANCE_SECONDS: i64 = 300;
+/// 128 bits, as of any secret that reports are believed for.
+const SECRET_BYTES_MIN: usize = 16;
 
 /// A carrier of kind `http`.
 pub struct Http {
@@ -25,17 +27,18 @@ impl Http {
     /// From its settings: `base_url`, `token`, `secret`.
     pub fn read(fields: &mut Fields) -> Self {
         let base_url = super::base_url(fields, "");
-        let token = fields.required_text("token");
-        if !token.bytes().all(|b| b.is_ascii_graphic()) {
-            fields.refuse("token", "Must be printable ASCII.");
-        }
-        let secret = fields.required_text("secret");
-        let secret = secret.strip_prefix("whsec_").and_then(|key| BASE64.decode(key.as_bytes()).ok()).unwrap_or_else(|| {
-            fields.refuse("secret", "Must be `whsec_` and base64.");
-            vec![]
-        });
+        let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        let token = wire::required(fields, "token", is_token, "printable ASCII without spaces");
+        let secret = wire::required(fields, "secret", |text| webhook_key(text).is_some(), "`whsec_` and the base64 of 16 or more bytes");
+        let secret = webhook_key(&secret).unwrap_or_default();
         Self { base_url, token, secret }
     }
+}
+
+/// The key in a secret of Standard Webhooks.
+fn webhook_key(secret: &str) -> Option<Vec<u8>> {
+    let key = BASE64.decode(secret.strip_prefix("whsec_")?.as_bytes()).ok()?;
+    (key.len() >= SECRET_BYTES_MIN).then_some(key)
 }
 
 impl Carrier for Http {

@@ -24,12 +24,13 @@ use ::http::header::RETRY_AFTER;
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use exchange::Exchange;
 use settings::Adapter;
-pub use settings::{CarrierSettings, settings};
+pub use settings::{COMMON_FIELDS, CarrierSettings, is_carrier_name, settings};
 
 use crate::address::Address;
 use crate::aws::{Aws, Service};
 use crate::code::Code;
 use crate::delivery::{Channel, DeliveryStatus};
+use crate::https::is_base_url;
 use crate::json::Fields;
 use crate::message;
 use crate::policy::Policy;
@@ -240,13 +241,20 @@ fn is_vendor_id(id: &str) -> bool {
     (1..=VENDOR_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// `base_url` of a carrier, or the vendor's: an http(s) URL without a slash at the end.
+/// `base_url` of a carrier, or the vendor's, without a slash at the end. A kind without a vendor has to be told.
 pub fn base_url(fields: &mut Fields, vendor: &str) -> String {
-    let url = fields.text("base_url").unwrap_or_else(|| vendor.to_owned());
-    let is_http = url.starts_with("https://") || url.starts_with("http://");
-    if !is_http || url.parse::<::http::Uri>().is_err() {
-        fields.refuse("base_url", "Must be an http(s) URL.");
-    }
+    let url = match fields.text("base_url") {
+        Some(url) if is_base_url(&url) => url,
+        Some(_) => {
+            fields.refuse("base_url", "Must be an http(s) URL with a host, and without user, query and fragment.");
+            String::new()
+        }
+        None if vendor.is_empty() => {
+            fields.refuse("base_url", "Is required, an http(s) URL.");
+            String::new()
+        }
+        None => vendor.to_owned(),
+    };
     url.trim_end_matches('/').to_owned()
 }
 

@@ -7,6 +7,7 @@ use ::http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, wire};
+use crate::address::EmailAddress;
 use crate::delivery::DeliveryStatus;
 use crate::json::Fields;
 use crate::timestamp::Timestamp;
@@ -33,14 +34,16 @@ impl Ses {
     /// and `callback_token` for events that SNS posts.
     pub fn read(fields: &mut Fields, region: &str) -> Self {
         let base_url = super::base_url(fields, &format!("https://email.{region}.amazonaws.com"));
-        let from = fields.required_text("from");
-        if !from.is_empty() && (!from.contains('@') || from.len() > FROM_LENGTH_MAX || from.contains(char::is_control)) {
-            fields.refuse("from", "Must be an e-mail address, or a name and an address in angle brackets.");
-        }
+        let from = wire::required(fields, "from", is_from, "an e-mail address, or a name and an address in angle brackets");
         let is_name = |name: &str| (1..=CONFIGURATION_SET_LENGTH_MAX).contains(&name.len()) && name.bytes().all(is_name_byte);
         let configuration_set = fields.word("configuration_set", |name| is_name(name).then(|| name.to_owned()), "the name of a configuration set");
         Self { base_url, from, configuration_set, callback_token: wire::callback_token_if_any(fields) }
     }
+}
+
+fn is_from(text: &str) -> bool {
+    let address = text.rsplit_once('<').map_or(Some(text), |(_, address)| address.strip_suffix('>'));
+    text.len() <= FROM_LENGTH_MAX && !text.contains(char::is_control) && address.is_some_and(|address| EmailAddress::parse(address).is_some())
 }
 
 fn is_name_byte(byte: u8) -> bool {

@@ -1,5 +1,6 @@
 //! `OTP_CARRIERS`: the registry of kinds, and each entry read into a carrier that can be asked.
-//! A kind is listed here and nowhere else. Credentials are read only where the role hands over or verifies reports.
+//! A kind is listed here and nowhere else. Every role reads all of an entry; adapters, with the credentials in them, are kept
+//! only where the role hands over or verifies reports.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,15 @@ const CARRIERS_MAX: usize = 20;
 /// Time for a carrier's answer: the default, and the most that fits into an invocation.
 const TIMEOUT_MILLIS_DEFAULT: i64 = 5000;
 const TIMEOUT_MILLIS_MAX: i64 = 8000;
+
+/// What an entry of any kind may have: the rest are its kind's credentials.
+pub const COMMON_FIELDS: [&str; 8] = ["kind", "name", "countries", "channels", "sender", "price", "timeout_ms", "base_url"];
+
+/// Whether `name` can name a carrier.
+#[must_use]
+pub fn is_carrier_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
 
 /// One kind of carrier: the only place that lists them.
 pub struct Kind {
@@ -108,6 +118,12 @@ impl CarrierSettings {
         self.kind.name == "sns"
     }
 
+    /// Whether its reports are signed over the URL that it calls, which it must be called by then.
+    #[must_use]
+    pub fn signs_its_callback_url(&self) -> bool {
+        self.kind.name == "twilio"
+    }
+
     /// Whether it takes a message to `to` over `channel`.
     #[must_use]
     pub fn serves(&self, channel: Channel, to: &Address) -> bool {
@@ -190,12 +206,11 @@ const COUNTRIES_WITHOUT_SENDER_NAMES: &[&str] = &[
     "NI", "PY", "PE", "PR", "CG", "KN", "LC", "ZA", "KR", "TM", "US", "UY", "VE", "VI",
 ];
 
-/// Reads `OTP_CARRIERS`; with `credentials` (by carrier name) the adapters are made as well. The kinds of AWS are called
+/// Reads `OTP_CARRIERS`; with `credentials` (by carrier name) the adapters are kept as well. The kinds of AWS are called
 /// in `region`. Returns what could be read and a sentence for each problem.
 #[must_use]
 pub fn settings(value: &str, credentials: Option<&Map<String, Value>>, region: &str) -> (Vec<CarrierSettings>, Vec<String>) {
-    let wrapped = format!("{{\"carriers\":{value}}}");
-    let list = json::parse_object(wrapped.as_bytes()).ok().and_then(|mut object| object.remove("carriers"));
+    let list = json::parse(value.as_bytes()).ok();
     let Some(Value::Array(list)) = list.filter(|list| list.as_array().is_some_and(|l| (1..=CARRIERS_MAX).contains(&l.len()))) else {
         return (vec![], vec![format!("must be a JSON list of 1 to {CARRIERS_MAX} carriers")]);
     };
@@ -226,26 +241,30 @@ fn carrier_settings(mut entry: Map<String, Value>, credentials: Option<&Map<Stri
     if let Some(Value::Object(secret)) = credentials.and_then(|credentials| credentials.get(&name)) {
         entry.extend(secret.clone());
     }
+    let is_given: Vec<String> = entry.iter().filter(|(_, value)| !value.is_null()).map(|(field, _)| field.clone()).collect();
     let mut fields = Fields::of(entry);
     fields.text("kind");
-    let name_fits = |name: &str| (1..=32).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    let name = fields.word("name", |n| name_fits(n).then(|| n.to_owned()), "1 to 32 lower-case letters, digits and hyphens").unwrap_or(name);
+    let name = fields.word("name", |n| is_carrier_name(n).then(|| n.to_owned()), "1 to 32 lower-case letters, digits and hyphens").unwrap_or(name);
     let is_country = |c: &str| crate::phone::is_country(c).then(|| c.to_owned());
+    let adapter = (kind.adapter)(&mut fields, region);
     let carrier = CarrierSettings {
         countries: fields.words("countries", 300, is_country, "ISO 3166 codes"),
         channels: fields.words("channels", Channel::ALL.len(), |c| Channel::named(c).filter(|c| kind.channels.contains(c)), "channels of this kind"),
-        sender: fields.text_of("sender", 1..=32),
+        sender: wire::sender(&mut fields, "sender"),
         price: price(&mut fields),
         timeout: Duration::from_millis(fields.whole("timeout_ms", 100..=TIMEOUT_MILLIS_MAX).unwrap_or(TIMEOUT_MILLIS_DEFAULT).unsigned_abs()),
-        // A role without credentials leaves them unread, whether they are there or not.
-        adapter: credentials.map(|_| (kind.adapter)(&mut fields, region)),
+        adapter: credentials.map(|_| adapter),
         name,
         kind,
     };
-    match fields.finish() {
-        Err(errors) if credentials.is_some() => Err(errors.into_iter().map(|error| format!("{} {}", error.field, error.detail)).collect()),
-        _ if carrier.channels.is_empty() => Ok(CarrierSettings { channels: kind.channels.to_vec(), ..carrier }),
-        _ => Ok(carrier),
+    // A role without credentials cannot tell whether one is missing. What is there has to fit for all of them.
+    let is_missed = |field: &String| credentials.is_some() || is_given.contains(field) || COMMON_FIELDS.contains(&field.as_str()) || field == "?";
+    let errors = fields.finish().err().unwrap_or_default().into_iter().filter(|error| is_missed(&error.field));
+    let problems: Vec<String> = errors.map(|error| format!("{} {}", error.field, error.detail)).collect();
+    match problems.is_empty() {
+        false => Err(problems),
+        true if carrier.channels.is_empty() => Ok(CarrierSettings { channels: kind.channels.to_vec(), ..carrier }),
+        true => Ok(carrier),
     }
 }
 
@@ -274,11 +293,11 @@ mod tests {
 
     #[test]
     fn carriers_are_read_with_credentials_from_either_place() {
-        let entry = r#"[{"kind":"http","name":"a","base_url":"http://h","token":"t","secret":"whsec_AAAA","price":{"FR":0.04,"*":1}},{"kind":"sns","price":0.05}]"#;
+        let entry = r#"[{"kind":"http","name":"a","base_url":"http://h","token":"t","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg==","price":{"FR":0.04,"*":1}},{"kind":"sns","price":0.05}]"#;
         let (carriers, problems) = settings(entry, Some(&Map::new()), "eu-west-1");
         assert_eq!((carriers.len(), problems), (2, vec![]));
         let bare = r#"[{"kind":"http","name":"a","base_url":"http://h"}]"#;
-        let secrets = json::parse_object(br#"{"a":{"token":"t","secret":"whsec_AAAA"}}"#).expect("an object");
+        let secrets = json::parse_object(br#"{"a":{"token":"t","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="}}"#).expect("an object");
         assert_eq!(settings(bare, Some(&secrets), "eu-west-1").1, Vec::<String>::new());
         assert!(!settings(bare, Some(&Map::new()), "eu-west-1").1.is_empty(), "a worker needs them");
         assert!(settings(bare, None, "eu-west-1").1.is_empty(), "send does not");
@@ -332,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_sns_brings_is_believed_only_where_somebody_has_verified_it() {
-        let entry = r#"[{"kind":"http","base_url":"http://h","token":"t","secret":"whsec_AAAA"},
+        let entry = r#"[{"kind":"http","base_url":"http://h","token":"t","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="},
             {"kind":"end_user_messaging","origination_identity":"A","callback_token":"0123456789abcdefghijkl"},
             {"kind":"ses","from":"a@b.example","topic_arn":"arn:aws:sns:eu-west-1:123456789012:otp-dlr"}]"#;
         let (carriers, problems) = settings(entry, Some(&Map::new()), "eu-west-1");

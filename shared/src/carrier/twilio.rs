@@ -18,7 +18,6 @@ use crate::timestamp::Timestamp;
 
 /// Longest name of an account or a template; they stand in the path of a URL.
 const SID_LENGTH_MAX: usize = 64;
-const SENDER_LENGTH_MAX: usize = 32;
 /// Bounds of `ValidityPeriod`.
 const VALIDITY_SECONDS_MIN: i64 = 1;
 const VALIDITY_SECONDS_MAX: i64 = 36_000;
@@ -54,7 +53,7 @@ impl Twilio {
         let account_sid = wire::required(fields, "account_sid", is_sid, SID);
         let auth_token = wire::credential(fields, "auth_token");
         let optional_sid = |fields: &mut Fields, name: &str| fields.word(name, |sid| is_sid(sid).then(|| sid.to_owned()), SID);
-        let from = fields.text_of("from", 1..=SENDER_LENGTH_MAX);
+        let from = wire::sender(fields, "from");
         let messaging_service_sid = optional_sid(fields, "messaging_service_sid");
         if from.is_none() && messaging_service_sid.is_none() {
             fields.refuse("from", "Is required where there is no messaging_service_sid.");

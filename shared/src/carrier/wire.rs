@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Callback, Receipt, ReportError, post, receipt_by_status, retry_after_seconds};
 use crate::address::Address;
 use crate::json::Fields;
+use crate::message::shows;
 use crate::timestamp::Timestamp;
 
 /// Longest credential that is believed.
@@ -18,6 +19,9 @@ const CREDENTIAL_LENGTH_MAX: usize = 256;
 /// Fewest characters of an account's callback token: 128 bits in base64.
 const CALLBACK_TOKEN_LENGTH_MIN: usize = 22;
 const CALLBACK_TOKEN_LENGTH_MAX: usize = 128;
+
+/// Longest name or number that messages come from.
+const SENDER_LENGTH_MAX: usize = 32;
 
 /// A credential that has to be there: printable ASCII, or no header could carry it.
 pub(super) fn credential(fields: &mut Fields, name: &str) -> String {
@@ -40,6 +44,12 @@ pub(super) fn callback_token_if_any(fields: &mut Fields) -> Option<String> {
 }
 
 const CALLBACK_TOKEN: &str = "22 to 128 letters, digits, hyphens and underscores";
+
+/// A name or a number that messages come from. Vendors differ in what they take, and none takes what shows nothing.
+pub(super) fn sender(fields: &mut Fields, name: &str) -> Option<String> {
+    let fits = |text: &str| (1..=SENDER_LENGTH_MAX).contains(&text.chars().count()) && !text.contains(char::is_control) && shows(text);
+    fields.word(name, |text| fits(text).then(|| text.to_owned()), "1 to 32 characters that can be seen")
+}
 
 /// `topic_arn`: the SNS topic that reports come from.
 pub(super) fn topic_arn(fields: &mut Fields) -> Option<String> {
