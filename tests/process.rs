@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::delivery::phone;
 use crate::harness::{Answer, Service, other_than};
+use crate::listener::Listener;
 
 const TO: &str = "+12025550143";
 const OFTEN: [(&str, &str); 2] = [("OTP_COOLDOWN_SECONDS", "0"), ("OTP_PREFIX_SENDS", "1000/600")];
@@ -68,11 +69,16 @@ impl Process {
 
     /// Ends it with `signal`; returns its exit code.
     async fn end(mut self, signal: &str) -> Option<i32> {
-        let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {id}")]).status().await.expect("a shell");
-        assert!(sent.success());
-        self.child.wait().await.expect("it ended").code()
+        ended_by(signal, &mut self.child).await
     }
+}
+
+/// Ends `child` with `signal`; returns its exit code.
+async fn ended_by(signal: &str, child: &mut Child) -> Option<i32> {
+    let id = child.id().expect("it runs").to_string();
+    let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {id}")]).status().await.expect("a shell");
+    assert!(sent.success());
+    child.wait().await.expect("it ended").code()
 }
 
 /// A directory of this test's own, gone with it.
@@ -242,6 +248,37 @@ async fn it_ends_cleanly_when_told_to() {
         let process = Process::start(&[], &[]).await;
         process.call("POST", "/v1/verifications", Some(json!({"to": TO}))).await;
         assert_eq!(process.end(signal).await, Some(0), "SIG{signal}");
+    }
+}
+
+#[tokio::test]
+async fn it_ends_cleanly_when_told_to_as_soon_as_it_listens() {
+    for signal in ["TERM", "INT"].into_iter().cycle().take(10) {
+        let mut child = command(&["--port", "0"], &[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let first = out.next_line().await.expect("a line").unwrap_or_default();
+        assert!(first.starts_with("listening on "), "{first}");
+        assert_eq!(ended_by(signal, &mut child).await, Some(0), "SIG{signal}");
+    }
+}
+
+/// At a table that never answers the start takes for ever.
+#[tokio::test]
+async fn it_ends_cleanly_when_told_to_while_it_starts() {
+    for signal in ["TERM", "INT"] {
+        let (called, mut calls) = tokio::sync::mpsc::unbounded_channel();
+        let table = Listener::open(0, move |_| {
+            let _ = called.send(());
+            std::future::pending()
+        });
+        let table = table.await;
+        let mut child =
+            command(&["--port", "0", "--dynamodb", &table.url()], &[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        assert_eq!(calls.recv().await, Some(()), "it is starting");
+        assert_eq!(ended_by(signal, &mut child).await, Some(0), "SIG{signal}");
+        let mut said = String::new();
+        child.stdout.take().expect("a pipe").read_to_string(&mut said).await.expect("a text");
+        assert_eq!(said, "", "it never listened");
     }
 }
 

@@ -36,7 +36,23 @@ fn http_url(url: &str) -> Result<String, &'static str> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Before anything that takes time: whoever stops the start sees a clean end as well.
+    let stopped = match told_to_stop() {
+        Ok(stopped) => stopped,
+        Err(error) => {
+            eprintln!("signals cannot be heard: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let arguments = Arguments::parse();
+    tokio::select! {
+        code = serve(arguments) => code,
+        () = stopped => ExitCode::SUCCESS,
+    }
+}
+
+/// Starts the server, says where it is, and runs it.
+async fn serve(arguments: Arguments) -> ExitCode {
     telemetry::init(telemetry::Reader::Person);
     let functions = arguments.functions.map(|directory| BuiltFunctions { directory, processes: arguments.processes, moved_clock: None });
     let options = Options {
@@ -65,21 +81,30 @@ async fn main() -> ExitCode {
             server.address
         );
     }
-    tokio::select! {
-        () = server.run() => ExitCode::FAILURE,
-        () = stopped() => ExitCode::SUCCESS,
-    }
+    server.run().await;
+    ExitCode::FAILURE
 }
 
-/// Ctrl-C or SIGTERM.
-async fn stopped() {
-    #[cfg(unix)]
-    if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+/// Ctrl-C or SIGTERM, heard from now on.
+#[cfg(unix)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupted.recv() => {}
             _ = terminated.recv() => {}
         }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without it there is nothing to wait for but the end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }
