@@ -59,6 +59,11 @@ impl Contract {
         }
     }
 
+    /// Whether `body` fits the schema called `name`.
+    pub fn takes(&self, name: &str, body: &Value) -> bool {
+        self.validator(&json!({"$ref": format!("#/components/schemas/{name}")})).is_valid(body)
+    }
+
     fn fits(&self, schema: &Value, body: &[u8], asked: &str) {
         let body: Value = serde_json::from_slice(body).unwrap_or_else(|error| panic!("{asked}: {error}"));
         let validator = self.validator(schema);

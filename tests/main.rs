@@ -24,6 +24,7 @@ mod budget;
 mod callback;
 mod causes;
 mod delivery;
+mod document;
 mod events;
 mod fallback;
 mod figures;

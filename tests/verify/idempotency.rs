@@ -93,3 +93,59 @@ async fn a_check_refused_by_the_end_is_the_same_when_repeated() {
     assert_eq!(first.outcome(), (false, "exhausted", "exhausted", 0));
     assert_eq!(service.check_with_key(&id, json!({"code": code}), "k").await.body, first.body);
 }
+
+#[tokio::test]
+async fn a_check_that_finds_the_end_is_not_remembered() {
+    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    for n in 1..=4 {
+        let (id, code) = service.sent(&phone(n)).await;
+        match n {
+            1 => drop(service.cancel(&id).await),
+            2 => drop(service.send(&phone(n)).await),
+            3 => drop(service.fail(&id, &code, 5).await),
+            _ => service.advance(300).await,
+        }
+        let first = service.check_with_key(&id, json!({"code": code}), "k").await;
+        assert_eq!((first.outcome().0, first.is_replayed()), (false, false), "{first:?}");
+        for body in [json!({"code": code}), json!({"code": other_than(&code)}), json!({"code": code, "transaction": transaction()})] {
+            let again = service.check_with_key(&id, body.clone(), "k").await;
+            assert_eq!((again.outcome(), again.is_replayed()), (first.outcome(), false), "{n}: {body}: judged anew, as it ended");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_after_the_success_is_remembered_while_there_is_room() {
+    let service = Service::start().await;
+    let (id, code) = service.sent(&phone(1)).await;
+    assert_eq!(service.check(&id, &code).await.outcome().0, true);
+    let first = service.check_with_key(&id, json!({"code": code}), "k").await;
+    assert_eq!((first.outcome().1, first.is_replayed()), ("already_used", false));
+    let again = service.check_with_key(&id, json!({"code": code}), "k").await;
+    assert_eq!((again.outcome(), again.is_replayed()), (first.outcome(), true));
+    assert_eq!(service.check_with_key(&id, json!({"code": other_than(&code)}), "k").await.problem(), (422, "idempotency_mismatch"));
+    for n in 0..9 {
+        assert_eq!(service.check_with_key(&id, json!({"code": code}), &format!("k{n}")).await.outcome(), first.outcome());
+    }
+    let last = service.check_with_key(&id, json!({"code": other_than(&code)}), "k8").await;
+    assert_eq!((last.outcome(), last.is_replayed()), (first.outcome(), false), "judged anew");
+}
+
+#[tokio::test]
+async fn a_repetition_is_known_by_what_it_presents_and_not_by_its_bytes() {
+    let service = Service::start_with(&[("OTP_CODE_ALPHABET", "alphanumeric")]).await;
+    let sent = service.send_body(json!({"to": phone(1), "transaction": transaction()})).await;
+    let code = service.code(&phone(1)).await;
+    let presented = json!({"code": code, "transaction": transaction()});
+    let first = service.check_with_key(&sent.id(), presented, "k").await;
+    assert_eq!((first.outcome().0, first.is_replayed()), (true, false), "{first:?}");
+    let spaced = format!("{} - {}", &code[..3], &code[3..]).to_lowercase();
+    for body in [
+        json!({"code": spaced, "transaction": transaction()}),
+        json!({"transaction": transaction(), "purpose": null, "code": code}),
+        json!({"code": code, "purpose": "default", "transaction": transaction()}),
+    ] {
+        let again = service.check_with_key(&sent.id(), body.clone(), "k").await;
+        assert_eq!((&again.body, again.is_replayed()), (&first.body, true), "{body}");
+    }
+}
