@@ -578,6 +578,20 @@ mod tests {
     }
 
     #[test]
+    fn no_more_keys_are_remembered_than_fit_into_an_item() {
+        let mut recipient = Recipient::default();
+        let key = |n: u16| (u64::from(n).to_be_bytes(), [8; 8]);
+        for n in 0..300 {
+            let mut v = opened(NOW);
+            v.terms.idempotency = Some(key(n));
+            recipient.open(v, NOW);
+        }
+        assert_eq!(recipient.ended.len(), 200);
+        let remembered = (0..300).filter(|n| recipient.made_with(&key(*n).0, NOW).is_some());
+        assert_eq!(remembered.collect::<Vec<_>>(), (99..300).collect::<Vec<_>>(), "the latest");
+    }
+
+    #[test]
     fn forgetting_keeps_the_counts_and_nothing_else() {
         let mut recipient = Recipient { sealed_address: vec![1], ..Recipient::default() };
         recipient.open(opened(NOW), NOW);

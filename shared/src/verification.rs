@@ -1,7 +1,11 @@
 //! Verification: one recipient being proven once for a purpose. States, and `judge`, the pure function of the attempt log.
 //! Pure. An attempt that is not in the log was never made; nothing here gives an attempt back.
 
-use crate::delivery::{Channel, Delivery, DeliveryStatus};
+mod ended;
+
+pub use ended::{Answer, Ended};
+
+use crate::delivery::{Channel, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
 use crate::timestamp::Timestamp;
 
 /// Random part of a verification id.
@@ -136,6 +140,20 @@ pub struct Terms {
     pub attempts_max: u8,
 }
 
+impl Terms {
+    /// Whether a message that is handed over at `now` does not arrive with a dead code.
+    #[must_use]
+    pub fn is_in_time(&self, now: Timestamp) -> bool {
+        now <= self.expires_at.plus(-HANDOVER_MARGIN_SECONDS)
+    }
+
+    /// Whether a message that is asked for at `at` can still be handed over.
+    #[must_use]
+    pub fn has_time_for_a_send(&self, at: Timestamp) -> bool {
+        self.is_in_time(at.plus(1))
+    }
+}
+
 /// One entry of the attempt log, in the order in which the table took them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attempt {
@@ -189,34 +207,6 @@ pub struct Verification {
     pub fallbacks_used: u8,
     /// Where the work on its deliveries stands.
     pub step: Step,
-}
-
-/// A verification whose place was taken: what is still told about it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ended {
-    /// What was agreed.
-    pub terms: Terms,
-    /// How it ended; never `Pending`.
-    pub status: Status,
-    /// When its place was taken.
-    pub ended_at: Timestamp,
-    /// Attempts that it took.
-    pub attempts_used: u8,
-    /// Its messages, oldest first.
-    pub deliveries: Vec<Delivery>,
-    /// Outcomes of the attempts that carried an `Idempotency-Key`.
-    pub answers: Vec<Answer>,
-}
-
-/// The first answer to a check with an `Idempotency-Key`, kept for its repetition.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
-    /// Derived from the key.
-    pub nonce: Vec<u8>,
-    /// What was presented.
-    pub hash: AttemptHash,
-    /// What was answered.
-    pub outcome: Outcome,
 }
 
 /// What a check found.
@@ -376,21 +366,6 @@ impl Verification {
 
 /// Nonces of attempts with an `Idempotency-Key` are longer than random ones: they are kept for its repetition.
 pub const KEYED_ATTEMPT_NONCE_LENGTH: usize = 9;
-
-impl Ended {
-    /// What an attempt finds: the first answer again, or why it comes too late.
-    #[must_use]
-    pub fn outcome(&self, nonce: &[u8]) -> Outcome {
-        let answered = self.answers.iter().find(|answer| answer.nonce == nonce).map(|answer| answer.outcome);
-        answered.unwrap_or(Outcome { reason: self.status.refusal(), status: self.status, attempts_left: self.attempts_left() })
-    }
-
-    /// What was left at the end.
-    #[must_use]
-    pub fn attempts_left(&self) -> u8 {
-        self.terms.attempts_max.saturating_sub(self.attempts_used)
-    }
-}
 
 #[cfg(test)]
 pub(crate) mod tests {

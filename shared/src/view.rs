@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::delivery::{Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
+use crate::delivery::{Delivery, DeliveryStatus};
 use crate::policy::Policy;
 use crate::recipient::{Found, Recipient};
 use crate::timestamp::Timestamp;
@@ -17,7 +17,7 @@ pub fn verification(id: &str, recipient: &Recipient, found: Found<'_>, policy: &
     let deliveries: Vec<Value> = found.deliveries().iter().map(|d| delivery(d, &found, now)).collect();
     let transaction = terms.transaction.as_ref().map(|t| json!({"amount": t.amount, "currency": t.currency, "payee": t.payee}));
     let resend_at = (status == Status::Pending).then(|| recipient.next_send_at(policy, now));
-    let resend_at = resend_at.filter(|at| *at < terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS)).map(|at| at.to_string());
+    let resend_at = resend_at.filter(|at| terms.has_time_for_a_send(*at)).map(|at| at.to_string());
     json!({
         "id": id,
         "status": status.name(),

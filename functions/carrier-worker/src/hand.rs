@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use otp::carrier::{self, CarrierSettings, Outgoing, Receipt};
-use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
+use otp::delivery::{self, Cause, Channel, Delivery, DeliveryStatus};
 use otp::recipient::Recipient;
 use otp::store::Handover;
 use otp::timestamp::Timestamp;
@@ -179,8 +179,8 @@ impl Work<'_> {
 
 /// Whether a message of `verification` may go to a carrier: somebody waits for it, and its code will not arrive dead.
 pub(crate) fn may_go(verification: &Verification, now: Timestamp) -> Result<(), Unwanted> {
-    let in_time = now <= verification.terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS);
-    if verification.status(now) == Status::Pending && in_time { Ok(()) } else { Err(Unwanted::Ended) }
+    let may_go = verification.status(now) == Status::Pending && verification.terms.is_in_time(now);
+    may_go.then_some(()).ok_or(Unwanted::Ended)
 }
 
 /// The carrier that may have the message before a second-carrier message, which must not go there again.

@@ -18,7 +18,7 @@ use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::{CarrierSettings, sns::Sns};
 use otp::config::{ApiKeys, Apps, Config, DispatchMode};
-use otp::delivery::{Channel, DeliveryTag, HANDOVER_MARGIN_SECONDS};
+use otp::delivery::{Channel, DeliveryTag};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::metrics::{Metric, Metrics};
 use otp::policy::Policy;
@@ -27,7 +27,7 @@ use otp::recipient::{Found, Limited, Recipient, makes_fresh_code};
 use otp::seal::{RecipientKey, Seal};
 use otp::store::{Begin, Change, Store, StoreError};
 use otp::timestamp::Timestamp;
-use otp::verification::{KeyHash, Nonce, Status, Step, Verification};
+use otp::verification::{KeyHash, Nonce, Status, Step};
 use otp::{json, view};
 use serde_json::Value;
 
@@ -125,6 +125,17 @@ async fn answer(app: &App, request: &Request) -> Result<Answer, Problem> {
     }
 }
 
+/// One call, about one recipient.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    app: &'a App,
+    /// The app whose key it came with.
+    caller: &'a str,
+    policy: &'a Policy,
+    key: RecipientKey,
+    now: Timestamp,
+}
+
 /// A message was asked for, or had been asked for before.
 struct Sent {
     id: String,
@@ -205,11 +216,10 @@ impl From<SendError> for Problem {
 /// One write opens the verification and counts the send. The other limits are passed after it, where nobody can tell the difference;
 /// before it, where a pending verification would lose its place to a send that is refused. Then its message is asked for.
 async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(KeyHash, KeyHash)>, now: Timestamp) -> Result<Sent, SendError> {
-    let policy = app.apps.policy(caller);
     let key = app.seal.recipient_key(caller, &wanted.to.canonical());
+    let call = Call { app, caller, policy: app.apps.policy(caller), key, now };
     let nonce: Nonce = random_bytes();
-    let counters = limits::counters(app, caller, wanted.client_ip, (&wanted.to, wanted.channel), (key, &nonce), now);
-    let mut limits = Limits { app, caller, counters, taken: None, now };
+    let mut limits = Limits { call, counters: limits::counters(&call, wanted.client_ip, &wanted.to, wanted.channel, &nonce), taken: None };
     let mut rule = |recipient: &mut Recipient| {
         if let Some((key_hash, body_hash)) = idempotency
             && let Some((found, made_with)) = recipient.made_with(&key_hash, now)
@@ -218,20 +228,21 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
                 return Err(SendError::OtherBody);
             }
             let nonce = found.terms().nonce;
-            let waits = matches!(found, Found::Now(verification) if unsettled::is_waiting(app, verification, now));
-            let repeated = || Sent { replayed: true, ..shown(app, caller, &key, &nonce, recipient, now) };
-            return Ok(Change::Keep(if waits { Opened::Waiting(nonce) } else { Opened::Repeated(repeated()) }));
+            if matches!(found, Found::Now(verification) if unsettled::is_waiting(&call, verification)) {
+                return Ok(Change::Keep(Opened::Waiting(nonce)));
+            }
+            let repeated = call.shown(&nonce, recipient).ok_or(SendError::NotFound)?;
+            return Ok(Change::Keep(Opened::Repeated(Sent { replayed: true, ..repeated })));
         }
-        recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
+        recipient.allow_send(call.policy, now).map_err(|limited| SendError::limited(call.policy, limited, now))?;
         let before = recipient.clone();
         let takes_a_place = before.verification.as_ref().is_some_and(|v| v.status(now) == Status::Pending);
-        let mut verification = opened::verification(app, policy, wanted, recipient, (key, nonce, idempotency), now);
+        let mut verification = opened::verification(&call, wanted, recipient, nonce, idempotency);
         verification.step.sequence = if takes_a_place { unsettled::PASSED } else { unsettled::NOT_PASSED };
-        hold_for_publishing(app, &mut verification, now);
         recipient.sealed_address = app.store.seal_address(&key, &wanted.to);
         recipient.address = Some(wanted.to.clone());
         recipient.open(verification, now);
-        let opened = Opened::New(Box::new(written(app, caller, &key, recipient, Some(before), now)?));
+        let opened = Opened::New(Box::new(call.written(recipient, Some(before))?));
         Ok(if takes_a_place { Change::WriteAfter(opened) } else { Change::Write(opened) })
     };
     let pass_first = async |opened| limits.pass().await.map(|()| opened);
@@ -243,12 +254,15 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
         opened = app.store.change_after(&key, caller, Begin::Read, now, &mut rule, pass_first).await;
     }
     match opened {
-        Ok(Ok(Opened::New(written))) => pass_and_ask(&mut limits, &key, *written).await,
+        Ok(Ok(Opened::New(written))) => pass_and_ask(&mut limits, *written).await,
         Ok(Ok(Opened::Repeated(sent))) => {
             limits.give_back().await;
             Ok(sent)
         }
-        Ok(Ok(Opened::Waiting(nonce))) => unsettled::go_on(&mut limits, &key, &nonce).await,
+        Ok(Ok(Opened::Waiting(nonce))) => {
+            limits.give_back().await;
+            unsettled::go_on(&mut limits, &nonce).await
+        }
         Ok(Err(refusal)) => Err(limits.refuse(refusal).await),
         Err(error) => Err(limits.refuse(SendError::Store(error)).await),
     }
@@ -256,9 +270,9 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
 
 /// A further message of a pending verification: the limits are passed first.
 async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Timestamp) -> Result<Sent, SendError> {
-    let policy = app.apps.policy(caller);
     let (key, nonce) = app.seal.open_verification_id(caller, id).ok_or(SendError::NotFound)?;
-    let mut limits = Limits { app, caller, counters: vec![], taken: None, now };
+    let call = Call { app, caller, policy: app.apps.policy(caller), key, now };
+    let mut limits = Limits { call, counters: vec![], taken: None };
     let rule = |recipient: &mut Recipient| {
         let before = recipient.clone();
         let verification = match recipient.find(&nonce, now) {
@@ -266,20 +280,17 @@ async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Ti
             Some(_) => return Err(SendError::NotPending),
             None => return Err(SendError::NotFound),
         };
-        if now > verification.terms.expires_at.plus(-HANDOVER_MARGIN_SECONDS) {
+        if !verification.terms.has_time_for_a_send(now) {
             return Err(SendError::TooLate);
         }
         let channel = wanted.channel.unwrap_or(verification.terms.channel);
         let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
         wanted::check_channel(app, channel, to, "channel").and_then(|()| wanted::check_line(channel, to)).map_err(SendError::NotServed)?;
-        let counters = limits::counters(app, caller, wanted.client_ip, (to, channel), (key, &nonce), now);
-        let fresh = makes_fresh_code(policy).then(|| opened::fresh_code(app, policy, recipient, &key, verification));
-        recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
+        let counters = limits::counters(&call, wanted.client_ip, to, channel, &nonce);
+        let fresh = makes_fresh_code(call.policy).then(|| opened::fresh_code(&call, recipient, verification));
+        recipient.allow_send(call.policy, now).map_err(|limited| SendError::limited(call.policy, limited, now))?;
         recipient.resend(channel, random_bytes(), fresh, now);
-        if let Some(verification) = &mut recipient.verification {
-            hold_for_publishing(app, verification, now);
-        }
-        Ok(Change::WriteAfter((written(app, caller, &key, recipient, Some(before), now)?, counters)))
+        Ok(Change::WriteAfter((call.written(recipient, Some(before))?, counters)))
     };
     let pass_first = async |(written, counters)| {
         limits.counters = counters;
@@ -287,82 +298,77 @@ async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Ti
         Ok((written, vec![]))
     };
     match app.store.change_after(&key, caller, Begin::Read, now, rule, pass_first).await {
-        Ok(Ok((written, _))) => pass_and_ask(&mut limits, &key, written).await,
+        Ok(Ok((written, _))) => pass_and_ask(&mut limits, written).await,
         Ok(Err(refusal)) => Err(limits.refuse(refusal).await),
         Err(error) => Err(limits.refuse(SendError::Store(error)).await),
     }
 }
 
-/// The latest message of the verification of now, which is about to be written.
-fn written(
-    app: &App,
-    caller: &str,
-    key: &RecipientKey,
-    recipient: &Recipient,
-    before: Option<Recipient>,
-    now: Timestamp,
-) -> Result<Written, SendError> {
-    let verification = recipient.verification.as_ref().ok_or(SendError::NotFound)?;
-    let (nonce, step) = (verification.terms.nonce, verification.step);
-    let tag = verification.deliveries.last().ok_or(SendError::NotFound)?.tag;
-    Ok(Written { sent: shown(app, caller, key, &nonce, recipient, now), nonce, tag, step, before })
-}
-
-/// The verification as its caller sees it.
-fn shown(app: &App, caller: &str, key: &RecipientKey, nonce: &Nonce, recipient: &Recipient, now: Timestamp) -> Sent {
-    let id = app.seal.verification_id(caller, key, nonce);
-    let policy = app.apps.policy(caller);
-    // One that was made with an Idempotency-Key is remembered for longer than it can be read by its id.
-    let remembered = || recipient.ended.iter().find(|ended| ended.terms.nonce == *nonce).map(Found::Before);
-    let found = recipient.find(nonce, now).or_else(remembered);
-    let object = found.map(|found| view::verification(&id, recipient, found, policy, now)).unwrap_or_default();
-    let country = recipient.address.as_ref().and_then(Address::country).map(str::to_owned);
-    Sent { id, object, replayed: false, country }
-}
-
-/// Where this function publishes itself, no other call may.
-fn hold_for_publishing(app: &App, verification: &mut Verification, now: Timestamp) {
-    if matches!(app.handover, Handover::Sns(_)) {
-        verification.step.held_until = now.plus(PUBLISH_SECONDS);
-        verification.step.holder = random_bytes();
-    }
-}
-
 /// Passes the limits, if that was not done yet, and asks for the message that was written. If it may not go, or if nobody can be asked,
 /// it is taken back and the caller told.
-async fn pass_and_ask(limits: &mut Limits<'_>, key: &RecipientKey, written: Written) -> Result<Sent, SendError> {
-    let Limits { app, caller, now, .. } = *limits;
+async fn pass_and_ask(limits: &mut Limits<'_>, written: Written) -> Result<Sent, SendError> {
+    let call = limits.call;
     if let Err(refusal) = limits.pass().await {
-        unsettled::take_back(app, caller, key, &written, now).await;
+        unsettled::take_back(&call, &written).await;
         return Err(limits.refuse(refusal).await);
     }
-    match ask(app, caller, key, &written, now).await {
-        Ok(recipient) => {
-            app.metrics.count(&Metric::Send { country: written.sent.country.as_deref() }, now);
-            let told = recipient.map(|recipient| shown(app, caller, key, &written.nonce, &recipient, now));
-            Ok(told.unwrap_or(written.sent))
-        }
-        Err(cause) => match unsettled::take_back(app, caller, key, &written, now).await {
+    let told = match call.ask(&written).await {
+        Ok(recipient) => recipient,
+        Err(cause) => match unsettled::take_back(&call, &written).await {
+            TakenBack::TakenUp(recipient) => Some(*recipient),
             TakenBack::Undone => {
                 limits.give_back().await;
-                Err(SendError::NotDispatched(cause))
+                return Err(SendError::NotDispatched(cause));
             }
-            TakenBack::TakenUp(recipient) => Ok(shown(app, caller, key, &written.nonce, &recipient, now)),
-            TakenBack::Unsure => Err(SendError::NotDispatched(cause)),
+            TakenBack::Unsure => return Err(SendError::NotDispatched(cause)),
         },
-    }
+    };
+    call.app.metrics.count(&Metric::Send { country: written.sent.country.as_deref() }, call.now);
+    Ok(told.and_then(|recipient| call.shown(&written.nonce, &recipient)).unwrap_or(written.sent))
 }
 
-/// Asks for a message that has passed its limits; where it is published from here, with the recipient as it is after that.
-///
-/// # Errors
-/// For the log: nobody was asked.
-async fn ask(app: &App, caller: &str, key: &RecipientKey, written: &Written, now: Timestamp) -> Result<Option<Recipient>, String> {
-    match &app.handover {
-        Handover::Queue(queue) => {
-            let dispatch = Dispatch::new(caller, written.sent.id.clone(), written.step.sequence);
-            queue.enqueue(&dispatch, 0).await.map(|()| None).map_err(|error| error.0)
+impl Call<'_> {
+    /// The latest message of the verification of now, as it is about to be written. Where this function publishes itself, it is held
+    /// for this call.
+    fn written(&self, recipient: &mut Recipient, before: Option<Recipient>) -> Result<Written, SendError> {
+        let verification = recipient.verification.as_mut().ok_or(SendError::NotFound)?;
+        if self.publishes() {
+            verification.step.held_until = self.now.plus(PUBLISH_SECONDS);
+            verification.step.holder = random_bytes();
         }
-        Handover::Sns(sns) => publish(app, sns, caller, key, written, now).await.map(Some),
+        let (nonce, step) = (verification.terms.nonce, verification.step);
+        let tag = verification.deliveries.last().ok_or(SendError::NotFound)?.tag;
+        let sent = self.shown(&nonce, recipient).ok_or(SendError::NotFound)?;
+        Ok(Written { sent, nonce, tag, step, before })
+    }
+
+    /// The verification as its caller sees it, if anything is known of it.
+    fn shown(&self, nonce: &Nonce, recipient: &Recipient) -> Option<Sent> {
+        let id = self.app.seal.verification_id(self.caller, &self.key, nonce);
+        // One that was made with an Idempotency-Key is remembered for longer than it can be read by its id.
+        let remembered = || recipient.ended.iter().find(|ended| ended.terms.nonce == *nonce).map(Found::Before);
+        let found = recipient.find(nonce, self.now).or_else(remembered)?;
+        let object = view::verification(&id, recipient, found, self.policy, self.now);
+        let country = recipient.address.as_ref().and_then(Address::country).map(str::to_owned);
+        Some(Sent { id, object, replayed: false, country })
+    }
+
+    /// Whether this function hands messages over itself.
+    fn publishes(&self) -> bool {
+        matches!(self.app.handover, Handover::Sns(_))
+    }
+
+    /// Asks for a message that has passed its limits; where it is published from here, with the recipient as it is after that.
+    ///
+    /// # Errors
+    /// For the log: nobody was asked.
+    async fn ask(&self, written: &Written) -> Result<Option<Recipient>, String> {
+        match &self.app.handover {
+            Handover::Queue(queue) => {
+                let dispatch = Dispatch::new(self.caller, written.sent.id.clone(), written.step.sequence);
+                queue.enqueue(&dispatch, 0).await.map(|()| None).map_err(|error| error.0)
+            }
+            Handover::Sns(sns) => publish(self, sns, written).await.map(Some),
+        }
     }
 }

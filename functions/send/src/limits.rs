@@ -6,43 +6,34 @@ use std::net::IpAddr;
 use otp::address::Address;
 use otp::delivery::Channel;
 use otp::recipient::Limited;
-use otp::seal::RecipientKey;
 use otp::store::{Counter, Take, Taken};
 use otp::timestamp::Timestamp;
 use otp::traffic::Sample;
 use otp::verification::Nonce;
 
-use crate::{App, SendError};
+use crate::{App, Call, SendError};
 
-/// The counters that a message of `verification` to `to` must pass. It is charged at the price of the first carrier that fits.
-pub(crate) fn counters(
-    app: &App,
-    caller: &str,
-    client: Option<IpAddr>,
-    (to, channel): (&Address, Channel),
-    (recipient, nonce): (RecipientKey, &Nonce),
-    now: Timestamp,
-) -> Vec<Counter> {
-    let carrier = app.carriers.iter().find(|carrier| carrier.serves(channel, to));
+/// The counters that a message to `to`, of the verification called `nonce`, must pass. It is charged at the price of the first carrier
+/// that fits.
+pub(crate) fn counters(call: &Call<'_>, client: Option<IpAddr>, to: &Address, channel: Channel, nonce: &Nonce) -> Vec<Counter> {
+    let carrier = call.app.carriers.iter().find(|carrier| carrier.serves(channel, to));
     let price = carrier.map(|carrier| carrier.price_to(to)).unwrap_or_default();
-    let sample = Sample { recipient, verification: [nonce[0], nonce[1], nonce[2], nonce[3]], at: now };
-    app.store.counters(caller, app.apps.policy(caller), client, to, price, sample)
+    let sample = Sample { recipient: call.key, verification: [nonce[0], nonce[1], nonce[2], nonce[3]], at: call.now };
+    call.app.store.counters(call.caller, call.policy, client, to, price, sample)
 }
 
 /// What a send has to pass, and what it has taken of it.
 pub(crate) struct Limits<'a> {
-    pub(crate) app: &'a App,
-    pub(crate) caller: &'a str,
+    pub(crate) call: Call<'a>,
     pub(crate) counters: Vec<Counter>,
     /// Present once they were passed.
     pub(crate) taken: Option<Vec<Taken>>,
-    pub(crate) now: Timestamp,
 }
 
 impl Limits<'_> {
     /// Counts a send in all counters, or in none; once.
     pub(crate) async fn pass(&mut self) -> Result<(), SendError> {
-        let Self { app, caller, now, .. } = *self;
+        let Call { app, policy, now, .. } = self.call;
         if self.taken.is_some() {
             return Ok(());
         }
@@ -53,7 +44,7 @@ impl Limits<'_> {
                     taken.push(this);
                     continue;
                 }
-                Ok(Take::Refused(until)) => SendError::limited(app.apps.policy(caller), Limited { limit: counter.limit, until }, now),
+                Ok(Take::Refused(until)) => SendError::limited(policy, Limited { limit: counter.limit, until }, now),
                 Err(error) => SendError::Store(error),
             };
             give_back(app, &taken, now).await;
@@ -65,7 +56,7 @@ impl Limits<'_> {
 
     /// Uncounts a send that does not go out.
     pub(crate) async fn give_back(&mut self) {
-        give_back(self.app, &self.taken.take().unwrap_or_default(), self.now).await;
+        give_back(self.call.app, &self.taken.take().unwrap_or_default(), self.call.now).await;
     }
 
     /// Why a send was not made, with nothing left of it; of several limits, the one that ends last. Where it is not known whether it was
@@ -76,7 +67,7 @@ impl Limits<'_> {
             self.give_back().await;
         }
         let SendError::Limited(policy, limited, now) = error else { return error };
-        let others = self.app.store.counters_full(&self.counters, now).await.unwrap_or_else(|error| {
+        let others = self.call.app.store.counters_full(&self.counters, now).await.unwrap_or_else(|error| {
             tracing::warn!(error.kind = "counters_unread", error.cause = error.0, "a refusal may not name the limit that ends last");
             vec![]
         });

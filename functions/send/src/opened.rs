@@ -5,26 +5,22 @@ use otp::ambient::{entropy, random_bytes};
 use otp::code::Code as OneTimeCode;
 use otp::delivery::Cause;
 use otp::message;
-use otp::policy::Policy;
 use otp::recipient::{FreshCode, Recipient};
-use otp::seal::RecipientKey;
 use otp::timestamp::Timestamp;
 use otp::verification::{Holder, KeyHash, Nonce, Step, Terms, Verification};
 
-use crate::App;
+use crate::Call;
 use crate::wanted::Wanted;
-
-type Names = (RecipientKey, Nonce, Option<(KeyHash, KeyHash)>);
 
 /// The verification, and its first message.
 pub(crate) fn verification(
-    app: &App,
-    policy: &Policy,
+    call: &Call<'_>,
     wanted: &Wanted,
     recipient: &Recipient,
-    (key, nonce, idempotency): Names,
-    now: Timestamp,
+    nonce: Nonce,
+    idempotency: Option<(KeyHash, KeyHash)>,
 ) -> Verification {
+    let Call { app, policy, key, now, .. } = *call;
     let length = recipient.code_length(wanted.code_length.unwrap_or(policy.code_length));
     let code = OneTimeCode::generate(policy.code_alphabet, length, &mut entropy());
     let locale = message::negotiate(wanted.locale.as_deref(), wanted.to.country(), &policy.locale);
@@ -62,12 +58,13 @@ pub(crate) fn verification(
 }
 
 /// A code in the place of the one that `verification` has.
-pub(crate) fn fresh_code(app: &App, policy: &Policy, recipient: &Recipient, key: &RecipientKey, verification: &Verification) -> FreshCode {
+pub(crate) fn fresh_code(call: &Call<'_>, recipient: &Recipient, verification: &Verification) -> FreshCode {
+    let Call { app, policy, key, .. } = *call;
     let terms = &verification.terms;
-    let code = app.store.open_code(key, verification);
+    let code = app.store.open_code(&key, verification);
     let length = code.map_or(policy.code_length, |code| u8::try_from(code.reveal().len()).unwrap_or(u8::MAX));
     let code = OneTimeCode::generate(policy.code_alphabet, recipient.code_length(length), &mut entropy());
-    let sealed_code = app.store.seal_code(key, &terms.nonce, &code);
+    let sealed_code = app.store.seal_code(&key, &terms.nonce, &code);
     let expected = app.seal.attempt_hash(&terms.nonce, &terms.purpose, terms.transaction.as_ref(), code.reveal());
     FreshCode { sealed_code, expected }
 }

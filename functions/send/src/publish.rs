@@ -5,30 +5,29 @@ use otp::carrier::{self, Outgoing, Receipt, sns::Sns};
 use otp::delivery::DeliveryStatus;
 use otp::metrics::Metric;
 use otp::recipient::Recipient;
-use otp::seal::RecipientKey;
 use otp::store::{Claim, Handover, StepResult, Written as WrittenStep};
-use otp::timestamp::Timestamp;
 use otp::verification::Status;
 
 use crate::unsettled::settle;
-use crate::{App, Written};
+use crate::{Call, Written};
 
 /// Hands the message over and records what became of it; the recipient as it is then. A message whose verification has ended, or
 /// was overtaken by another send, goes nowhere.
 ///
 /// # Errors
 /// For the log: SNS does not have it.
-pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientKey, written: &Written, now: Timestamp) -> Result<Recipient, String> {
-    let (policy, id, step) = (app.apps.policy(caller), &written.sent.id, written.step);
-    let recipient = app.store.read(key, now).await.map_err(|error| error.0)?.unwrap_or_default();
-    let claim = Claim { key: *key, nonce: written.nonce, sequence: step.sequence, held_until: step.held_until, holder: step.holder };
+pub(crate) async fn publish(call: &Call<'_>, sns: &Sns, written: &Written) -> Result<Recipient, String> {
+    let Call { app, policy, key, now, .. } = *call;
+    let (id, step) = (&written.sent.id, written.step);
+    let recipient = app.store.read(&key, now).await.map_err(|error| error.0)?.unwrap_or_default();
+    let claim = Claim { key, nonce: written.nonce, sequence: step.sequence, held_until: step.held_until, holder: step.holder };
     let held = recipient.verification.as_ref().filter(|v| claim.is_held_by(v) && v.status(now) == Status::Pending);
     let (Some(verification), Some(to)) = (held, &recipient.address) else {
-        return Ok(settle(app, key, written, DeliveryStatus::Failed, None, now).await.unwrap_or(recipient));
+        return Ok(settle(call, written, DeliveryStatus::Failed, None).await.unwrap_or(recipient));
     };
     let latest = verification.deliveries.last().filter(|delivery| delivery.tag == written.tag).ok_or("its message is gone")?;
     let carrier = app.carriers.iter().find(|carrier| carrier.serves(latest.channel, to)).ok_or("no carrier serves it")?;
-    let code = app.store.open_code(key, verification).ok_or("the key of its code is gone")?;
+    let code = app.store.open_code(&key, verification).ok_or("the key of its code is gone")?;
     let text = carrier::compose(policy, verification, &code, latest.channel, now);
     let sender = carrier.sender_for(policy, to);
     let message = Outgoing {
@@ -38,7 +37,7 @@ pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientK
         message: &text,
         code: code.reveal(),
         locale: &verification.terms.locale,
-        reference: &app.seal.reference(key, &latest.tag),
+        reference: &app.seal.reference(&key, &latest.tag),
         validity_seconds: verification.terms.expires_at.since(now),
         callback_url: "",
     };
@@ -59,7 +58,7 @@ pub(crate) async fn publish(app: &App, sns: &Sns, caller: &str, key: &RecipientK
         // Our own write, its answer lost, was repeated by the SDK.
         Ok(WrittenStep::Refused(Some(there))) if there.verification.as_ref().is_some_and(|v| claim.is_ended_on(v)) => Some(there),
         // Another send came in between.
-        Ok(WrittenStep::Refused(_)) => settle(app, key, written, status, Some(&carrier.name), now).await,
+        Ok(WrittenStep::Refused(_)) => settle(call, written, status, Some(&carrier.name)).await,
         Err(error) => {
             tracing::error!(verification.id = &id[..8], error.kind = "untold", error.cause = error.0, "what became of a message is not told");
             None

@@ -7,13 +7,11 @@ use std::time::Duration;
 use otp::delivery::{Delivery, DeliveryStatus};
 use otp::queue::Dispatch;
 use otp::recipient::{Found, Recipient};
-use otp::seal::RecipientKey;
 use otp::store::{Begin, Change, NEVER, Raised};
-use otp::timestamp::Timestamp;
 use otp::verification::{Nonce, Status, Step, Verification};
 
 use crate::limits::Limits;
-use crate::{App, Handover, SendError, Sent, Written, ask, hold_for_publishing, written};
+use crate::{Call, Handover, SendError, Sent, Written};
 
 /// The first step of a verification whose limits may not have been passed yet, and of one whose limits have.
 pub(crate) const NOT_PASSED: u16 = 1;
@@ -25,20 +23,21 @@ pub(crate) const UNDER_WAY_WAIT: Duration = Duration::from_millis(500);
 
 /// Whether the message that `verification` was made with is with nobody yet: its call is still passing its limits, or has ended
 /// without asking for it, or it waits in the queue.
-pub(crate) fn is_waiting(app: &App, verification: &Verification, now: Timestamp) -> bool {
+pub(crate) fn is_waiting(call: &Call<'_>, verification: &Verification) -> bool {
     // Where the function publishes, no worker holds it: whoever does is a call that may have died.
-    let is_untouched = verification.is_untouched() || (matches!(app.handover, Handover::Sns(_)) && verification.is_unheard_of());
+    let is_untouched = verification.is_untouched() || (call.publishes() && verification.is_unheard_of());
     let is_first = verification.deliveries.iter().all(|delivery| delivery.number == 1);
-    is_untouched && is_first && verification.status(now) == Status::Pending
+    is_untouched && is_first && verification.status(call.now) == Status::Pending && verification.terms.has_time_for_a_send(call.now)
 }
 
 /// Does what the call that made the verification may have left undone: passes the limits, since that one may have died before it
 /// did, and asks for the message, under a new sequence number, which keeps that one from taking it back. At worst a message that
 /// waited in the queue is counted twice.
-pub(crate) async fn go_on(limits: &mut Limits<'_>, key: &RecipientKey, nonce: &Nonce) -> Result<Sent, SendError> {
-    let Limits { app, caller, now, .. } = *limits;
-    let waiting = |recipient: &Recipient| recipient.verification.clone().filter(|v| v.terms.nonce == *nonce && is_waiting(app, v, now));
-    let found = app.store.read(key, now).await?.and_then(|recipient| waiting(&recipient)).ok_or(SendError::InProgress)?;
+pub(crate) async fn go_on(limits: &mut Limits<'_>, nonce: &Nonce) -> Result<Sent, SendError> {
+    let call = limits.call;
+    let Call { app, caller, key, now, .. } = call;
+    let waiting = |recipient: &Recipient| recipient.verification.clone().filter(|v| v.terms.nonce == *nonce && is_waiting(&call, v));
+    let found = app.store.read(&key, now).await?.and_then(|recipient| waiting(&recipient)).ok_or(SendError::InProgress)?;
     if found.is_in_hand(now) {
         return Err(SendError::InProgress);
     }
@@ -53,17 +52,16 @@ pub(crate) async fn go_on(limits: &mut Limits<'_>, key: &RecipientKey, nonce: &N
         let is_as_found = waiting(recipient).is_some_and(|v| v.step == found.step);
         let Some(verification) = recipient.verification.as_mut().filter(|_| is_as_found) else { return Err(SendError::InProgress) };
         verification.step.sequence = verification.step.sequence.saturating_add(1);
-        hold_for_publishing(app, verification, now);
-        written(app, caller, key, recipient, None, now).map(Change::Write)
+        call.written(recipient, None).map(Change::Write)
     };
-    let written = match app.store.change(key, caller, Begin::Read, now, rule).await {
+    let written = match app.store.change(&key, caller, Begin::Read, now, rule).await {
         Ok(Ok(written)) => written,
         Ok(Err(refusal)) => return Err(limits.refuse(refusal).await),
         Err(error) => return Err(limits.refuse(SendError::Store(error)).await),
     };
     // What the limits counted stays counted if nobody can be asked: the next repetition finds that they were passed.
-    let recipient = ask(app, caller, key, &written, now).await.map_err(SendError::NotDispatched)?;
-    let sent = recipient.map_or(written.sent, |recipient| crate::shown(app, caller, key, nonce, &recipient, now));
+    let recipient = call.ask(&written).await.map_err(SendError::NotDispatched)?;
+    let sent = recipient.and_then(|recipient| call.shown(nonce, &recipient)).unwrap_or(written.sent);
     Ok(Sent { replayed: true, ..sent })
 }
 
@@ -79,7 +77,8 @@ pub(crate) enum TakenBack {
 
 /// Undoes a send that goes nowhere, unless somebody has built on it. A step that stood before it is asked for again: a worker that
 /// came meanwhile found it replaced and went away.
-pub(crate) async fn take_back(app: &App, caller: &str, key: &RecipientKey, written: &Written, now: Timestamp) -> TakenBack {
+pub(crate) async fn take_back(call: &Call<'_>, written: &Written) -> TakenBack {
+    let Call { app, caller, key, now, .. } = *call;
     let Some(before) = &written.before else { return TakenBack::Unsure };
     let rule = |recipient: &mut Recipient| {
         // A report of an earlier message may have made the next step due: that builds on nothing.
@@ -90,18 +89,18 @@ pub(crate) async fn take_back(app: &App, caller: &str, key: &RecipientKey, writt
             return Ok::<_, Infallible>(Change::Write(Ok(restored.cloned())));
         }
         // Another send came in between: this one's message, which nobody has been asked for, will never go.
-        let is_overtaken = recipient.ended.iter().any(|ended| ended.terms.nonce == written.nonce && never_went(app, written, &ended.deliveries));
+        let is_overtaken = recipient.ended.iter().any(|ended| ended.terms.nonce == written.nonce && never_went(call, written, &ended.deliveries));
         if is_overtaken && recipient.take_back_overtaken(&written.nonce) {
             return Ok(Change::Write(Ok(None)));
         }
         Ok(Change::Keep(Err(recipient.clone())))
     };
-    match app.store.change(key, caller, Begin::Read, now, rule).await {
+    match app.store.change(&key, caller, Begin::Read, now, rule).await {
         Ok(Ok(Ok(restored))) => {
-            ask_for_restored(app, caller, key, restored, now).await;
+            ask_for_restored(call, restored).await;
             TakenBack::Undone
         }
-        Ok(Ok(Err(stands))) => left_standing(app, key, written, stands, now).await,
+        Ok(Ok(Err(stands))) => left_standing(call, written, stands).await,
         Ok(Err(never)) => match never {},
         Err(error) => {
             tracing::error!(error.kind = "not_taken_back", error.cause = error.0, "a send that does not go out stays counted");
@@ -110,12 +109,13 @@ pub(crate) async fn take_back(app: &App, caller: &str, key: &RecipientKey, writt
     }
 }
 
-async fn ask_for_restored(app: &App, caller: &str, key: &RecipientKey, restored: Option<Verification>, now: Timestamp) {
+async fn ask_for_restored(call: &Call<'_>, restored: Option<Verification>) {
+    let Call { app, caller, key, now, .. } = *call;
     let (Some(verification), Handover::Queue(queue)) = (restored, &app.handover) else { return };
     let (terms, step) = (&verification.terms, verification.step);
     // Its own call may still be passing its limits, and ask for it then or take it back.
     let is_settled_at = if step.sequence == NOT_PASSED { terms.created_at.plus(UNDER_WAY_SECONDS) } else { now };
-    let dispatch = Dispatch::new(caller, app.seal.verification_id(caller, key, &terms.nonce), step.sequence);
+    let dispatch = Dispatch::new(caller, app.seal.verification_id(caller, &key, &terms.nonce), step.sequence);
     if let Err(error) = queue.enqueue(&dispatch, step.due.max(is_settled_at).since(now)).await {
         tracing::error!(error.kind = "not_dispatched", error.cause = error.0, "a message may wait for a repeated call");
     }
@@ -123,20 +123,20 @@ async fn ask_for_restored(app: &App, caller: &str, key: &RecipientKey, restored:
 
 /// Whether the message that was `written` is the only one of a verification that lost its place, and was in nobody's hands but this
 /// call's, which holds it where it publishes.
-fn never_went(app: &App, written: &Written, deliveries: &[Delivery]) -> bool {
-    let is_held = |status| status == DeliveryStatus::Sending && matches!(app.handover, Handover::Sns(_));
+fn never_went(call: &Call<'_>, written: &Written, deliveries: &[Delivery]) -> bool {
+    let is_held = |status| status == DeliveryStatus::Sending && call.publishes();
     matches!(deliveries, [only] if only.tag == written.tag && (only.status == DeliveryStatus::Failed || is_held(only.status)))
 }
 
 /// Somebody came in between: a worker, a call with the same key, or another send.
-async fn left_standing(app: &App, key: &RecipientKey, written: &Written, recipient: Recipient, now: Timestamp) -> TakenBack {
-    let Some(found) = recipient.find(&written.nonce, now) else { return TakenBack::Undone };
+async fn left_standing(call: &Call<'_>, written: &Written, recipient: Recipient) -> TakenBack {
+    let Some(found) = recipient.find(&written.nonce, call.now) else { return TakenBack::Undone };
     let status = found.deliveries().iter().find(|delivery| delivery.tag == written.tag).map(|delivery| delivery.status);
     match (status, found) {
         (Some(DeliveryStatus::Queued), Found::Now(v)) if v.is_untouched() => TakenBack::Unsure,
         // It was held for this call, which does not publish it: nobody else will.
-        (Some(DeliveryStatus::Sending), Found::Before(_)) if matches!(app.handover, Handover::Sns(_)) => {
-            settle(app, key, written, DeliveryStatus::Failed, None, now).await;
+        (Some(DeliveryStatus::Sending), Found::Before(_)) if call.publishes() => {
+            settle(call, written, DeliveryStatus::Failed, None).await;
             TakenBack::Undone
         }
         (Some(DeliveryStatus::Failed) | None, _) => TakenBack::Undone,
@@ -145,15 +145,8 @@ async fn left_standing(app: &App, key: &RecipientKey, written: &Written, recipie
 }
 
 /// Tells what became of a message that was overtaken.
-pub(crate) async fn settle(
-    app: &App,
-    key: &RecipientKey,
-    written: &Written,
-    status: DeliveryStatus,
-    carrier: Option<&str>,
-    now: Timestamp,
-) -> Option<Recipient> {
-    match app.store.raise(key, &written.tag, status, carrier, now).await {
+pub(crate) async fn settle(call: &Call<'_>, written: &Written, status: DeliveryStatus, carrier: Option<&str>) -> Option<Recipient> {
+    match call.app.store.raise(&call.key, &written.tag, status, carrier, call.now).await {
         Ok(Raised::Done(recipient) | Raised::Unchanged(recipient)) => Some(recipient),
         Ok(Raised::Gone) => None,
         Err(error) => {
