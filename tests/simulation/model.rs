@@ -125,12 +125,8 @@ impl Model {
 
     /// A send or resend was answered: it was within all limits, and counts.
     pub fn sent(&mut self, person: usize, at: i64) {
-        let stuck = self.latest_is_stuck(person, at);
+        self.forget_stuck_send(person, at);
         let person = &mut self.people[person];
-        if stuck {
-            person.sends.pop();
-            person.unsure_at = Some(at);
-        }
         let within = |seconds: i64| person.sends.iter().filter(|sent| at - **sent < seconds - SLACK).count();
         assert!(within(HOUR) < SENDS_PER_HOUR, "too many sends in an hour: {:?} {at}", person.sends);
         assert!(within(DAY) < SENDS_PER_DAY, "too many sends in a day: {:?} {at}", person.sends);
@@ -152,14 +148,20 @@ impl Model {
         sure && within(&person.sends, HOUR) == 0 && within(&person.sends, DAY) < SENDS_PER_DAY && within(&person.wrongs, DAY) == 0
     }
 
-    /// As far as was shown, no worker took the latest message for too long.
-    fn latest_is_stuck(&self, person: usize, at: i64) -> bool {
+    /// As far as was shown, no worker took the latest message for too long, or ever will: whether its send still counts once another
+    /// one was made is not known.
+    fn forget_stuck_send(&mut self, person: usize, at: i64) {
         let live = self.people[person].live.map(|live| &self.known[live].shown["delivery"]);
-        live.is_some_and(|delivery| delivery["status"] == "queued" && at - seconds(&delivery["updated_at"]) > STUCK - SLACK)
+        let never_left = |delivery: &Value| delivery["status"] == "queued" || (delivery["status"] == "failed" && delivery["carrier"].is_null());
+        if live.is_some_and(|delivery| never_left(delivery) && at - seconds(&delivery["updated_at"]) > STUCK - SLACK) {
+            self.people[person].sends.pop();
+            self.people[person].unsure_at = Some(at);
+        }
     }
 
     /// A send or resend was answered by an error.
     pub fn unsure_send(&mut self, person: usize, at: i64, may_replace: bool) {
+        self.forget_stuck_send(person, at);
         let person_index = person;
         let person = &mut self.people[person];
         person.unsure_at = Some(at);
