@@ -129,14 +129,18 @@ async fn a_refused_send_is_one_write_and_a_look_at_the_counters() {
 }
 
 #[tokio::test]
-async fn a_repeated_send_with_its_key_is_one_write() {
+async fn a_send_with_a_key_looks_first_and_its_repetition_is_one_read() {
     let wired = Wired::start(&[]).await;
     let body = json!({"to": TO});
+    wired.queue.break_next("SendMessage", crate::wire::Fault::Swallow);
+    wired.service.send_with_key(json!({"to": "ann@example.com", "channel": "email"}), "k").await.id();
+    let new = taken(&wired);
+    assert_eq!((new.writes, new.reads), (1, 1), "{new:?}");
     let first = wired.service.send_with_key(body.clone(), "k").await.id();
     wired.service.settle().await;
     wired.forget_calls();
     assert_eq!(wired.service.send_with_key(body, "k").await.id(), first);
-    assert_eq!(taken(&wired), consumed(1, 0, 0.0));
+    assert_eq!(taken(&wired), consumed(0, 1, 1.0));
     assert_eq!(wired.queue.take_calls().len(), 0);
 }
 

@@ -7,6 +7,8 @@ use crate::timestamp::Timestamp;
 pub const DELIVERIES_MAX: usize = 8;
 /// A code is not handed to anyone in the last seconds of its life: it would arrive dead.
 pub const HANDOVER_MARGIN_SECONDS: i64 = 10;
+/// How long whoever hands a message over holds it: longer than a function may run, so that only a dead one's hold passes.
+pub const IN_HAND_SECONDS: i64 = 15;
 /// When a carrier that loses its reports is asked what became of a message, after it took it: both times before a fallback
 /// channel is due by default, for most codes are typed in by then.
 const ASK_AFTER_SECONDS: [i64; 2] = [20, 50];

@@ -85,6 +85,12 @@ impl Recipient {
         });
     }
 
+    /// Whether anything is known of it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        *self != Self { app: self.app.clone(), ..Self::default() }
+    }
+
     /// Whether a send may go out now.
     ///
     /// # Errors
@@ -194,14 +200,19 @@ impl Recipient {
         self.verification = Some(verification);
     }
 
-    /// Takes a send back that another one has overtaken before its message could be asked for.
-    pub fn take_back_overtaken(&mut self, nonce: &Nonce) -> bool {
-        let Some(place) = self.ended.iter().position(|ended| ended.terms.nonce == *nonce) else { return false };
-        let sent_at = self.ended.remove(place).terms.created_at;
+    /// Takes back a send of this moment that another one has overtaken, or a forget, before its message could be asked for: it does not
+    /// count, and a verification that has no other message was never made.
+    pub fn take_back_overtaken(&mut self, nonce: &Nonce, tag: &DeliveryTag, sent_at: Timestamp) {
         if let Some(place) = self.sends.iter().position(|at| *at == sent_at) {
             self.sends.remove(place);
         }
-        true
+        self.ended.retain(|ended| ended.terms.nonce != *nonce || ended.deliveries.iter().any(|delivery| delivery.tag != *tag));
+        let of_now = self.verification.iter_mut().flat_map(|verification| verification.deliveries.iter_mut());
+        for delivery in of_now.chain(self.ended.iter_mut().flat_map(|ended| ended.deliveries.iter_mut())) {
+            if delivery.tag == *tag {
+                delivery.status = DeliveryStatus::Failed;
+            }
+        }
     }
 
     /// Makes the verification of `before` the one of now again, unless it was forgotten meanwhile.
@@ -331,10 +342,9 @@ impl Recipient {
 
 /// Messages that were queued and that only a send which is taken back made something else of.
 fn queue_again(deliveries: &mut [Delivery], before: &[Delivery]) {
-    let was_queued = |tag: &DeliveryTag| before.iter().any(|was| was.tag == *tag && was.status == DeliveryStatus::Queued);
-    for delivery in deliveries {
-        if was_queued(&delivery.tag) && matches!(delivery.status, DeliveryStatus::Failed | DeliveryStatus::Sending) {
-            delivery.status = DeliveryStatus::Queued;
+    for delivery in deliveries.iter_mut().filter(|left| matches!(left.status, DeliveryStatus::Failed | DeliveryStatus::Sending)) {
+        if let Some(was) = before.iter().find(|was| was.tag == delivery.tag && was.status == DeliveryStatus::Queued) {
+            (delivery.status, delivery.updated_at) = (was.status, was.updated_at);
         }
     }
 }
@@ -529,6 +539,24 @@ mod tests {
             assert_eq!((recipient.wrong_attempts(), recipient.sends.len()), (wrong, usize::from(has_one_before)));
             assert_eq!(recipient.failures_in_a_row_now(), 2 + u32::from(has_one_before));
         }
+    }
+
+    #[test]
+    fn a_send_that_was_overtaken_before_it_went_is_taken_back_from_where_it_is() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW), NOW);
+        recipient.resend(Channel::Sms, [1; 4], None, NOW.plus(40));
+        recipient.resend(Channel::Sms, [2; 4], None, NOW.plus(50));
+        recipient.take_back_overtaken(&[1; 16], &[1; 4], NOW.plus(40));
+        let statuses = |recipient: &Recipient| recipient.verification.as_ref().map(|v| v.deliveries.iter().map(|d| d.status).collect::<Vec<_>>());
+        let expected = [DeliveryStatus::Sent, DeliveryStatus::Failed, DeliveryStatus::Queued];
+        assert_eq!((statuses(&recipient), &recipient.sends), (Some(expected.to_vec()), &vec![NOW, NOW.plus(50)]));
+        let second = Verification { terms: Terms { nonce: [2; 16], ..opened(NOW).terms }, ..opened(NOW) };
+        recipient.open(second, NOW.plus(60));
+        recipient.open(Verification { terms: Terms { nonce: [3; 16], ..opened(NOW).terms }, ..opened(NOW) }, NOW.plus(70));
+        recipient.take_back_overtaken(&[2; 16], &[0; 4], NOW.plus(60));
+        assert!(recipient.find(&[2; 16], NOW.plus(70)).is_none() && recipient.find(&[1; 16], NOW.plus(70)).is_some());
+        assert_eq!(recipient.sends, [NOW, NOW.plus(50), NOW.plus(70)]);
     }
 
     #[test]

@@ -347,7 +347,7 @@ impl Verification {
     pub fn leave_latest(&mut self, now: Timestamp) {
         let left_as = if self.is_in_hand(now) { DeliveryStatus::Sending } else { DeliveryStatus::Failed };
         if let Some(latest) = self.deliveries.last_mut().filter(|latest| latest.status == DeliveryStatus::Queued) {
-            latest.status = left_as;
+            (latest.status, latest.updated_at) = (left_as, now);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::delivery::{Delivery, DeliveryStatus};
+use crate::delivery::{Delivery, DeliveryStatus, IN_HAND_SECONDS};
 use crate::policy::Policy;
 use crate::recipient::{Found, Recipient};
 use crate::timestamp::Timestamp;
@@ -59,6 +59,8 @@ fn shown_status(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> Deliv
         (DeliveryStatus::Queued, Found::Now(v)) if v.is_untouched() => DeliveryStatus::Queued,
         (DeliveryStatus::Queued, Found::Now(_)) => DeliveryStatus::Sending,
         (DeliveryStatus::Queued, Found::Before(_)) => DeliveryStatus::Failed,
+        // Whoever had it in hand when another message took its place has died: it may have gone out.
+        (DeliveryStatus::Sending, _) if now.since(delivery.updated_at) > IN_HAND_SECONDS => DeliveryStatus::Unknown,
         (status, _) => status,
     }
 }

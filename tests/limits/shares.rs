@@ -84,6 +84,14 @@ async fn a_resend_counts_like_a_send() {
 }
 
 #[tokio::test]
+async fn a_resend_that_several_limits_refuse_is_told_the_one_that_ends_last() {
+    let service = Service::start_with(&[("OTP_PREFIX_SENDS", "1/600")]).await;
+    let id = service.send(&neighbour(1)).await.id();
+    let resent = service.resend(&id).await;
+    assert_eq!((word(&resent), resent.header("retry-after").map(|wait| wait.len())), ("prefix".to_owned(), Some(3)), "{resent:?}");
+}
+
+#[tokio::test]
 async fn a_refused_resend_does_not_lose_the_message_before_it() {
     let wired = Wired::start(&[NO_SEND_LIMITS[0]]).await;
     let service = &wired.service;

@@ -96,7 +96,7 @@ impl Work<'_> {
         };
         Ok(match store.take(counter, self.now).await? {
             Take::Taken(taken) => Some(Charge { price, taken: Some(taken) }),
-            Take::Refused(_) => None,
+            Take::Refused { .. } => None,
         })
     }
 

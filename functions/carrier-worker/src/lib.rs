@@ -16,7 +16,7 @@ use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::Carriers;
 use otp::config::{Apps, Config};
-use otp::delivery::{self, Delivery, DeliveryStatus, Next, Waits};
+use otp::delivery::{self, Delivery, DeliveryStatus, IN_HAND_SECONDS, Next, Waits};
 use otp::metrics::Metrics;
 use otp::queue::{Dispatch, Queue, QueueError};
 use otp::recipient::Recipient;
@@ -28,9 +28,6 @@ use tokio::task::JoinSet;
 
 use breaker::Breakers;
 use hand::{Known, carrier_before, may_go};
-
-/// How long a claim holds: longer than the function may run, so that only a dead worker's claim passes.
-const HELD_SECONDS: i64 = 15;
 
 /// What the function holds between invocations.
 #[derive(Clone)]
@@ -144,7 +141,7 @@ impl From<QueueError> for DeliverError {
 async fn deliver(worker: &Worker, dispatch: &Dispatch) -> Result<(), DeliverError> {
     let now = worker.clock.now();
     let Some((key, nonce)) = worker.seal.open_verification_id(&dispatch.app, &dispatch.id) else { return Err(DeliverError::Unreadable) };
-    let claim = Claim { key, nonce, sequence: dispatch.seq, held_until: now.plus(HELD_SECONDS), holder: random_bytes() };
+    let claim = Claim { key, nonce, sequence: dispatch.seq, held_until: now.plus(IN_HAND_SECONDS), holder: random_bytes() };
     let written = worker.store.claim(&claim, now).await?;
     // The table may have taken its time.
     let work = Work { worker, dispatch, claim, claimed_at: now, now: worker.clock.now() };

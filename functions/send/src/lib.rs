@@ -6,6 +6,7 @@ mod desk;
 mod limits;
 mod opened;
 mod publish;
+mod turns;
 mod unsettled;
 mod wanted;
 
@@ -18,14 +19,14 @@ use otp::ambient::{Clock, random_bytes};
 use otp::aws::Service;
 use otp::carrier::{CarrierSettings, sns::Sns};
 use otp::config::{ApiKeys, Apps, Config, DispatchMode};
-use otp::delivery::{Channel, DeliveryTag};
+use otp::delivery::{Channel, DeliveryTag, IN_HAND_SECONDS};
 use otp::http::{self, Answer, Code, Problem, Route};
 use otp::metrics::{Metric, Metrics};
 use otp::policy::Policy;
 use otp::queue::{Dispatch, Queue};
 use otp::recipient::{Found, Limited, Recipient, makes_fresh_code};
 use otp::seal::{RecipientKey, Seal};
-use otp::store::{Begin, Change, Store, StoreError};
+use otp::store::{Begin, Change, Counter, Store, StoreError};
 use otp::timestamp::Timestamp;
 use otp::verification::{KeyHash, Nonce, Status, Step};
 use otp::{json, view};
@@ -33,11 +34,9 @@ use serde_json::Value;
 
 use limits::Limits;
 use publish::publish;
+use turns::Turns;
 use unsettled::TakenBack;
 use wanted::{Wanted, WantedResend};
-
-/// How long publishing to SNS may hold a verification: longer than the function may run.
-const PUBLISH_SECONDS: i64 = 15;
 
 /// What the function holds between invocations.
 pub struct App {
@@ -47,6 +46,7 @@ pub struct App {
     apps: Apps,
     api_keys: ApiKeys,
     carriers: Vec<CarrierSettings>,
+    turns: Turns,
     clock: Clock,
     metrics: Metrics,
 }
@@ -78,7 +78,17 @@ impl App {
             DispatchMode::Queue => Handover::Queue(Queue::new(&config.aws.config(Service::Sqs), config.queue_url)),
             DispatchMode::Sns => Handover::Sns(Sns::new(&config.aws.config(Service::Sns))),
         };
-        Self { store, handover, seal: config.seal, apps: config.apps, api_keys: config.api_keys, carriers: config.carriers, clock, metrics }
+        Self {
+            store,
+            handover,
+            seal: config.seal,
+            apps: config.apps,
+            api_keys: config.api_keys,
+            carriers: config.carriers,
+            turns: Turns::default(),
+            clock,
+            metrics,
+        }
     }
 
     /// What the first call would wait for, done during init.
@@ -158,10 +168,12 @@ struct Written {
 /// What a send comes to once the recipient is written, or found.
 enum Opened {
     New(Box<Written>),
+    /// The same call again, whose message nobody has taken up yet: it is asked for again.
+    Unheard(Box<Written>),
+    /// The same call again, while the first one publishes its message.
+    UnderWay,
     /// The same call again.
     Repeated(Sent),
-    /// The same call again, whose message nobody has taken up yet: it may be under way, or have ended before it passed its limits.
-    Waiting(Nonce),
 }
 
 /// Why nothing was sent.
@@ -213,41 +225,39 @@ impl From<SendError> for Problem {
     }
 }
 
-/// One write opens the verification and counts the send. The other limits are passed after it, where nobody can tell the difference;
-/// before it, where a pending verification would lose its place to a send that is refused. Then its message is asked for.
+/// One write opens the verification and counts the send. The other limits are passed before it wherever a refused send could be seen:
+/// by whoever knows the recipient's verifications, or repeats the call with its key. For a recipient that is new they are passed after
+/// it, so that of many sends at once one passes them. Then its message is asked for.
 async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(KeyHash, KeyHash)>, now: Timestamp) -> Result<Sent, SendError> {
     let key = app.seal.recipient_key(caller, &wanted.to.canonical());
+    let _turn = app.turns.take(&key).await;
     let call = Call { app, caller, policy: app.apps.policy(caller), key, now };
     let nonce: Nonce = random_bytes();
-    let mut limits = Limits { call, counters: limits::counters(&call, wanted.client_ip, &wanted.to, wanted.channel, &nonce), taken: None };
+    let mut limits =
+        Limits { call, counters: limits::counters(&call, wanted.client_ip, &wanted.to, wanted.channel, &nonce), taken: None, is_contested: false };
     let mut rule = |recipient: &mut Recipient| {
         if let Some((key_hash, body_hash)) = idempotency
             && let Some((found, made_with)) = recipient.made_with(&key_hash, now)
         {
-            if made_with != body_hash {
-                return Err(SendError::OtherBody);
-            }
             let nonce = found.terms().nonce;
-            if matches!(found, Found::Now(verification) if unsettled::is_waiting(&call, verification)) {
-                return Ok(Change::Keep(Opened::Waiting(nonce)));
-            }
-            let repeated = call.shown(&nonce, recipient).ok_or(SendError::NotFound)?;
-            return Ok(Change::Keep(Opened::Repeated(Sent { replayed: true, ..repeated })));
+            return if made_with == body_hash { unsettled::repeat(&call, &nonce, recipient) } else { Err(SendError::OtherBody) };
         }
         recipient.allow_send(call.policy, now).map_err(|limited| SendError::limited(call.policy, limited, now))?;
         let before = recipient.clone();
-        let takes_a_place = before.verification.as_ref().is_some_and(|v| v.status(now) == Status::Pending);
+        let passes_first = idempotency.is_some() || before.is_known();
         let mut verification = opened::verification(&call, wanted, recipient, nonce, idempotency);
-        verification.step.sequence = if takes_a_place { unsettled::PASSED } else { unsettled::NOT_PASSED };
+        verification.step.sequence = if passes_first { unsettled::PASSED } else { unsettled::NOT_PASSED };
         recipient.sealed_address = app.store.seal_address(&key, &wanted.to);
         recipient.address = Some(wanted.to.clone());
         recipient.open(verification, now);
         let opened = Opened::New(Box::new(call.written(recipient, Some(before))?));
-        Ok(if takes_a_place { Change::WriteAfter(opened) } else { Change::Write(opened) })
+        Ok(if passes_first { Change::WriteAfter(opened) } else { Change::Write(opened) })
     };
     let pass_first = async |opened| limits.pass().await.map(|()| opened);
-    let mut opened = app.store.change_after(&key, caller, Begin::Blank, now, &mut rule, pass_first).await;
-    if matches!(opened, Ok(Ok(Opened::Waiting(_)))) {
+    // A call that may be repeated looks first, for its repetition must meet no limit.
+    let begin = if idempotency.is_some() { Begin::Read } else { Begin::Blank };
+    let mut opened = app.store.change_after(&key, caller, begin, now, &mut rule, pass_first).await;
+    if limits.is_contested || matches!(opened, Ok(Ok(Opened::UnderWay))) {
         limits.give_back().await;
         tokio::time::sleep(unsettled::UNDER_WAY_WAIT).await;
         let pass_first = async |opened| limits.pass().await.map(|()| opened);
@@ -255,14 +265,15 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
     }
     match opened {
         Ok(Ok(Opened::New(written))) => pass_and_ask(&mut limits, *written).await,
+        Ok(Ok(Opened::Unheard(written))) => {
+            limits.give_back().await;
+            unsettled::ask_again(&call, *written).await
+        }
         Ok(Ok(Opened::Repeated(sent))) => {
             limits.give_back().await;
             Ok(sent)
         }
-        Ok(Ok(Opened::Waiting(nonce))) => {
-            limits.give_back().await;
-            unsettled::go_on(&mut limits, &nonce).await
-        }
+        Ok(Ok(Opened::UnderWay)) => Err(limits.refuse(SendError::InProgress).await),
         Ok(Err(refusal)) => Err(limits.refuse(refusal).await),
         Err(error) => Err(limits.refuse(SendError::Store(error)).await),
     }
@@ -271,37 +282,59 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
 /// A further message of a pending verification: the limits are passed first.
 async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Timestamp) -> Result<Sent, SendError> {
     let (key, nonce) = app.seal.open_verification_id(caller, id).ok_or(SendError::NotFound)?;
+    let _turn = app.turns.take(&key).await;
     let call = Call { app, caller, policy: app.apps.policy(caller), key, now };
-    let mut limits = Limits { call, counters: vec![], taken: None };
-    let rule = |recipient: &mut Recipient| {
-        let before = recipient.clone();
-        let verification = match recipient.find(&nonce, now) {
-            Some(Found::Now(verification)) if verification.status(now) == Status::Pending => verification,
-            Some(_) => return Err(SendError::NotPending),
-            None => return Err(SendError::NotFound),
-        };
-        if !verification.terms.has_time_for_a_send(now) {
-            return Err(SendError::TooLate);
+    let mut limits = Limits { call, counters: vec![], taken: None, is_contested: false };
+    // Which limits it has to pass comes out with what it makes, and with what refuses it.
+    let mut rule = |recipient: &mut Recipient| {
+        let (before, mut counters) = (recipient.clone(), vec![]);
+        match add_message(&call, &nonce, &wanted, recipient, &mut counters) {
+            Ok(()) => call.written(recipient, Some(before)).map(|written| Change::WriteAfter((written, counters))).map_err(|error| (error, vec![])),
+            Err(refusal) => Err((refusal, counters)),
         }
-        let channel = wanted.channel.unwrap_or(verification.terms.channel);
-        let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
-        wanted::check_channel(app, channel, to, "channel").and_then(|()| wanted::check_line(channel, to)).map_err(SendError::NotServed)?;
-        let counters = limits::counters(&call, wanted.client_ip, to, channel, &nonce);
-        let fresh = makes_fresh_code(call.policy).then(|| opened::fresh_code(&call, recipient, verification));
-        recipient.allow_send(call.policy, now).map_err(|limited| SendError::limited(call.policy, limited, now))?;
-        recipient.resend(channel, random_bytes(), fresh, now);
-        Ok(Change::WriteAfter((call.written(recipient, Some(before))?, counters)))
     };
-    let pass_first = async |(written, counters)| {
-        limits.counters = counters;
-        limits.pass().await?;
-        Ok((written, vec![]))
-    };
-    match app.store.change_after(&key, caller, Begin::Read, now, rule, pass_first).await {
+    let pass_first = async |(written, counters)| limits.pass_these(counters).await.map(|()| (written, vec![])).map_err(|error| (error, vec![]));
+    let mut resent = app.store.change_after(&key, caller, Begin::Read, now, &mut rule, pass_first).await;
+    if limits.is_contested {
+        tokio::time::sleep(unsettled::UNDER_WAY_WAIT).await;
+        let pass_first = async |(written, counters)| limits.pass_these(counters).await.map(|()| (written, vec![])).map_err(|error| (error, vec![]));
+        resent = app.store.change_after(&key, caller, Begin::Read, now, &mut rule, pass_first).await;
+    }
+    match resent {
         Ok(Ok((written, _))) => pass_and_ask(&mut limits, written).await,
-        Ok(Err(refusal)) => Err(limits.refuse(refusal).await),
+        Ok(Err((refusal, counters))) => {
+            limits.counters.extend(counters);
+            Err(limits.refuse(refusal).await)
+        }
         Err(error) => Err(limits.refuse(SendError::Store(error)).await),
     }
+}
+
+/// Adds a message to the verification called `nonce`, if that is pending and its recipient's own limits allow it.
+fn add_message(
+    call: &Call<'_>,
+    nonce: &Nonce,
+    wanted: &WantedResend,
+    recipient: &mut Recipient,
+    counters: &mut Vec<Counter>,
+) -> Result<(), SendError> {
+    let Call { app, policy, now, .. } = *call;
+    let verification = match recipient.find(nonce, now) {
+        Some(Found::Now(verification)) if verification.status(now) == Status::Pending => verification,
+        Some(_) => return Err(SendError::NotPending),
+        None => return Err(SendError::NotFound),
+    };
+    if !verification.terms.has_time_for_a_send(now) {
+        return Err(SendError::TooLate);
+    }
+    let channel = wanted.channel.unwrap_or(verification.terms.channel);
+    let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
+    wanted::check_channel(app, channel, to, "channel").and_then(|()| wanted::check_line(channel, to)).map_err(SendError::NotServed)?;
+    *counters = limits::counters(call, wanted.client_ip, to, channel, nonce);
+    let fresh = makes_fresh_code(policy).then(|| opened::fresh_code(call, recipient, verification));
+    recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
+    recipient.resend(channel, random_bytes(), fresh, now);
+    Ok(())
 }
 
 /// Passes the limits, if that was not done yet, and asks for the message that was written. If it may not go, or if nobody can be asked,
@@ -333,7 +366,7 @@ impl Call<'_> {
     fn written(&self, recipient: &mut Recipient, before: Option<Recipient>) -> Result<Written, SendError> {
         let verification = recipient.verification.as_mut().ok_or(SendError::NotFound)?;
         if self.publishes() {
-            verification.step.held_until = self.now.plus(PUBLISH_SECONDS);
+            verification.step.held_until = self.now.plus(IN_HAND_SECONDS);
             verification.step.holder = random_bytes();
         }
         let (nonce, step) = (verification.terms.nonce, verification.step);

@@ -28,15 +28,24 @@ pub(crate) struct Limits<'a> {
     pub(crate) counters: Vec<Counter>,
     /// Present once they were passed.
     pub(crate) taken: Option<Vec<Taken>>,
+    /// One of them refused for a place that was taken a moment ago: by a send that may not go out and give it back.
+    pub(crate) is_contested: bool,
 }
 
 impl Limits<'_> {
+    /// [`Self::pass`] with these counters.
+    pub(crate) async fn pass_these(&mut self, counters: Vec<Counter>) -> Result<(), SendError> {
+        self.counters = counters;
+        self.pass().await
+    }
+
     /// Counts a send in all counters, or in none; once.
     pub(crate) async fn pass(&mut self) -> Result<(), SendError> {
         let Call { app, policy, now, .. } = self.call;
         if self.taken.is_some() {
             return Ok(());
         }
+        self.is_contested = false;
         let mut taken = vec![];
         for counter in &self.counters {
             let refusal = match app.store.take(*counter, now).await {
@@ -44,7 +53,10 @@ impl Limits<'_> {
                     taken.push(this);
                     continue;
                 }
-                Ok(Take::Refused(until)) => SendError::limited(policy, Limited { limit: counter.limit, until }, now),
+                Ok(Take::Refused { until, is_contested }) => {
+                    self.is_contested = is_contested;
+                    SendError::limited(policy, Limited { limit: counter.limit, until }, now)
+                }
                 Err(error) => SendError::Store(error),
             };
             give_back(app, &taken, now).await;

@@ -1,67 +1,52 @@
-//! Sends that are written and not settled: another call with the same key has made them and may not have gone on, or they may not
-//! go and are taken back. Must never ask for a message that has not passed its limits, nor give an attempt back.
+//! Sends that are written and not settled: a repeated call finds their message with nobody yet, or they may not go and are taken
+//! back. Must never ask for a message that has not passed its limits, nor give an attempt back.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use otp::delivery::{Delivery, DeliveryStatus};
+use otp::delivery::DeliveryStatus;
 use otp::queue::Dispatch;
-use otp::recipient::{Found, Recipient};
+use otp::recipient::Recipient;
 use otp::store::{Begin, Change, NEVER, Raised};
 use otp::verification::{Nonce, Status, Step, Verification};
 
-use crate::limits::Limits;
-use crate::{Call, Handover, SendError, Sent, Written};
+use crate::{Call, Handover, Opened, SendError, Sent, Written};
 
 /// The first step of a verification whose limits may not have been passed yet, and of one whose limits have.
 pub(crate) const NOT_PASSED: u16 = 1;
 pub(crate) const PASSED: u16 = 2;
 /// How long a call may be under way: as long as the function may run.
 const UNDER_WAY_SECONDS: i64 = 10;
-/// What its repetition waits for it: many times what the limits take.
+/// What a call waits for another one that it has met: many times what the limits take.
 pub(crate) const UNDER_WAY_WAIT: Duration = Duration::from_millis(500);
 
-/// Whether the message that `verification` was made with is with nobody yet: its call is still passing its limits, or has ended
-/// without asking for it, or it waits in the queue.
-pub(crate) fn is_waiting(call: &Call<'_>, verification: &Verification) -> bool {
-    // Where the function publishes, no worker holds it: whoever does is a call that may have died.
+/// The same call again: the verification as it is now. A message that nobody has taken yet may never have been asked for, so that is
+/// done once more, under a new sequence number, which also keeps the first call from taking it back. It has passed its limits, or would
+/// not be there.
+pub(crate) fn repeat(call: &Call<'_>, nonce: &Nonce, recipient: &mut Recipient) -> Result<Change<Opened>, SendError> {
+    if let Some(verification) = recipient.verification.as_mut().filter(|v| v.terms.nonce == *nonce && is_unheard(call, v)) {
+        if verification.is_in_hand(call.now) {
+            return Ok(Change::Keep(Opened::UnderWay));
+        }
+        verification.step.sequence = verification.step.sequence.saturating_add(1);
+        return call.written(recipient, None).map(|written| Change::Write(Opened::Unheard(Box::new(written))));
+    }
+    let repeated = call.shown(nonce, recipient).ok_or(SendError::NotFound)?;
+    Ok(Change::Keep(Opened::Repeated(Sent { replayed: true, ..repeated })))
+}
+
+/// Whether the message that `verification` was made with is with no worker yet. Where the function publishes, whoever holds it is a
+/// call that may have died.
+fn is_unheard(call: &Call<'_>, verification: &Verification) -> bool {
     let is_untouched = verification.is_untouched() || (call.publishes() && verification.is_unheard_of());
     let is_first = verification.deliveries.iter().all(|delivery| delivery.number == 1);
     is_untouched && is_first && verification.status(call.now) == Status::Pending && verification.terms.has_time_for_a_send(call.now)
 }
 
-/// Does what the call that made the verification may have left undone: passes the limits, since that one may have died before it
-/// did, and asks for the message, under a new sequence number, which keeps that one from taking it back. At worst a message that
-/// waited in the queue is counted twice.
-pub(crate) async fn go_on(limits: &mut Limits<'_>, nonce: &Nonce) -> Result<Sent, SendError> {
-    let call = limits.call;
-    let Call { app, caller, key, now, .. } = call;
-    let waiting = |recipient: &Recipient| recipient.verification.clone().filter(|v| v.terms.nonce == *nonce && is_waiting(&call, v));
-    let found = app.store.read(&key, now).await?.and_then(|recipient| waiting(&recipient)).ok_or(SendError::InProgress)?;
-    if found.is_in_hand(now) {
-        return Err(SendError::InProgress);
-    }
-    if found.step.sequence == NOT_PASSED
-        && let Err(refusal) = limits.pass().await
-    {
-        let may_be_under_way = now.since(found.terms.created_at) <= UNDER_WAY_SECONDS;
-        let refusal = if may_be_under_way && matches!(refusal, SendError::Limited(..)) { SendError::InProgress } else { refusal };
-        return Err(limits.refuse(refusal).await);
-    }
-    let rule = |recipient: &mut Recipient| {
-        let is_as_found = waiting(recipient).is_some_and(|v| v.step == found.step);
-        let Some(verification) = recipient.verification.as_mut().filter(|_| is_as_found) else { return Err(SendError::InProgress) };
-        verification.step.sequence = verification.step.sequence.saturating_add(1);
-        call.written(recipient, None).map(Change::Write)
-    };
-    let written = match app.store.change(&key, caller, Begin::Read, now, rule).await {
-        Ok(Ok(written)) => written,
-        Ok(Err(refusal)) => return Err(limits.refuse(refusal).await),
-        Err(error) => return Err(limits.refuse(SendError::Store(error)).await),
-    };
-    // What the limits counted stays counted if nobody can be asked: the next repetition finds that they were passed.
+/// Asks for the message of a repeated call.
+pub(crate) async fn ask_again(call: &Call<'_>, written: Written) -> Result<Sent, SendError> {
     let recipient = call.ask(&written).await.map_err(SendError::NotDispatched)?;
-    let sent = recipient.and_then(|recipient| call.shown(nonce, &recipient)).unwrap_or(written.sent);
+    let sent = recipient.and_then(|recipient| call.shown(&written.nonce, &recipient)).unwrap_or(written.sent);
     Ok(Sent { replayed: true, ..sent })
 }
 
@@ -88,9 +73,9 @@ pub(crate) async fn take_back(call: &Call<'_>, written: &Written) -> TakenBack {
             let restored = recipient.verification.as_ref().filter(|v| v.status(now) == Status::Pending && v.step.due != NEVER);
             return Ok::<_, Infallible>(Change::Write(Ok(restored.cloned())));
         }
-        // Another send came in between: this one's message, which nobody has been asked for, will never go.
-        let is_overtaken = recipient.ended.iter().any(|ended| ended.terms.nonce == written.nonce && never_went(call, written, &ended.deliveries));
-        if is_overtaken && recipient.take_back_overtaken(&written.nonce) {
+        // Somebody came in between. If that was another send, or a forget, this one's message will never go.
+        if never_went(call, written, recipient) {
+            recipient.take_back_overtaken(&written.nonce, &written.tag, now);
             return Ok(Change::Write(Ok(None)));
         }
         Ok(Change::Keep(Err(recipient.clone())))
@@ -100,7 +85,7 @@ pub(crate) async fn take_back(call: &Call<'_>, written: &Written) -> TakenBack {
             ask_for_restored(call, restored).await;
             TakenBack::Undone
         }
-        Ok(Ok(Err(stands))) => left_standing(call, written, stands).await,
+        Ok(Ok(Err(stands))) => left_standing(call, written, stands),
         Ok(Err(never)) => match never {},
         Err(error) => {
             tracing::error!(error.kind = "not_taken_back", error.cause = error.0, "a send that does not go out stays counted");
@@ -121,27 +106,23 @@ async fn ask_for_restored(call: &Call<'_>, restored: Option<Verification>) {
     }
 }
 
-/// Whether the message that was `written` is the only one of a verification that lost its place, and was in nobody's hands but this
-/// call's, which holds it where it publishes.
-fn never_went(call: &Call<'_>, written: &Written, deliveries: &[Delivery]) -> bool {
-    let is_held = |status| status == DeliveryStatus::Sending && call.publishes();
-    matches!(deliveries, [only] if only.tag == written.tag && (only.status == DeliveryStatus::Failed || is_held(only.status)))
+/// Whether the message that was `written` is in nobody's hands and will not be: forgotten, left as `failed`, or, where this function
+/// publishes, held for this call.
+fn never_went(call: &Call<'_>, written: &Written, recipient: &Recipient) -> bool {
+    let is_left = |status| status == DeliveryStatus::Failed || (call.publishes() && status == DeliveryStatus::Sending);
+    match recipient.find(&written.nonce, call.now) {
+        None => true,
+        Some(found) => found.deliveries().iter().find(|delivery| delivery.tag == written.tag).is_none_or(|delivery| is_left(delivery.status)),
+    }
 }
 
-/// Somebody came in between: a worker, a call with the same key, or another send.
-async fn left_standing(call: &Call<'_>, written: &Written, recipient: Recipient) -> TakenBack {
-    let Some(found) = recipient.find(&written.nonce, call.now) else { return TakenBack::Undone };
-    let status = found.deliveries().iter().find(|delivery| delivery.tag == written.tag).map(|delivery| delivery.status);
-    match (status, found) {
-        (Some(DeliveryStatus::Queued), Found::Now(v)) if v.is_untouched() => TakenBack::Unsure,
-        // It was held for this call, which does not publish it: nobody else will.
-        (Some(DeliveryStatus::Sending), Found::Before(_)) if call.publishes() => {
-            settle(call, written, DeliveryStatus::Failed, None).await;
-            TakenBack::Undone
-        }
-        (Some(DeliveryStatus::Failed) | None, _) => TakenBack::Undone,
-        (Some(_), _) => TakenBack::TakenUp(Box::new(recipient)),
+/// A worker has it, or a call with the same key goes on with it.
+fn left_standing(call: &Call<'_>, written: &Written, recipient: Recipient) -> TakenBack {
+    let is_raised = |v: &Verification| v.terms.nonce == written.nonce && is_unheard(call, v);
+    if recipient.verification.as_ref().is_some_and(is_raised) {
+        return TakenBack::Unsure;
     }
+    TakenBack::TakenUp(Box::new(recipient))
 }
 
 /// Tells what became of a message that was overtaken.

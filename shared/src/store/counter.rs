@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
 use super::item::{self, Item, blob, n};
-use super::scope::{self, TakenOfScope};
+use super::scope::{self, Refused, TakenOfScope};
 use super::update::names_in;
 use super::{Store, StoreError, store_error};
 use crate::address::Address;
@@ -49,8 +49,13 @@ enum Kind {
 pub enum Take {
     /// It was, and may be given back.
     Taken(Taken),
-    /// It was not: nothing is allowed until then.
-    Refused(Timestamp),
+    /// It was not.
+    Refused {
+        /// Nothing is allowed until then.
+        until: Timestamp,
+        /// The last place was taken a moment ago, by a send that may yet give it back.
+        is_contested: bool,
+    },
 }
 
 /// What a send took of a counter.
@@ -108,10 +113,10 @@ impl Store {
         match counter.kind {
             Kind::Scope(rules, sample) => {
                 let take = self.take_of_scope(&counter.key, rules, &sample, now).await?;
-                Ok(take.map_or_else(Take::Refused, taken))
+                Ok(take.map_or_else(|Refused { until, is_contested }| Take::Refused { until, is_contested }, taken))
             }
             Kind::Spend { price, budget } => {
-                let refused = Take::Refused(traffic::day_end(now));
+                let refused = Take::Refused { until: traffic::day_end(now), is_contested: false };
                 let Some(room) = budget.millionths().checked_sub(price.millionths()) else { return Ok(refused) };
                 let write = Write::default()
                     .set(format!("{SPENT} = if_not_exists({SPENT}, :zero) + :price"))

@@ -11,11 +11,12 @@ use super::change::part;
 use super::counter::{Outcome, Write};
 use super::item::{self, Item, blob, bytes, n, number};
 use super::outcomes::{pack_bits, packed, sample_name, unpack_bits, unpacked};
+use super::window::Place;
 use super::{Store, StoreError, window};
 use crate::recipient::Recipient;
 use crate::seal::RecipientKey;
 use crate::timestamp::{DAY_SECONDS, Timestamp};
-use crate::traffic::{ConversionMin, HELD_ONE_IN, Outcomes, Quota, Rules, SAMPLES_MAX, Sample, Scope, Verdict};
+use crate::traffic::{ConversionMin, HELD_ONE_IN, Outcomes, Rules, SAMPLES_MAX, Sample, Scope, Verdict};
 use crate::verification::Status;
 
 /// How often a write is planned anew after another send came first. Each time some send got its way.
@@ -27,6 +28,9 @@ const WAIT_MILLIS_MAX: u64 = 5;
 const OUTCOMES_SECONDS: i64 = 30 * DAY_SECONDS;
 /// What the one send that goes out has to wait for.
 const HELD_BEFORE_ONE: u32 = HELD_ONE_IN - 1;
+
+/// A send that has taken a place gives it back within this time, if at all.
+const CONTESTED_SECONDS: i64 = 2;
 
 const PENDING: &str = "pc";
 const DUE: &str = "due";
@@ -42,6 +46,12 @@ pub(super) struct TakenOfScope {
     window: bool,
     sample: Option<String>,
     chosen: bool,
+}
+
+/// A send that a scope refuses.
+pub(super) struct Refused {
+    pub(super) until: Timestamp,
+    pub(super) is_contested: bool,
 }
 
 /// A scope as it was read.
@@ -70,6 +80,7 @@ struct Learned {
 struct Plan {
     /// It counts a send, unless it is refused until then.
     refused: Option<Timestamp>,
+    is_contested: bool,
     begins_block: bool,
     /// Name of the sample that it leaves.
     sample: Option<String>,
@@ -96,7 +107,7 @@ impl Store {
         rules: Rules,
         sample: &Sample,
         now: Timestamp,
-    ) -> Result<Result<TakenOfScope, Timestamp>, StoreError> {
+    ) -> Result<Result<TakenOfScope, Refused>, StoreError> {
         let (mut plan, mut turn) = (Plan::first(rules), None);
         for tries in 1..=TRIES_MAX {
             let there = match self.write(key, plan.write(rules, sample, now), ttl(rules, now)).await? {
@@ -137,7 +148,8 @@ impl Store {
         taken: &TakenOfScope,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut place = rules.quota.filter(|_| taken.window).map(|quota| (quota, 0));
+        // As if it were still the newest, and its block had others.
+        let mut place = rules.quota.filter(|_| taken.window).map(|quota| Place { quota, at: 0, filled: u32::MAX });
         for _ in 0..TRIES_MAX {
             if place.is_none() && taken.sample.is_none() && !taken.chosen {
                 return Ok(());
@@ -150,10 +162,7 @@ impl Store {
                 // Given back before, or long since learned from.
                 return Ok(());
             }
-            // Later sends moved it on: all of one moment are alike.
-            let moments = read(&there, rules).scope.window.moments;
-            let moved_to = |quota: Quota| moments.iter().position(|at| *at == sample.at).filter(|_| quota.block_sends() == 1);
-            place = place.and_then(|(quota, _)| Some((quota, moved_to(quota)?)));
+            place = place.and_then(|place| place.found(&read(&there, rules).scope.window, sample.at));
         }
         Err(StoreError("other sends to the scope came first each time".into()))
     }
@@ -200,6 +209,7 @@ impl Plan {
     fn first(rules: Rules) -> Self {
         Self {
             refused: None,
+            is_contested: false,
             begins_block: rules.quota.is_some_and(|quota| quota.block_sends() == 1),
             sample: rules.conversion.map(|_| sample_name()),
             held: Held::Same,
@@ -209,7 +219,7 @@ impl Plan {
     }
 
     /// The next write, after one was refused because of what was `seen`; the end, if there is nothing to write.
-    fn after(mut seen: Seen, learned: Option<Learned>, rules: Rules, now: Timestamp) -> Result<Self, Result<TakenOfScope, Timestamp>> {
+    fn after(mut seen: Seen, learned: Option<Learned>, rules: Rules, now: Timestamp) -> Result<Self, Result<TakenOfScope, Refused>> {
         let was_low = rules.conversion.is_some_and(|rule| seen.scope.outcomes.are_low(rule));
         let pending = learned.as_ref().map_or(seen.pending, |learned| learned.left);
         if let Some(learned) = &learned {
@@ -230,8 +240,10 @@ impl Plan {
         };
         let refused = verdict.until(now);
         let is_sample = rules.conversion.is_some() && refused.is_none() && pending < SAMPLES_MAX;
+        let newest = seen.scope.window.moments.first();
         let plan = Self {
             refused,
+            is_contested: newest.is_some_and(|newest| now.since(*newest) <= CONTESTED_SECONDS),
             begins_block: rules.quota.is_some_and(|quota| seen.scope.window.begins_block(quota, now)),
             sample: is_sample.then(|| {
                 loop {
@@ -251,9 +263,10 @@ impl Plan {
     }
 
     /// What the send comes to once the plan is written.
-    fn end(self, rules: Rules) -> Result<TakenOfScope, Timestamp> {
+    fn end(self, rules: Rules) -> Result<TakenOfScope, Refused> {
         let taken = TakenOfScope { window: rules.quota.is_some(), sample: self.sample, chosen: self.held == Held::Chosen };
-        self.refused.map_or(Ok(taken), Err)
+        let is_contested = self.is_contested;
+        self.refused.map_or(Ok(taken), |until| Err(Refused { until, is_contested }))
     }
 
     fn write(&self, rules: Rules, sample: &Sample, now: Timestamp) -> Write {
@@ -328,10 +341,10 @@ impl Plan {
 }
 
 /// Takes a send out of its `place` in the window, its sample and its choice.
-fn give_back(place: Option<(Quota, usize)>, sample: &Sample, taken: &TakenOfScope) -> Write {
+fn give_back(place: Option<Place>, sample: &Sample, taken: &TakenOfScope) -> Write {
     let mut write = Write::default();
-    if let Some((quota, place)) = place {
-        write = window::give_back(write, quota, place, sample.at);
+    if let Some(place) = place {
+        write = window::give_back(write, place, sample.at);
     }
     if let Some(name) = &taken.sample {
         write = write
@@ -388,6 +401,6 @@ mod tests {
         assert!(plan.write(rules, &sample, sample.at).update().len() < 4000);
         let taken = TakenOfScope { window: true, sample: plan.sample.clone(), chosen: true };
         let longest = Quota { sends: 100, seconds: DAY_SECONDS };
-        assert!(give_back(Some((longest, 0)), &sample, &taken).update().len() < 4000);
+        assert!(give_back(Some(Place { quota: longest, at: 0, filled: 1 }), &sample, &taken).update().len() < 4000);
     }
 }

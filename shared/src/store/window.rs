@@ -35,15 +35,38 @@ pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestam
         .value(":full", n(quota.block_sends()))
 }
 
-/// Takes out the send of the moment `at` that is in this `place`. What it pushed out had left the window, so that
-/// long ago is as good. Within a block one send is like another.
-pub(super) fn give_back(write: Write, quota: Quota, place: usize, at: Timestamp) -> Write {
-    if quota.block_sends() > 1 {
-        return write.set(format!("{FILLED} = {FILLED} - :filled")).when(format!("{FILLED} >= :filled")).value(":filled", n(1));
+/// Where a send is in its window.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) quota: Quota,
+    /// Which of the moments, from the newest.
+    pub(super) at: usize,
+    /// Sends of the newest block, itself among them.
+    pub(super) filled: u32,
+}
+
+impl Place {
+    /// The send of `moment` in the window as it is now; `None` if it has left it. Later sends moved it on, and all of one moment are
+    /// alike. Within a block one send is like another.
+    pub(super) fn found(self, window: &Window, moment: Timestamp) -> Option<Self> {
+        let at = if self.quota.block_sends() > 1 { Some(0) } else { window.moments.iter().position(|at| *at == moment) };
+        at.filter(|_| self.quota.block_sends() == 1 || window.filled > 0).map(|at| Self { at, filled: window.filled, ..self })
     }
-    let last = quota.blocks() - 1;
-    let write = (place..last).fold(write, |write, at| moved(write, at + 1, at));
-    write.set(format!("t{last}=:z")).when(format!("t{place} = :at")).value(":at", n(at.0)).value(":z", n(0))
+}
+
+/// Takes out the send of the moment `at` that is in this `place`. What it pushed out had left the window, so that long ago is as good.
+/// The last send of the newest block takes the block away.
+pub(super) fn give_back(write: Write, place: Place, at: Timestamp) -> Write {
+    let Place { quota, filled, .. } = place;
+    let (last, full) = (quota.blocks() - 1, quota.block_sends());
+    if full > 1 && filled > 1 {
+        return write.set(format!("{FILLED} = {FILLED} - :filled")).when(format!("{FILLED} > :filled")).value(":filled", n(1));
+    }
+    let write = (place.at..last).fold(write, |write, at| moved(write, at + 1, at)).set(format!("t{last}=:z")).value(":z", n(0));
+    if full > 1 {
+        return write.set(format!("{FILLED} = :full")).when(format!("{FILLED} = :filled")).value(":full", n(full)).value(":filled", n(filled));
+    }
+    write.when(format!("t{} = :at", place.at)).value(":at", n(at.0))
 }
 
 /// Reads the window.
