@@ -6,6 +6,7 @@ mod desk;
 mod limits;
 mod opened;
 mod publish;
+mod resend;
 mod turns;
 mod unsettled;
 mod wanted;
@@ -24,19 +25,20 @@ use otp::http::{self, Answer, Code, Problem, Route};
 use otp::metrics::{Metric, Metrics};
 use otp::policy::Policy;
 use otp::queue::{Dispatch, Queue};
-use otp::recipient::{Found, Limited, Recipient, makes_fresh_code};
+use otp::recipient::{Found, Limited, Recipient};
 use otp::seal::{RecipientKey, Seal};
-use otp::store::{Begin, Change, Counter, Store, StoreError};
+use otp::store::{Begin, Change, Store, StoreError};
 use otp::timestamp::Timestamp;
-use otp::verification::{KeyHash, Nonce, Status, Step};
+use otp::verification::{KeyHash, Nonce, Step};
 use otp::{json, view};
 use serde_json::Value;
 
 use limits::Limits;
 use publish::publish;
+use resend::resend;
 use turns::Turns;
 use unsettled::TakenBack;
-use wanted::{Wanted, WantedResend};
+use wanted::Wanted;
 
 /// What the function holds between invocations.
 pub struct App {
@@ -277,64 +279,6 @@ async fn send(app: &App, caller: &str, wanted: &Wanted, idempotency: Option<(Key
         Ok(Err(refusal)) => Err(limits.refuse(refusal).await),
         Err(error) => Err(limits.refuse(SendError::Store(error)).await),
     }
-}
-
-/// A further message of a pending verification: the limits are passed first.
-async fn resend(app: &App, caller: &str, id: &str, wanted: WantedResend, now: Timestamp) -> Result<Sent, SendError> {
-    let (key, nonce) = app.seal.open_verification_id(caller, id).ok_or(SendError::NotFound)?;
-    let _turn = app.turns.take(&key).await;
-    let call = Call { app, caller, policy: app.apps.policy(caller), key, now };
-    let mut limits = Limits { call, counters: vec![], taken: None, is_contested: false };
-    // Which limits it has to pass comes out with what it makes, and with what refuses it.
-    let mut rule = |recipient: &mut Recipient| {
-        let (before, mut counters) = (recipient.clone(), vec![]);
-        match add_message(&call, &nonce, &wanted, recipient, &mut counters) {
-            Ok(()) => call.written(recipient, Some(before)).map(|written| Change::WriteAfter((written, counters))).map_err(|error| (error, vec![])),
-            Err(refusal) => Err((refusal, counters)),
-        }
-    };
-    let pass_first = async |(written, counters)| limits.pass_these(counters).await.map(|()| (written, vec![])).map_err(|error| (error, vec![]));
-    let mut resent = app.store.change_after(&key, caller, Begin::Read, now, &mut rule, pass_first).await;
-    if limits.is_contested {
-        tokio::time::sleep(unsettled::UNDER_WAY_WAIT).await;
-        let pass_first = async |(written, counters)| limits.pass_these(counters).await.map(|()| (written, vec![])).map_err(|error| (error, vec![]));
-        resent = app.store.change_after(&key, caller, Begin::Read, now, &mut rule, pass_first).await;
-    }
-    match resent {
-        Ok(Ok((written, _))) => pass_and_ask(&mut limits, written).await,
-        Ok(Err((refusal, counters))) => {
-            limits.counters.extend(counters);
-            Err(limits.refuse(refusal).await)
-        }
-        Err(error) => Err(limits.refuse(SendError::Store(error)).await),
-    }
-}
-
-/// Adds a message to the verification called `nonce`, if that is pending and its recipient's own limits allow it.
-fn add_message(
-    call: &Call<'_>,
-    nonce: &Nonce,
-    wanted: &WantedResend,
-    recipient: &mut Recipient,
-    counters: &mut Vec<Counter>,
-) -> Result<(), SendError> {
-    let Call { app, policy, now, .. } = *call;
-    let verification = match recipient.find(nonce, now) {
-        Some(Found::Now(verification)) if verification.status(now) == Status::Pending => verification,
-        Some(_) => return Err(SendError::NotPending),
-        None => return Err(SendError::NotFound),
-    };
-    if !verification.terms.has_time_for_a_send(now) {
-        return Err(SendError::TooLate);
-    }
-    let channel = wanted.channel.unwrap_or(verification.terms.channel);
-    let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
-    wanted::check_channel(app, channel, to, "channel").and_then(|()| wanted::check_line(channel, to)).map_err(SendError::NotServed)?;
-    *counters = limits::counters(call, wanted.client_ip, to, channel, nonce);
-    let fresh = makes_fresh_code(policy).then(|| opened::fresh_code(call, recipient, verification));
-    recipient.allow_send(policy, now).map_err(|limited| SendError::limited(policy, limited, now))?;
-    recipient.resend(channel, random_bytes(), fresh, now);
-    Ok(())
 }
 
 /// Passes the limits, if that was not done yet, and asks for the message that was written. If it may not go, or if nobody can be asked,

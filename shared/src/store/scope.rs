@@ -388,6 +388,7 @@ fn ttl(rules: Rules, now: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic::Quota;
 
     /// The table takes expressions of at most 4096 bytes, and 300 functions and operators in an update.
     #[test]
