@@ -1,5 +1,7 @@
 //! Hostile requests: each is refused with a 4xx in under 100 ms, nothing is guessed at, and the process lives.
 
+mod sites;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

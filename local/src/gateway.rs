@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::callers;
 use crate::engine::Engine;
 use crate::figures::Figures;
 use crate::functions::{Functions, Processes};
@@ -54,14 +55,14 @@ pub(crate) struct Gateway {
 type Shared = State<Arc<Gateway>>;
 
 /// Serves it, for as long as the process lives.
-pub(crate) async fn serve(listener: tokio::net::TcpListener, gateway: Gateway) {
-    if let Err(error) = axum::serve(listener, router(Arc::new(gateway))).await {
+pub(crate) async fn serve(listener: tokio::net::TcpListener, port: u16, gateway: Gateway) {
+    if let Err(error) = axum::serve(listener, router(port, Arc::new(gateway))).await {
         tracing::error!(error.cause = error.to_string(), "the gateway ended");
     }
 }
 
-/// All routes.
-fn router(gateway: Arc<Gateway>) -> Router {
+/// All routes of a server that listens on `port`.
+fn router(port: u16, gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/openapi.json", get(async |State(gateway): Shared| Json(gateway.openapi.clone())))
@@ -72,6 +73,8 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route("/local/metrics", get(async |State(gateway): Shared| Json(json!({"metrics": gateway.figures.all()}))))
         .route("/local/state", get(state))
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+        // What is behind needs a key, or a carrier's token.
+        .route_layer(axum::middleware::from_fn_with_state(port, callers::let_through))
         .fallback(function)
         .with_state(gateway)
 }
@@ -279,6 +282,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
 }
 
-fn refuse(status: StatusCode, detail: &str) -> Response {
+/// A refusal in the words of the local-only endpoints.
+pub(crate) fn refuse(status: StatusCode, detail: &str) -> Response {
     (status, Json(json!({"detail": detail}))).into_response()
 }

@@ -3,6 +3,7 @@
 //! can run as they are deployed, as processes under a Lambda Runtime API, and with another DynamoDB.
 
 mod aws;
+mod callers;
 mod engine;
 mod figures;
 mod functions;
@@ -175,7 +176,7 @@ impl Server {
             advancing: tokio::sync::Mutex::default(),
         };
         otp::phone::warm_up();
-        let serving = tokio::spawn(gateway::serve(listener, gateway));
+        let serving = tokio::spawn(gateway::serve(listener, address.port(), gateway));
         Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, table, sqs_url, serving })
     }
 
