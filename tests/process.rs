@@ -1,6 +1,8 @@
 //! The local server as a process: its command line, what it prints, how it ends, and what outlives it. The binary is the
 //! one that `cargo run` starts, under another name.
 
+mod data;
+
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;

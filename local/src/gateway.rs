@@ -31,7 +31,7 @@ use crate::template::{Function, Template};
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// The end of the year 9998: a verification's times are written with four digits for the year.
-const CLOCK_MILLIS_MAX: i64 = 253_370_764_800_000;
+pub(crate) const CLOCK_MILLIS_MAX: i64 = 253_370_764_800_000;
 
 /// All that answers.
 pub(crate) struct Gateway {

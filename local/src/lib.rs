@@ -4,6 +4,7 @@
 
 mod aws;
 mod callers;
+mod directory;
 mod engine;
 mod figures;
 mod functions;
@@ -19,18 +20,19 @@ mod template;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use otp::ambient::Clock;
 use otp::config::{Config, ConfigError, Role};
 use otp::store::Store;
 
+use directory::write_whole;
 use engine::Engine;
 use figures::Figures;
 use functions::Worker;
 pub use functions::{BuiltFunctions, MovedClock};
-use gateway::Gateway;
+use gateway::{CLOCK_MILLIS_MAX, Gateway};
 use network::{CarrierKeys, Network};
 use queue::LocalQueue;
 use remote::Remote;
@@ -260,11 +262,10 @@ type KeepClock = Box<dyn Fn(&Clock) + Send + Sync>;
 /// With `--data` the clock stays where it was moved to: a restart must not turn back time. Processes are told where it is.
 fn kept_clock(data: Option<&PathBuf>, moved: Option<&MovedClock>, clock: &Clock) -> Result<KeepClock, String> {
     let kept = data.map(|directory| directory.join("clock"));
-    let offset = kept.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).and_then(|text| text.trim().parse::<i64>().ok());
-    clock.advance_to_millis(clock.now_millis() + offset.unwrap_or(0));
+    clock.advance_to_millis(clock.now_millis() + kept.as_deref().map_or(Ok(0), kept_offset)?);
     let told = moved.map(functions::Offset::open).transpose()?;
     let keep: KeepClock = Box::new(move |clock| {
-        let kept = kept.as_ref().map_or(Ok(()), |file| std::fs::write(file, clock.offset_millis().to_string()));
+        let kept = kept.as_ref().map_or(Ok(()), |file| write_whole(file, &clock.offset_millis().to_string()));
         let told = told.as_ref().map_or(Ok(()), |told| told.write(clock.offset_millis()));
         if let Err(error) = kept.and(told) {
             tracing::warn!(error.cause = error.to_string(), "the clock's offset was not kept");
@@ -274,6 +275,19 @@ fn kept_clock(data: Option<&PathBuf>, moved: Option<&MovedClock>, clock: &Clock)
         keep(clock);
     }
     Ok(keep)
+}
+
+/// How far the clock was ahead of real time when it was kept. Time that was turned back would give expired codes
+/// their lives back, so a file that is there must be read.
+fn kept_offset(file: &Path) -> Result<i64, String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let offset = text.trim().parse().ok().filter(|offset| (0..=CLOCK_MILLIS_MAX).contains(offset));
+            offset.ok_or_else(|| format!("--data: clock cannot be read: {text:?} is no number of milliseconds to be ahead of real time"))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(format!("--data: clock cannot be read: {error}")),
+    }
 }
 
 /// The page, with the API keys that it uses.

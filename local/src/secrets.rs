@@ -11,6 +11,8 @@ use otp::seal::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::directory::write_whole;
+
 /// What is kept with `--data`, beside the engine's file.
 #[derive(Clone, Serialize, Deserialize)]
 struct Kept {
@@ -79,19 +81,7 @@ fn kept(directory: Option<&Path>) -> Result<Kept, String> {
     let fresh = Kept { seal: BASE64.encode(&random_bytes::<32>()), lookup: BASE64.encode(&random_bytes::<32>()), api_key: format!("otp_test_{key}") };
     if let Some(file) = file {
         let text = serde_json::to_string_pretty(&fresh).map_err(|error| error.to_string())?;
-        write_privately(&file, &text).map_err(|error| format!("--data: secrets.json cannot be written: {error}"))?;
+        write_whole(&file, &text).map_err(|error| format!("--data: secrets.json cannot be written: {error}"))?;
     }
     Ok(fresh)
-}
-
-/// Whole or not at all, and for nobody else's eyes.
-fn write_privately(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let unfinished = file.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&unfinished)?.write_all(text.as_bytes())?;
-    std::fs::rename(unfinished, file)
 }
