@@ -27,7 +27,7 @@ use otp::ambient::Clock;
 use otp::config::{Config, ConfigError, Role};
 use otp::store::Store;
 
-use directory::write_whole;
+use directory::{Held, write_whole};
 use engine::Engine;
 use figures::Figures;
 use functions::Worker;
@@ -104,6 +104,8 @@ pub struct Server {
     /// The queue itself.
     pub sqs_url: String,
     serving: tokio::task::JoinHandle<()>,
+    /// Nobody else has the directory while this lives.
+    _held: Option<Held>,
 }
 
 impl Server {
@@ -117,9 +119,7 @@ impl Server {
             .map_err(|error| format!("--port: 127.0.0.1:{} cannot be used: {error}", options.port))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let template = Template::read()?;
-        if let Some(directory) = &options.data {
-            std::fs::create_dir_all(directory).map_err(|error| format!("--data: {} cannot be made: {error}", directory.display()))?;
-        }
+        let held = options.data.as_deref().map(Held::take).transpose()?;
         let variable = |name: &str| (options.variables)(name).filter(|value| !value.is_empty());
         let (secrets, wrong_keys) = Secrets::open(options.data.as_deref(), &variable)?;
         let clock = Clock::default();
@@ -179,7 +179,7 @@ impl Server {
         };
         otp::phone::warm_up();
         let serving = tokio::spawn(gateway::serve(listener, address.port(), gateway));
-        Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, table, sqs_url, serving })
+        Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, table, sqs_url, serving, _held: held })
     }
 
     /// Runs until the gateway ends, which it does with the process.

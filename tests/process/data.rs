@@ -1,6 +1,33 @@
-//! The directory of `--data`: its files are whole at every moment.
+//! The directory of `--data`: one server at a time has it, and its files are whole at every moment.
 
 use super::{Directory, Process, ended, stderr};
+
+#[tokio::test]
+async fn a_second_server_does_not_start_on_the_data_of_one_that_runs() {
+    let directory = Directory::new();
+    let arguments = ["--data", directory.path()];
+    let first = Process::start(&arguments, &[]).await;
+    let output = ended(&["--port", "0", "--data", directory.path()], &[]).await;
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{}", stderr(&output));
+    let lines = stderr(&output);
+    assert!(lines.lines().any(|line| line.starts_with("--data: ") && line.contains(directory.path())), "{lines}");
+    assert_eq!(first.service.raw("GET", "/healthz", &[], "").await.status, 200, "the one that runs is not disturbed");
+
+    let elsewhere = Directory::new();
+    assert_eq!(Process::start(&["--data", elsewhere.path()], &[]).await.end("TERM").await, Some(0), "another directory is free");
+}
+
+#[tokio::test]
+async fn data_is_free_again_however_its_server_ended() {
+    let directory = Directory::new();
+    for (signal, code) in [("KILL", None), ("TERM", Some(0)), ("INT", Some(0))] {
+        let process = Process::start(&["--data", directory.path()], &[]).await;
+        assert_eq!(process.end(signal).await, code, "SIG{signal}");
+    }
+    let output = ended(&["--port", "0", "--data", directory.path()], &[("OTP_CODE_LENGTH", "3")]).await;
+    assert_eq!(output.status.code(), Some(1), "a start that failed");
+    assert_eq!(Process::start(&["--data", directory.path()], &[]).await.end("TERM").await, Some(0));
+}
 
 /// A process can be killed between any two of its writes: whoever still has the file as it was must see it so.
 #[tokio::test]
