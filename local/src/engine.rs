@@ -29,16 +29,10 @@ impl Engine {
     /// With the tables made, or found; the functions' own one, called `table`, at `remote` if that is given.
     pub(crate) async fn open(file: Option<&Path>, template: &Template, table: String, remote: Option<Remote>) -> Result<Self, String> {
         let database = match file.map(|file| file.to_string_lossy().into_owned()) {
-            Some(file) => Database::new(&file),
-            None => Database::memory(),
+            Some(file) => Database::new(&file).map_err(|error| format!("--data: {file} cannot be used: {error}")),
+            None => Database::memory().map_err(|error| format!("the engine does not start: {error}")),
         };
-        let engine = Self {
-            database: database.map_err(|error| format!("the engine does not start: {error}"))?,
-            remote,
-            table,
-            key: template.key.0.clone(),
-            ttl: template.ttl.clone(),
-        };
+        let engine = Self { database: database?, remote, table, key: template.key.0.clone(), ttl: template.ttl.clone() };
         let (key, kind) = &template.key;
         match &engine.remote {
             Some(remote) => remote.make(creation(&engine.table, key, kind)).await?,

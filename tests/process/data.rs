@@ -59,3 +59,13 @@ async fn a_clock_that_cannot_be_read_does_not_start() {
         assert!(stderr(&output).lines().any(|line| line.starts_with("--data: clock ")), "{text:?}: {}", stderr(&output));
     }
 }
+
+#[tokio::test]
+async fn a_table_that_is_none_is_named() {
+    let directory = Directory::new();
+    std::fs::create_dir_all(&directory.0).expect("a directory");
+    std::fs::write(directory.0.join("table.db"), "nonsense").expect("a file");
+    let output = ended(&["--port", "0", "--data", directory.path()], &[]).await;
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{}", stderr(&output));
+    assert!(stderr(&output).starts_with(&format!("--data: {}/table.db ", directory.path())), "{}", stderr(&output));
+}
