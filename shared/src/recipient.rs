@@ -342,8 +342,9 @@ impl Recipient {
 
 /// Messages that were queued and that only a send which is taken back made something else of.
 fn queue_again(deliveries: &mut [Delivery], before: &[Delivery]) {
-    for delivery in deliveries.iter_mut().filter(|left| matches!(left.status, DeliveryStatus::Failed | DeliveryStatus::Sending)) {
-        if let Some(was) = before.iter().find(|was| was.tag == delivery.tag && was.status == DeliveryStatus::Queued) {
+    use DeliveryStatus::{Failed, Queued, Sending, Unknown};
+    for delivery in deliveries.iter_mut().filter(|left| left.carrier.is_none() && matches!(left.status, Failed | Sending | Unknown)) {
+        if let Some(was) = before.iter().find(|was| was.tag == delivery.tag && was.status == Queued) {
             (delivery.status, delivery.updated_at) = (was.status, was.updated_at);
         }
     }

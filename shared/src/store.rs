@@ -28,7 +28,7 @@ use update::{CLAIMED, Update, names_in};
 
 use crate::address::Address;
 use crate::code::Code;
-use crate::delivery::{Delivery, DeliveryStatus, DeliveryTag};
+use crate::delivery::{Delivery, DeliveryStatus, DeliveryTag, HANDOVER_MARGIN_SECONDS};
 use crate::recipient::{RETENTION_SECONDS, Recipient};
 use crate::seal::{RecipientKey, Seal};
 use crate::timestamp::{HOUR_SECONDS, Timestamp};
@@ -164,7 +164,8 @@ impl Store {
     pub async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Written, StoreError> {
         let update = Update::when("id = :id AND seq = :seq AND due <= :now AND held <= :now")
             .set("held = :until, who = :who")
-            .and("attribute_not_exists(gone) AND exp > :now")
+            .and("attribute_not_exists(gone) AND exp >= :in_time")
+            .value(":in_time", n(now.plus(HANDOVER_MARGIN_SECONDS).0))
             .value(":until", n(claim.held_until.0))
             .value(":who", blob(&claim.holder))
             .value(":id", blob(&claim.nonce))

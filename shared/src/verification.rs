@@ -336,16 +336,32 @@ impl Verification {
         self.step.held_until > now
     }
 
+    /// Whether whoever had its latest message in hand has died: they planned nothing after it, and hold it no more. It may have gone out.
+    #[must_use]
+    pub fn was_dropped(&self, now: Timestamp) -> bool {
+        self.step.held_until > self.step.due && !self.is_in_hand(now)
+    }
+
     /// Whether its latest message was asked for more than `after_seconds` ago and never left the queue.
     #[must_use]
     pub fn is_stuck(&self, now: Timestamp, after_seconds: i64) -> bool {
         self.is_untouched() && self.deliveries.last().is_some_and(|latest| now.since(latest.updated_at) > after_seconds)
     }
 
-    /// Settles a latest message that is still queued, for no step will be taken for it any more: a worker that has it will say
-    /// what became of it, and without one it will never go.
+    /// What a latest message that is still queued comes to when no step will be taken for it any more: a worker that has it will say
+    /// what became of it, one that died with it in hand will not, and without one it will never go.
+    #[must_use]
+    pub fn left_as(&self, now: Timestamp) -> DeliveryStatus {
+        match (self.is_in_hand(now), self.was_dropped(now)) {
+            (true, _) => DeliveryStatus::Sending,
+            (false, true) => DeliveryStatus::Unknown,
+            (false, false) => DeliveryStatus::Failed,
+        }
+    }
+
+    /// Settles a latest message that is still queued.
     pub fn leave_latest(&mut self, now: Timestamp) {
-        let left_as = if self.is_in_hand(now) { DeliveryStatus::Sending } else { DeliveryStatus::Failed };
+        let left_as = self.left_as(now);
         if let Some(latest) = self.deliveries.last_mut().filter(|latest| latest.status == DeliveryStatus::Queued) {
             (latest.status, latest.updated_at) = (left_as, now);
         }

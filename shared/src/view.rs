@@ -55,7 +55,7 @@ fn delivery(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> Value {
 fn shown_status(delivery: &Delivery, found: &Found<'_>, now: Timestamp) -> DeliveryStatus {
     match (delivery.status, found) {
         (DeliveryStatus::Queued, Found::Now(v)) if v.is_in_hand(now) => DeliveryStatus::Sending,
-        (DeliveryStatus::Queued, Found::Now(v)) if v.canceled_at.is_some() || v.terms.expires_at <= now => DeliveryStatus::Failed,
+        (DeliveryStatus::Queued, Found::Now(v)) if v.canceled_at.is_some() || v.terms.expires_at <= now => v.left_as(now),
         (DeliveryStatus::Queued, Found::Now(v)) if v.is_untouched() => DeliveryStatus::Queued,
         (DeliveryStatus::Queued, Found::Now(_)) => DeliveryStatus::Sending,
         (DeliveryStatus::Queued, Found::Before(_)) => DeliveryStatus::Failed,

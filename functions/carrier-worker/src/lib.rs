@@ -23,7 +23,7 @@ use otp::recipient::Recipient;
 use otp::seal::Seal;
 use otp::store::{Claim, Handover, NEVER, Store, StoreError, Written};
 use otp::timestamp::Timestamp;
-use otp::verification::{Status, Verification};
+use otp::verification::Verification;
 use tokio::task::JoinSet;
 
 use breaker::Breakers;
@@ -176,12 +176,12 @@ impl Work<'_> {
         {
             self.tell_left(before).await?;
         }
-        if verification.status(self.now) != Status::Pending {
+        if may_go(verification, self.now).is_err() {
             // A message that was still to go will not go any more; what a worker has in hand, that worker will tell.
             let is_left = step.sequence == sequence && !verification.is_in_hand(self.now);
             let waiting = verification.deliveries.last().filter(|latest| latest.status == DeliveryStatus::Queued && is_left);
             if let Some(delivery) = waiting {
-                self.raise(&delivery.tag, DeliveryStatus::Failed, None, self.now).await?;
+                self.raise(&delivery.tag, verification.left_as(self.now), None, self.now).await?;
             }
             return Ok(());
         }
