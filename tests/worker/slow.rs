@@ -218,7 +218,7 @@ async fn what_a_dead_worker_had_in_hand_when_another_message_took_its_place_is_u
         assert_eq!(first().await, "sending", "{overtaken_by}");
         shop.advance(60);
         assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
-        assert_eq!((first().await, shop.carrier.handed().len()), (json!("unknown"), 1), "{overtaken_by}: it may have gone out");
+        assert_eq!(first().await, "unknown", "{overtaken_by}: it may have gone out");
     }
 }
 
