@@ -12,7 +12,10 @@ async fn start(variables: &[(&str, &str)]) -> Service {
 }
 
 fn retry_after(answer: &Answer) -> i64 {
-    answer.header("retry-after").and_then(|wait| wait.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"))
+    answer
+        .header("retry-after")
+        .and_then(|wait| wait.parse().ok())
+        .unwrap_or_else(|| panic!("{answer:?}"))
 }
 
 /// Holds that `guess_budget` refuses sends to `to` for as long as it announces and no longer; the send that follows.
@@ -20,10 +23,20 @@ async fn locked(service: &Service, to: &str) -> Answer {
     let before = service.now().await;
     let refused = service.send(to).await;
     let after = service.now().await;
-    assert_eq!((refused.problem(), &refused.body["limit"]), ((429, "rate_limited"), &json!("guess_budget")), "{refused:?}");
+    assert_eq!(
+        (refused.problem(), &refused.body["limit"]),
+        ((429, "rate_limited"), &json!("guess_budget")),
+        "{refused:?}"
+    );
     let wait = retry_after(&refused);
-    assert!((1..=86_400).contains(&wait), "never longer than a day: {wait}");
-    assert_eq!(refused.header("ratelimit"), Some(format!("\"guess_budget\";r=0;t={wait}").as_str()));
+    assert!(
+        (1..=86_400).contains(&wait),
+        "never longer than a day: {wait}"
+    );
+    assert_eq!(
+        refused.header("ratelimit"),
+        Some(format!("\"guess_budget\";r=0;t={wait}").as_str())
+    );
     service.advance_to(before + wait - 1).await;
     let early = service.send(to).await;
     if service.now().await < before + wait {
@@ -54,9 +67,19 @@ async fn a_day_of_guessing_compares_exactly_the_budget() {
         }
         let code = service.code(&to).await;
         for _ in 0..7 {
-            compared += i64::from(service.check(&sent.id(), &other_than(&code)).await.outcome().1 == "wrong_code");
+            compared += i64::from(
+                service
+                    .check(&sent.id(), &other_than(&code))
+                    .await
+                    .outcome()
+                    .1
+                    == "wrong_code",
+            );
         }
-        assert_eq!(service.check(&sent.id(), &code).await.outcome().1, "exhausted");
+        assert_eq!(
+            service.check(&sent.id(), &code).await.outcome().1,
+            "exhausted"
+        );
         codes.push((sent.id(), code));
     };
     assert_eq!((compared, codes.len()), (20, 4));
@@ -65,15 +88,26 @@ async fn a_day_of_guessing_compares_exactly_the_budget() {
         service.advance(2 * 3600).await;
         let still = service.send(&to).await;
         assert_eq!(still.body["limit"], "guess_budget", "{still:?}");
-        assert!((until - service.now().await - retry_after(&still)).abs() <= 1, "the lock does not move");
+        assert!(
+            (until - service.now().await - retry_after(&still)).abs() <= 1,
+            "the lock does not move"
+        );
         for (id, code) in &codes {
             assert_eq!(service.check(id, code).await.outcome().1, "exhausted");
         }
     }
-    assert_eq!(service.messages(&to).await.len(), 4, "nobody is texted meanwhile");
+    assert_eq!(
+        service.messages(&to).await.len(),
+        4,
+        "nobody is texted meanwhile"
+    );
     let sent = locked(&service, &to).await;
     let code = service.code(&to).await;
-    assert_eq!(service.check(&sent.id(), &code).await.outcome().0, true, "the full flow works again");
+    assert_eq!(
+        service.check(&sent.id(), &code).await.outcome().0,
+        true,
+        "the full flow works again"
+    );
 }
 
 #[tokio::test]
@@ -83,11 +117,29 @@ async fn a_live_verification_takes_no_more_attempts_than_are_left() {
     let (first, first_code) = service.sent(&to).await;
     service.fail(&first, &first_code, 5).await;
     let second = service.send(&to).await;
-    assert_eq!((second.status, &second.body["attempts_left"]), (201, &json!(2)));
+    assert_eq!(
+        (second.status, &second.body["attempts_left"]),
+        (201, &json!(2))
+    );
     let code = service.code(&to).await;
-    assert_eq!(service.fail(&second.id(), &code, 1).await.map(|a| a.outcome().3), Some(1));
-    assert_eq!(service.check(&second.id(), &other_than(&code)).await.outcome(), (false, "wrong_code", "exhausted", 0));
-    assert_eq!(service.check(&second.id(), &code).await.outcome(), (false, "exhausted", "exhausted", 0));
+    assert_eq!(
+        service
+            .fail(&second.id(), &code, 1)
+            .await
+            .map(|a| a.outcome().3),
+        Some(1)
+    );
+    assert_eq!(
+        service
+            .check(&second.id(), &other_than(&code))
+            .await
+            .outcome(),
+        (false, "wrong_code", "exhausted", 0)
+    );
+    assert_eq!(
+        service.check(&second.id(), &code).await.outcome(),
+        (false, "exhausted", "exhausted", 0)
+    );
     assert_eq!(service.messages(&to).await.len(), 2);
     locked(&service, &to).await;
 }
@@ -98,7 +150,10 @@ async fn a_budget_below_the_attempts_of_a_verification_is_what_it_has() {
     let (id, code) = service.sent(&phone(1)).await;
     assert_eq!(service.show(&id).await.body["attempts_left"], 3);
     service.fail(&id, &code, 3).await;
-    assert_eq!(service.check(&id, &code).await.outcome(), (false, "exhausted", "exhausted", 0));
+    assert_eq!(
+        service.check(&id, &code).await.outcome(),
+        (false, "exhausted", "exhausted", 0)
+    );
     assert_eq!(service.resend(&id).await.problem(), (409, "not_pending"));
     locked(&service, &phone(1)).await;
 }
@@ -107,9 +162,18 @@ async fn a_budget_below_the_attempts_of_a_verification_is_what_it_has() {
 async fn neither_resend_nor_cancel_nor_expiry_nor_success_gives_the_budget_back() {
     let service = start(&[("OTP_GUESS_BUDGET", "8")]).await;
     let to = phone(1);
-    for (ended, left) in [("resent", 8), ("canceled", 6), ("expired", 4), ("approved", 2)] {
+    for (ended, left) in [
+        ("resent", 8),
+        ("canceled", 6),
+        ("expired", 4),
+        ("approved", 2),
+    ] {
         let sent = service.send(&to).await;
-        assert_eq!((sent.status, &sent.body["attempts_left"]), (201, &json!(left.min(5))), "{ended}");
+        assert_eq!(
+            (sent.status, &sent.body["attempts_left"]),
+            (201, &json!(left.min(5))),
+            "{ended}"
+        );
         let (id, code) = (sent.id(), service.code_of(&to, &sent.id()).await);
         if ended == "approved" {
             service.fail(&id, &code, 1).await;
@@ -124,8 +188,13 @@ async fn neither_resend_nor_cancel_nor_expiry_nor_success_gives_the_budget_back(
         }
     }
     let last = service.send(&to).await;
-    assert_eq!(last.body["attempts_left"], 1, "a success costs nothing and gives nothing back");
-    service.fail(&last.id(), &service.code_of(&to, &last.id()).await, 1).await;
+    assert_eq!(
+        last.body["attempts_left"], 1,
+        "a success costs nothing and gives nothing back"
+    );
+    service
+        .fail(&last.id(), &service.code_of(&to, &last.id()).await, 1)
+        .await;
     locked(&service, &to).await;
 }
 
@@ -140,12 +209,18 @@ async fn the_budget_slides() {
     }
     let begun = service.now().await;
     let third = locked(&service, &to).await;
-    assert_eq!(third.body["attempts_left"], 1, "one has left the day, the other has not");
+    assert_eq!(
+        third.body["attempts_left"], 1,
+        "one has left the day, the other has not"
+    );
     service.fail(&third.id(), &service.code(&to).await, 1).await;
     let fourth = locked(&service, &to).await;
     assert_eq!(fourth.body["attempts_left"], 1);
     let waited = service.now().await - begun;
-    assert!((86_400 - 5_030..=86_400 - 4_970).contains(&waited), "the second one left 5000 s after the first: {waited}");
+    assert!(
+        (86_400 - 5_030..=86_400 - 4_970).contains(&waited),
+        "the second one left 5000 s after the first: {waited}"
+    );
 }
 
 #[tokio::test]
@@ -153,17 +228,41 @@ async fn codes_grow_with_failures_in_a_row_and_shrink_with_a_success() {
     let service = start(&[("OTP_GUESS_BUDGET", "100"), ("OTP_MAX_ATTEMPTS", "10")]).await;
     let to = phone(1);
     let mut failures = 0;
-    for (more, length) in [(0, 6), (9, 6), (1, 8), (10, 8), (10, 8), (10, 8), (9, 8), (1, 10), (3, 10)] {
+    for (more, length) in [
+        (0, 6),
+        (9, 6),
+        (1, 8),
+        (10, 8),
+        (10, 8),
+        (10, 8),
+        (9, 8),
+        (1, 10),
+        (3, 10),
+    ] {
         if more > 0 {
             let (id, code) = service.sent(&to).await;
             service.fail(&id, &code, more).await;
         }
         failures += more;
         service.send(&to).await;
-        assert_eq!(service.code(&to).await.len(), length, "after {failures} failures");
+        assert_eq!(
+            service.code(&to).await.len(),
+            length,
+            "after {failures} failures"
+        );
     }
-    assert_eq!(service.send_body(json!({"to": to, "code_length": 7})).await.status, 201);
-    assert_eq!(service.code(&to).await.len(), 10, "what was asked for is a minimum");
+    assert_eq!(
+        service
+            .send_body(json!({"to": to, "code_length": 7}))
+            .await
+            .status,
+        201
+    );
+    assert_eq!(
+        service.code(&to).await.len(),
+        10,
+        "what was asked for is a minimum"
+    );
     let (id, code) = service.sent(&to).await;
     assert_eq!(service.check(&id, &code).await.outcome().0, true);
     assert_eq!(service.sent(&to).await.1.len(), 6, "a success ends the row");
@@ -177,7 +276,13 @@ async fn a_longer_code_that_was_asked_for_stays_longer() {
         let (id, code) = service.sent(&to).await;
         service.fail(&id, &code, 5).await;
     }
-    assert_eq!(service.send_body(json!({"to": to, "code_length": 9})).await.status, 201);
+    assert_eq!(
+        service
+            .send_body(json!({"to": to, "code_length": 9}))
+            .await
+            .status,
+        201
+    );
     assert_eq!(service.code(&to).await.len(), 9);
 }
 
@@ -218,7 +323,11 @@ async fn unlock_clears_the_counts() {
         let (id, code) = service.sent(&to).await;
         service.fail(&id, &code, 5).await;
     }
-    assert_eq!(service.send(&to).await.body["limit"], "guess_budget", "and counting begins anew");
+    assert_eq!(
+        service.send(&to).await.body["limit"],
+        "guess_budget",
+        "and counting begins anew"
+    );
 }
 
 #[tokio::test]
@@ -243,6 +352,14 @@ async fn a_budget_is_one_recipients_in_one_app() {
     service.fail(&id, &code, 1).await;
     assert_eq!(service.send(&phone(1)).await.status, 429);
     assert_eq!(service.send(&phone(2)).await.status, 201);
-    let shop = service.call_as(SHOP_KEY, "POST", "/v1/verifications", Some(json!({"to": phone(1)})), &[]).await;
+    let shop = service
+        .call_as(
+            SHOP_KEY,
+            "POST",
+            "/v1/verifications",
+            Some(json!({"to": phone(1)})),
+            &[],
+        )
+        .await;
     assert_eq!((shop.status, &shop.body["attempts_left"]), (201, &json!(1)));
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use local::{BuiltFunctions, MovedClock};
-use otp::config::environment;
+use otp::platform::environment::environment;
 
 /// Processes per function: few enough to start, enough to race.
 const PROCESSES: usize = 4;
@@ -29,7 +29,14 @@ pub fn dynamodb_of_suite() -> Option<String> {
 fn built(directory: PathBuf) -> BuiltFunctions {
     // One file a service: its clock is its own.
     let offset_file = in_target(&format!("clock-{}", fresh_name()));
-    BuiltFunctions { directory, processes: PROCESSES, moved_clock: Some(MovedClock { library: clock_library().to_owned(), offset_file }) }
+    BuiltFunctions {
+        directory,
+        processes: PROCESSES,
+        moved_clock: Some(MovedClock {
+            library: clock_library().to_owned(),
+            offset_file,
+        }),
+    }
 }
 
 /// Under the names that they are deployed by.
@@ -41,8 +48,14 @@ fn of_this_build() -> &'static Path {
         for (name, program) in [
             ("send", env!("CARGO_BIN_EXE_send-under-test")),
             ("verify", env!("CARGO_BIN_EXE_verify-under-test")),
-            ("delivery-callback", env!("CARGO_BIN_EXE_delivery-callback-under-test")),
-            ("carrier-worker", env!("CARGO_BIN_EXE_carrier-worker-under-test")),
+            (
+                "delivery-callback",
+                env!("CARGO_BIN_EXE_delivery-callback-under-test"),
+            ),
+            (
+                "carrier-worker",
+                env!("CARGO_BIN_EXE_carrier-worker-under-test"),
+            ),
         ] {
             std::os::unix::fs::symlink(program, directory.join(name)).expect("a link");
         }
@@ -55,8 +68,15 @@ fn clock_library() -> &'static Path {
     LIBRARY.get_or_init(|| {
         let library = in_target(&format!("clock-{}.so", fresh_name()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("clock.c");
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library).arg(source).status();
-        assert!(compiled.expect("a C compiler").success(), "clock.c compiles");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&library)
+            .arg(source)
+            .status();
+        assert!(
+            compiled.expect("a C compiler").success(),
+            "clock.c compiles"
+        );
         library
     })
 }
@@ -67,5 +87,5 @@ fn in_target(name: &str) -> PathBuf {
 
 /// A name that nobody else has.
 pub fn fresh_name() -> String {
-    data_encoding::HEXLOWER.encode(&otp::ambient::random_bytes::<8>())
+    data_encoding::HEXLOWER.encode(&otp::platform::random::random_bytes::<8>())
 }

@@ -58,7 +58,10 @@ impl Handed {
     pub fn code(&self) -> String {
         let text = self.body["text"].as_str().expect("a text");
         let mut words = text.split(|c: char| !c.is_ascii_digit());
-        words.find(|word| word.len() == 6).unwrap_or_else(|| panic!("no code in {text}")).to_owned()
+        words
+            .find(|word| word.len() == 6)
+            .unwrap_or_else(|| panic!("no code in {text}"))
+            .to_owned()
     }
 
     /// The first word of its text, which in English is the code.
@@ -103,7 +106,9 @@ impl Carrier {
         // Bound for as long as the carrier lives, and never listening: the port stays its own while it is closed.
         let reserved = TcpSocket::new_v4().expect("a socket");
         reserved.set_reuseaddr(true).expect("a shared port");
-        reserved.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+        reserved
+            .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .expect("a free port");
         let inner = Inner {
             behaviour: Mutex::new(Behaviour::Accept),
             handed: Mutex::default(),
@@ -114,7 +119,11 @@ impl Carrier {
             _reserved: reserved,
         };
         let secret = format!("whsec_{}", BASE64.encode(format!("{name:-<32}").as_bytes()));
-        let carrier = Self { name: name.to_owned(), secret, inner: Arc::new(inner) };
+        let carrier = Self {
+            name: name.to_owned(),
+            secret,
+            inner: Arc::new(inner),
+        };
         carrier.open().await;
         carrier
     }
@@ -148,7 +157,11 @@ impl Carrier {
         let inner = Arc::downgrade(&self.inner);
         let (name, secret) = (self.name.clone(), self.secret.clone());
         let listener = Listener::open(self.inner.port, move |request| {
-            let carrier = inner.upgrade().map(|inner| Self { name: name.clone(), secret: secret.clone(), inner });
+            let carrier = inner.upgrade().map(|inner| Self {
+                name: name.clone(),
+                secret: secret.clone(),
+                inner,
+            });
             async move { carrier?.take(&request).await }
         });
         *lock(&self.inner.listener) = Some(listener.await);
@@ -166,7 +179,12 @@ impl Carrier {
 
     /// Returns once it was handed so many messages.
     pub async fn has(&self, least: usize) {
-        let _ = self.inner.count.subscribe().wait_for(|count| *count >= least).await;
+        let _ = self
+            .inner
+            .count
+            .subscribe()
+            .wait_for(|count| *count >= least)
+            .await;
     }
 
     /// All that it was handed, in order.
@@ -189,16 +207,25 @@ impl Carrier {
 
     async fn take(&self, request: &Request) -> Response {
         let body: Value = serde_json::from_slice(&request.body).expect("a message is JSON");
-        let service = Service::at(origin(body["callback_url"].as_str().expect("a callback URL")));
+        let service = Service::at(origin(
+            body["callback_url"].as_str().expect("a callback URL"),
+        ));
         let at = service.now().await;
         let behaviour = lock(&self.inner.behaviour).clone();
-        let handed = Handed { headers: request.headers.clone(), body, at, behaviour: behaviour.clone() };
+        let handed = Handed {
+            headers: request.headers.clone(),
+            body,
+            at,
+            behaviour: behaviour.clone(),
+        };
         lock(&self.inner.handed).push(handed.clone());
         self.inner.count.send_modify(|count| *count += 1);
         match behaviour {
             Behaviour::Accept => accepted(),
             Behaviour::Answer(status, "") => response(status, &[], "{}"),
-            Behaviour::Answer(status, retry_after) => response(status, &[("retry-after", retry_after)], "{}"),
+            Behaviour::Answer(status, retry_after) => {
+                response(status, &[("retry-after", retry_after)], "{}")
+            }
             Behaviour::Close => None,
             Behaviour::Hang => std::future::pending().await,
             Behaviour::ReportFirst(status) => {
@@ -207,7 +234,12 @@ impl Carrier {
                 accepted()
             }
             Behaviour::Hold => {
-                let _ = self.inner.released.subscribe().wait_for(|released| *released).await;
+                let _ = self
+                    .inner
+                    .released
+                    .subscribe()
+                    .wait_for(|released| *released)
+                    .await;
                 accepted()
             }
         }
@@ -215,7 +247,11 @@ impl Carrier {
 }
 
 fn accepted() -> Response {
-    response(200, &[("content-type", "application/json")], r#"{"id":"theirs"}"#)
+    response(
+        200,
+        &[("content-type", "application/json")],
+        r#"{"id":"theirs"}"#,
+    )
 }
 
 /// A report that a test may spoil before it is sent.
@@ -232,13 +268,17 @@ impl Report {
     /// Signed with `secret` as of `timestamp`.
     pub fn signed(mut self, secret: &str, timestamp: i64) -> Self {
         let webhook = Webhook::new(secret).expect("a secret");
-        self.signature = webhook.sign(&self.id, timestamp, &self.body).expect("a signature");
+        self.signature = webhook
+            .sign(&self.id, timestamp, &self.body)
+            .expect("a signature");
         self.timestamp = timestamp.to_string();
         self
     }
 
     pub async fn send(&self, service: &Service) -> Answer {
-        service.raw("POST", &self.path, &self.headers(), self.body.clone()).await
+        service
+            .raw("POST", &self.path, &self.headers(), self.body.clone())
+            .await
     }
 
     pub fn headers(&self) -> [(&'static str, &str); 4] {

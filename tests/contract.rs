@@ -14,44 +14,84 @@ pub struct Contract {
 
 /// The one that is committed.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
-    let document = serde_norway::from_str(include_str!("../shared/openapi.yaml")).expect("openapi.yaml is YAML");
-    Contract { document, validators: Mutex::default() }
+    let document = serde_norway::from_str(include_str!("../shared/openapi.yaml"))
+        .expect("openapi.yaml is YAML");
+    Contract {
+        document,
+        validators: Mutex::default(),
+    }
 });
 
 impl Contract {
     /// Panics unless the document knows `path`, `method` and `status`, the body fits its schema and the promised headers
     /// are there. An unknown path must be a 404 problem.
-    pub fn judge(&self, method: &str, path: &str, status: u16, headers: &hyper::HeaderMap, body: &[u8]) {
-        let asked = format!("{method} {path} -> {status} {}", String::from_utf8_lossy(body));
-        assert_eq!(headers.get("cache-control").map(|v| v.as_bytes()), Some(&b"no-store"[..]), "{asked}: Cache-Control");
+    pub fn judge(
+        &self,
+        method: &str,
+        path: &str,
+        status: u16,
+        headers: &hyper::HeaderMap,
+        body: &[u8],
+    ) {
+        let asked = format!(
+            "{method} {path} -> {status} {}",
+            String::from_utf8_lossy(body)
+        );
+        assert_eq!(
+            headers.get("cache-control").map(|v| v.as_bytes()),
+            Some(&b"no-store"[..]),
+            "{asked}: Cache-Control"
+        );
         assert!(headers.contains_key("request-id"), "{asked}: Request-Id");
         let problem = self.document["components"]["schemas"].get("Problem");
         if status >= 400 {
             let problem_type = headers.get("content-type").map(|v| v.as_bytes());
-            assert_eq!(problem_type, Some(&b"application/problem+json"[..]), "{asked}: Content-Type");
+            assert_eq!(
+                problem_type,
+                Some(&b"application/problem+json"[..]),
+                "{asked}: Content-Type"
+            );
             let body: Value = serde_json::from_slice(body).expect("a problem is JSON");
             let request_id = headers.get("request-id").and_then(|v| v.to_str().ok());
-            assert_eq!(body["request_id"].as_str(), request_id, "{asked}: request_id");
+            assert_eq!(
+                body["request_id"].as_str(),
+                request_id,
+                "{asked}: request_id"
+            );
             assert_eq!(body["status"], status, "{asked}: status");
             assert!(problem.is_some(), "the document has a Problem schema");
         }
         let path = path.split('?').next().unwrap_or_default();
         let Some((template, item)) = self.path_item(path) else {
-            assert_eq!(status, 404, "{asked}: a path that the document does not know");
+            assert_eq!(
+                status, 404,
+                "{asked}: a path that the document does not know"
+            );
             return;
         };
         let Some(operation) = item.get(method.to_ascii_lowercase()) else {
-            assert_eq!(status, 405, "{asked}: a method that the document does not know");
+            assert_eq!(
+                status, 405,
+                "{asked}: a method that the document does not know"
+            );
             return;
         };
-        let response = operation["responses"].get(status.to_string()).unwrap_or_else(|| panic!("{asked}: not documented for {template}"));
+        let response = operation["responses"]
+            .get(status.to_string())
+            .unwrap_or_else(|| panic!("{asked}: not documented for {template}"));
         let response = self.resolved(response);
         for (name, header) in response["headers"].as_object().into_iter().flatten() {
             let required = self.resolved(header)["required"].as_bool().unwrap_or(false);
-            assert!(!required || headers.contains_key(name.as_str()), "{asked}: header {name}");
+            assert!(
+                !required || headers.contains_key(name.as_str()),
+                "{asked}: header {name}"
+            );
         }
         for (media_type, content) in response["content"].as_object().into_iter().flatten() {
-            let is_sent = headers.get("content-type").and_then(|v| v.to_str().ok()).is_some_and(|t| t.starts_with(media_type.as_str()));
+            let is_sent = headers
+                .get("content-type")
+                .and_then(|v| v.to_str().ok())
+                .is_some_and(|t| t.starts_with(media_type.as_str()));
             assert!(is_sent, "{asked}: Content-Type should be {media_type}");
             if media_type.contains("json") {
                 self.fits(&content["schema"], body, &asked);
@@ -61,23 +101,33 @@ impl Contract {
 
     /// Whether `body` fits the schema called `name`.
     pub fn takes(&self, name: &str, body: &Value) -> bool {
-        self.validator(&json!({"$ref": format!("#/components/schemas/{name}")})).is_valid(body)
+        self.validator(&json!({"$ref": format!("#/components/schemas/{name}")}))
+            .is_valid(body)
     }
 
     fn fits(&self, schema: &Value, body: &[u8], asked: &str) {
-        let body: Value = serde_json::from_slice(body).unwrap_or_else(|error| panic!("{asked}: {error}"));
+        let body: Value =
+            serde_json::from_slice(body).unwrap_or_else(|error| panic!("{asked}: {error}"));
         let validator = self.validator(schema);
-        let errors: Vec<String> = validator.iter_errors(&body).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(&body)
+            .map(|error| format!("{} at {}", error, error.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{asked}: {errors:?}");
     }
 
     fn validator(&self, schema: &Value) -> Arc<jsonschema::Validator> {
-        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut validators = self
+            .validators
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let made = validators.entry(schema.to_string()).or_insert_with(|| {
             // The document itself is the root, so that its references resolve.
             let mut root = self.document.clone();
             root["allOf"] = json!([schema]);
-            Arc::new(jsonschema::draft202012::new(&root).expect("the document's schemas are schemas"))
+            Arc::new(
+                jsonschema::draft202012::new(&root).expect("the document's schemas are schemas"),
+            )
         });
         made.clone()
     }
@@ -87,13 +137,19 @@ impl Contract {
         let exact = paths.iter().find(|(template, _)| *template == path);
         let fits = |template: &str| {
             template.split('/').count() == path.split('/').count()
-                && template.split('/').zip(path.split('/')).all(|(t, p)| t == p || (t.starts_with('{') && !p.is_empty()))
+                && template
+                    .split('/')
+                    .zip(path.split('/'))
+                    .all(|(t, p)| t == p || (t.starts_with('{') && !p.is_empty()))
         };
         exact.or_else(|| paths.iter().find(|(template, _)| fits(template)))
     }
 
     fn resolved<'d>(&'d self, value: &'d Value) -> &'d Value {
-        match value["$ref"].as_str().and_then(|reference| self.document.pointer(reference.trim_start_matches('#'))) {
+        match value["$ref"]
+            .as_str()
+            .and_then(|reference| self.document.pointer(reference.trim_start_matches('#')))
+        {
             Some(target) => self.resolved(target),
             None => value,
         }

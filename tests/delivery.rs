@@ -10,7 +10,11 @@ use crate::harness::{Service, seconds};
 
 const TO: &str = "+12025550143";
 /// Variables that let one recipient have many messages.
-pub const OFTEN: [(&str, &str); 3] = [("OTP_COOLDOWN_SECONDS", "0"), ("OTP_SENDS_PER_HOUR", "1000"), ("OTP_SENDS_PER_DAY", "1000")];
+pub const OFTEN: [(&str, &str); 3] = [
+    ("OTP_COOLDOWN_SECONDS", "0"),
+    ("OTP_SENDS_PER_HOUR", "1000"),
+    ("OTP_SENDS_PER_DAY", "1000"),
+];
 
 /// One of many phones, each with a prefix of its own.
 pub fn phone(n: usize) -> String {
@@ -27,10 +31,24 @@ pub async fn sent(service: &Service, body: Value) -> String {
 pub async fn deliveries(service: &Service, id: &str) -> Vec<(String, Option<String>)> {
     service.settle().await;
     let shown = service.show(id).await.body;
-    assert_eq!(shown["delivery"], *shown["deliveries"].as_array().and_then(|all| all.last()).expect("a delivery"), "the latest of all");
+    assert_eq!(
+        shown["delivery"],
+        *shown["deliveries"]
+            .as_array()
+            .and_then(|all| all.last())
+            .expect("a delivery"),
+        "the latest of all"
+    );
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let all = shown["deliveries"].as_array().expect("a list");
-    all.iter().map(|delivery| (text(&delivery["status"]).expect("a status"), text(&delivery["carrier"]))).collect()
+    all.iter()
+        .map(|delivery| {
+            (
+                text(&delivery["status"]).expect("a status"),
+                text(&delivery["carrier"]),
+            )
+        })
+        .collect()
 }
 
 pub fn tells(status: &str, carrier: &str) -> (String, Option<String>) {
@@ -38,12 +56,18 @@ pub fn tells(status: &str, carrier: &str) -> (String, Option<String>) {
 }
 
 pub fn texts(messages: &[Value], field: &str) -> Vec<String> {
-    messages.iter().map(|message| message[field].as_str().unwrap_or_default().to_owned()).collect()
+    messages
+        .iter()
+        .map(|message| message[field].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 pub async fn queue_is_empty(service: &Service) {
     let state = service.state().await;
-    assert_eq!((&state["queue"], &state["dead_letters"]), (&json!([]), &json!([])));
+    assert_eq!(
+        (&state["queue"], &state["dead_letters"]),
+        (&json!([]), &json!([]))
+    );
 }
 
 #[tokio::test]
@@ -53,7 +77,13 @@ async fn the_first_carrier_takes_it_and_the_second_hears_nothing() {
     assert_eq!(deliveries(&service, &id).await, [tells("sent", "sim-a")]);
     service.advance(600).await;
     let messages = service.messages(TO).await;
-    assert_eq!((texts(&messages, "carrier"), texts(&messages, "verification_id")), (vec!["sim-a".to_owned()], vec![id]));
+    assert_eq!(
+        (
+            texts(&messages, "carrier"),
+            texts(&messages, "verification_id")
+        ),
+        (vec!["sim-a".to_owned()], vec![id])
+    );
     queue_is_empty(&service).await;
 }
 
@@ -62,45 +92,89 @@ async fn a_refusal_for_good_is_the_end_and_no_second_carrier_is_asked() {
     let service = Service::start().await;
     service.carrier("sim-a", json!({"mode": "reject"})).await;
     let id = sent(&service, json!({"to": TO})).await;
-    assert_eq!(deliveries(&service, &id).await, [tells("rejected", "sim-a")]);
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("rejected", "sim-a")]
+    );
     service.carrier("sim-a", json!({"mode": "ok"})).await;
     service.advance(600).await;
     assert_eq!(service.messages(TO).await, Vec::<Value>::new());
-    assert_eq!(deliveries(&service, &id).await, [tells("rejected", "sim-a")]);
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("rejected", "sim-a")]
+    );
     queue_is_empty(&service).await;
 }
 
 #[tokio::test]
 async fn a_carrier_that_takes_nothing_now_is_passed_over_at_once() {
-    for mode in [json!({"mode": "throttle", "retry_after": 20}), json!({"mode": "throttle"}), json!({"mode": "error"}), json!({"mode": "down"})] {
+    for mode in [
+        json!({"mode": "throttle", "retry_after": 20}),
+        json!({"mode": "throttle"}),
+        json!({"mode": "error"}),
+        json!({"mode": "down"}),
+    ] {
         let service = Service::start().await;
         service.carrier("sim-a", mode.clone()).await;
         let before = service.now().await;
         let id = sent(&service, json!({"to": TO})).await;
-        assert_eq!(deliveries(&service, &id).await, [tells("sent", "sim-b")], "{mode}: one message, one entry");
+        assert_eq!(
+            deliveries(&service, &id).await,
+            [tells("sent", "sim-b")],
+            "{mode}: one message, one entry"
+        );
         let messages = service.messages(TO).await;
         assert_eq!(texts(&messages, "carrier"), ["sim-b"], "{mode}");
         assert!(seconds(&messages[0]["at"]) - before <= 5, "{mode}: at once");
         service.carrier("sim-a", json!({"mode": "ok"})).await;
         service.advance(600).await;
-        assert_eq!(service.messages(TO).await.len(), 1, "{mode}: no second text later");
+        assert_eq!(
+            service.messages(TO).await.len(),
+            1,
+            "{mode}: no second text later"
+        );
         queue_is_empty(&service).await;
     }
 }
 
 #[tokio::test]
 async fn each_status_of_a_carrier_has_its_class() {
-    for (status, class) in [(408, "next"), (425, "next"), (429, "next"), (500, "next"), (503, "next"), (401, "next"), (402, "next"), (403, "next")]
-        .into_iter()
-        .chain([(400, "rejected"), (404, "rejected"), (422, "rejected"), (202, "sent"), (204, "sent")])
-    {
-        let (first, second) = (Carrier::start("first").await, Carrier::start("second").await);
+    for (status, class) in [
+        (408, "next"),
+        (425, "next"),
+        (429, "next"),
+        (500, "next"),
+        (503, "next"),
+        (401, "next"),
+        (402, "next"),
+        (403, "next"),
+    ]
+    .into_iter()
+    .chain([
+        (400, "rejected"),
+        (404, "rejected"),
+        (422, "rejected"),
+        (202, "sent"),
+        (204, "sent"),
+    ]) {
+        let (first, second) = (
+            Carrier::start("first").await,
+            Carrier::start("second").await,
+        );
         let service = service_with(&[&first, &second], &[]).await;
         first.behave(Behaviour::Answer(status, ""));
         let id = sent(&service, json!({"to": TO})).await;
-        let expected = if class == "next" { tells("sent", "second") } else { tells(class, "first") };
+        let expected = if class == "next" {
+            tells("sent", "second")
+        } else {
+            tells(class, "first")
+        };
         assert_eq!(deliveries(&service, &id).await, [expected], "{status}");
-        assert_eq!((first.handed().len(), second.handed().len()), (1, usize::from(class == "next")), "{status}");
+        assert_eq!(
+            (first.handed().len(), second.handed().len()),
+            (1, usize::from(class == "next")),
+            "{status}"
+        );
     }
 }
 
@@ -113,18 +187,61 @@ async fn a_carrier_is_handed_the_documented_message() {
     let handed = carrier.handed();
     assert_eq!(handed.len(), 1);
     let body = &handed[0].body;
-    let header = |name: &str| handed[0].headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    assert_eq!((header("authorization"), header("idempotency-key").as_str()), ("Bearer carrier-token".to_owned(), handed[0].reference()));
+    let header = |name: &str| {
+        handed[0]
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     assert_eq!(
-        (&body["to"], &body["from"], &body["channel"], &body["locale"]),
-        (&json!("+33612345678"), &json!("Shop"), &json!("sms"), &json!("fr"))
+        (header("authorization"), header("idempotency-key").as_str()),
+        ("Bearer carrier-token".to_owned(), handed[0].reference())
     );
-    assert!((115..=120).contains(&body["validity_seconds"].as_i64().expect("seconds")), "{body}");
-    assert!(!handed[0].reference().contains(&id) && !body.to_string().contains(&id), "the carrier learns no id of ours");
+    assert_eq!(
+        (
+            &body["to"],
+            &body["from"],
+            &body["channel"],
+            &body["locale"]
+        ),
+        (
+            &json!("+33612345678"),
+            &json!("Shop"),
+            &json!("sms"),
+            &json!("fr")
+        )
+    );
+    assert!(
+        (115..=120).contains(&body["validity_seconds"].as_i64().expect("seconds")),
+        "{body}"
+    );
+    assert!(
+        !handed[0].reference().contains(&id) && !body.to_string().contains(&id),
+        "the carrier learns no id of ours"
+    );
     assert!(service.check(&id, &handed[0].code()).await.body["valid"] == true);
-    let mut fields: Vec<_> = body.as_object().expect("an object").keys().cloned().collect();
+    let mut fields: Vec<_> = body
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect();
     fields.sort();
-    assert_eq!(fields, ["callback_url", "channel", "from", "locale", "reference", "text", "to", "validity_seconds"]);
+    assert_eq!(
+        fields,
+        [
+            "callback_url",
+            "channel",
+            "from",
+            "locale",
+            "reference",
+            "text",
+            "to",
+            "validity_seconds"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -135,14 +252,24 @@ async fn an_unknown_outcome_waits_and_then_one_other_carrier_gets_the_same_code(
     assert_eq!(deliveries(&service, &id).await, [tells("unknown", "sim-a")]);
     let since = seconds(&service.show(&id).await.body["delivery"]["updated_at"]);
     service.advance_to(since + 13).await;
-    assert_eq!(service.messages_now(TO).await.len(), 1, "it waits for the report");
+    assert_eq!(
+        service.messages_now(TO).await.len(),
+        1,
+        "it waits for the report"
+    );
     service.advance_to(since + 17).await;
     let messages = service.messages(TO).await;
     assert_eq!(texts(&messages, "carrier"), ["sim-a", "sim-b"]);
     let codes = texts(&messages, "code");
     assert_eq!(codes[0], codes[1], "never a new code");
-    assert!((since + 15..=since + 16).contains(&seconds(&messages[1]["at"])), "after 15 s: {messages:?}");
-    assert_eq!(deliveries(&service, &id).await, [tells("unknown", "sim-a"), tells("sent", "sim-b")]);
+    assert!(
+        (since + 15..=since + 16).contains(&seconds(&messages[1]["at"])),
+        "after 15 s: {messages:?}"
+    );
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("unknown", "sim-a"), tells("sent", "sim-b")]
+    );
     service.advance(600).await;
     assert_eq!(service.messages(TO).await.len(), 2, "never a third");
     queue_is_empty(&service).await;
@@ -158,12 +285,18 @@ async fn two_unknown_outcomes_are_the_end() {
     service.advance(600).await;
     let messages = service.messages(TO).await;
     assert_eq!(texts(&messages, "carrier"), ["sim-a", "sim-b"]);
-    assert_eq!(deliveries(&service, &id).await, [tells("unknown", "sim-a"), tells("unknown", "sim-b")]);
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("unknown", "sim-a"), tells("unknown", "sim-b")]
+    );
 }
 
 #[tokio::test]
 async fn a_carrier_that_hangs_up_without_an_answer_may_have_it() {
-    let (first, second) = (Carrier::start("first").await, Carrier::start("second").await);
+    let (first, second) = (
+        Carrier::start("first").await,
+        Carrier::start("second").await,
+    );
     let service = service_with(&[&first, &second], &[]).await;
     first.behave(Behaviour::Close);
     let id = sent(&service, json!({"to": TO})).await;
@@ -171,7 +304,11 @@ async fn a_carrier_that_hangs_up_without_an_answer_may_have_it() {
     service.advance(16).await;
     assert_eq!((first.handed().len(), second.handed().len()), (1, 1));
     assert_eq!(first.handed()[0].code(), second.handed()[0].code());
-    assert_ne!(first.handed()[0].reference(), second.handed()[0].reference(), "two messages, two names");
+    assert_ne!(
+        first.handed()[0].reference(),
+        second.handed()[0].reference(),
+        "two messages, two names"
+    );
 }
 
 #[tokio::test]
@@ -192,9 +329,14 @@ async fn a_report_within_the_wait_keeps_the_second_carrier_out() {
 #[tokio::test]
 async fn a_report_that_overtakes_the_answer_counts() {
     let service = Service::start().await;
-    service.carrier("sim-a", json!({"mode": "hang", "report": "delivered"})).await;
+    service
+        .carrier("sim-a", json!({"mode": "hang", "report": "delivered"}))
+        .await;
     let id = sent(&service, json!({"to": TO})).await;
-    assert_eq!(deliveries(&service, &id).await, [tells("delivered", "sim-a")]);
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("delivered", "sim-a")]
+    );
     service.advance(600).await;
     assert_eq!(texts(&service.messages(TO).await, "carrier"), ["sim-a"]);
     queue_is_empty(&service).await;
@@ -202,7 +344,10 @@ async fn a_report_that_overtakes_the_answer_counts() {
 
 #[tokio::test]
 async fn the_one_more_message_never_goes_back_to_the_carrier_that_may_have_the_first() {
-    let (first, second) = (Carrier::start("first").await, Carrier::start("second").await);
+    let (first, second) = (
+        Carrier::start("first").await,
+        Carrier::start("second").await,
+    );
     let service = service_with(&[&first, &second], &[]).await;
     first.behave(Behaviour::Hang);
     second.behave(Behaviour::Answer(500, ""));
@@ -210,11 +355,18 @@ async fn the_one_more_message_never_goes_back_to_the_carrier_that_may_have_the_f
     service.settle().await;
     first.behave(Behaviour::Accept);
     service.advance(30).await;
-    assert_eq!(first.handed().len(), 1, "one more message, by another carrier");
+    assert_eq!(
+        first.handed().len(),
+        1,
+        "one more message, by another carrier"
+    );
     second.behave(Behaviour::Accept);
     service.advance(200).await;
     assert_eq!(first.handed().len(), 1);
-    assert_eq!(deliveries(&service, &id).await, [tells("unknown", "first"), tells("sent", "second")]);
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("unknown", "first"), tells("sent", "second")]
+    );
 }
 
 #[tokio::test]
@@ -224,28 +376,54 @@ async fn a_lost_message_is_the_carriers_word_against_nobodys() {
     let id = sent(&service, json!({"to": TO})).await;
     service.advance(600).await;
     assert_eq!(service.messages(TO).await, Vec::<Value>::new());
-    assert_eq!(deliveries(&service, &id).await, [tells("sent", "sim-a")], "it said that it took it");
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("sent", "sim-a")],
+        "it said that it took it"
+    );
 }
 
 #[tokio::test]
 async fn where_nobody_takes_it_the_rounds_back_off_until_the_code_is_nearly_dead() {
-    let (first, second) = (Carrier::start("first").await, Carrier::start("second").await);
+    let (first, second) = (
+        Carrier::start("first").await,
+        Carrier::start("second").await,
+    );
     let service = service_with(&[&first, &second], &[]).await;
     first.behave(Behaviour::Answer(500, ""));
     second.behave(Behaviour::Answer(503, ""));
     let id = sent(&service, json!({"to": TO})).await;
     let start = seconds(&service.show(&id).await.body["created_at"]);
     service.settle().await;
-    assert!(["queued", "sending"].contains(&deliveries(&service, &id).await[0].0.as_str()), "nobody has it, and it is not over");
+    assert!(
+        ["queued", "sending"].contains(&deliveries(&service, &id).await[0].0.as_str()),
+        "nobody has it, and it is not over"
+    );
     service.advance(700).await;
-    let offsets: Vec<i64> = first.handed().iter().map(|handed| handed.at - start).collect();
+    let offsets: Vec<i64> = first
+        .handed()
+        .iter()
+        .map(|handed| handed.at - start)
+        .collect();
     for (expected, at) in [0, 2, 6, 14, 30].into_iter().zip(&offsets) {
-        assert!((expected..=expected + 3).contains(at), "rounds at 0, 2, 6, 14, 30 and so on: {offsets:?}");
+        assert!(
+            (expected..=expected + 3).contains(at),
+            "rounds at 0, 2, 6, 14, 30 and so on: {offsets:?}"
+        );
     }
-    assert!(offsets.windows(2).all(|pair| pair[1] - pair[0] <= 33), "at most 30 s apart: {offsets:?}");
-    assert!(offsets.iter().all(|at| *at <= 290) && offsets.last().is_some_and(|at| *at >= 255), "until 10 s before its end: {offsets:?}");
+    assert!(
+        offsets.windows(2).all(|pair| pair[1] - pair[0] <= 33),
+        "at most 30 s apart: {offsets:?}"
+    );
+    assert!(
+        offsets.iter().all(|at| *at <= 290) && offsets.last().is_some_and(|at| *at >= 255),
+        "until 10 s before its end: {offsets:?}"
+    );
     assert_eq!(second.handed().len(), offsets.len(), "each round asks both");
-    assert_eq!(deliveries(&service, &id).await, [("failed".to_owned(), None)]);
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [("failed".to_owned(), None)]
+    );
     queue_is_empty(&service).await;
 }
 
@@ -258,7 +436,12 @@ async fn the_same_message_keeps_its_name_from_round_to_round() {
     service.advance(10).await;
     let handed = carrier.handed();
     assert!(handed.len() >= 3);
-    assert!(handed.iter().all(|h| h.reference() == handed[0].reference() && h.code() == handed[0].code()), "its idempotency key and its code");
+    assert!(
+        handed
+            .iter()
+            .all(|h| h.reference() == handed[0].reference() && h.code() == handed[0].code()),
+        "its idempotency key and its code"
+    );
 }
 
 #[tokio::test]
@@ -271,7 +454,11 @@ async fn a_carriers_retry_after_is_honoured() {
     let start = carrier.handed()[0].at;
     carrier.behave(Behaviour::Accept);
     service.advance(300).await;
-    let calls: Vec<i64> = carrier.handed().iter().map(|handed| handed.at - start).collect();
+    let calls: Vec<i64> = carrier
+        .handed()
+        .iter()
+        .map(|handed| handed.at - start)
+        .collect();
     assert_eq!(calls.len(), 2, "{calls:?}");
     assert!((50..=52).contains(&calls[1]), "{calls:?}");
     assert_eq!(deliveries(&service, &id).await, [tells("sent", "only")]);
@@ -279,7 +466,10 @@ async fn a_carriers_retry_after_is_honoured() {
 
 #[tokio::test]
 async fn a_long_retry_after_of_one_carrier_does_not_hold_back_the_other() {
-    let (first, second) = (Carrier::start("first").await, Carrier::start("second").await);
+    let (first, second) = (
+        Carrier::start("first").await,
+        Carrier::start("second").await,
+    );
     let service = service_with(&[&first, &second], &[]).await;
     first.behave(Behaviour::Answer(429, "3600"));
     second.behave(Behaviour::Answer(500, ""));
@@ -287,7 +477,11 @@ async fn a_long_retry_after_of_one_carrier_does_not_hold_back_the_other() {
     service.settle().await;
     second.behave(Behaviour::Accept);
     service.advance(100).await;
-    assert_eq!(deliveries(&service, &id).await, [tells("sent", "second")], "the second one is asked again after 2 s");
+    assert_eq!(
+        deliveries(&service, &id).await,
+        [tells("sent", "second")],
+        "the second one is asked again after 2 s"
+    );
     assert_eq!(first.handed().len(), 1, "and the first one is left alone");
 }
 
@@ -312,7 +506,10 @@ async fn recovery_before_the_end_sends_once() {
 #[tokio::test]
 async fn after_a_recovery_no_dead_code_is_sent() {
     let service = Service::start().await;
-    for (n, recovers_after) in [5, 40, 250, 276, 284, 289, 291, 299, 300, 301, 900].into_iter().enumerate() {
+    for (n, recovers_after) in [5, 40, 250, 276, 284, 289, 291, 299, 300, 301, 900]
+        .into_iter()
+        .enumerate()
+    {
         for name in ["sim-a", "sim-b"] {
             service.carrier(name, json!({"mode": "error"})).await;
         }
@@ -325,11 +522,31 @@ async fn after_a_recovery_no_dead_code_is_sent() {
         }
         service.advance(900).await;
         let messages = service.messages(&to).await;
-        assert!(messages.len() <= 1, "recovered after {recovers_after} s: {messages:?}");
-        assert!(messages.iter().all(|message| seconds(&message["at"]) <= expires_at - 10), "dead on arrival, {recovers_after}: {messages:?}");
-        let status = if messages.is_empty() { "failed" } else { "sent" };
-        assert_eq!(deliveries(&service, &id).await[0].0, status, "recovered after {recovers_after} s");
-        assert_eq!(status == "sent", recovers_after <= 250, "recovered after {recovers_after} s");
+        assert!(
+            messages.len() <= 1,
+            "recovered after {recovers_after} s: {messages:?}"
+        );
+        assert!(
+            messages
+                .iter()
+                .all(|message| seconds(&message["at"]) <= expires_at - 10),
+            "dead on arrival, {recovers_after}: {messages:?}"
+        );
+        let status = if messages.is_empty() {
+            "failed"
+        } else {
+            "sent"
+        };
+        assert_eq!(
+            deliveries(&service, &id).await[0].0,
+            status,
+            "recovered after {recovers_after} s"
+        );
+        assert_eq!(
+            status == "sent",
+            recovers_after <= 250,
+            "recovered after {recovers_after} s"
+        );
     }
     queue_is_empty(&service).await;
 }
@@ -343,16 +560,33 @@ async fn an_ended_verification_sends_nothing_more() {
     let canceled = sent(&service, json!({"to": phone(1)})).await;
     let superseded = sent(&service, json!({"to": phone(2)})).await;
     service.settle().await;
-    assert_eq!(service.call("DELETE", &format!("/v1/verifications/{canceled}"), None).await.status, 200);
+    assert_eq!(
+        service
+            .call("DELETE", &format!("/v1/verifications/{canceled}"), None)
+            .await
+            .status,
+        200
+    );
     let newer = sent(&service, json!({"to": phone(2)})).await;
     for name in ["sim-a", "sim-b"] {
         service.carrier(name, json!({"mode": "ok"})).await;
     }
     service.advance(60).await;
     assert_eq!(service.messages(&phone(1)).await, Vec::<Value>::new());
-    assert_eq!(texts(&service.messages(&phone(2)).await, "verification_id"), [newer]);
-    assert_eq!(deliveries(&service, &canceled).await[0].0, "failed", "it will never go");
-    assert_eq!(deliveries(&service, &superseded).await[0].0, "failed", "it will never go");
+    assert_eq!(
+        texts(&service.messages(&phone(2)).await, "verification_id"),
+        [newer]
+    );
+    assert_eq!(
+        deliveries(&service, &canceled).await[0].0,
+        "failed",
+        "it will never go"
+    );
+    assert_eq!(
+        deliveries(&service, &superseded).await[0].0,
+        "failed",
+        "it will never go"
+    );
     queue_is_empty(&service).await;
 }
 
@@ -362,19 +596,30 @@ async fn a_message_in_a_carriers_hands_is_not_told_as_failed_because_its_code_wa
         let carrier = Carrier::start("slow").await;
         let mut entry = carrier.entry();
         entry["timeout_ms"] = json!(8000);
-        let service = Service::start_with(&[("OTP_CARRIERS", &json!([entry]).to_string()), OFTEN[0]]).await;
+        let service =
+            Service::start_with(&[("OTP_CARRIERS", &json!([entry]).to_string()), OFTEN[0]]).await;
         carrier.behave(Behaviour::Hold);
         let id = sent(&service, json!({"to": TO})).await;
         carrier.has_one().await;
         match ending {
-            "approved" => assert_eq!(service.check(&id, &carrier.handed()[0].code()).await.body["valid"], true, "the phone was faster"),
+            "approved" => assert_eq!(
+                service.check(&id, &carrier.handed()[0].code()).await.body["valid"],
+                true,
+                "the phone was faster"
+            ),
             _ => drop(sent(&service, json!({"to": TO})).await),
         }
         let before = service.show(&id).await.body["delivery"]["status"].clone();
-        assert!(["sending", "unknown"].contains(&before.as_str().unwrap_or_default()), "{ending}: {before}");
+        assert!(
+            ["sending", "unknown"].contains(&before.as_str().unwrap_or_default()),
+            "{ending}: {before}"
+        );
         carrier.release();
         service.settle().await;
         let after = service.show(&id).await.body["delivery"]["status"].clone();
-        assert!(["sent", "unknown"].contains(&after.as_str().unwrap_or_default()), "{ending}: {after}");
+        assert!(
+            ["sent", "unknown"].contains(&after.as_str().unwrap_or_default()),
+            "{ending}: {after}"
+        );
     }
 }

@@ -12,9 +12,40 @@ async fn a_send_is_taken_where_its_body_fits_the_document() {
     let service = Service::start_with(&[("OTP_PREFIX_SENDS", "1000/600")]).await;
     let longest = "en-x-12345678-12345678-12345678-123";
     let too_long = format!("{longest}4");
-    let tags = ["en", "fr-CA", "zh-Hant-TW", "es-419", "sl-rozaj-biske", "en-US-u-hc-h12", "x-house", "de-x-1", "i-klingon", "abcdefgh", longest];
-    let no_tags = ["", "x", "x-", "en-x", "en-", "en_US", "e", "123", "abcdefghi", "en-a", "i-nothing", "en-US-FR", "a-b", "en US", &too_long];
-    let locales = tags.into_iter().chain(no_tags).map(|tag| json!({"locale": tag}));
+    let tags = [
+        "en",
+        "fr-CA",
+        "zh-Hant-TW",
+        "es-419",
+        "sl-rozaj-biske",
+        "en-US-u-hc-h12",
+        "x-house",
+        "de-x-1",
+        "i-klingon",
+        "abcdefgh",
+        longest,
+    ];
+    let no_tags = [
+        "",
+        "x",
+        "x-",
+        "en-x",
+        "en-",
+        "en_US",
+        "e",
+        "123",
+        "abcdefghi",
+        "en-a",
+        "i-nothing",
+        "en-US-FR",
+        "a-b",
+        "en US",
+        &too_long,
+    ];
+    let locales = tags
+        .into_iter()
+        .chain(no_tags)
+        .map(|tag| json!({"locale": tag}));
     let bodies = [
         json!({"ttl_seconds": 60}),
         json!({"ttl_seconds": 120.0}),
@@ -38,9 +69,16 @@ async fn a_send_is_taken_where_its_body_fits_the_document() {
         json!({"extra": null}),
     ];
     for (n, more) in locales.chain(bodies).enumerate() {
-        let body = with(json!({"to": phone(u32::try_from(n).expect("few") + 1)}), &more);
+        let body = with(
+            json!({"to": phone(u32::try_from(n).expect("few") + 1)}),
+            &more,
+        );
         let sent = service.send_body(body.clone()).await;
-        assert_eq!(sent.status == 201, CONTRACT.takes("CreateVerification", &body), "{more}: {sent:?}");
+        assert_eq!(
+            sent.status == 201,
+            CONTRACT.takes("CreateVerification", &body),
+            "{more}: {sent:?}"
+        );
     }
 }
 

@@ -6,9 +6,9 @@ use aws_lambda_events::sns::SnsEvent;
 use aws_lambda_events::sqs::SqsEvent;
 use data_encoding::BASE64;
 use lambda_http::{Body, Request, RequestExt as _, Response};
-use otp::ambient::Clock;
 use otp::config::{Config, Role};
-use otp::metrics::Metrics;
+use otp::platform::clock::Clock;
+use otp::platform::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::harness::Service;
@@ -18,10 +18,16 @@ const TRIGGERS: [&str; 2] = ["dispatch.json", "sns-report.json"];
 
 pub fn samples() -> Vec<(String, String)> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../events");
-    let entries = std::fs::read_dir(directory).expect("events/").map(|entry| entry.expect("an entry").path());
+    let entries = std::fs::read_dir(directory)
+        .expect("events/")
+        .map(|entry| entry.expect("an entry").path());
     let mut samples: Vec<_> = entries
         .map(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("a name")
+                .to_owned();
             (name, std::fs::read_to_string(path).expect("a text"))
         })
         .collect();
@@ -30,17 +36,25 @@ pub fn samples() -> Vec<(String, String)> {
 }
 
 fn http_samples() -> impl Iterator<Item = (String, String)> {
-    samples().into_iter().filter(|(name, _)| !TRIGGERS.contains(&name.as_str()))
+    samples()
+        .into_iter()
+        .filter(|(name, _)| !TRIGGERS.contains(&name.as_str()))
 }
 
 pub fn sample(name: &str) -> String {
-    samples().into_iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no {name}")).1
+    samples()
+        .into_iter()
+        .find(|(known, _)| known == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+        .1
 }
 
 /// A function's configuration, with the table and the queue of `service`. The key is the one that the samples carry.
 fn config(service: &Service, role: Role) -> Config {
     let key = BASE64.encode(&[7; 32]);
-    let hash = data_encoding::HEXLOWER.encode(&otp::seal::sha256(b"otp_test_EXAMPLEEXAMPLEEXAMPLE"));
+    let hash = data_encoding::HEXLOWER.encode(&otp::crypto::seal::sha256(
+        b"otp_test_EXAMPLEEXAMPLEEXAMPLE",
+    ));
     let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
     let carriers = json!([{"kind": "http", "base_url": "http://127.0.0.1:9", "token": "t", "secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="}]);
     let variables = [
@@ -55,7 +69,12 @@ fn config(service: &Service, role: Role) -> Config {
         ("AWS_ENDPOINT_URL_DYNAMODB", service.dynamodb_url.clone()),
         ("AWS_ENDPOINT_URL_SQS", service.sqs_url.clone()),
     ];
-    let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let lookup = |name: &str| {
+        variables
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.clone())
+    };
     Config::read(role, &lookup).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -69,36 +88,90 @@ async fn handled(service: &Service, request: &Request) -> Response<Body> {
     let clock = Clock::default();
     match path.as_str() {
         path if path.starts_with("/v1/callbacks/") => {
-            delivery_callback::handle(&delivery_callback::App::new(config(service, Role::DeliveryCallback), clock, unread()), request).await
+            delivery_callback::handle(
+                &delivery_callback::App::new(
+                    config(service, Role::DeliveryCallback),
+                    clock,
+                    unread(),
+                ),
+                request,
+            )
+            .await
         }
-        path if path == "/v1/verifications" || path.ends_with("/resend") || path.starts_with("/v1/recipients/") => {
-            send::handle(&send::App::new(config(service, Role::Send), clock, unread()), request).await
+        path if path == "/v1/verifications"
+            || path.ends_with("/resend")
+            || path.starts_with("/v1/recipients/") =>
+        {
+            send::handle(
+                &send::App::new(config(service, Role::Send), clock, unread()),
+                request,
+            )
+            .await
         }
-        _ => verify::handle(&verify::App::new(config(service, Role::Verify), clock, unread()), request).await,
+        _ => {
+            verify::handle(
+                &verify::App::new(config(service, Role::Verify), clock, unread()),
+                request,
+            )
+            .await
+        }
     }
 }
 
 #[test]
 fn every_trigger_has_a_sample() {
     let names: Vec<String> = samples().into_iter().map(|(name, _)| name).collect();
-    for wanted in ["send", "resend", "check", "check-wrong", "get", "cancel", "unlock", "forget", "report-http", "health", "dispatch", "sns-report"] {
-        assert!(names.contains(&format!("{wanted}.json")), "{wanted} in {names:?}");
+    for wanted in [
+        "send",
+        "resend",
+        "check",
+        "check-wrong",
+        "get",
+        "cancel",
+        "unlock",
+        "forget",
+        "report-http",
+        "health",
+        "dispatch",
+        "sns-report",
+    ] {
+        assert!(
+            names.contains(&format!("{wanted}.json")),
+            "{wanted} in {names:?}"
+        );
     }
 }
 
 #[test]
 fn every_http_sample_is_an_event_of_the_http_api() {
     for (name, text) in http_samples() {
-        let request = lambda_http::request::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let request =
+            lambda_http::request::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let event: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(event["version"], "2.0", "{name}");
-        assert_eq!(request.raw_http_path(), event["rawPath"].as_str().expect("a path"), "{name}");
-        assert_eq!(request.method().as_str(), event["requestContext"]["http"]["method"], "{name}");
+        assert_eq!(
+            request.raw_http_path(),
+            event["rawPath"].as_str().expect("a path"),
+            "{name}"
+        );
+        assert_eq!(
+            request.method().as_str(),
+            event["requestContext"]["http"]["method"],
+            "{name}"
+        );
         let body: &[u8] = request.body().as_ref();
         if !body.is_empty() {
             serde_json::from_slice::<Value>(body).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let length = request.headers().get("content-length").and_then(|v| v.to_str().ok()).map(str::to_owned);
-            assert_eq!(length, Some(body.len().to_string()), "{name}: as a client would have counted");
+            let length = request
+                .headers()
+                .get("content-length")
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned);
+            assert_eq!(
+                length,
+                Some(body.len().to_string()),
+                "{name}: as a client would have counted"
+            );
         }
     }
 }
@@ -107,18 +180,40 @@ fn every_http_sample_is_an_event_of_the_http_api() {
 async fn every_http_sample_reaches_its_handler() {
     let service = Service::start().await;
     // The samples name a verification and a message that nobody made: what counts is that the right function answers.
-    let expected = [("send.json", 201), ("forget.json", 200), ("unlock.json", 200), ("health.json", 200)];
+    let expected = [
+        ("send.json", 201),
+        ("forget.json", 200),
+        ("unlock.json", 200),
+        ("health.json", 200),
+    ];
     for (name, text) in http_samples() {
-        let request = lambda_http::request::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let request =
+            lambda_http::request::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let response = handled(&service, &request).await;
-        let status = expected.iter().find(|(known, _)| *known == name).map_or(404, |(_, status)| *status);
+        let status = expected
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(404, |(_, status)| *status);
         let body: Value = serde_json::from_slice(response.body().as_ref()).unwrap_or_default();
         assert_eq!(response.status().as_u16(), status, "{name}: {body}");
-        let is_no_path = body["detail"].as_str().is_some_and(|detail| detail.contains("nothing at this path"));
-        assert!(!is_no_path || request.raw_http_path().starts_with("/v1/callbacks/"), "{name}: a path that its function does not know");
-        let id = serde_json::from_str::<Value>(&text).expect("JSON")["requestContext"]["requestId"].clone();
-        let told = response.headers().get("request-id").and_then(|value| value.to_str().ok());
-        assert_eq!(told, id.as_str(), "{name}: the gateway's name for the request");
+        let is_no_path = body["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("nothing at this path"));
+        assert!(
+            !is_no_path || request.raw_http_path().starts_with("/v1/callbacks/"),
+            "{name}: a path that its function does not know"
+        );
+        let id = serde_json::from_str::<Value>(&text).expect("JSON")["requestContext"]["requestId"]
+            .clone();
+        let told = response
+            .headers()
+            .get("request-id")
+            .and_then(|value| value.to_str().ok());
+        assert_eq!(
+            told,
+            id.as_str(),
+            "{name}: the gateway's name for the request"
+        );
     }
 }
 
@@ -128,16 +223,28 @@ async fn the_dispatch_sample_is_a_batch_that_the_worker_reads() {
     let event: SqsEvent = serde_json::from_str(&sample("dispatch.json")).expect("an SQS event");
     assert!(!event.records.is_empty());
     for record in &event.records {
-        assert!(otp::queue::Dispatch::parse(record.body.as_deref().unwrap_or_default()).is_some(), "{record:?}");
+        assert!(
+            otp::platform::queue::Dispatch::parse(record.body.as_deref().unwrap_or_default())
+                .is_some(),
+            "{record:?}"
+        );
     }
-    let worker = carrier_worker::App::new(config(&service, Role::CarrierWorker), Clock::default(), unread());
+    let worker = carrier_worker::App::new(
+        config(&service, Role::CarrierWorker),
+        Clock::default(),
+        unread(),
+    );
     let response = carrier_worker::handle(&worker, event).await;
-    assert!(response.batch_item_failures.is_empty(), "dispatches of verifications that are gone are done with: {response:?}");
+    assert!(
+        response.batch_item_failures.is_empty(),
+        "dispatches of verifications that are gone are done with: {response:?}"
+    );
 }
 
 #[test]
 fn the_topic_sample_is_an_sns_event_about_one_message() {
     let event: SnsEvent = serde_json::from_str(&sample("sns-report.json")).expect("an SNS event");
-    let report: Value = serde_json::from_str(&event.records[0].sns.message).expect("a report in JSON");
+    let report: Value =
+        serde_json::from_str(&event.records[0].sns.message).expect("a report in JSON");
     assert_eq!(report["eventType"], "TEXT_DELIVERED");
 }

@@ -9,7 +9,11 @@ pub use crate::harness::seconds;
 use crate::harness::{Answer, DEFAULT_KEY, Service};
 
 /// Variables that take all limits of sends away, for tests of something else.
-pub const NO_SEND_LIMITS: [(&str, &str); 3] = [("OTP_COOLDOWN_SECONDS", "0"), ("OTP_SENDS_PER_HOUR", "1000"), ("OTP_SENDS_PER_DAY", "1000")];
+pub const NO_SEND_LIMITS: [(&str, &str); 3] = [
+    ("OTP_COOLDOWN_SECONDS", "0"),
+    ("OTP_SENDS_PER_HOUR", "1000"),
+    ("OTP_SENDS_PER_DAY", "1000"),
+];
 
 /// An id that is well formed and names nothing.
 pub const UNKNOWN_ID: &str = "ve_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -21,7 +25,9 @@ pub fn phone(n: u32) -> String {
 
 /// Seconds since 1970, as answers write them.
 pub fn moment(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).expect("a moment").to_string()
+    jiff::Timestamp::from_second(seconds)
+        .expect("a moment")
+        .to_string()
 }
 
 /// `base` with the fields of `more`.
@@ -38,7 +44,12 @@ impl Answer {
     pub fn outcome(&self) -> (bool, &str, &str, i64) {
         assert_eq!(self.status, 200, "{self:?}");
         let text = |name: &str| self.body[name].as_str().unwrap_or_default();
-        (self.body["valid"] == true, text("reason"), text("status"), self.body["attempts_left"].as_i64().unwrap_or(-1))
+        (
+            self.body["valid"] == true,
+            text("reason"),
+            text("status"),
+            self.body["attempts_left"].as_i64().unwrap_or(-1),
+        )
     }
 
     /// Whether it repeats an earlier answer.
@@ -50,7 +61,11 @@ impl Answer {
 impl Service {
     /// The answers to `call` in the second before `moment` and from `moment` on. Real time goes on beside the clock, so there
     /// is no first one if that second was over before it came.
-    pub async fn around(&self, moment: i64, call: impl AsyncFn() -> Answer) -> (Option<Answer>, Answer) {
+    pub async fn around(
+        &self,
+        moment: i64,
+        call: impl AsyncFn() -> Answer,
+    ) -> (Option<Answer>, Answer) {
         self.advance_to(moment - 1).await;
         let first = call().await;
         let in_time = self.now().await < moment;
@@ -66,20 +81,50 @@ impl Service {
         let before = self.now().await;
         let answer = call().await;
         let after = self.now().await;
-        assert_eq!((answer.problem(), &answer.body["limit"]), ((429, "rate_limited"), &json!(limit)), "{answer:?}");
-        let wait: i64 = answer.header("retry-after").and_then(|wait| wait.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"));
-        assert!((until - after..=until - before).contains(&wait), "Retry-After: {wait}, until {until} from {before} to {after}");
-        assert_eq!(answer.header("ratelimit"), Some(format!("\"{limit}\";r=0;t={wait}").as_str()));
+        assert_eq!(
+            (answer.problem(), &answer.body["limit"]),
+            ((429, "rate_limited"), &json!(limit)),
+            "{answer:?}"
+        );
+        let wait: i64 = answer
+            .header("retry-after")
+            .and_then(|wait| wait.parse().ok())
+            .unwrap_or_else(|| panic!("{answer:?}"));
+        assert!(
+            (until - after..=until - before).contains(&wait),
+            "Retry-After: {wait}, until {until} from {before} to {after}"
+        );
+        assert_eq!(
+            answer.header("ratelimit"),
+            Some(format!("\"{limit}\";r=0;t={wait}").as_str())
+        );
         let policy = answer.header("ratelimit-policy").unwrap_or_default();
-        assert!(policy.starts_with(&format!("\"{limit}\";q=")), "RateLimit-Policy: {policy}");
+        assert!(
+            policy.starts_with(&format!("\"{limit}\";q=")),
+            "RateLimit-Policy: {policy}"
+        );
     }
 
     /// Holds that `limit` refuses `call` up to the second before `until`, and that it is answered with `status` at `until`.
-    pub async fn refuses_until(&self, limit: &str, until: i64, status: u16, call: impl AsyncFn() -> Answer) -> Answer {
+    pub async fn refuses_until(
+        &self,
+        limit: &str,
+        until: i64,
+        status: u16,
+        call: impl AsyncFn() -> Answer,
+    ) -> Answer {
         self.refuses(limit, until, &call).await;
         let (before, after) = self.around(until, &call).await;
         if let Some(before) = before {
-            assert_eq!((before.status, &before.body["limit"], before.header("retry-after")), (429, &json!(limit), Some("1")), "{before:?}");
+            assert_eq!(
+                (
+                    before.status,
+                    &before.body["limit"],
+                    before.header("retry-after")
+                ),
+                (429, &json!(limit), Some("1")),
+                "{before:?}"
+            );
         }
         assert_eq!(after.status, status, "{after:?}");
         after
@@ -92,30 +137,46 @@ impl Service {
 
     /// Checks with any body.
     pub async fn check_body(&self, id: &str, body: Value) -> Answer {
-        self.call("POST", &format!("/v1/verifications/{id}/check"), Some(body)).await
+        self.call("POST", &format!("/v1/verifications/{id}/check"), Some(body))
+            .await
     }
 
     /// Checks with an `Idempotency-Key`.
     pub async fn check_with_key(&self, id: &str, body: Value, idempotency_key: &str) -> Answer {
         let path = format!("/v1/verifications/{id}/check");
-        self.call_as(DEFAULT_KEY, "POST", &path, Some(body), &[("idempotency-key", idempotency_key)]).await
+        self.call_as(
+            DEFAULT_KEY,
+            "POST",
+            &path,
+            Some(body),
+            &[("idempotency-key", idempotency_key)],
+        )
+        .await
     }
 
     /// Resends with any body.
     pub async fn resend_body(&self, id: &str, body: Value) -> Answer {
-        self.call("POST", &format!("/v1/verifications/{id}/resend"), Some(body)).await
+        self.call(
+            "POST",
+            &format!("/v1/verifications/{id}/resend"),
+            Some(body),
+        )
+        .await
     }
 
     pub async fn cancel(&self, id: &str) -> Answer {
-        self.call("DELETE", &format!("/v1/verifications/{id}"), None).await
+        self.call("DELETE", &format!("/v1/verifications/{id}"), None)
+            .await
     }
 
     pub async fn unlock(&self, to: &str) -> Answer {
-        self.call("POST", "/v1/recipients/unlock", Some(json!({"to": to}))).await
+        self.call("POST", "/v1/recipients/unlock", Some(json!({"to": to})))
+            .await
     }
 
     pub async fn forget(&self, to: &str) -> Answer {
-        self.call("POST", "/v1/recipients/forget", Some(json!({"to": to}))).await
+        self.call("POST", "/v1/recipients/forget", Some(json!({"to": to})))
+            .await
     }
 
     /// Opens a verification; its id and the code on the phone.

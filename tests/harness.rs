@@ -47,7 +47,13 @@ pub struct Answer {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {:?}", self.status, String::from_utf8_lossy(&self.raw), self.headers)
+        write!(
+            f,
+            "{} {} {:?}",
+            self.status,
+            String::from_utf8_lossy(&self.raw),
+            self.headers
+        )
     }
 }
 
@@ -62,7 +68,10 @@ impl Answer {
     }
 
     pub fn id(&self) -> String {
-        self.body["id"].as_str().unwrap_or_else(|| panic!("no id in {self:?}")).to_owned()
+        self.body["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no id in {self:?}"))
+            .to_owned()
     }
 }
 
@@ -73,15 +82,24 @@ impl Service {
 
     /// With these variables.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
-        Self::try_start(variables, None).await.expect("the service starts")
+        Self::try_start(variables, None)
+            .await
+            .expect("the service starts")
     }
 
-    pub async fn try_start(variables: &[(&str, &str)], data: Option<PathBuf>) -> Result<Self, String> {
+    pub async fn try_start(
+        variables: &[(&str, &str)],
+        data: Option<PathBuf>,
+    ) -> Result<Self, String> {
         Self::try_start_behind(variables, data, Wires::default()).await
     }
 
     /// With something between the functions and the table or the queue.
-    pub async fn try_start_behind(variables: &[(&str, &str)], data: Option<PathBuf>, wires: Wires) -> Result<Self, String> {
+    pub async fn try_start_behind(
+        variables: &[(&str, &str)],
+        data: Option<PathBuf>,
+        wires: Wires,
+    ) -> Result<Self, String> {
         Self::try_start_as(variables, data, wires, built::of_suite()).await
     }
 
@@ -92,16 +110,34 @@ impl Service {
         wires: Wires,
         functions: Option<BuiltFunctions>,
     ) -> Result<Self, String> {
-        let mut values: HashMap<String, String> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        values.entry("OTP_LOCAL_API_KEYS".into()).or_insert_with(|| format!("default={DEFAULT_KEY},shop={SHOP_KEY}"));
+        let mut values: HashMap<String, String> = variables
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        values
+            .entry("OTP_LOCAL_API_KEYS".into())
+            .or_insert_with(|| format!("default={DEFAULT_KEY},shop={SHOP_KEY}"));
         let dynamodb = built::dynamodb_of_suite();
         if dynamodb.is_some() {
             // A table of its own, which outlives a restart as the directory does.
-            let kept = data.as_ref().and_then(|data| Some(data.file_name()?.to_str()?.to_owned()));
-            values.insert("OTP_TABLE".into(), format!("otp-{}", kept.unwrap_or_else(built::fresh_name)));
+            let kept = data
+                .as_ref()
+                .and_then(|data| Some(data.file_name()?.to_str()?.to_owned()));
+            values.insert(
+                "OTP_TABLE".into(),
+                format!("otp-{}", kept.unwrap_or_else(built::fresh_name)),
+            );
         }
         let variables = Box::new(move |name: &str| values.get(name).cloned());
-        let server = Server::start(Options { port: 0, data, variables, wires, functions, dynamodb }).await?;
+        let server = Server::start(Options {
+            port: 0,
+            data,
+            variables,
+            wires,
+            functions,
+            dynamodb,
+        })
+        .await?;
         Ok(Self {
             dynamodb_url: server.dynamodb_url,
             table: server.table,
@@ -113,31 +149,74 @@ impl Service {
     /// One that runs elsewhere.
     pub fn at(base: &str) -> Self {
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { base: base.to_owned(), dynamodb_url: String::new(), table: String::new(), sqs_url: String::new(), may_fail: false, client }
+        Self {
+            base: base.to_owned(),
+            dynamodb_url: String::new(),
+            table: String::new(),
+            sqs_url: String::new(),
+            may_fail: false,
+            client,
+        }
     }
 
     /// Any request, with nothing added to it.
-    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-        self.try_raw(method, path, headers, body).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        self.try_raw(method, path, headers, body)
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    pub async fn try_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer, String> {
-        let mut request = hyper::Request::builder().method(method).uri(format!("{}{path}", self.base));
+    pub async fn try_raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, String> {
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into())).map_err(|error| error.to_string())?;
+        let request = request
+            .body(Full::new(body.into()))
+            .map_err(|error| error.to_string())?;
         let begun = tokio::time::Instant::now();
-        let (parts, body) = self.client.request(request).await.map_err(|error| format!("{error:?}"))?.into_parts();
-        let raw = body.collect().await.map_err(|error| error.to_string())?.to_bytes().to_vec();
+        let (parts, body) = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| format!("{error:?}"))?
+            .into_parts();
+        let raw = body
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes()
+            .to_vec();
         let took = begun.elapsed();
         let is_ours = path.starts_with("/v1") || path.starts_with("/healthz");
-        let is_gateways = self.may_fail && parts.status == 500 && raw == br#"{"message":"Internal Server Error"}"#;
+        let is_gateways = self.may_fail
+            && parts.status == 500
+            && raw == br#"{"message":"Internal Server Error"}"#;
         if is_ours && !is_gateways {
             CONTRACT.judge(method, path, parts.status.as_u16(), &parts.headers, &raw);
         }
         let body = serde_json::from_slice(&raw).unwrap_or_default();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body, raw, took })
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+            raw,
+            took,
+        })
     }
 
     /// A request of app `default` with a JSON body.
@@ -145,36 +224,64 @@ impl Service {
         self.call_as(DEFAULT_KEY, method, path, body, &[]).await
     }
 
-    pub async fn call_as(&self, key: &str, method: &str, path: &str, body: Option<Value>, more: &[(&str, &str)]) -> Answer {
+    pub async fn call_as(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        more: &[(&str, &str)],
+    ) -> Answer {
         let bearer = format!("Bearer {key}");
         let mut headers = vec![("authorization", bearer.as_str())];
         if body.is_some() {
             headers.push(("content-type", "application/json"));
         }
         headers.extend(more);
-        self.raw(method, path, &headers, body.map(|body| body.to_string()).unwrap_or_default()).await
+        self.raw(
+            method,
+            path,
+            &headers,
+            body.map(|body| body.to_string()).unwrap_or_default(),
+        )
+        .await
     }
 
     /// Opens a verification.
     pub async fn send(&self, to: &str) -> Answer {
-        self.call("POST", "/v1/verifications", Some(json!({"to": to}))).await
+        self.call("POST", "/v1/verifications", Some(json!({"to": to})))
+            .await
     }
 
     /// Opens a verification with this body and `Idempotency-Key`.
     pub async fn send_with_key(&self, body: Value, idempotency_key: &str) -> Answer {
-        self.call_as(DEFAULT_KEY, "POST", "/v1/verifications", Some(body), &[("idempotency-key", idempotency_key)]).await
+        self.call_as(
+            DEFAULT_KEY,
+            "POST",
+            "/v1/verifications",
+            Some(body),
+            &[("idempotency-key", idempotency_key)],
+        )
+        .await
     }
 
     pub async fn resend(&self, id: &str) -> Answer {
-        self.call("POST", &format!("/v1/verifications/{id}/resend"), None).await
+        self.call("POST", &format!("/v1/verifications/{id}/resend"), None)
+            .await
     }
 
     pub async fn check(&self, id: &str, code: &str) -> Answer {
-        self.call("POST", &format!("/v1/verifications/{id}/check"), Some(json!({"code": code}))).await
+        self.call(
+            "POST",
+            &format!("/v1/verifications/{id}/check"),
+            Some(json!({"code": code})),
+        )
+        .await
     }
 
     pub async fn show(&self, id: &str) -> Answer {
-        self.call("GET", &format!("/v1/verifications/{id}"), None).await
+        self.call("GET", &format!("/v1/verifications/{id}"), None)
+            .await
     }
 
     /// Messages on a phone, all that was due having run.
@@ -184,24 +291,38 @@ impl Service {
     }
 
     pub async fn messages_now(&self, to: &str) -> Vec<Value> {
-        let path = format!("/local/messages?to={}", to.replace('+', "%2B").replace('@', "%40"));
+        let path = format!(
+            "/local/messages?to={}",
+            to.replace('+', "%2B").replace('@', "%40")
+        );
         let answer = self.raw("GET", &path, &[], "").await;
-        answer.body["messages"].as_array().cloned().unwrap_or_default()
+        answer.body["messages"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The code of the latest message to `to`.
     pub async fn code(&self, to: &str) -> String {
         let messages = self.messages(to).await;
-        messages.last().and_then(|m| m["code"].as_str()).unwrap_or_else(|| panic!("no code for {to} in {messages:?}")).to_owned()
+        messages
+            .last()
+            .and_then(|m| m["code"].as_str())
+            .unwrap_or_else(|| panic!("no code for {to} in {messages:?}"))
+            .to_owned()
     }
 
     /// The code of the verification `id` on the phone of `to`, whatever has rung there since: the latest one that was not
     /// replaced.
     pub async fn code_of(&self, to: &str, id: &str) -> String {
         let messages = self.messages(to).await;
-        let mut latest_first = messages.iter().rev().filter(|message| message["verification_id"] == id);
+        let mut latest_first = messages
+            .iter()
+            .rev()
+            .filter(|message| message["verification_id"] == id);
         let code = latest_first.find_map(|message| message["code"].as_str());
-        code.unwrap_or_else(|| panic!("no code of {id} for {to} in {messages:?}")).to_owned()
+        code.unwrap_or_else(|| panic!("no code of {id} for {to} in {messages:?}"))
+            .to_owned()
     }
 
     /// A well-formed code that is not the one on the phone.
@@ -215,7 +336,14 @@ impl Service {
     }
 
     pub async fn advance(&self, seconds: i64) {
-        let answer = self.raw("POST", "/local/clock", &[], json!({"advance_seconds": seconds}).to_string()).await;
+        let answer = self
+            .raw(
+                "POST",
+                "/local/clock",
+                &[],
+                json!({"advance_seconds": seconds}).to_string(),
+            )
+            .await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
@@ -231,15 +359,29 @@ impl Service {
 
     /// Makes a simulated carrier behave: `{"mode":"ok"}`.
     pub async fn carrier(&self, name: &str, behaviour: Value) {
-        let answer = self.raw("POST", &format!("/local/carriers/{name}"), &[], behaviour.to_string()).await;
+        let answer = self
+            .raw(
+                "POST",
+                &format!("/local/carriers/{name}"),
+                &[],
+                behaviour.to_string(),
+            )
+            .await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
     /// The carrier of a message reports; returns what the callback answered.
     pub async fn report(&self, message: &Value, status: &str) -> u64 {
-        let path = format!("/local/messages/{}/report", message["id"].as_str().expect("an id"));
-        let answer = self.raw("POST", &path, &[], json!({"status": status}).to_string()).await;
-        answer.body["callback_status"].as_u64().unwrap_or_else(|| panic!("{answer:?}"))
+        let path = format!(
+            "/local/messages/{}/report",
+            message["id"].as_str().expect("an id")
+        );
+        let answer = self
+            .raw("POST", &path, &[], json!({"status": status}).to_string())
+            .await;
+        answer.body["callback_status"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{answer:?}"))
     }
 
     pub async fn state(&self) -> Value {
@@ -250,7 +392,9 @@ impl Service {
 /// An RFC 3339 time in seconds since 1970.
 pub fn seconds(time: &Value) -> i64 {
     let text = time.as_str().unwrap_or_else(|| panic!("{time} is no time"));
-    text.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{text}: {error}")).as_second()
+    text.parse::<jiff::Timestamp>()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+        .as_second()
 }
 
 /// Another code of the same length, in either alphabet.

@@ -44,7 +44,10 @@ fn words<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> BTreeMap<String, 
 }
 
 fn counts<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usize> {
-    counts.into_iter().map(|(word, count)| (word.to_owned(), count)).collect()
+    counts
+        .into_iter()
+        .map(|(word, count)| (word.to_owned(), count))
+        .collect()
 }
 
 /// Tests run side by side; their bursts do not, or the calls of one would time out behind those of another.
@@ -56,7 +59,11 @@ async fn at_once(service: &Service, bodies: impl IntoIterator<Item = Value>) -> 
 }
 
 /// All these sends, so many of them at a time.
-async fn together(service: &Service, at_a_time: usize, bodies: impl IntoIterator<Item = Value>) -> Vec<Answer> {
+async fn together(
+    service: &Service,
+    at_a_time: usize,
+    bodies: impl IntoIterator<Item = Value>,
+) -> Vec<Answer> {
     let _turn = BURST.lock().await;
     let (mut sends, mut answers) = (JoinSet::new(), vec![]);
     for body in bodies {
@@ -72,7 +79,9 @@ async fn together(service: &Service, at_a_time: usize, bodies: impl IntoIterator
 
 /// A send from a client at this address.
 async fn send_from(service: &Service, to: &str, client_ip: &str) -> Answer {
-    service.send_body(json!({"to": to, "client_ip": client_ip})).await
+    service
+        .send_body(json!({"to": to, "client_ip": client_ip}))
+        .await
 }
 
 /// A directory of its own, which is removed with it.
@@ -80,12 +89,17 @@ struct Data(PathBuf);
 
 impl Data {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("otp-limits-{}", HEXLOWER.encode(&otp::ambient::random_bytes::<8>()))))
+        Self(std::env::temp_dir().join(format!(
+            "otp-limits-{}",
+            HEXLOWER.encode(&otp::platform::random::random_bytes::<8>())
+        )))
     }
 
     /// A service that keeps everything there.
     async fn start(&self, variables: &[(&str, &str)]) -> Service {
-        Service::try_start(variables, Some(self.0.clone())).await.expect("the service starts")
+        Service::try_start(variables, Some(self.0.clone()))
+            .await
+            .expect("the service starts")
     }
 }
 

@@ -49,7 +49,10 @@ impl Listener {
         let listener = loop {
             match listening(port) {
                 Ok(listener) => break listener,
-                Err(error) => assert!(begun.elapsed() < Duration::from_secs(1), "port {port}: {error}"),
+                Err(error) => assert!(
+                    begun.elapsed() < Duration::from_secs(1),
+                    "port {port}: {error}"
+                ),
             }
             tokio::task::yield_now().await;
         };
@@ -62,7 +65,9 @@ impl Listener {
                 connections.spawn(async move {
                     let service = service_fn(move |request| answered(answer.clone(), request));
                     // A connection that breaks is its caller's to notice.
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
                 while connections.try_join_next().is_some() {}
             }
@@ -81,19 +86,40 @@ impl Listener {
     }
 }
 
-async fn answered<F, A>(answer: F, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, String>
+async fn answered<F, A>(
+    answer: F,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Full<Bytes>>, String>
 where
     F: Fn(Request) -> A,
     A: Future<Output = Response>,
 {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-    let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    answer(Request { method: parts.method, path, headers: parts.headers, body }).await.ok_or_else(|| "closed on purpose".to_owned())
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?
+        .to_bytes();
+    let path = parts
+        .uri
+        .path_and_query()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    answer(Request {
+        method: parts.method,
+        path,
+        headers: parts.headers,
+        body,
+    })
+    .await
+    .ok_or_else(|| "closed on purpose".to_owned())
 }
 
 /// An answer with this status, these headers and this body.
 pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response {
-    let headers = headers.iter().fold(hyper::Response::builder().status(status), |response, (name, value)| response.header(*name, *value));
+    let headers = headers.iter().fold(
+        hyper::Response::builder().status(status),
+        |response, (name, value)| response.header(*name, *value),
+    );
     Some(headers.body(Full::new(body.into())).expect("a response"))
 }

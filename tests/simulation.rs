@@ -115,7 +115,10 @@ struct Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("OTP_SIMULATION_SEED={} OTP_SIMULATION_STEPS={}; the last operations:", self.seed, self.steps);
+            eprintln!(
+                "OTP_SIMULATION_SEED={} OTP_SIMULATION_STEPS={}; the last operations:",
+                self.seed, self.steps
+            );
             self.last.iter().for_each(|line| eprintln!("  {line}"));
         }
     }
@@ -132,7 +135,10 @@ async fn simulate(seed: u64, steps: usize) {
 
 impl World {
     async fn new(seed: u64) -> Self {
-        let carriers = [Carrier::start("first").await, Carrier::start("second").await];
+        let carriers = [
+            Carrier::start("first").await,
+            Carrier::start("second").await,
+        ];
         let entries: Value = carriers
             .iter()
             .map(|carrier| {
@@ -147,16 +153,33 @@ impl World {
             ("OTP_CODE_LENGTH", &CODE_LENGTH.to_string()),
             ("OTP_MAX_ATTEMPTS", &ATTEMPTS.to_string()),
             ("OTP_GUESS_BUDGET", &BUDGET.to_string()),
-            ("OTP_COOLDOWN_SECONDS", &model::LADDER.map(|wait| wait.to_string()).join(",")),
+            (
+                "OTP_COOLDOWN_SECONDS",
+                &model::LADDER.map(|wait| wait.to_string()).join(","),
+            ),
             ("OTP_SENDS_PER_HOUR", &SENDS_PER_HOUR.to_string()),
             ("OTP_SENDS_PER_DAY", &SENDS_PER_DAY.to_string()),
             ("OTP_PREFIX_SENDS", "1000/600"),
             ("OTP_CONVERSION_MIN", "0"),
         ])
         .await;
-        let trace = Trace { seed, steps: 0, last: vec![] };
+        let trace = Trace {
+            seed,
+            steps: 0,
+            last: vec![],
+        };
         let model = Model::new(PEOPLE);
-        Self { wired, carriers, taken: [0; 2], dice: Dice::new(seed), model, dispatches: vec![], is_broken: false, keys: 0, trace }
+        Self {
+            wired,
+            carriers,
+            taken: [0; 2],
+            dice: Dice::new(seed),
+            model,
+            dispatches: vec![],
+            is_broken: false,
+            keys: 0,
+            trace,
+        }
     }
 
     fn service(&self) -> &Service {
@@ -177,7 +200,10 @@ impl World {
         let person = self.dice.below(PEOPLE);
         let before = self.model.before();
         let now = self.service().now().await;
-        self.note(format!("{} at {now}: {operation:?} of {person}", self.trace.steps));
+        self.note(format!(
+            "{} at {now}: {operation:?} of {person}",
+            self.trace.steps
+        ));
         let reaches_workers = self.break_something();
         self.operate(operation, person).await;
         if !reaches_workers {
@@ -203,11 +229,16 @@ impl World {
         match kind {
             0 => self.wired.table.break_after_once(count, Fault::DropAnswer),
             1..=12 => self.wired.table.break_after_once(count, Fault::LoseAnswer),
-            13..=18 => self.wired.queue.break_after_once(count / 3, Fault::LoseAnswer),
+            13..=18 => self
+                .wired
+                .queue
+                .break_after_once(count / 3, Fault::LoseAnswer),
             _ => self.wired.crash_after(count),
         }
         let reaches_workers = self.dice.one_in(2);
-        self.note(format!("    broken: kind {kind} after {count} calls, workers too: {reaches_workers}"));
+        self.note(format!(
+            "    broken: kind {kind} after {count} calls, workers too: {reaches_workers}"
+        ));
         reaches_workers
     }
 
@@ -240,7 +271,11 @@ impl World {
 
     /// An answer, unless something is broken and it is an error.
     fn told(&mut self, answer: Answer) -> Told {
-        self.note(format!("    {} {}", answer.status, String::from_utf8_lossy(&answer.raw)));
+        self.note(format!(
+            "    {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.raw)
+        ));
         if answer.status == 503 {
             assert!(self.is_broken, "503 with nothing broken: {answer:?}");
             return Told::Nothing;
@@ -251,7 +286,8 @@ impl World {
     /// What must hold after every step: of everybody now and then, of one person always.
     async fn observe(&mut self, person: Option<usize>, before: &Before) {
         for call in self.wired.queue.take_calls() {
-            self.dispatches.extend(call.body["MessageBody"].as_str().map(str::to_owned));
+            self.dispatches
+                .extend(call.body["MessageBody"].as_str().map(str::to_owned));
         }
         drop(self.wired.table.take_calls());
         let now = self.service().now().await;
@@ -259,27 +295,42 @@ impl World {
         let mut watched = self.model.pending();
         watched.extend(self.model.people.iter().filter_map(|person| person.live));
         watched.retain(|at| is_thorough || Some(self.model.known[*at].person) == person);
-        watched.extend((!self.model.known.is_empty()).then(|| self.dice.below(self.model.known.len())));
+        watched.extend(
+            (!self.model.known.is_empty()).then(|| self.dice.below(self.model.known.len())),
+        );
         watched.sort_unstable();
         watched.dedup();
         for at in watched {
             let shown = self.service().show(&self.model.known[at].id).await;
             match shown.status {
                 200 => self.model.observe(at, &shown.body),
-                404 => assert!(!self.model.must_be_readable(at, now), "{} is gone", self.model.known[at].id),
+                404 => assert!(
+                    !self.model.must_be_readable(at, now),
+                    "{} is gone",
+                    self.model.known[at].id
+                ),
                 _ => panic!("{shown:?}"),
             }
         }
         for person in &mut self.model.people {
             // Where the one before is still pending, nobody has taken its place.
-            let live = person.live.map(|live| self.model.known[live].status() == "pending");
+            let live = person
+                .live
+                .map(|live| self.model.known[live].status() == "pending");
             person.has_stranger &= live != Some(true);
         }
         for at in 0..self.carriers.len() {
             let handed = self.carriers[at].handed_since(self.taken[at]);
             self.taken[at] += handed.len();
             for handed in handed {
-                self.note(format!("    {} {} of {} at {}: {:?}", handed.channel(), handed.reference(), handed.to(), handed.at, handed.behaviour));
+                self.note(format!(
+                    "    {} {} of {} at {}: {:?}",
+                    handed.channel(),
+                    handed.reference(),
+                    handed.to(),
+                    handed.at,
+                    handed.behaviour
+                ));
                 self.model.take_handed(handed, before);
             }
         }
@@ -293,10 +344,23 @@ impl World {
         let state = self.service().state().await;
         let mut rests = vec![state.to_string().into_bytes()];
         blobs(&state, &mut rests);
-        let codes = self.model.handed.iter().rev().take(40).map(|handed| handed.first_word());
-        let numbers = self.model.people.iter().map(|person| person.to.trim_start_matches('+').to_owned());
+        let codes = self
+            .model
+            .handed
+            .iter()
+            .rev()
+            .take(40)
+            .map(|handed| handed.first_word());
+        let numbers = self
+            .model
+            .people
+            .iter()
+            .map(|person| person.to.trim_start_matches('+').to_owned());
         for secret in codes.chain(numbers) {
-            let found = rests.iter().any(|blob| blob.windows(secret.len()).any(|window| window == secret.as_bytes()));
+            let found = rests.iter().any(|blob| {
+                blob.windows(secret.len())
+                    .any(|window| window == secret.as_bytes())
+            });
             assert!(!found, "{secret} rests readable");
         }
     }
@@ -323,7 +387,10 @@ impl World {
             self.observe(Some(person), &before).await;
             let at = self.model.known.len() - 1;
             let code = self.model.known[at].code.clone().expect("the message came");
-            assert_eq!(self.service().check(&sent.id(), &code).await.body["valid"], true);
+            assert_eq!(
+                self.service().check(&sent.id(), &code).await.body["valid"],
+                true
+            );
             assert!(seconds(&sent.body["expires_at"]) > self.service().now().await);
         }
         self.nothing_rests_readable().await;
@@ -335,7 +402,11 @@ fn blobs(value: &Value, into: &mut Vec<Vec<u8>>) {
     match value {
         Value::Object(map) => {
             for (name, inner) in map {
-                match inner.as_str().filter(|_| name == "B").and_then(|text| BASE64.decode(text.as_bytes()).ok()) {
+                match inner
+                    .as_str()
+                    .filter(|_| name == "B")
+                    .and_then(|text| BASE64.decode(text.as_bytes()).ok())
+                {
                     Some(blob) => into.push(blob),
                     None => blobs(inner, into),
                 }
@@ -347,13 +418,17 @@ fn blobs(value: &Value, into: &mut Vec<Vec<u8>>) {
 }
 
 fn number(name: &str) -> Option<u64> {
-    otp::config::environment(name).and_then(|value| value.parse().ok())
+    otp::platform::environment::environment(name).and_then(|value| value.parse().ok())
 }
 
 /// One of the runs of the suite: each has a seed of its own.
 async fn run(n: u64) {
-    let seed = number("OTP_SIMULATION_SEED").unwrap_or_else(|| u64::from_be_bytes(otp::ambient::random_bytes()) >> 32) + n;
-    let steps = number("OTP_SIMULATION_STEPS").and_then(|steps| usize::try_from(steps).ok()).unwrap_or(STEPS_DEFAULT);
+    let seed = number("OTP_SIMULATION_SEED")
+        .unwrap_or_else(|| u64::from_be_bytes(otp::platform::random::random_bytes()) >> 32)
+        + n;
+    let steps = number("OTP_SIMULATION_STEPS")
+        .and_then(|steps| usize::try_from(steps).ok())
+        .unwrap_or(STEPS_DEFAULT);
     simulate(seed, steps).await;
 }
 
@@ -367,7 +442,7 @@ async fn whatever_else_happens_what_must_hold_holds() {
     run(1).await;
 }
 
-/// Found with seed 101.
+/// VerificationRef with seed 101.
 #[tokio::test]
 async fn a_message_that_was_told_as_failed_is_never_told_as_sent() {
     // Canceled while the worker that died still holds it, and after that.
@@ -380,17 +455,33 @@ async fn what_a_dead_worker_handed_over_is_not_told_as_failed(seconds: i64) {
     let world = World::new(0).await;
     let service = world.service();
     // The worker dies after the carrier has the message and before it says so.
-    let is_end = |call: &Call| call.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("seq = :next"));
-    world.wired.table.break_by(move |call| is_end(call).then_some(BROKEN));
+    let is_end = |call: &Call| {
+        call.body["UpdateExpression"]
+            .as_str()
+            .is_some_and(|e| e.contains("seq = :next"))
+    };
+    world
+        .wired
+        .table
+        .break_by(move |call| is_end(call).then_some(BROKEN));
     let id = service.send("+12025550143").await.id();
     service.settle().await;
     world.wired.mend();
     service.advance(seconds).await;
-    assert_eq!(service.call("DELETE", &format!("/v1/verifications/{id}"), None).await.status, 200);
+    assert_eq!(
+        service
+            .call("DELETE", &format!("/v1/verifications/{id}"), None)
+            .await
+            .status,
+        200
+    );
     let before = service.show(&id).await.body["delivery"]["status"].clone();
     let handed = world.carriers[0].handed().remove(0);
     let report = world.carriers[0].report(&handed, "sent", service.now().await);
     assert_eq!(report.send(service).await.status, 200);
     let after = service.show(&id).await.body["delivery"]["status"].clone();
-    assert!(model::rank(&after) >= model::rank(&before), "{before} became {after}");
+    assert!(
+        model::rank(&after) >= model::rank(&before),
+        "{before} became {after}"
+    );
 }

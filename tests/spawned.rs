@@ -22,16 +22,44 @@ impl Process {
     /// One that sees these variables and no others, ready.
     pub async fn start(variables: &[(&str, &str)], data: Option<&Path>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_local-under-test"));
-        command.env_clear().env("OTP_LOCAL_API_KEYS", format!("default={DEFAULT_KEY},shop={SHOP_KEY}")).envs(variables.iter().copied());
-        command.args(["--port", "0"]).args(data.into_iter().flat_map(|data| [Path::new("--data"), data]));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("the process starts");
+        command
+            .env_clear()
+            .env(
+                "OTP_LOCAL_API_KEYS",
+                format!("default={DEFAULT_KEY},shop={SHOP_KEY}"),
+            )
+            .envs(variables.iter().copied());
+        command.args(["--port", "0"]).args(
+            data.into_iter()
+                .flat_map(|data| [Path::new("--data"), data]),
+        );
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the process starts");
         let printed = Arc::default();
-        let errors = keep(BufReader::new(child.stderr.take().expect("piped")).lines(), &printed);
+        let errors = keep(
+            BufReader::new(child.stderr.take().expect("piped")).lines(),
+            &printed,
+        );
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let first = lines.next_line().await.expect("standard output").unwrap_or_default();
-        let Some(base) = first.strip_prefix("listening on ") else { panic!("{first}\n{}", text(&printed)) };
+        let first = lines
+            .next_line()
+            .await
+            .expect("standard output")
+            .unwrap_or_default();
+        let Some(base) = first.strip_prefix("listening on ") else {
+            panic!("{first}\n{}", text(&printed))
+        };
         skip_greeting(&mut lines).await;
-        Self { service: Service::at(base), child, readers: [keep(lines, &printed), errors], printed }
+        Self {
+            service: Service::at(base),
+            child,
+            readers: [keep(lines, &printed), errors],
+            printed,
+        }
     }
 
     /// Ends it, as hard as can be; what it printed since it was ready, and all of standard error.
@@ -53,7 +81,10 @@ async fn skip_greeting(lines: &mut Lines<BufReader<ChildStdout>>) {
     }
 }
 
-fn keep(mut lines: Lines<BufReader<impl AsyncRead + Unpin + Send + 'static>>, printed: &Arc<Mutex<String>>) -> JoinHandle<()> {
+fn keep(
+    mut lines: Lines<BufReader<impl AsyncRead + Unpin + Send + 'static>>,
+    printed: &Arc<Mutex<String>>,
+) -> JoinHandle<()> {
     let printed = printed.clone();
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
@@ -65,7 +96,10 @@ fn keep(mut lines: Lines<BufReader<impl AsyncRead + Unpin + Send + 'static>>, pr
 }
 
 fn text(printed: &Mutex<String>) -> String {
-    printed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    printed
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 /// A directory of its own, removed with this value.
@@ -73,7 +107,7 @@ pub struct Directory(pub PathBuf);
 
 impl Directory {
     pub fn new() -> Self {
-        let name = data_encoding::HEXLOWER.encode(&otp::ambient::random_bytes::<8>());
+        let name = data_encoding::HEXLOWER.encode(&otp::platform::random::random_bytes::<8>());
         Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
     }
 }

@@ -5,10 +5,16 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use otp::policy::{Limit, Policy};
-use otp::recipient::Recipient;
-use otp::timestamp::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
-use otp::traffic::{self, HELD_ONE_IN, Quota, Rules, SAMPLES_MAX, Sample, Scope, Verdict};
+use otp::domain::conversion::Rules;
+use otp::domain::conversion::Scope;
+use otp::domain::conversion::Verdict;
+use otp::domain::conversion::{HELD_ONE_IN, SAMPLES_MAX, Sample};
+use otp::domain::policy::Policy;
+use otp::domain::rate_limit;
+use otp::domain::rate_limit::Limit;
+use otp::domain::rate_limit::Quota;
+use otp::domain::recipient::Recipient;
+use otp::domain::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
 const START: Timestamp = Timestamp(1_795_219_200);
 /// Where the app has its users, and where it has hardly any: what a text costs there.
@@ -54,18 +60,41 @@ struct Asked {
 
 /// People who want to come in: most type the code, some ask twice, a few give up. A third share the addresses of mobile
 /// networks.
-fn people(random: &mut Seeded, (country, price): (&'static str, f64), from: i64, seconds: i64, sends: u64) -> Vec<Asked> {
+fn people(
+    random: &mut Seeded,
+    (country, price): (&'static str, f64),
+    from: i64,
+    seconds: i64,
+    sends: u64,
+) -> Vec<Asked> {
     let mut asked = vec![];
     for _ in 0..sends {
-        let at = START.plus(from + i64::try_from(random.below(seconds.unsigned_abs())).expect("a moment"));
+        let at =
+            START + (from + i64::try_from(random.below(seconds.unsigned_abs())).expect("a moment"));
         let shared = random.one_in(3);
-        let client = if shared { 0x0A00_0000 + random.below(4000) } else { 0x5000_0000 + random.below(1 << 28) };
+        let client = if shared {
+            0x0A00_0000 + random.below(4000)
+        } else {
+            0x5000_0000 + random.below(1 << 28)
+        };
         let (range, line) = (random.below(RANGES), random.below(10_000));
         let client = u32::try_from(client).expect("an address");
-        let person = Asked { at, country, price, range, line, client, is_typed: !random.one_in(12), is_pumped: false };
+        let person = Asked {
+            at,
+            country,
+            price,
+            range,
+            line,
+            client,
+            is_typed: !random.one_in(12),
+            is_pumped: false,
+        };
         if random.one_in(15) {
             let later = 35 + i64::try_from(random.below(60)).expect("seconds");
-            asked.push(Asked { at: at.plus(later), ..person.clone() });
+            asked.push(Asked {
+                at: at + later,
+                ..person.clone()
+            });
         }
         asked.push(person);
     }
@@ -83,12 +112,21 @@ struct Pumping {
 }
 
 /// Numbers that nobody reads: each text earns its sender a share of the price.
-fn pumped(random: &mut Seeded, (country, price): (&'static str, f64), from: i64, pumping: &Pumping) -> Vec<Asked> {
+fn pumped(
+    random: &mut Seeded,
+    (country, price): (&'static str, f64),
+    from: i64,
+    pumping: &Pumping,
+) -> Vec<Asked> {
     let sends = pumping.seconds * 1000 / pumping.every_millis;
     let send = |n: i64| {
-        let line = if pumping.is_sequential { n.unsigned_abs() } else { random.below(10_000) };
+        let line = if pumping.is_sequential {
+            n.unsigned_abs()
+        } else {
+            random.below(10_000)
+        };
         Asked {
-            at: START.plus(from + n * pumping.every_millis / 1000),
+            at: START + (from + n * pumping.every_millis / 1000),
             country,
             price,
             range: 100_000 + random.below(pumping.ranges),
@@ -112,8 +150,15 @@ impl Counted {
     fn judge(&mut self, rules: Rules, now: Timestamp) -> Verdict {
         if let Some(rule) = rules.conversion {
             let was_low = self.scope.outcomes.are_low(rule);
-            let due: Vec<_> = self.samples.extract_if(.., |(sample, _)| sample.due() <= now).collect();
-            self.scope.outcomes.learn(due.iter().filter_map(|(sample, typed)| sample.outcome(Some(*typed), now)), rule);
+            let due: Vec<_> = self
+                .samples
+                .extract_if(.., |(sample, _)| sample.due() <= now)
+                .collect();
+            self.scope.outcomes.learn(
+                due.iter()
+                    .filter_map(|(sample, typed)| sample.outcome(Some(*typed), now)),
+                rule,
+            );
             if !was_low && self.scope.outcomes.are_low(rule) {
                 self.scope.held = 0;
             }
@@ -129,7 +174,14 @@ impl Counted {
             self.scope.window.moments.truncate(quota.blocks());
         }
         if rules.conversion.is_some() && self.samples.len() < SAMPLES_MAX {
-            self.samples.push((Sample { recipient: [0; 16], verification: [0; 4], at: asked.at }, asked.is_typed));
+            self.samples.push((
+                Sample {
+                    recipient: [0; 16],
+                    verification: [0; 4],
+                    at: asked.at,
+                },
+                asked.is_typed,
+            ));
         }
         if verdict == Verdict::Chosen {
             self.scope.held -= HELD_ONE_IN - 1;
@@ -149,29 +201,68 @@ impl Guard {
     /// Whether a send goes out; it counts everywhere or nowhere.
     fn passes(&mut self, asked: &Asked) -> Result<(), Limit> {
         let now = asked.at;
-        let recipient = self.recipients.entry((asked.country, asked.range, asked.line)).or_default();
-        recipient.allow_send(&self.policy, now).map_err(|limited| limited.limit)?;
+        let recipient = self
+            .recipients
+            .entry((asked.country, asked.range, asked.line))
+            .or_default();
+        recipient
+            .check_limits(&self.policy, now)
+            .map_err(|limited| limited.limit)?;
         let conversion = self.policy.conversion_min;
         let client = IpAddr::V4(Ipv4Addr::from_bits(asked.client));
-        let hourly = Quota { sends: self.policy.client_sends_per_hour, seconds: HOUR_SECONDS };
+        let hourly = Quota {
+            sends: self.policy.client_sends_per_hour,
+            seconds: HOUR_SECONDS,
+        };
         let of_prefix = [asked.country.as_bytes(), &asked.range.to_be_bytes()].concat();
         let counters = [
-            (Limit::Country, asked.country.as_bytes().to_vec(), Rules { quota: None, conversion }),
-            (Limit::Client, traffic::client_network(client), Rules { quota: Some(hourly), conversion: None }),
-            (Limit::Prefix, of_prefix, Rules { quota: Some(self.policy.prefix_sends), conversion }),
+            (
+                Limit::Country,
+                asked.country.as_bytes().to_vec(),
+                Rules {
+                    quota: None,
+                    conversion,
+                },
+            ),
+            (
+                Limit::Client,
+                rate_limit::client_network(client),
+                Rules {
+                    quota: Some(hourly),
+                    conversion: None,
+                },
+            ),
+            (
+                Limit::Prefix,
+                of_prefix,
+                Rules {
+                    quota: Some(self.policy.prefix_sends),
+                    conversion,
+                },
+            ),
         ];
         let mut verdicts = vec![];
         for (limit, key, rules) in &counters {
-            let verdict = self.counted.entry((limit.name(), key.clone())).or_default().judge(*rules, now);
+            let verdict = self
+                .counted
+                .entry((limit.name(), key.clone()))
+                .or_default()
+                .judge(*rules, now);
             if verdict.until(now).is_some() {
                 return Err(*limit);
             }
             verdicts.push(verdict);
         }
         for ((limit, key, rules), verdict) in counters.into_iter().zip(verdicts) {
-            self.counted.entry((limit.name(), key)).or_default().take(rules, asked, verdict);
+            self.counted
+                .entry((limit.name(), key))
+                .or_default()
+                .take(rules, asked, verdict);
         }
-        if let Some(recipient) = self.recipients.get_mut(&(asked.country, asked.range, asked.line)) {
+        if let Some(recipient) = self
+            .recipients
+            .get_mut(&(asked.country, asked.range, asked.line))
+        {
             recipient.sends.push(now);
             recipient.prune(now);
         }
@@ -195,7 +286,13 @@ struct Outcome {
 impl Outcome {
     fn of(mut traffic: Vec<Asked>) -> Self {
         traffic.sort_by_key(|asked| asked.at);
-        let (mut guard, mut outcome) = (Guard::default(), Self { asked: traffic.len(), ..Self::default() });
+        let (mut guard, mut outcome) = (
+            Guard::default(),
+            Self {
+                asked: traffic.len(),
+                ..Self::default()
+            },
+        );
         let mut began = None;
         for asked in &traffic {
             let passed = guard.passes(asked);
@@ -207,11 +304,18 @@ impl Outcome {
                         outcome.lost_with += asked.price;
                         outcome.pumped.push((asked.range, asked.at));
                     }
-                    Err(_) => drop(outcome.blocked_after.get_or_insert(asked.at.since(began))),
+                    Err(_) => drop(
+                        outcome
+                            .blocked_after
+                            .get_or_insert(asked.at.seconds_since(began)),
+                    ),
                 }
             } else {
                 outcome.people += 1;
-                let beyond_their_own = matches!(passed, Err(Limit::Client | Limit::Prefix | Limit::Country | Limit::Spend));
+                let beyond_their_own = matches!(
+                    passed,
+                    Err(Limit::Client | Limit::Prefix | Limit::Country | Limit::Spend)
+                );
                 outcome.refused_people += usize::from(beyond_their_own);
             }
         }
@@ -224,13 +328,22 @@ impl Outcome {
 
     /// How much of the loss is left.
     fn loss_left(&self) -> f64 {
-        if self.lost_without > 0.0 { self.lost_with / self.lost_without } else { 0.0 }
+        if self.lost_without > 0.0 {
+            self.lost_with / self.lost_without
+        } else {
+            0.0
+        }
     }
 
     /// Most texts to one range in any ten minutes.
     fn texts_in_ten_minutes(&self) -> usize {
         let within = |(range, from): &(u64, Timestamp)| {
-            self.pumped.iter().filter(|(other, at)| other == range && *at >= *from && at.since(*from) < 600).count()
+            self.pumped
+                .iter()
+                .filter(|(other, at)| {
+                    other == range && *at >= *from && at.seconds_since(*from) < 600
+                })
+                .count()
         };
         self.pumped.iter().map(within).max().unwrap_or(0)
     }
@@ -239,22 +352,58 @@ impl Outcome {
 const MINUTE_MILLIS: i64 = 60_000;
 
 fn one_range() -> Vec<(&'static str, Pumping)> {
-    let pumping = |is_sequential, seconds, every_millis, clients| Pumping { ranges: 1, is_sequential, seconds, every_millis, clients };
+    let pumping = |is_sequential, seconds, every_millis, clients| Pumping {
+        ranges: 1,
+        is_sequential,
+        seconds,
+        every_millis,
+        clients,
+    };
     vec![
-        ("one range, in order, fast", pumping(true, 2 * HOUR_SECONDS, 1000, 1)),
-        ("one range, in order, fast, clients rotate", pumping(true, 2 * HOUR_SECONDS, 1000, 1 << 20)),
-        ("one range, at random, fast, clients rotate", pumping(false, 2 * HOUR_SECONDS, 1000, 1 << 20)),
-        ("one range, in order, slow, clients rotate", pumping(true, DAY_SECONDS, MINUTE_MILLIS / 3, 1 << 20)),
+        (
+            "one range, in order, fast",
+            pumping(true, 2 * HOUR_SECONDS, 1000, 1),
+        ),
+        (
+            "one range, in order, fast, clients rotate",
+            pumping(true, 2 * HOUR_SECONDS, 1000, 1 << 20),
+        ),
+        (
+            "one range, at random, fast, clients rotate",
+            pumping(false, 2 * HOUR_SECONDS, 1000, 1 << 20),
+        ),
+        (
+            "one range, in order, slow, clients rotate",
+            pumping(true, DAY_SECONDS, MINUTE_MILLIS / 3, 1 << 20),
+        ),
     ]
 }
 
 fn many_ranges() -> Vec<(&'static str, Pumping)> {
-    let pumping = |is_sequential, seconds, every_millis, clients| Pumping { ranges: 500, is_sequential, seconds, every_millis, clients };
+    let pumping = |is_sequential, seconds, every_millis, clients| Pumping {
+        ranges: 500,
+        is_sequential,
+        seconds,
+        every_millis,
+        clients,
+    };
     vec![
-        ("many ranges, fast", pumping(false, DAY_SECONDS / 2, 2000, 1)),
-        ("many ranges, fast, clients rotate", pumping(false, DAY_SECONDS / 2, 2000, 1 << 20)),
-        ("many ranges, in order, fast, clients rotate", pumping(true, DAY_SECONDS / 2, 2000, 1 << 20)),
-        ("many ranges, slow, clients rotate", pumping(false, 2 * DAY_SECONDS, MINUTE_MILLIS, 1 << 20)),
+        (
+            "many ranges, fast",
+            pumping(false, DAY_SECONDS / 2, 2000, 1),
+        ),
+        (
+            "many ranges, fast, clients rotate",
+            pumping(false, DAY_SECONDS / 2, 2000, 1 << 20),
+        ),
+        (
+            "many ranges, in order, fast, clients rotate",
+            pumping(true, DAY_SECONDS / 2, 2000, 1 << 20),
+        ),
+        (
+            "many ranges, slow, clients rotate",
+            pumping(false, 2 * DAY_SECONDS, MINUTE_MILLIS, 1 << 20),
+        ),
     ]
 }
 
@@ -266,16 +415,19 @@ fn normal(random: &mut Seeded) -> Vec<(&'static str, Vec<Asked>)> {
     vec![
         ("three normal days", days),
         ("two weeks in a country with few users", abroad),
-        ("a launch: twenty thousand in an hour", [quiet, launch].concat()),
+        (
+            "a launch: twenty thousand in an hour",
+            [quiet, launch].concat(),
+        ),
     ]
 }
 
 /// Texts are accepted and lost for some minutes.
 fn outage(random: &mut Seeded, minutes: i64) -> Vec<Asked> {
     let mut traffic = people(random, HOME, 0, DAY_SECONDS, 12_000);
-    let begins = START.plus(DAY_SECONDS / 2);
+    let begins = START + (DAY_SECONDS / 2);
     for asked in &mut traffic {
-        let is_lost = asked.at >= begins && asked.at < begins.plus(minutes * 60);
+        let is_lost = asked.at >= begins && asked.at < begins + (minutes * 60);
         asked.is_typed &= !is_lost;
     }
     traffic
@@ -294,7 +446,11 @@ fn pumping_over_one_range_gets_at_most_twenty_texts_in_ten_minutes() {
     for seed in SEEDS {
         for (name, pumping) in one_range() {
             let outcome = Outcome::of(beside_few(&mut Seeded(seed), &pumping));
-            assert!(outcome.texts_in_ten_minutes() <= 20, "{name}, seed {seed}: {}", outcome.texts_in_ten_minutes());
+            assert!(
+                outcome.texts_in_ten_minutes() <= 20,
+                "{name}, seed {seed}: {}",
+                outcome.texts_in_ten_minutes()
+            );
         }
     }
 }
@@ -304,7 +460,11 @@ fn pumping_over_many_ranges_of_a_country_loses_less_than_a_tenth_of_what_it_woul
     for seed in SEEDS {
         for (name, pumping) in many_ranges() {
             let outcome = Outcome::of(beside_few(&mut Seeded(seed), &pumping));
-            assert!(outcome.loss_left() <= 0.1, "{name}, seed {seed}: {:.3} of the loss is left", outcome.loss_left());
+            assert!(
+                outcome.loss_left() <= 0.1,
+                "{name}, seed {seed}: {:.3} of the loss is left",
+                outcome.loss_left()
+            );
         }
     }
 }
@@ -314,7 +474,12 @@ fn fewer_than_one_in_a_thousand_of_normal_sends_is_refused() {
     for seed in SEEDS {
         for (name, traffic) in normal(&mut Seeded(seed)) {
             let outcome = Outcome::of(traffic);
-            assert!(outcome.false_refusals() < 0.001, "{name}, seed {seed}: {} of {}", outcome.refused_people, outcome.people);
+            assert!(
+                outcome.false_refusals() < 0.001,
+                "{name}, seed {seed}: {} of {}",
+                outcome.refused_people,
+                outcome.people
+            );
         }
     }
 }
@@ -323,7 +488,12 @@ fn fewer_than_one_in_a_thousand_of_normal_sends_is_refused() {
 fn a_short_outage_holds_nobody_back() {
     for seed in SEEDS {
         let outcome = Outcome::of(outage(&mut Seeded(seed), 5));
-        assert!(outcome.false_refusals() < 0.001, "seed {seed}: {} of {}", outcome.refused_people, outcome.people);
+        assert!(
+            outcome.false_refusals() < 0.001,
+            "seed {seed}: {} of {}",
+            outcome.refused_people,
+            outcome.people
+        );
     }
 }
 
@@ -333,15 +503,35 @@ fn the_report() {
     let mut rows = normal(&mut random);
     rows.push(("an outage of five minutes", outage(&mut random, 5)));
     rows.push(("an outage of half an hour", outage(&mut random, 30)));
-    rows.extend(one_range().into_iter().chain(many_ranges()).map(|(name, pumping)| (name, beside_few(&mut random, &pumping))));
+    rows.extend(
+        one_range()
+            .into_iter()
+            .chain(many_ranges())
+            .map(|(name, pumping)| (name, beside_few(&mut random, &pumping))),
+    );
     let (_, pumping) = many_ranges().remove(1);
-    let mixed = [people(&mut random, HOME, 0, DAY_SECONDS, 12_000), pumped(&mut random, HOME, 0, &pumping)].concat();
+    let mixed = [
+        people(&mut random, HOME, 0, DAY_SECONDS, 12_000),
+        pumped(&mut random, HOME, 0, &pumping),
+    ]
+    .concat();
     rows.push(("many ranges among many users", mixed));
-    println!("{:46} {:>8} {:>12} {:>12} {:>8} {:>10} {:>9}", "traffic", "sends", "lost without", "lost with", "left", "refused", "block, s");
+    println!(
+        "{:46} {:>8} {:>12} {:>12} {:>8} {:>10} {:>9}",
+        "traffic", "sends", "lost without", "lost with", "left", "refused", "block, s"
+    );
     for (name, traffic) in rows {
         let outcome = Outcome::of(traffic);
-        let (left, refused) = (100.0 * outcome.loss_left(), 100.0 * outcome.false_refusals());
-        let block = outcome.blocked_after.map_or("-".to_owned(), |seconds| seconds.to_string());
-        println!("{name:46} {:>8} {:>12.2} {:>12.2} {left:>7.1}% {refused:>9.3}% {block:>9}", outcome.asked, outcome.lost_without, outcome.lost_with);
+        let (left, refused) = (
+            100.0 * outcome.loss_left(),
+            100.0 * outcome.false_refusals(),
+        );
+        let block = outcome
+            .blocked_after
+            .map_or("-".to_owned(), |seconds| seconds.to_string());
+        println!(
+            "{name:46} {:>8} {:>12.2} {:>12.2} {left:>7.1}% {refused:>9.3}% {block:>9}",
+            outcome.asked, outcome.lost_without, outcome.lost_with
+        );
     }
 }

@@ -36,7 +36,10 @@ impl Call {
 
     /// The partition key that it names, in base64.
     pub fn key(&self) -> &str {
-        self.body["Key"]["pk"]["B"].as_str().or_else(|| self.body["Item"]["pk"]["B"].as_str()).unwrap_or_default()
+        self.body["Key"]["pk"]["B"]
+            .as_str()
+            .or_else(|| self.body["Item"]["pk"]["B"].as_str())
+            .unwrap_or_default()
     }
 }
 
@@ -62,7 +65,10 @@ pub enum Fault {
 }
 
 /// Throttled, as DynamoDB says it.
-pub const THROTTLED: Fault = Fault::Refuse(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
+pub const THROTTLED: Fault = Fault::Refuse(
+    400,
+    "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+);
 /// An error that no client repeats, so that a test need not wait for repetitions.
 pub const BROKEN: Fault = Fault::Refuse(400, "com.amazon.coral.validate#ValidationException");
 
@@ -164,12 +170,24 @@ impl Wire {
     }
 
     async fn pass(&self, request: Request) -> Response {
-        let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let target = request
+            .headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+            .unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        let call = Call { operation, body, units: None, refused: false };
+        let call = Call {
+            operation,
+            body,
+            units: None,
+            refused: false,
+        };
         if call.is_warm_up() {
-            return self.forward(request, call).await.map(|(response, _)| response);
+            return self
+                .forward(request, call)
+                .await
+                .map(|(response, _)| response);
         }
         let fault = lock(&self.0.rule).as_mut().and_then(|rule| rule(&call));
         match fault {
@@ -195,12 +213,20 @@ impl Wire {
                 lock(&self.0.calls).push(call);
                 match fault {
                     Fault::Refuse(status, name) => error(status, name),
-                    Fault::Swallow => response(200, &[("content-type", "application/x-amz-json-1.0")], r#"{"MessageId":"swallowed"}"#),
+                    Fault::Swallow => response(
+                        200,
+                        &[("content-type", "application/x-amz-json-1.0")],
+                        r#"{"MessageId":"swallowed"}"#,
+                    ),
                     Fault::Freeze => {
                         self.0.frozen.send_modify(|count| *count += 1);
                         std::future::pending().await
                     }
-                    Fault::DropRequest | Fault::DropAnswer | Fault::LoseAnswer | Fault::Hold | Fault::HoldAnswer => None,
+                    Fault::DropRequest
+                    | Fault::DropAnswer
+                    | Fault::LoseAnswer
+                    | Fault::Hold
+                    | Fault::HoldAnswer => None,
                 }
             }
         }
@@ -208,7 +234,12 @@ impl Wire {
 
     async fn hold(&self) {
         self.0.frozen.send_modify(|count| *count += 1);
-        let _ = self.0.released.subscribe().wait_for(|released| *released).await;
+        let _ = self
+            .0
+            .released
+            .subscribe()
+            .wait_for(|released| *released)
+            .await;
     }
 
     async fn count(&self, request: Request, call: Call) -> Response {
@@ -217,8 +248,15 @@ impl Wire {
         Some(response)
     }
 
-    async fn forward(&self, request: Request, mut call: Call) -> Option<(hyper::Response<Full<Bytes>>, Call)> {
-        let is_table = matches!(call.operation.as_str(), "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem" | "Query" | "Scan");
+    async fn forward(
+        &self,
+        request: Request,
+        mut call: Call,
+    ) -> Option<(hyper::Response<Full<Bytes>>, Call)> {
+        let is_table = matches!(
+            call.operation.as_str(),
+            "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem" | "Query" | "Scan"
+        );
         let body = if is_table {
             let mut body = call.body.clone();
             body["ReturnConsumedCapacity"] = json!("TOTAL");
@@ -226,19 +264,33 @@ impl Wire {
         } else {
             request.body
         };
-        let mut onward = hyper::Request::builder().method(request.method).uri(format!("{}{}", self.0.to.get()?, request.path));
-        for (name, value) in request.headers.iter().filter(|(name, _)| !["host", "content-length"].contains(&name.as_str())) {
+        let mut onward = hyper::Request::builder()
+            .method(request.method)
+            .uri(format!("{}{}", self.0.to.get()?, request.path));
+        for (name, value) in request
+            .headers
+            .iter()
+            .filter(|(name, _)| !["host", "content-length"].contains(&name.as_str()))
+        {
             onward = onward.header(name, value);
         }
-        let answer = self.0.client.request(onward.body(Full::new(body)).ok()?).await.ok()?;
+        let answer = self
+            .0
+            .client
+            .request(onward.body(Full::new(body)).ok()?)
+            .await
+            .ok()?;
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await.ok()?.to_bytes();
         let told: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         call.units = told["ConsumedCapacity"]["CapacityUnits"].as_f64();
-        call.refused = told["__type"].as_str().is_some_and(|name| name.ends_with("ConditionalCheckFailedException"));
+        call.refused = told["__type"]
+            .as_str()
+            .is_some_and(|name| name.ends_with("ConditionalCheckFailedException"));
         let mut response = hyper::Response::builder().status(parts.status);
-        for (name, value) in parts.headers.iter().filter(|(name, _)| !["content-length", "transfer-encoding", "connection"].contains(&name.as_str()))
-        {
+        for (name, value) in parts.headers.iter().filter(|(name, _)| {
+            !["content-length", "transfer-encoding", "connection"].contains(&name.as_str())
+        }) {
             response = response.header(name, value);
         }
         Some((response.body(Full::new(bytes)).ok()?, call))
@@ -246,7 +298,11 @@ impl Wire {
 }
 
 fn error(status: u16, name: &str) -> Response {
-    response(status, &[("content-type", "application/x-amz-json-1.0")], json!({"__type": name, "message": "broken by a test"}).to_string())
+    response(
+        status,
+        &[("content-type", "application/x-amz-json-1.0")],
+        json!({"__type": name, "message": "broken by a test"}).to_string(),
+    )
 }
 
 /// A service with a wire on each side.
@@ -259,11 +315,21 @@ pub struct Wired {
 impl Wired {
     pub async fn start(variables: &[(&str, &str)]) -> Self {
         let (table, queue) = (Wire::open().await, Wire::open().await);
-        let wires = Wires { dynamodb: table.url(), sqs: queue.url(), sns: None };
-        let service = Service::try_start_behind(variables, None, wires).await.expect("the service starts");
+        let wires = Wires {
+            dynamodb: table.url(),
+            sqs: queue.url(),
+            sns: None,
+        };
+        let service = Service::try_start_behind(variables, None, wires)
+            .await
+            .expect("the service starts");
         let _ = table.0.to.set(service.dynamodb_url.clone());
         let _ = queue.0.to.set(service.sqs_url.clone());
-        Self { service, table, queue }
+        Self {
+            service,
+            table,
+            queue,
+        }
     }
 
     /// Forgets what was called so far.

@@ -30,14 +30,25 @@ fn problem(headers: &HeaderMap, port: u16) -> Option<&'static str> {
     };
     // A forwarded port is another one to the browser: what came from there as well is the page.
     ports.push(port);
-    let is_own = |origin: &str| port_of(origin.strip_prefix("http://")?).filter(|port| ports.contains(port));
+    let is_own =
+        |origin: &str| port_of(origin.strip_prefix("http://")?).filter(|port| ports.contains(port));
     let of_other_site = all(headers, &ORIGIN, is_own).is_none();
-    of_other_site.then_some("this is for the people on this machine, and not for other sites in their browsers")
+    of_other_site.then_some(
+        "this is for the people on this machine, and not for other sites in their browsers",
+    )
 }
 
 /// What `read` makes of each header called `name`; `None` if it makes nothing of one.
-fn all(headers: &HeaderMap, name: &HeaderName, read: impl Fn(&str) -> Option<u16>) -> Option<Vec<u16>> {
-    headers.get_all(name).iter().map(|value| read(value.to_str().ok()?)).collect()
+fn all(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    read: impl Fn(&str) -> Option<u16>,
+) -> Option<Vec<u16>> {
+    headers
+        .get_all(name)
+        .iter()
+        .map(|value| read(value.to_str().ok()?))
+        .collect()
 }
 
 /// The port of `NAME` or `NAME:PORT`, if it is a name of this machine.
@@ -46,5 +57,8 @@ fn port_of(authority: &str) -> Option<u16> {
         Some((name, port)) if !authority.ends_with(']') => (name, port.parse().ok()?),
         _ => (authority, HTTP_PORT),
     };
-    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)).then_some(port)
+    NAMES
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
+        .then_some(port)
 }

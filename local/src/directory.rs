@@ -14,12 +14,21 @@ pub(crate) struct Held(File);
 impl Held {
     /// Makes the directory if it is missing, and holds it.
     pub(crate) fn take(directory: &Path) -> Result<Self, String> {
-        std::fs::create_dir_all(directory).map_err(|error| format!("--data: {} cannot be made: {error}", directory.display()))?;
+        std::fs::create_dir_all(directory)
+            .map_err(|error| format!("--data: {} cannot be made: {error}", directory.display()))?;
         let problem = |error| format!("--data: {} cannot be used: {error}", directory.display());
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK)).map_err(problem)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(directory.join(LOCK))
+            .map_err(problem)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(format!("--data: {} is in use by another local server", directory.display())),
+            Err(TryLockError::WouldBlock) => Err(format!(
+                "--data: {} is in use by another local server",
+                directory.display()
+            )),
             Err(TryLockError::Error(error)) => Err(problem(error)),
         }
     }

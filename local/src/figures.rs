@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use otp::metrics::Metrics;
+use otp::platform::metrics::Metrics;
 use serde_json::{Value, json};
 
 /// The longest time that each column of a histogram takes in; one column more takes what is longer.
@@ -38,15 +38,30 @@ impl Figures {
     pub(crate) fn take(&self, line: &str) -> bool {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
         for directive in elements(&line["_aws"]["CloudWatchMetrics"]) {
-            for (names, metric) in
-                elements(&directive["Dimensions"]).flat_map(|names| elements(&directive["Metrics"]).map(move |metric| (names, metric)))
-            {
+            for (names, metric) in elements(&directive["Dimensions"]).flat_map(|names| {
+                elements(&directive["Metrics"]).map(move |metric| (names, metric))
+            }) {
                 let name = metric["Name"].as_str().unwrap_or_default();
-                let value_of = |dimension: &str| Some((dimension.to_owned(), line[dimension].as_str()?.to_owned()));
-                let dimensions = elements(names).map(|dimension| value_of(dimension.as_str()?)).collect::<Option<_>>();
-                let (Some(dimensions), Some(value)) = (dimensions, line[name].as_i64()) else { continue };
-                let series = Series { name: name.to_owned(), dimensions, is_time: metric["Unit"] == "Seconds" };
-                *self.filed().entry(series).or_default().entry(value).or_default() += 1;
+                let value_of = |dimension: &str| {
+                    Some((dimension.to_owned(), line[dimension].as_str()?.to_owned()))
+                };
+                let dimensions = elements(names)
+                    .map(|dimension| value_of(dimension.as_str()?))
+                    .collect::<Option<_>>();
+                let (Some(dimensions), Some(value)) = (dimensions, line[name].as_i64()) else {
+                    continue;
+                };
+                let series = Series {
+                    name: name.to_owned(),
+                    dimensions,
+                    is_time: metric["Unit"] == "Seconds",
+                };
+                *self
+                    .filed()
+                    .entry(series)
+                    .or_default()
+                    .entry(value)
+                    .or_default() += 1;
             }
         }
         !line["_aws"].is_null()
@@ -55,7 +70,11 @@ impl Figures {
     /// All of them: sums of what is counted, histograms of times.
     pub(crate) fn all(&self) -> Value {
         let told = |(series, values): (&Series, &Values)| {
-            let mut figure = if series.is_time { histogram(values) } else { json!({"sum": sum(values)}) };
+            let mut figure = if series.is_time {
+                histogram(values)
+            } else {
+                json!({"sum": sum(values)})
+            };
             figure["name"] = json!(series.name);
             figure["dimensions"] = json!(series.dimensions);
             figure
@@ -73,7 +92,10 @@ fn elements(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn sum(values: &Values) -> i64 {
-    values.iter().map(|(value, times)| value.saturating_mul(i64::try_from(*times).unwrap_or(i64::MAX))).sum()
+    values
+        .iter()
+        .map(|(value, times)| value.saturating_mul(i64::try_from(*times).unwrap_or(i64::MAX)))
+        .sum()
 }
 
 fn histogram(values: &Values) -> Value {
@@ -102,26 +124,46 @@ fn percentile(values: &Values, percent: u64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use otp::metrics::Metric;
-    use otp::timestamp::Timestamp;
+    use otp::domain::time::Timestamp;
+    use otp::platform::metrics::Metric;
 
     #[test]
     fn a_time_is_in_the_first_column_that_it_fits() {
         let figures = Figures::default();
         for seconds in [0, 1, 2, 3, 5, 6, 1800, 1801, 90_000] {
-            figures.metrics().count(&Metric::Report { carrier: "sim-a", seconds }, Timestamp(1));
+            figures.metrics().count(
+                &Metric::Report {
+                    carrier: "sim-a",
+                    seconds,
+                },
+                Timestamp(1),
+            );
         }
         let all = figures.all();
-        let counts: Vec<_> = elements(&all[0]["buckets"]).filter_map(|bucket| bucket["count"].as_u64()).collect();
+        let counts: Vec<_> = elements(&all[0]["buckets"])
+            .filter_map(|bucket| bucket["count"].as_u64())
+            .collect();
         assert_eq!(counts, [2, 1, 2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!((&all[0]["count"], &all[0]["p50"], &all[0]["p90"]), (&json!(9), &json!(5), &json!(90_000)));
-        assert_eq!((&all[0]["dimensions"], &all[1]["dimensions"]), (&json!({}), &json!({"carrier": "sim-a"})));
+        assert_eq!(
+            (&all[0]["count"], &all[0]["p50"], &all[0]["p90"]),
+            (&json!(9), &json!(5), &json!(90_000))
+        );
+        assert_eq!(
+            (&all[0]["dimensions"], &all[1]["dimensions"]),
+            (&json!({}), &json!({"carrier": "sim-a"}))
+        );
     }
 
     #[test]
     fn what_is_no_line_of_metrics_counts_for_nothing() {
         let figures = Figures::default();
-        for line in ["", "{", "7", "{}", r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["a"]],"Metrics":[{"Name":"Sends"}]}]},"Sends":1}"#] {
+        for line in [
+            "",
+            "{",
+            "7",
+            "{}",
+            r#"{"_aws":{"CloudWatchMetrics":[{"Dimensions":[["a"]],"Metrics":[{"Name":"Sends"}]}]},"Sends":1}"#,
+        ] {
             figures.take(line);
         }
         assert_eq!(figures.all(), json!([]), "nor what lacks a dimension");

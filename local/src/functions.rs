@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
-use otp::ambient::Clock;
 use otp::config::{Config, Role};
+use otp::platform::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::figures::Figures;
@@ -34,10 +34,19 @@ impl BuiltFunctions {
     /// # Errors
     /// If it is not there.
     pub fn program(&self, name: &str) -> Result<PathBuf, String> {
-        let resource = Template::FUNCTIONS.iter().find(|(known, _)| *known == name).map_or(name, |(_, resource)| resource);
-        let places = [self.directory.join(name).join("bootstrap"), self.directory.join(resource).join("bootstrap"), self.directory.join(name)];
+        let resource = Template::FUNCTIONS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(name, |(_, resource)| resource);
+        let places = [
+            self.directory.join(name).join("bootstrap"),
+            self.directory.join(resource).join("bootstrap"),
+            self.directory.join(name),
+        ];
         let found = places.iter().find(|place| place.is_file());
-        found.cloned().ok_or_else(|| format!("--functions: there is no {}", places[2].display()))
+        found
+            .cloned()
+            .ok_or_else(|| format!("--functions: there is no {}", places[2].display()))
     }
 }
 
@@ -83,19 +92,46 @@ const OFFSET_FILE: &str = "CLOCK_OFFSET_FILE";
 /// The functions that answer or take batches.
 pub(crate) enum Functions {
     /// In this process.
-    Here { send: Box<send::App>, verify: Box<verify::App>, delivery_callback: Box<delivery_callback::App> },
+    Here {
+        send: Box<send::App>,
+        verify: Box<verify::App>,
+        delivery_callback: Box<delivery_callback::App>,
+    },
     /// As processes.
     Processes(Processes),
 }
 
 /// The handlers, in this process.
-pub(crate) fn here(config: &dyn Fn(Role) -> Result<Config, String>, clock: &Clock, figures: &Figures) -> Result<(Functions, Worker), String> {
+pub(crate) fn here(
+    config: &dyn Fn(Role) -> Result<Config, String>,
+    clock: &Clock,
+    figures: &Figures,
+) -> Result<(Functions, Worker), String> {
     let functions = Functions::Here {
-        send: Box::new(send::App::new(config(Role::Send)?, clock.clone(), figures.metrics())),
-        verify: Box::new(verify::App::new(config(Role::Verify)?, clock.clone(), figures.metrics())),
-        delivery_callback: Box::new(delivery_callback::App::new(config(Role::DeliveryCallback)?, clock.clone(), figures.metrics())),
+        send: Box::new(send::App::new(
+            config(Role::Send)?,
+            clock.clone(),
+            figures.metrics(),
+        )),
+        verify: Box::new(verify::App::new(
+            config(Role::Verify)?,
+            clock.clone(),
+            figures.metrics(),
+        )),
+        delivery_callback: Box::new(delivery_callback::App::new(
+            config(Role::DeliveryCallback)?,
+            clock.clone(),
+            figures.metrics(),
+        )),
     };
-    Ok((functions, Worker::Here(carrier_worker::App::new(config(Role::CarrierWorker)?, clock.clone(), figures.metrics()))))
+    Ok((
+        functions,
+        Worker::Here(carrier_worker::App::new(
+            config(Role::CarrierWorker)?,
+            clock.clone(),
+            figures.metrics(),
+        )),
+    ))
 }
 
 /// Processes of the functions as built; `value` looks a variable up.
@@ -107,7 +143,10 @@ pub(crate) fn built(
     value: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Functions, Worker), String> {
     let processes = Processes::new(built, template, clock, figures, value)?;
-    Ok((Functions::Processes(processes.clone()), Worker::Processes(processes)))
+    Ok((
+        Functions::Processes(processes.clone()),
+        Worker::Processes(processes),
+    ))
 }
 
 /// The functions as processes, by name. Clones share them.
@@ -132,7 +171,18 @@ impl Processes {
                 variables.push(("LD_PRELOAD".into(), moved.library.display().to_string()));
                 variables.push((OFFSET_FILE.into(), moved.offset_file.display().to_string()));
             }
-            runtimes.insert(name, Runtime::new(name, program, variables, timeout, clock.clone(), figures.clone(), built.processes.max(1)));
+            runtimes.insert(
+                name,
+                Runtime::new(
+                    name,
+                    program,
+                    variables,
+                    timeout,
+                    clock.clone(),
+                    figures.clone(),
+                    built.processes.max(1),
+                ),
+            );
         }
         Ok(Self(runtimes))
     }
@@ -144,23 +194,54 @@ impl Processes {
 }
 
 /// What a process of Lambda sees: the function's variables, and those of Lambda itself.
-fn variables(name: &str, template: &Template, resource: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
+fn variables(
+    name: &str,
+    template: &Template,
+    resource: &str,
+    value: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, String)>, String> {
     let (own, with_carriers) = template.variables_of(resource);
-    let mut variables: Vec<(String, String)> = own.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))).collect();
+    let mut variables: Vec<(String, String)> = own
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), value(&name)?)))
+        .collect();
     if !with_carriers {
-        for (_, document) in variables.iter_mut().filter(|(name, _)| name == "OTP_SECRETS") {
-            let mut secrets: Value = serde_json::from_str(document).map_err(|_| "OTP_SECRETS: must be a JSON object")?;
-            secrets.as_object_mut().and_then(|secrets| secrets.remove("carriers"));
+        for (_, document) in variables
+            .iter_mut()
+            .filter(|(name, _)| name == "OTP_SECRETS")
+        {
+            let mut secrets: Value =
+                serde_json::from_str(document).map_err(|_| "OTP_SECRETS: must be a JSON object")?;
+            secrets
+                .as_object_mut()
+                .and_then(|secrets| secrets.remove("carriers"));
             *document = secrets.to_string();
         }
     }
-    let of_aws = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-    let endpoints = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS"];
-    let of_aws = of_aws.into_iter().chain(endpoints).filter_map(|name| Some((name.to_owned(), value(name).filter(|value| !value.is_empty())?)));
+    let of_aws = [
+        "AWS_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ];
+    let endpoints = [
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_SQS",
+        "AWS_ENDPOINT_URL_SNS",
+    ];
+    let of_aws = of_aws.into_iter().chain(endpoints).filter_map(|name| {
+        Some((
+            name.to_owned(),
+            value(name).filter(|value| !value.is_empty())?,
+        ))
+    });
     variables.extend(of_aws);
     let memory = template.memory_mb.to_string();
     let of_lambda = [
-        ("AWS_DEFAULT_REGION", value("AWS_REGION").unwrap_or_default()),
+        (
+            "AWS_DEFAULT_REGION",
+            value("AWS_REGION").unwrap_or_default(),
+        ),
         ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023".to_owned()),
         ("AWS_LAMBDA_FUNCTION_NAME", name.to_owned()),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
@@ -197,24 +278,38 @@ impl Worker {
                 Ok(batch) => carrier_worker::handle(worker, batch).await,
                 Err(_) => return all(),
             },
-            Self::Processes(processes) => match processes.invoke("carrier-worker", batch.to_string()).await {
-                // An answer that cannot be read fails the batch as well.
-                Some(Ok(answer)) => match serde_json::from_slice::<SqsBatchResponse>(&answer) {
-                    Ok(response) => response,
-                    Err(_) => return all(),
-                },
-                Some(Err(_)) | None => return all(),
-            },
+            Self::Processes(processes) => {
+                match processes.invoke("carrier-worker", batch.to_string()).await {
+                    // An answer that cannot be read fails the batch as well.
+                    Some(Ok(answer)) => match serde_json::from_slice::<SqsBatchResponse>(&answer) {
+                        Ok(response) => response,
+                        Err(_) => return all(),
+                    },
+                    Some(Err(_)) | None => return all(),
+                }
+            }
         };
-        let failed: Vec<String> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+        let failed: Vec<String> = response
+            .batch_item_failures
+            .into_iter()
+            .map(|failure| failure.item_identifier)
+            .collect();
         // SQS takes a failure of nothing that it sent for one of everything.
-        if failed.iter().any(|id| messages.iter().all(|message| message.id != *id)) { all() } else { failed }
+        if failed
+            .iter()
+            .any(|id| messages.iter().all(|message| message.id != *id))
+        {
+            all()
+        } else {
+            failed
+        }
     }
 }
 
 /// As the trigger sends it.
 fn sqs_record(message: &Message) -> Value {
-    let attributes = json!({"ApproximateReceiveCount": message.receives.to_string(), "SenderId": "local"});
+    let attributes =
+        json!({"ApproximateReceiveCount": message.receives.to_string(), "SenderId": "local"});
     json!({"messageId": message.id, "receiptHandle": message.id, "body": message.body, "attributes": attributes, "messageAttributes": {},
         "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:local:000000000000:queue", "awsRegion": "local"})
 }

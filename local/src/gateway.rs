@@ -13,8 +13,9 @@ use axum::routing::{get, post};
 use data_encoding::{BASE64, HEXLOWER};
 use http_body_util::{BodyExt as _, Limited};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use otp::ambient::{Clock, random_bytes};
-use otp::json::{self, Fields};
+use otp::platform::clock::Clock;
+use otp::platform::json::{self, Fields};
+use otp::platform::random::random_bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -65,16 +66,25 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, port: u16, gateway:
 fn router(port: u16, gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/", get(page))
-        .route("/openapi.json", get(async |State(gateway): Shared| Json(gateway.openapi.clone())))
+        .route(
+            "/openapi.json",
+            get(async |State(gateway): Shared| Json(gateway.openapi.clone())),
+        )
         .route("/local/messages", get(messages))
         .route("/local/messages/{id}/report", post(report))
         .route("/local/clock", get(clock).post(advance))
         .route("/local/carriers/{name}", post(behave))
-        .route("/local/metrics", get(async |State(gateway): Shared| Json(json!({"metrics": gateway.figures.all()}))))
+        .route(
+            "/local/metrics",
+            get(async |State(gateway): Shared| Json(json!({"metrics": gateway.figures.all()}))),
+        )
         .route("/local/state", get(state))
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         // What is behind needs a key, or a carrier's token.
-        .route_layer(axum::middleware::from_fn_with_state(port, callers::let_through))
+        .route_layer(axum::middleware::from_fn_with_state(
+            port,
+            callers::let_through,
+        ))
         .fallback(function)
         .with_state(gateway)
 }
@@ -82,16 +92,26 @@ fn router(port: u16, gateway: Arc<Gateway>) -> Router {
 /// Everything else goes to a function.
 async fn function(State(gateway): Shared, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes);
+    let body = Limited::new(body, BODY_BYTES_MAX)
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes);
     // What API Gateway would not let through is still answered in our words: too large for any function.
-    let body = body.unwrap_or_else(|_| Bytes::from(vec![b' '; otp::http::BODY_BYTES_MAX + 1]));
+    let body =
+        body.unwrap_or_else(|_| Bytes::from(vec![b' '; otp::api::request::BODY_BYTES_MAX + 1]));
     let (function, route) = gateway.template.function(parts.uri.path());
     let event = event(&parts, &body, route, gateway.clock.now_millis()).to_string();
     let (send, verify, delivery_callback) = match &gateway.functions {
-        Functions::Here { send, verify, delivery_callback } => (send, verify, delivery_callback),
+        Functions::Here {
+            send,
+            verify,
+            delivery_callback,
+        } => (send, verify, delivery_callback),
         Functions::Processes(processes) => return invoked(processes, function, event).await,
     };
-    let Ok(event) = lambda_http::request::from_str(&event) else { return failed() };
+    let Ok(event) = lambda_http::request::from_str(&event) else {
+        return failed();
+    };
     // Polled here, on this connection's task: a panic ends one connection and no more.
     let answer = match function {
         Function::Send => send::handle(send, &event).await,
@@ -104,14 +124,21 @@ async fn function(State(gateway): Shared, request: Request) -> Response {
 
 /// What a process answered, as API Gateway passes it on.
 async fn invoked(processes: &Processes, function: Function, event: String) -> Response {
-    let Some(Ok(answer)) = processes.invoke(function.name(), event).await else { return failed() };
-    let Ok(answer) = serde_json::from_slice::<ApiGatewayV2httpResponse>(&answer) else { return failed() };
+    let Some(Ok(answer)) = processes.invoke(function.name(), event).await else {
+        return failed();
+    };
+    let Ok(answer) = serde_json::from_slice::<ApiGatewayV2httpResponse>(&answer) else {
+        return failed();
+    };
     let body = match answer.body.as_deref().map(AsRef::as_ref) {
         Some(body) if answer.is_base64_encoded => BASE64.decode(body).unwrap_or_default(),
         body => body.unwrap_or_default().to_vec(),
     };
     let mut response = Response::new(Body::from(body));
-    let Ok(status) = u16::try_from(answer.status_code).map_err(drop).and_then(|status| StatusCode::from_u16(status).map_err(drop)) else {
+    let Ok(status) = u16::try_from(answer.status_code)
+        .map_err(drop)
+        .and_then(|status| StatusCode::from_u16(status).map_err(drop))
+    else {
         return failed();
     };
     *response.status_mut() = status;
@@ -121,15 +148,27 @@ async fn invoked(processes: &Processes, function: Function, event: String) -> Re
 
 /// What API Gateway says of an invocation that failed.
 fn failed() -> Response {
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"message": "Internal Server Error"}))).into_response()
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Json(json!({"message": "Internal Server Error"})),
+    )
+        .into_response()
 }
 
 /// Payload format 2.0: repeated headers are joined, a body that is not text is base64, and so is a form.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 fn event(parts: &axum::http::request::Parts, body: &Bytes, route: &str, now_millis: i64) -> Value {
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
-    let headers: Map<String, Value> = parts.headers.keys().map(|name| (name.to_string(), joined(&parts.headers, name).into())).collect();
-    let route_key = if route == "$default" { route.to_owned() } else { format!("ANY {route}") };
+    let headers: Map<String, Value> = parts
+        .headers
+        .keys()
+        .map(|name| (name.to_string(), joined(&parts.headers, name).into()))
+        .collect();
+    let route_key = if route == "$default" {
+        route.to_owned()
+    } else {
+        format!("ANY {route}")
+    };
     let http = json!({"method": parts.method.as_str(), "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
         "userAgent": headers.get("user-agent").cloned().unwrap_or_default()});
     let id = HEXLOWER.encode(&random_bytes::<12>());
@@ -142,7 +181,12 @@ fn event(parts: &axum::http::request::Parts, body: &Bytes, route: &str, now_mill
     let values: Map<String, Value> = route
         .split('/')
         .zip(path.split('/'))
-        .filter_map(|(name, value)| Some((name.strip_prefix('{')?.strip_suffix('}')?.to_owned(), value.into())))
+        .filter_map(|(name, value)| {
+            Some((
+                name.strip_prefix('{')?.strip_suffix('}')?.to_owned(),
+                value.into(),
+            ))
+        })
         .collect();
     if !values.is_empty() {
         event["pathParameters"] = values.into();
@@ -161,14 +205,21 @@ fn event(parts: &axum::http::request::Parts, body: &Bytes, route: &str, now_mill
 }
 
 fn joined(headers: &HeaderMap, name: &header::HeaderName) -> String {
-    let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let values: Vec<_> = headers
+        .get_all(name)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
     values.join(",")
 }
 
 /// Lambda's own call for an event of any kind: `aws lambda invoke --endpoint-url`.
 async fn invoke(State(gateway): Shared, Path(name): Path<String>, body: String) -> Response {
     let Functions::Processes(processes) = &gateway.functions else {
-        return refuse(StatusCode::NOT_FOUND, "the functions are no processes here: start with --functions");
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "the functions are no processes here: start with --functions",
+        );
     };
     match processes.invoke(&name, body).await {
         Some(Ok(answer)) => answer.into_response(),
@@ -178,7 +229,11 @@ async fn invoke(State(gateway): Shared, Path(name): Path<String>, body: String) 
 }
 
 async fn page(State(gateway): Shared) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Html(gateway.page.clone())).into_response()
+    (
+        [(header::CACHE_CONTROL, "no-store")],
+        Html(gateway.page.clone()),
+    )
+        .into_response()
 }
 
 #[derive(Deserialize)]
@@ -200,12 +255,17 @@ struct Report {
 
 async fn report(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Response {
     match read::<Report>(&body) {
-        Ok(report) if is_report(&report.status) => match gateway.network.report(&id, &report.status).await {
-            Some(Ok(status)) => Json(json!({"callback_status": status})).into_response(),
-            Some(Err(error)) => refuse(StatusCode::CONFLICT, &error),
-            None => refuse(StatusCode::NOT_FOUND, "no such message"),
-        },
-        _ => refuse(StatusCode::BAD_REQUEST, "status must be queued, sent, delivered, undelivered, rejected or expired"),
+        Ok(report) if is_report(&report.status) => {
+            match gateway.network.report(&id, &report.status).await {
+                Some(Ok(status)) => Json(json!({"callback_status": status})).into_response(),
+                Some(Err(error)) => refuse(StatusCode::CONFLICT, &error),
+                None => refuse(StatusCode::NOT_FOUND, "no such message"),
+            }
+        }
+        _ => refuse(
+            StatusCode::BAD_REQUEST,
+            "status must be queued, sent, delivered, undelivered, rejected or expired",
+        ),
     }
 }
 
@@ -216,7 +276,10 @@ async fn clock(State(gateway): Shared) -> Json<Value> {
 /// Moves the clock from one due moment to the next, so that what is due at each runs at its time.
 async fn advance(State(gateway): Shared, body: Bytes) -> Response {
     let Some(advance_seconds) = asked_advance(&body) else {
-        return refuse(StatusCode::BAD_REQUEST, "advance_seconds must be a whole number of 0 or more");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "advance_seconds must be a whole number of 0 or more",
+        );
     };
     if advance_seconds > 0 && !gateway.clock_moves {
         return refuse(
@@ -228,7 +291,10 @@ async fn advance(State(gateway): Shared, body: Bytes) -> Response {
     let (clock, queue) = (&gateway.clock, &gateway.queue);
     let target = clock.now_millis() + advance_seconds * 1000;
     if target > CLOCK_MILLIS_MAX {
-        return refuse(StatusCode::BAD_REQUEST, "advance_seconds would take the clock past the year 9998, the last that all times can be written in");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "advance_seconds would take the clock past the year 9998, the last that all times can be written in",
+        );
     }
     loop {
         queue.settle().await;
@@ -242,7 +308,10 @@ async fn advance(State(gateway): Shared, body: Bytes) -> Response {
     }
     queue.settle().await;
     if let Err(error) = gateway.engine.sweep(clock.now().0).await {
-        tracing::error!(error.cause = error, "items whose time is over were not removed");
+        tracing::error!(
+            error.cause = error,
+            "items whose time is over were not removed"
+        );
     }
     Json(json!({"now": clock.now().to_string()})).into_response()
 }
@@ -271,7 +340,8 @@ async fn behave(State(gateway): Shared, Path(name): Path<String>, body: Bytes) -
 async fn state(State(gateway): Shared) -> Response {
     let (queue, dead_letters) = gateway.queue.rest();
     match gateway.engine.state().await {
-        Ok(table) => Json(json!({"table": table, "queue": queue, "dead_letters": dead_letters})).into_response(),
+        Ok(table) => Json(json!({"table": table, "queue": queue, "dead_letters": dead_letters}))
+            .into_response(),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
 }

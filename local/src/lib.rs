@@ -23,8 +23,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use otp::ambient::Clock;
 use otp::config::{Config, ConfigError, Role};
+use otp::platform::clock::Clock;
 use otp::store::Store;
 
 use directory::{Held, write_whole};
@@ -83,9 +83,18 @@ impl Wires {
     /// The variables that tell the functions of them, or of what is behind them where none is in front.
     fn variables(self, dynamodb_url: &str, sqs_url: &str) -> [(&'static str, String); 4] {
         [
-            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.unwrap_or_else(|| dynamodb_url.to_owned())),
-            ("AWS_ENDPOINT_URL_SQS", self.sqs.unwrap_or_else(|| sqs_url.to_owned())),
-            ("AWS_ENDPOINT_URL_SNS", self.sns.unwrap_or_else(|| sqs_url.to_owned())),
+            (
+                "AWS_ENDPOINT_URL_DYNAMODB",
+                self.dynamodb.unwrap_or_else(|| dynamodb_url.to_owned()),
+            ),
+            (
+                "AWS_ENDPOINT_URL_SQS",
+                self.sqs.unwrap_or_else(|| sqs_url.to_owned()),
+            ),
+            (
+                "AWS_ENDPOINT_URL_SNS",
+                self.sns.unwrap_or_else(|| sqs_url.to_owned()),
+            ),
             ("OTP_QUEUE_URL", format!("{sqs_url}/queue")),
         ]
     }
@@ -116,7 +125,9 @@ impl Server {
     pub async fn start(options: Options) -> Result<Self, String> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", options.port))
             .await
-            .map_err(|error| format!("--port: 127.0.0.1:{} cannot be used: {error}", options.port))?;
+            .map_err(|error| {
+                format!("--port: 127.0.0.1:{} cannot be used: {error}", options.port)
+            })?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let template = Template::read()?;
         let held = options.data.as_deref().map(Held::take).transpose()?;
@@ -124,29 +135,69 @@ impl Server {
         let (secrets, wrong_keys) = Secrets::open(options.data.as_deref(), &variable)?;
         let clock = Clock::default();
         let engine = open_engine(&options, &variable, &template, &clock).await?;
-        let moved_clock = options.functions.as_ref().and_then(|built| built.moved_clock.as_ref());
+        let moved_clock = options
+            .functions
+            .as_ref()
+            .and_then(|built| built.moved_clock.as_ref());
         let keep_clock = kept_clock(options.data.as_ref(), moved_clock, &clock)?;
 
         let kept_in = options.data.is_some().then(|| engine.clone());
-        let queue = LocalQueue::open(kept_in, clock.clone(), template.receives_max, template.visibility_seconds)?;
-        let carrier_keys: Vec<CarrierKeys> = (0..=network::CARRIERS.len()).map(|_| CarrierKeys::fresh()).collect::<Result<_, _>>()?;
+        let queue = LocalQueue::open(
+            kept_in,
+            clock.clone(),
+            template.receives_max,
+            template.visibility_seconds,
+        )?;
+        let carrier_keys: Vec<CarrierKeys> = (0..=network::CARRIERS.len())
+            .map(|_| CarrierKeys::fresh())
+            .collect::<Result<_, _>>()?;
         let dynamodb_url = match options.dynamodb {
             Some(url) => url,
             None => format!("http://127.0.0.1:{}", engine.serve().await?),
         };
-        let mut fixed = fixed_variables(&variable, address, &dynamodb_url, engine.table(), &secrets, &carrier_keys);
+        let mut fixed = fixed_variables(
+            &variable,
+            address,
+            &dynamodb_url,
+            engine.table(),
+            &secrets,
+            &carrier_keys,
+        );
 
         let read = |role: Role, fixed: &HashMap<&str, String>| {
-            Config::read(role, &|name| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name)))
+            Config::read(role, &|name| {
+                fixed
+                    .get(name)
+                    .cloned()
+                    .or_else(|| variable(name))
+                    .or_else(|| template.default_of(name))
+            })
         };
         fixed.insert("OTP_QUEUE_URL", "http://127.0.0.1/queue".into());
         let config = match (read(Role::Verify, &fixed), wrong_keys) {
             (Ok(config), None) => config,
-            (config, wrong_keys) => return Err(all_problems(&read, &fixed, config.err(), wrong_keys)),
+            (config, wrong_keys) => {
+                return Err(all_problems(&read, &fixed, config.err(), wrong_keys));
+            }
         };
-        let store = Store::new(&config.aws.config(otp::aws::Service::DynamoDb), engine.table().into(), config.seal.clone());
-        let apps = secrets.api_keys.iter().map(|(app, _)| app.clone()).collect();
-        let network = Network::start(queue.clone(), clock.clone(), apps, (config.seal, store), carrier_keys).await?;
+        let store = Store::new(
+            &config.aws.config(otp::platform::aws::Service::DynamoDb),
+            engine.table().into(),
+            config.seal.clone(),
+        );
+        let apps = secrets
+            .api_keys
+            .iter()
+            .map(|(app, _)| app.clone())
+            .collect();
+        let network = Network::start(
+            queue.clone(),
+            clock.clone(),
+            apps,
+            (config.seal, store),
+            carrier_keys,
+        )
+        .await?;
         let aws_port = aws::serve(queue.clone(), network.clone()).await?;
         let sqs_url = format!("http://127.0.0.1:{aws_port}");
         fixed.extend(options.wires.variables(&dynamodb_url, &sqs_url));
@@ -154,19 +205,29 @@ impl Server {
         let figures = Figures::default();
         let (functions, worker) = match &options.functions {
             Some(built) => {
-                let value = |name: &str| fixed.get(name).cloned().or_else(|| variable(name)).or_else(|| template.default_of(name));
+                let value = |name: &str| {
+                    fixed
+                        .get(name)
+                        .cloned()
+                        .or_else(|| variable(name))
+                        .or_else(|| template.default_of(name))
+                };
                 functions::built(built, &template, &clock, &figures, &value)?
             }
             None => functions::here(&config, &clock, &figures)?,
         };
         tokio::spawn(work(worker, queue.clone(), template.batch_size));
         let table = engine.table().to_owned();
-        let clock_moves = options.functions.as_ref().is_none_or(|built| built.moved_clock.is_some());
+        let clock_moves = options
+            .functions
+            .as_ref()
+            .is_none_or(|built| built.moved_clock.is_some());
 
         let gateway = Gateway {
             functions,
             page: page(&secrets.api_keys),
-            openapi: serde_norway::from_str(include_str!("../../shared/openapi.yaml")).map_err(|error| format!("openapi.yaml: {error}"))?,
+            openapi: serde_norway::from_str(include_str!("../../shared/openapi.yaml"))
+                .map_err(|error| format!("openapi.yaml: {error}"))?,
             template,
             engine,
             queue,
@@ -177,9 +238,17 @@ impl Server {
             keep_clock,
             advancing: tokio::sync::Mutex::default(),
         };
-        otp::phone::warm_up();
+        otp::domain::phone::warm_up();
         let serving = tokio::spawn(gateway::serve(listener, address.port(), gateway));
-        Ok(Self { address, api_keys: secrets.api_keys, dynamodb_url, table, sqs_url, serving, _held: held })
+        Ok(Self {
+            address,
+            api_keys: secrets.api_keys,
+            dynamodb_url,
+            table,
+            sqs_url,
+            serving,
+            _held: held,
+        })
     }
 
     /// Runs until the gateway ends, which it does with the process.
@@ -190,10 +259,23 @@ impl Server {
 }
 
 /// The embedded engine, or another DynamoDB, where `OTP_TABLE` may name the table.
-async fn open_engine(options: &Options, variable: &dyn Fn(&str) -> Option<String>, template: &Template, clock: &Clock) -> Result<Engine, String> {
-    let file = options.data.as_ref().map(|directory| directory.join("table.db"));
-    let remote = options.dynamodb.clone().map(|url| Remote::new(url, clock.clone()));
-    let table = variable("OTP_TABLE").filter(|_| remote.is_some()).unwrap_or_else(|| TABLE.into());
+async fn open_engine(
+    options: &Options,
+    variable: &dyn Fn(&str) -> Option<String>,
+    template: &Template,
+    clock: &Clock,
+) -> Result<Engine, String> {
+    let file = options
+        .data
+        .as_ref()
+        .map(|directory| directory.join("table.db"));
+    let remote = options
+        .dynamodb
+        .clone()
+        .map(|url| Remote::new(url, clock.clone()));
+    let table = variable("OTP_TABLE")
+        .filter(|_| remote.is_some())
+        .unwrap_or_else(|| TABLE.into());
     Engine::open(file.as_deref(), template, table, remote).await
 }
 
@@ -219,7 +301,9 @@ fn fixed_variables(
     if variable("OTP_PUBLIC_URL").is_none() {
         fixed.insert("OTP_PUBLIC_URL", format!("http://{address}"));
     }
-    if variable("OTP_CARRIERS").is_none() && variable("OTP_DISPATCH").is_none_or(|mode| mode != "sns") {
+    if variable("OTP_CARRIERS").is_none()
+        && variable("OTP_DISPATCH").is_none_or(|mode| mode != "sns")
+    {
         fixed.insert("OTP_CARRIERS", network::carriers(carrier_keys).to_string());
     }
     fixed
@@ -228,9 +312,21 @@ fn fixed_variables(
 type ReadConfig<'a> = dyn Fn(Role, &HashMap<&str, String>) -> Result<Config, ConfigError> + 'a;
 
 /// A setting may be wrong for one function only: all of their problems are told, each once.
-fn all_problems(read: &ReadConfig<'_>, fixed: &HashMap<&'static str, String>, found: Option<ConfigError>, wrong_keys: Option<String>) -> String {
-    let of_others = [Role::Send, Role::DeliveryCallback, Role::CarrierWorker].map(|role| read(role, fixed).err());
-    let mut problems: Vec<String> = of_others.into_iter().chain([found]).flatten().flat_map(|error| error.0).chain(wrong_keys).collect();
+fn all_problems(
+    read: &ReadConfig<'_>,
+    fixed: &HashMap<&'static str, String>,
+    found: Option<ConfigError>,
+    wrong_keys: Option<String>,
+) -> String {
+    let of_others = [Role::Send, Role::DeliveryCallback, Role::CarrierWorker]
+        .map(|role| read(role, fixed).err());
+    let mut problems: Vec<String> = of_others
+        .into_iter()
+        .chain([found])
+        .flatten()
+        .flat_map(|error| error.0)
+        .chain(wrong_keys)
+        .collect();
     problems.sort();
     problems.dedup();
     problems.join("\n")
@@ -240,7 +336,9 @@ fn all_problems(read: &ReadConfig<'_>, fixed: &HashMap<&'static str, String>, fo
 async fn work(worker: Worker, queue: LocalQueue, batch_size: usize) {
     let free = Arc::new(tokio::sync::Semaphore::new(WORKERS));
     loop {
-        let Ok(permit) = free.clone().acquire_owned().await else { return };
+        let Ok(permit) = free.clone().acquire_owned().await else {
+            return;
+        };
         let Some((messages, busy)) = queue.receive(batch_size) else {
             drop(permit);
             queue.wait_for_work().await;
@@ -260,15 +358,26 @@ async fn work(worker: Worker, queue: LocalQueue, batch_size: usize) {
 type KeepClock = Box<dyn Fn(&Clock) + Send + Sync>;
 
 /// With `--data` the clock stays where it was moved to: a restart must not turn back time. Processes are told where it is.
-fn kept_clock(data: Option<&PathBuf>, moved: Option<&MovedClock>, clock: &Clock) -> Result<KeepClock, String> {
+fn kept_clock(
+    data: Option<&PathBuf>,
+    moved: Option<&MovedClock>,
+    clock: &Clock,
+) -> Result<KeepClock, String> {
     let kept = data.map(|directory| directory.join("clock"));
     clock.advance_to_millis(clock.now_millis() + kept.as_deref().map_or(Ok(0), kept_offset)?);
     let told = moved.map(functions::Offset::open).transpose()?;
     let keep: KeepClock = Box::new(move |clock| {
-        let kept = kept.as_ref().map_or(Ok(()), |file| write_whole(file, &clock.offset_millis().to_string()));
-        let told = told.as_ref().map_or(Ok(()), |told| told.write(clock.offset_millis()));
+        let kept = kept.as_ref().map_or(Ok(()), |file| {
+            write_whole(file, &clock.offset_millis().to_string())
+        });
+        let told = told
+            .as_ref()
+            .map_or(Ok(()), |told| told.write(clock.offset_millis()));
         if let Err(error) = kept.and(told) {
-            tracing::warn!(error.cause = error.to_string(), "the clock's offset was not kept");
+            tracing::warn!(
+                error.cause = error.to_string(),
+                "the clock's offset was not kept"
+            );
         }
     });
     if moved.is_some() {
@@ -282,7 +391,11 @@ fn kept_clock(data: Option<&PathBuf>, moved: Option<&MovedClock>, clock: &Clock)
 fn kept_offset(file: &Path) -> Result<i64, String> {
     match std::fs::read_to_string(file) {
         Ok(text) => {
-            let offset = text.trim().parse().ok().filter(|offset| (0..=CLOCK_MILLIS_MAX).contains(offset));
+            let offset = text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|offset| (0..=CLOCK_MILLIS_MAX).contains(offset));
             offset.ok_or_else(|| format!("--data: clock cannot be read: {text:?} is no number of milliseconds to be ahead of real time"))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
@@ -292,6 +405,9 @@ fn kept_offset(file: &Path) -> Result<i64, String> {
 
 /// The page, with the API keys that it uses.
 fn page(api_keys: &[(String, String)]) -> String {
-    let keys: serde_json::Value = api_keys.iter().map(|(app, key)| serde_json::json!({"app": app, "key": key})).collect();
+    let keys: serde_json::Value = api_keys
+        .iter()
+        .map(|(app, key)| serde_json::json!({"app": app, "key": key}))
+        .collect();
     include_str!("page.html").replace("{{api_keys}}", &keys.to_string())
 }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use local::{BuiltFunctions, Options, Server, Wires};
-use otp::{config, https, telemetry};
+use otp::platform::environment::environment;
+use otp::platform::logging;
 
 /// One-time passcodes on this machine: the real functions, an embedded table, a queue, and phones that you can see.
 #[derive(Parser)]
@@ -30,8 +31,10 @@ struct Arguments {
 
 /// The URL of another DynamoDB: no TLS on this machine.
 fn http_url(url: &str) -> Result<String, &'static str> {
-    let is_http = url.starts_with("http://") && https::is_base_url(url);
-    is_http.then(|| url.to_owned()).ok_or("must be an http URL with a host, and without user, query and fragment")
+    let is_http = url.starts_with("http://") && otp::platform::url::is_base_url(url);
+    is_http
+        .then(|| url.to_owned())
+        .ok_or("must be an http URL with a host, and without user, query and fragment")
 }
 
 #[tokio::main]
@@ -53,12 +56,16 @@ async fn main() -> ExitCode {
 
 /// Starts the server, says where it is, and runs it.
 async fn serve(arguments: Arguments) -> ExitCode {
-    telemetry::init(telemetry::Reader::Person);
-    let functions = arguments.functions.map(|directory| BuiltFunctions { directory, processes: arguments.processes, moved_clock: None });
+    logging::init(logging::Reader::Person);
+    let functions = arguments.functions.map(|directory| BuiltFunctions {
+        directory,
+        processes: arguments.processes,
+        moved_clock: None,
+    });
     let options = Options {
         port: arguments.port,
         data: arguments.data,
-        variables: Box::new(config::environment),
+        variables: Box::new(environment),
         wires: Wires::default(),
         functions,
         dynamodb: arguments.dynamodb,
@@ -89,7 +96,10 @@ async fn serve(arguments: Arguments) -> ExitCode {
 #[cfg(unix)]
 fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupted, mut terminated) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     Ok(async move {
         tokio::select! {
             _ = interrupted.recv() => {}

@@ -19,9 +19,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use otp::ambient::{Clock, random_bytes};
-use otp::delivery::Delivery;
-use otp::seal::Seal;
+use otp::crypto::seal::Keyring;
+use otp::domain::delivery::Delivery;
+use otp::platform::clock::Clock;
+use otp::platform::random::random_bytes;
 use otp::store::Store;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -77,7 +78,7 @@ struct Inner {
     /// Apps that have keys.
     apps: Vec<String>,
     /// To show whose message it is, and which code it holds; the carriers themselves know neither.
-    seal: Arc<Seal>,
+    seal: Arc<Keyring>,
     store: Store,
 }
 
@@ -114,13 +115,18 @@ impl Network {
         queue: LocalQueue,
         clock: Clock,
         apps: Vec<String>,
-        (seal, store): (Arc<Seal>, Store),
+        (seal, store): (Arc<Keyring>, Store),
         keys: Vec<CarrierKeys>,
     ) -> Result<Self, String> {
         let mut carriers = BTreeMap::new();
         for (name, keys) in CARRIERS.into_iter().chain([SNS]).zip(keys) {
             let carrier = SimulatedCarrier {
-                behaviour: Mutex::new(Behaviour { mode: Mode::Ok, retry_after: None, delay_ms: None, report: None }),
+                behaviour: Mutex::new(Behaviour {
+                    mode: Mode::Ok,
+                    retry_after: None,
+                    delay_ms: None,
+                    report: None,
+                }),
                 taken: Mutex::default(),
                 token: keys.token,
                 secret: keys.secret,
@@ -130,7 +136,16 @@ impl Network {
             carriers.insert(name, carrier);
         }
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        let network = Self(Arc::new(Inner { carriers, phones: Mutex::default(), client, queue, clock, apps, seal, store }));
+        let network = Self(Arc::new(Inner {
+            carriers,
+            phones: Mutex::default(),
+            client,
+            queue,
+            clock,
+            apps,
+            seal,
+            store,
+        }));
         for name in CARRIERS {
             network.listen(name, true).await?;
         }
@@ -143,29 +158,66 @@ impl Network {
     }
 
     /// Makes a carrier behave; `None` if there is none of that name.
-    pub(crate) async fn behave(&self, name: &str, behaviour: Behaviour) -> Option<Result<(), String>> {
+    pub(crate) async fn behave(
+        &self,
+        name: &str,
+        behaviour: Behaviour,
+    ) -> Option<Result<(), String>> {
         let (name, carrier) = self.0.carriers.get_key_value(name)?;
         let is_up = behaviour.mode != Mode::Down;
         *lock(&carrier.behaviour) = behaviour;
-        Some(if *name == SNS { Ok(()) } else { self.listen(name, is_up).await })
+        Some(if *name == SNS {
+            Ok(())
+        } else {
+            self.listen(name, is_up).await
+        })
     }
 
     /// The carrier of a message reports through the real callback, which answers with a status.
     pub(crate) async fn report(&self, id: &str, status: &str) -> Option<Result<u16, String>> {
         let message = lock(&self.0.phones).find(id)?;
-        Some(self.post_report(&message.carrier, &message.id, &message.reference, &message.callback_url, status).await)
+        Some(
+            self.post_report(
+                &message.carrier,
+                &message.id,
+                &message.reference,
+                &message.callback_url,
+                status,
+            )
+            .await,
+        )
     }
 
     /// SNS Publish: the stand-in's half of the wire. `Err` is the code of an AWS error and its status.
-    pub(crate) async fn publish(&self, to: String, from: Option<String>, text: String) -> Result<String, (StatusCode, &'static str)> {
-        let behaviour = self.0.carriers.get(SNS).map(|carrier| lock(&carrier.behaviour).clone());
+    pub(crate) async fn publish(
+        &self,
+        to: String,
+        from: Option<String>,
+        text: String,
+    ) -> Result<String, (StatusCode, &'static str)> {
+        let behaviour = self
+            .0
+            .carriers
+            .get(SNS)
+            .map(|carrier| lock(&carrier.behaviour).clone());
         let mode = behaviour.map_or(Mode::Ok, |behaviour| behaviour.mode);
         let id = new_id();
         match mode {
             Mode::Ok | Mode::Hang => {
-                let handed = Handed { to, from, channel: "sms".into(), text, reference: String::new(), callback_url: String::new() };
+                let handed = Handed {
+                    to,
+                    from,
+                    channel: "sms".into(),
+                    text,
+                    reference: String::new(),
+                    callback_url: String::new(),
+                };
                 self.ring(SNS, &id, handed).await;
-                if mode == Mode::Hang { std::future::pending().await } else { Ok(id) }
+                if mode == Mode::Hang {
+                    std::future::pending().await
+                } else {
+                    Ok(id)
+                }
             }
             Mode::Lose => Ok(id),
             Mode::Reject => Err((StatusCode::BAD_REQUEST, "InvalidParameter")),
@@ -176,7 +228,9 @@ impl Network {
 
     /// Opens or closes a carrier's door, open connections included.
     async fn listen(&self, name: &'static str, is_up: bool) -> Result<(), String> {
-        let Some(carrier) = self.0.carriers.get(name) else { return Ok(()) };
+        let Some(carrier) = self.0.carriers.get(name) else {
+            return Ok(());
+        };
         let mut door = carrier.door.lock().await;
         let socket = match &mut *door {
             Door::Open(tasks) if !is_up => {
@@ -185,11 +239,16 @@ impl Network {
                 *door = Door::Closed(bound_again(carrier.port).await?);
                 return Ok(());
             }
-            Door::Closed(socket) if is_up => std::mem::replace(socket, TcpSocket::new_v4().map_err(|error| error.to_string())?),
+            Door::Closed(socket) if is_up => std::mem::replace(
+                socket,
+                TcpSocket::new_v4().map_err(|error| error.to_string())?,
+            ),
             Door::Open(_) | Door::Closed(_) => return Ok(()),
         };
         let listener = socket.listen(1024).map_err(|error| error.to_string())?;
-        let router = Router::new().route("/messages", axum::routing::post(take)).with_state((self.clone(), name));
+        let router = Router::new()
+            .route("/messages", axum::routing::post(take))
+            .with_state((self.clone(), name));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -197,7 +256,9 @@ impl Network {
                 let service = TowerToHyperService::new(router.clone());
                 connections.spawn(async move {
                     // A broken connection is the caller's to notice.
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
                 while connections.try_join_next().is_some() {}
             }
@@ -210,13 +271,19 @@ impl Network {
     async fn ring(&self, carrier: &str, id: &str, handed: Handed) {
         let now = self.0.clock.now();
         let (verification_id, code) = self.whose(&handed).await.unzip();
-        let visible: String = handed.text.chars().filter(char::is_ascii_alphanumeric).collect();
+        let visible: String = handed
+            .text
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
         let message = PhoneMessage {
             id: id.to_owned(),
             to: handed.to,
             from: handed.from,
             channel: handed.channel,
-            code: code.flatten().filter(|code| visible.contains(code.as_str())),
+            code: code
+                .flatten()
+                .filter(|code| visible.contains(code.as_str())),
             text: handed.text,
             carrier: carrier.to_owned(),
             verification_id,
@@ -235,31 +302,73 @@ impl Network {
         // SNS takes no reference of ours: whoever has a verification of this number may have sent it.
         let keys = match named {
             Some((key, _)) => vec![key],
-            None => self.0.apps.iter().map(|app| seal.recipient_key(app, &handed.to.to_lowercase())).collect(),
+            None => self
+                .0
+                .apps
+                .iter()
+                .map(|app| seal.recipient_key(app, &handed.to.to_lowercase()))
+                .collect(),
         };
         for key in keys {
-            let Some(recipient) = self.0.store.read(&key, now).await.ok().flatten() else { continue };
-            let has_it = |deliveries: &[Delivery]| named.is_none_or(|(_, tag)| deliveries.iter().any(|delivery| delivery.tag == tag));
-            let Some(verification) = recipient.verification.filter(|v| has_it(&v.deliveries)) else {
-                let ended = recipient.ended.iter().find(|ended| named.is_some() && has_it(&ended.deliveries));
-                let Some(ended) = ended else { continue };
-                return Some((seal.verification_id(&recipient.app, &key, &ended.terms.nonce), None));
+            let Some(recipient) = self.0.store.read(&key, now).await.ok().flatten() else {
+                continue;
             };
-            let code = self.0.store.open_code(&key, &verification).map(|code| code.reveal().to_owned());
-            if named.is_some() || code.as_ref().is_some_and(|code| handed.text.contains(code.as_str())) {
-                return Some((seal.verification_id(&recipient.app, &key, &verification.terms.nonce), code));
+            let has_it = |deliveries: &[Delivery]| {
+                named.is_none_or(|(_, tag)| deliveries.iter().any(|delivery| delivery.tag == tag))
+            };
+            let Some(verification) = recipient.verification.filter(|v| has_it(&v.deliveries))
+            else {
+                let ended = recipient
+                    .ended
+                    .iter()
+                    .find(|ended| named.is_some() && has_it(&ended.deliveries));
+                let Some(ended) = ended else { continue };
+                return Some((
+                    seal.verification_id(&recipient.app, &key, &ended.params.nonce),
+                    None,
+                ));
+            };
+            let code = self
+                .0
+                .store
+                .open_code(&key, &verification)
+                .map(|code| code.reveal().to_owned());
+            if named.is_some()
+                || code
+                    .as_ref()
+                    .is_some_and(|code| handed.text.contains(code.as_str()))
+            {
+                return Some((
+                    seal.verification_id(&recipient.app, &key, &verification.params.nonce),
+                    code,
+                ));
             }
         }
         None
     }
 
-    async fn post_report(&self, carrier: &str, id: &str, reference: &str, callback_url: &str, status: &str) -> Result<u16, String> {
-        let keys = self.0.carriers.get(carrier).filter(|_| !callback_url.is_empty()).ok_or("this carrier does not report over HTTP")?;
+    async fn post_report(
+        &self,
+        carrier: &str,
+        id: &str,
+        reference: &str,
+        callback_url: &str,
+        status: &str,
+    ) -> Result<u16, String> {
+        let keys = self
+            .0
+            .carriers
+            .get(carrier)
+            .filter(|_| !callback_url.is_empty())
+            .ok_or("this carrier does not report over HTTP")?;
         let now = self.0.clock.now();
         let body = json!({"id": id, "reference": reference, "status": status, "timestamp": now.to_string()}).to_string();
         let event = format!("evt_{}", new_id());
-        let webhook = standardwebhooks::Webhook::new(&keys.secret).map_err(|error| error.to_string())?;
-        let signature = webhook.sign(&event, now.0, body.as_bytes()).map_err(|error| error.to_string())?;
+        let webhook =
+            standardwebhooks::Webhook::new(&keys.secret).map_err(|error| error.to_string())?;
+        let signature = webhook
+            .sign(&event, now.0, body.as_bytes())
+            .map_err(|error| error.to_string())?;
         let request = hyper::Request::post(callback_url)
             .header("content-type", "application/json")
             .header("webhook-id", event)
@@ -267,7 +376,12 @@ impl Network {
             .header("webhook-signature", signature)
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())?;
-        let answer = self.0.client.request(request).await.map_err(|error| error.to_string())?;
+        let answer = self
+            .0
+            .client
+            .request(request)
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(answer.status().as_u16())
     }
 }
@@ -284,16 +398,34 @@ impl CarrierKeys {
     /// Fresh ones, on a free port of this machine.
     pub(crate) fn fresh() -> Result<Self, String> {
         let socket = bound(0)?;
-        let port = socket.local_addr().map_err(|error| error.to_string())?.port();
-        Ok(Self { port, socket, token: new_id(), secret: format!("whsec_{}", BASE64.encode(&random_bytes::<32>())) })
+        let port = socket
+            .local_addr()
+            .map_err(|error| error.to_string())?
+            .port();
+        Ok(Self {
+            port,
+            socket,
+            token: new_id(),
+            secret: format!("whsec_{}", BASE64.encode(&random_bytes::<32>())),
+        })
     }
 }
 
 /// `POST /messages` of a simulated carrier.
-async fn take(State((network, name)): State<(Network, &'static str)>, headers: HeaderMap, Json(handed): Json<Handed>) -> Response {
-    let Some(carrier) = network.0.carriers.get(name) else { return StatusCode::NOT_FOUND.into_response() };
+async fn take(
+    State((network, name)): State<(Network, &'static str)>,
+    headers: HeaderMap,
+    Json(handed): Json<Handed>,
+) -> Response {
+    let Some(carrier) = network.0.carriers.get(name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let expected = format!("Bearer {}", carrier.token);
-    if headers.get("authorization").and_then(|value| value.to_str().ok()) != Some(expected.as_str()) {
+    if headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        != Some(expected.as_str())
+    {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let behaviour = lock(&carrier.behaviour).clone();
@@ -301,7 +433,11 @@ async fn take(State((network, name)): State<(Network, &'static str)>, headers: H
         tokio::time::sleep(Duration::from_millis(delay.into())).await;
     }
     match behaviour.mode {
-        Mode::Reject => (StatusCode::BAD_REQUEST, Json(json!({"error": "no such number"}))).into_response(),
+        Mode::Reject => (
+            StatusCode::BAD_REQUEST,
+            Json(json!({"error": "no such number"})),
+        )
+            .into_response(),
         Mode::Throttle => {
             let mut response = StatusCode::TOO_MANY_REQUESTS.into_response();
             if let Some(seconds) = behaviour.retry_after {
@@ -310,11 +446,19 @@ async fn take(State((network, name)): State<(Network, &'static str)>, headers: H
             response
         }
         Mode::Error | Mode::Down => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        Mode::Ok | Mode::Hang | Mode::Lose => accept(&network, name, carrier, behaviour, handed).await,
+        Mode::Ok | Mode::Hang | Mode::Lose => {
+            accept(&network, name, carrier, behaviour, handed).await
+        }
     }
 }
 
-async fn accept(network: &Network, name: &'static str, carrier: &SimulatedCarrier, behaviour: Behaviour, handed: Handed) -> Response {
+async fn accept(
+    network: &Network,
+    name: &'static str,
+    carrier: &SimulatedCarrier,
+    behaviour: Behaviour,
+    handed: Handed,
+) -> Response {
     let id = new_id();
     let earlier = lock(&carrier.taken).insert(handed.reference.clone(), id.clone());
     if let Some(earlier) = earlier {
@@ -330,7 +474,10 @@ async fn accept(network: &Network, name: &'static str, carrier: &SimulatedCarrie
     if let Some(status) = behaviour.report.filter(|status| status != "none") {
         let (network, busy, id) = (network.clone(), network.0.queue.busy(), id.clone());
         tokio::spawn(async move {
-            if let Err(error) = network.post_report(name, &id, &reference, &callback_url, &status).await {
+            if let Err(error) = network
+                .post_report(name, &id, &reference, &callback_url, &status)
+                .await
+            {
                 tracing::warn!(error.cause = error, "a simulated report did not arrive");
             }
             drop(busy);
@@ -344,14 +491,19 @@ async fn accept(network: &Network, name: &'static str, carrier: &SimulatedCarrie
 
 /// What a simulated carrier can report.
 pub(crate) fn is_report(status: &str) -> bool {
-    matches!(status, "queued" | "sent" | "delivered" | "undelivered" | "rejected" | "expired")
+    matches!(
+        status,
+        "queued" | "sent" | "delivered" | "undelivered" | "rejected" | "expired"
+    )
 }
 
 impl Behaviour {
     /// What is wrong with it.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         let report = self.report.as_deref().unwrap_or("none");
-        (report != "none" && !is_report(report)).then_some("report must be none, queued, sent, delivered, undelivered, rejected or expired")
+        (report != "none" && !is_report(report)).then_some(
+            "report must be none, queued, sent, delivered, undelivered, rejected or expired",
+        )
     }
 }
 

@@ -32,18 +32,31 @@ pub(crate) struct Phones {
 impl Phones {
     /// A message arrives.
     pub(crate) fn ring(&mut self, message: PhoneMessage) {
-        self.places.entry(message.to.clone()).or_default().push(self.messages.len());
+        self.places
+            .entry(message.to.clone())
+            .or_default()
+            .push(self.messages.len());
         self.messages.push(message);
     }
 
     /// Messages in order of arrival, on the phone of `to` or on all.
     pub(crate) fn on(&self, to: Option<&str>) -> Vec<PhoneMessage> {
-        let Some(to) = to else { return self.messages.clone() };
-        self.places.get(to).into_iter().flatten().map(|place| self.messages[*place].clone()).collect()
+        let Some(to) = to else {
+            return self.messages.clone();
+        };
+        self.places
+            .get(to)
+            .into_iter()
+            .flatten()
+            .map(|place| self.messages[*place].clone())
+            .collect()
     }
 
     /// The one with this id.
     pub(crate) fn find(&self, id: &str) -> Option<PhoneMessage> {
-        self.messages.iter().find(|message| message.id == id).cloned()
+        self.messages
+            .iter()
+            .find(|message| message.id == id)
+            .cloned()
     }
 }

@@ -12,8 +12,12 @@ const REBINDS_MAX: usize = 1000;
 /// A socket that has a port and does not listen.
 pub(crate) fn bound(port: u16) -> Result<TcpSocket, String> {
     let socket = TcpSocket::new_v4().map_err(|error| error.to_string())?;
-    socket.set_reuseaddr(true).map_err(|error| error.to_string())?;
-    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|error| error.to_string())?;
+    socket
+        .set_reuseaddr(true)
+        .map_err(|error| error.to_string())?;
+    socket
+        .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .map_err(|error| error.to_string())?;
     Ok(socket)
 }
 

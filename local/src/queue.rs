@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use otp::ambient::{Clock, random_bytes};
+use otp::platform::clock::Clock;
+use otp::platform::random::random_bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -58,19 +59,42 @@ impl Drop for Busy {
 
 impl LocalQueue {
     /// Kept in `engine`, where one is given, with what it already holds.
-    pub(crate) fn open(engine: Option<Engine>, clock: Clock, receives_max: u32, visibility_seconds: i64) -> Result<Self, String> {
+    pub(crate) fn open(
+        engine: Option<Engine>,
+        clock: Clock,
+        receives_max: u32,
+        visibility_seconds: i64,
+    ) -> Result<Self, String> {
         let kept = engine.as_ref().map_or(Ok(vec![]), Engine::queued)?;
-        let messages = kept.into_iter().filter_map(|message| serde_json::from_value(message).ok()).collect();
+        let messages = kept
+            .into_iter()
+            .filter_map(|message| serde_json::from_value(message).ok())
+            .collect();
         let state = Mutex::new(State { messages, busy: 0 });
         let visibility_millis = visibility_seconds * 1000;
-        Ok(Self(Arc::new(Inner { state, due: Notify::new(), rested: Notify::new(), engine, clock, receives_max, visibility_millis })))
+        Ok(Self(Arc::new(Inner {
+            state,
+            due: Notify::new(),
+            rested: Notify::new(),
+            engine,
+            clock,
+            receives_max,
+            visibility_millis,
+        })))
     }
 
     /// Takes a message; returns its id once it is kept.
     pub(crate) fn send(&self, body: String, delay_seconds: i64) -> Result<String, String> {
         let id = data_encoding::HEXLOWER.encode(&random_bytes::<16>());
         let visible_at_millis = self.0.clock.now_millis() + delay_seconds * 1000;
-        let message = Message { id: id.clone(), body, visible_at_millis, receives: 0, is_dead: false, in_flight: false };
+        let message = Message {
+            id: id.clone(),
+            body,
+            visible_at_millis,
+            receives: 0,
+            is_dead: false,
+            in_flight: false,
+        };
         self.keep(&message)?;
         self.state().messages.push(message);
         self.wake();
@@ -82,7 +106,12 @@ impl LocalQueue {
         let now = self.0.clock.now_millis();
         let mut state = self.state();
         let mut batch = vec![];
-        for message in state.messages.iter_mut().filter(|m| !m.is_dead && !m.in_flight && m.visible_at_millis <= now).take(most) {
+        for message in state
+            .messages
+            .iter_mut()
+            .filter(|m| !m.is_dead && !m.in_flight && m.visible_at_millis <= now)
+            .take(most)
+        {
             if message.receives >= self.0.receives_max {
                 message.is_dead = true;
             } else {
@@ -117,7 +146,10 @@ impl LocalQueue {
         if let (true, Some(engine)) = (is_done, &self.0.engine)
             && let Err(error) = engine.drop_message(id)
         {
-            tracing::error!(error.cause = error, "a message of the queue was not dropped");
+            tracing::error!(
+                error.cause = error,
+                "a message of the queue was not dropped"
+            );
         }
     }
 
@@ -147,7 +179,9 @@ impl LocalQueue {
             let rested = self.0.rested.notified();
             tokio::pin!(rested);
             rested.as_mut().enable();
-            let is_due = self.next_due().is_some_and(|at| at <= self.0.clock.now_millis());
+            let is_due = self
+                .next_due()
+                .is_some_and(|at| at <= self.0.clock.now_millis());
             if !is_due && self.state().busy == 0 {
                 return;
             }
@@ -163,18 +197,34 @@ impl LocalQueue {
 
     /// The first moment at which a message is due, in milliseconds.
     pub(crate) fn next_due(&self) -> Option<i64> {
-        self.state().messages.iter().filter(|m| !m.is_dead && !m.in_flight).map(|m| m.visible_at_millis).min()
+        self.state()
+            .messages
+            .iter()
+            .filter(|m| !m.is_dead && !m.in_flight)
+            .map(|m| m.visible_at_millis)
+            .min()
     }
 
     /// What rests in the queue and among the dead letters.
     pub(crate) fn rest(&self) -> (Vec<Value>, Vec<Value>) {
         let shown = |m: &Message| json!({"id": m.id, "body": m.body, "receives": m.receives, "visible_at_millis": m.visible_at_millis});
-        let (dead, queued): (Vec<_>, Vec<_>) = self.state().messages.iter().cloned().partition(|message| message.is_dead);
-        (queued.iter().map(shown).collect(), dead.iter().map(shown).collect())
+        let (dead, queued): (Vec<_>, Vec<_>) = self
+            .state()
+            .messages
+            .iter()
+            .cloned()
+            .partition(|message| message.is_dead);
+        (
+            queued.iter().map(shown).collect(),
+            dead.iter().map(shown).collect(),
+        )
     }
 
     fn keep(&self, message: &Message) -> Result<(), String> {
-        self.0.engine.as_ref().map_or(Ok(()), |engine| engine.keep(&message.id, message))
+        self.0
+            .engine
+            .as_ref()
+            .map_or(Ok(()), |engine| engine.keep(&message.id, message))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -6,8 +6,8 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use otp::ambient::Clock;
-use otp::aws::{Aws, AwsSettings};
+use otp::platform::aws::{Aws, AwsSettings};
+use otp::platform::clock::Clock;
 use serde_json::{Value, json};
 
 /// A DynamoDB that runs elsewhere. Clones share its connections.
@@ -29,7 +29,12 @@ impl Remote {
             session_token: None,
             endpoint_urls: Default::default(),
         };
-        Self { url, aws: Aws::new(settings), clock, client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()) }
+        Self {
+            url,
+            aws: Aws::new(settings),
+            clock,
+            client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
+        }
     }
 
     /// Makes a table, unless it is there.
@@ -42,14 +47,35 @@ impl Remote {
 
     /// One call, such as `Scan`.
     pub(crate) async fn call(&self, operation: &str, body: Value) -> Result<Value, String> {
-        let wrong = |error: &dyn std::fmt::Display| format!("--dynamodb: {}: {operation}: {error}", self.url);
+        let wrong = |error: &dyn std::fmt::Display| {
+            format!("--dynamodb: {}: {operation}: {error}", self.url)
+        };
         let request = hyper::Request::post(format!("{}/", self.url.trim_end_matches('/')));
-        let request = request.header("content-type", "application/x-amz-json-1.0").header("x-amz-target", format!("DynamoDB_20120810.{operation}"));
-        let mut request = request.body(body.to_string()).map_err(|error| wrong(&error))?;
-        self.aws.sign(&mut request, "dynamodb", self.clock.now()).map_err(|error| wrong(&error.0))?;
-        let (parts, body) = self.client.request(request.map(Full::from)).await.map_err(|error| wrong(&error))?.into_parts();
-        let body = body.collect().await.map_err(|error| wrong(&error))?.to_bytes();
+        let request = request
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"));
+        let mut request = request
+            .body(body.to_string())
+            .map_err(|error| wrong(&error))?;
+        self.aws
+            .sign(&mut request, "dynamodb", self.clock.now())
+            .map_err(|error| wrong(&error.0))?;
+        let (parts, body) = self
+            .client
+            .request(request.map(Full::from))
+            .await
+            .map_err(|error| wrong(&error))?
+            .into_parts();
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| wrong(&error))?
+            .to_bytes();
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if parts.status.is_success() { Ok(answer) } else { Err(wrong(&json!([parts.status.as_u16(), answer]))) }
+        if parts.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(wrong(&json!([parts.status.as_u16(), answer])))
+        }
     }
 }

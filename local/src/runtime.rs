@@ -14,7 +14,8 @@ use axum::extract::{Path as Segments, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use otp::ambient::{Clock, random_bytes};
+use otp::platform::clock::Clock;
+use otp::platform::random::random_bytes;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
@@ -57,7 +58,17 @@ impl Runtime {
         processes_max: usize,
     ) -> Self {
         let (free, idle) = (Semaphore::new(processes_max), Mutex::default());
-        Self(Arc::new(Inner { name, program, variables, timeout, clock, figures, processes_max, free, idle }))
+        Self(Arc::new(Inner {
+            name,
+            program,
+            variables,
+            timeout,
+            clock,
+            figures,
+            processes_max,
+            free,
+            idle,
+        }))
     }
 
     /// Hands `event` to an environment. Goes on when the caller does not: nobody calls an invocation back.
@@ -70,15 +81,23 @@ impl Runtime {
 
 impl Inner {
     async fn invoke(&self, event: String) -> Outcome {
-        let _one_of_them = self.free.acquire().await.map_err(|error| failure("Runtime.Unknown", &error.to_string()))?;
+        let _one_of_them = self
+            .free
+            .acquire()
+            .await
+            .map_err(|error| failure("Runtime.Unknown", &error.to_string()))?;
         let environment = match self.rested() {
             Some(environment) => Ok(environment),
             None => Environment::start(self).await,
         };
-        let mut environment = environment.map_err(|error| self.failed("Runtime.InvalidEntrypoint", &error.to_string()))?;
+        let mut environment = environment
+            .map_err(|error| self.failed("Runtime.InvalidEntrypoint", &error.to_string()))?;
         match environment.invoke(event, self).await {
             Ok(outcome) => {
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push_back(environment);
+                self.idle
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push_back(environment);
                 outcome
             }
             // The process goes with its environment.
@@ -92,11 +111,20 @@ impl Inner {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain_mut(Environment::is_alive);
         let others_busy = self.processes_max - self.free.available_permits() - 1;
-        if idle.len() + others_busy < self.processes_max { None } else { idle.pop_front() }
+        if idle.len() + others_busy < self.processes_max {
+            None
+        } else {
+            idle.pop_front()
+        }
     }
 
     fn failed(&self, kind: &str, message: &str) -> Value {
-        tracing::error!(function.name = self.name, error.kind = kind, error.cause = message, "an invocation failed");
+        tracing::error!(
+            function.name = self.name,
+            error.kind = kind,
+            error.cause = message,
+            "an invocation failed"
+        );
         failure(kind, message)
     }
 }
@@ -130,19 +158,43 @@ impl Environment {
         let ((asking, asks), (answering, answers)) = (mpsc::channel(1), mpsc::channel(1));
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route(
+                "/2018-06-01/runtime/invocation/{id}/response",
+                post(response),
+            )
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
-            .with_state(Arc::new(Api { name: function.name, asking, answering }));
+            .with_state(Arc::new(Api {
+                name: function.name,
+                asking,
+                answering,
+            }));
         let mut command = Command::new(&function.program);
-        command.env_clear().envs(function.variables.iter().map(|(name, value)| (name, value)));
-        command.env("AWS_LAMBDA_RUNTIME_API", address.to_string()).env("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{}", new_id()));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        command
+            .env_clear()
+            .envs(function.variables.iter().map(|(name, value)| (name, value)));
+        command
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env(
+                "AWS_LAMBDA_LOG_STREAM_NAME",
+                format!("local/[$LATEST]{}", new_id()),
+            );
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
         if let Some(printed) = child.stdout.take() {
             tokio::spawn(read_on(printed, function.figures.clone()));
         }
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
-        Ok(Self { child, asks, answers, serving })
+        let serving =
+            tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
+        Ok(Self {
+            child,
+            asks,
+            answers,
+            serving,
+        })
     }
 
     fn is_alive(&mut self) -> bool {
@@ -158,9 +210,16 @@ impl Environment {
             status = self.child.wait() => return Err(function.failed("Runtime.ExitError", &exited(&id, status))),
             () = tokio::time::sleep(INIT) => return Err(function.failed("Sandbox.Timedout", &timed_out(&id, INIT))),
         };
-        let deadline_millis = function.clock.now_millis() + i64::try_from(function.timeout.as_millis()).unwrap_or(i64::MAX);
+        let deadline_millis = function.clock.now_millis()
+            + i64::try_from(function.timeout.as_millis()).unwrap_or(i64::MAX);
         // If the process is gone by now, its exit is seen below.
-        let _ = ask.map(|ask| ask.send(Invocation { id: id.clone(), event, deadline_millis }));
+        let _ = ask.map(|ask| {
+            ask.send(Invocation {
+                id: id.clone(),
+                event,
+                deadline_millis,
+            })
+        });
         let deadline = tokio::time::sleep(function.timeout);
         tokio::pin!(deadline);
         loop {
@@ -190,7 +249,10 @@ fn exited(id: &str, status: std::io::Result<std::process::ExitStatus>) -> String
 }
 
 fn timed_out(id: &str, limit: Duration) -> String {
-    format!("RequestId: {id} Error: Task timed out after {:.2} seconds", limit.as_secs_f32())
+    format!(
+        "RequestId: {id} Error: Task timed out after {:.2} seconds",
+        limit.as_secs_f32()
+    )
 }
 
 fn failure(kind: &str, message: &str) -> Value {
@@ -209,12 +271,20 @@ type Shared = State<Arc<Api>>;
 async fn next(State(api): Shared) -> Response {
     let (ask, invocation) = oneshot::channel();
     let asked = api.asking.send(ask).await;
-    let (Ok(()), Ok(invocation)) = (asked, invocation.await) else { return StatusCode::GONE.into_response() };
+    let (Ok(()), Ok(invocation)) = (asked, invocation.await) else {
+        return StatusCode::GONE.into_response();
+    };
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", invocation.id),
-        ("lambda-runtime-deadline-ms", invocation.deadline_millis.to_string()),
-        ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:local:000000000000:function:{}", api.name)),
+        (
+            "lambda-runtime-deadline-ms",
+            invocation.deadline_millis.to_string(),
+        ),
+        (
+            "lambda-runtime-invoked-function-arn",
+            format!("arn:aws:lambda:local:000000000000:function:{}", api.name),
+        ),
     ];
     (headers, invocation.event).into_response()
 }
@@ -224,20 +294,31 @@ async fn response(State(api): Shared, Segments(id): Segments<String>, body: Byte
 }
 
 async fn error(State(api): Shared, Segments(id): Segments<String>, body: Bytes) -> Response {
-    let document = serde_json::from_slice(&body).unwrap_or_else(|error| failure("Runtime.Unknown", &error.to_string()));
+    let document = serde_json::from_slice(&body)
+        .unwrap_or_else(|error| failure("Runtime.Unknown", &error.to_string()));
     answered(&api, id, Err(document)).await
 }
 
 async fn answered(api: &Api, id: String, outcome: Outcome) -> Response {
     let is_taken = api.answering.send((id, outcome)).await.is_ok();
-    let status = if is_taken { StatusCode::ACCEPTED } else { StatusCode::GONE };
+    let status = if is_taken {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::GONE
+    };
     (status, axum::Json(json!({"status": "OK"}))).into_response()
 }
 
 /// The process ends by itself after this.
 async fn init_error(State(api): Shared, headers: HeaderMap) -> Response {
-    let kind = headers.get("lambda-runtime-function-error-type").and_then(|kind| kind.to_str().ok());
-    tracing::error!(function.name = api.name, error.kind = kind, "a function did not start");
+    let kind = headers
+        .get("lambda-runtime-function-error-type")
+        .and_then(|kind| kind.to_str().ok());
+    tracing::error!(
+        function.name = api.name,
+        error.kind = kind,
+        "a function did not start"
+    );
     StatusCode::ACCEPTED.into_response()
 }
 
@@ -255,7 +336,15 @@ mod tests {
         std::fs::write(&path, script).unwrap_or_else(|error| panic!("{error}"));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&path, mode).unwrap_or_else(|error| panic!("{error}"));
-        Runtime::new("fake", path, vec![], timeout, Clock::default(), Figures::default(), 2)
+        Runtime::new(
+            "fake",
+            path,
+            vec![],
+            timeout,
+            Clock::default(),
+            Figures::default(),
+            2,
+        )
     }
 
     #[tokio::test]
@@ -264,14 +353,28 @@ mod tests {
             printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n' >&3\nread -r -u 3 line\nexec 3>&-\nexec sleep 60\n";
         let runtime = runtime("slow", script, Duration::from_millis(300));
         let outcome = runtime.invoke("{}".into()).await;
-        assert_eq!(outcome.map_err(|error| error["errorType"].clone()), Err("Sandbox.Timedout".into()));
+        assert_eq!(
+            outcome.map_err(|error| error["errorType"].clone()),
+            Err("Sandbox.Timedout".into())
+        );
         assert!(runtime.0.idle.lock().is_ok_and(|idle| idle.is_empty()));
     }
 
     #[tokio::test]
     async fn a_program_that_cannot_run_fails_the_invocation() {
-        let runtime = Runtime::new("none", "/nowhere/none".into(), vec![], Duration::from_secs(1), Clock::default(), Figures::default(), 1);
+        let runtime = Runtime::new(
+            "none",
+            "/nowhere/none".into(),
+            vec![],
+            Duration::from_secs(1),
+            Clock::default(),
+            Figures::default(),
+            1,
+        );
         let outcome = runtime.invoke("{}".into()).await;
-        assert_eq!(outcome.map_err(|error| error["errorType"].clone()), Err("Runtime.InvalidEntrypoint".into()));
+        assert_eq!(
+            outcome.map_err(|error| error["errorType"].clone()),
+            Err("Runtime.InvalidEntrypoint".into())
+        );
     }
 }

@@ -40,27 +40,47 @@ const TEMPLATE: &str = include_str!("../../template.yaml");
 impl Template {
     /// The template that this server was built with.
     pub(crate) fn read() -> Result<Self, String> {
-        let document: Value = serde_norway::from_str(TEMPLATE).map_err(|error| format!("template.yaml: {error}"))?;
+        let document: Value =
+            serde_norway::from_str(TEMPLATE).map_err(|error| format!("template.yaml: {error}"))?;
         let resources = &document["Resources"];
         let table = &resources["Table"]["Properties"];
         let queue = &resources["DispatchQueue"]["Properties"];
-        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("template.yaml: a text is missing");
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map(str::to_owned)
+                .ok_or("template.yaml: a text is missing")
+        };
         let number = |value: &Value| value.as_u64().ok_or("template.yaml: a number is missing");
         let mut routes = vec![];
-        for (name, function) in
-            [("SendFunction", Function::Send), ("VerifyFunction", Function::Verify), ("DeliveryCallbackFunction", Function::DeliveryCallback)]
-        {
-            let events = resources[name]["Properties"]["Events"].as_mapping().ok_or("template.yaml: a function has no events")?;
+        for (name, function) in [
+            ("SendFunction", Function::Send),
+            ("VerifyFunction", Function::Verify),
+            ("DeliveryCallbackFunction", Function::DeliveryCallback),
+        ] {
+            let events = resources[name]["Properties"]["Events"]
+                .as_mapping()
+                .ok_or("template.yaml: a function has no events")?;
             let http = events.values().filter(|event| event["Type"] == "HttpApi");
-            routes.extend(http.filter_map(|event| Some((event["Properties"]["Path"].as_str()?.to_owned(), function))));
+            routes.extend(http.filter_map(|event| {
+                Some((event["Properties"]["Path"].as_str()?.to_owned(), function))
+            }));
         }
         let worker = resources["CarrierWorkerFunction"]["Properties"]["Events"].as_mapping();
-        let trigger = worker.and_then(|events| events.values().find(|event| event["Type"] == "SQS")).ok_or("template.yaml: no queue trigger")?;
+        let trigger = worker
+            .and_then(|events| events.values().find(|event| event["Type"] == "SQS"))
+            .ok_or("template.yaml: no queue trigger")?;
         Ok(Self {
-            key: (text(&table["KeySchema"][0]["AttributeName"])?, text(&table["AttributeDefinitions"][0]["AttributeType"])?),
+            key: (
+                text(&table["KeySchema"][0]["AttributeName"])?,
+                text(&table["AttributeDefinitions"][0]["AttributeType"])?,
+            ),
             ttl: text(&table["TimeToLiveSpecification"]["AttributeName"])?,
             batch_size: usize::try_from(number(&trigger["Properties"]["BatchSize"])?).unwrap_or(1),
-            receives_max: u32::try_from(number(untagged(&queue["RedrivePolicy"]["maxReceiveCount"]))?).unwrap_or(1),
+            receives_max: u32::try_from(number(untagged(
+                &queue["RedrivePolicy"]["maxReceiveCount"],
+            ))?)
+            .unwrap_or(1),
             visibility_seconds: i64::try_from(number(&queue["VisibilityTimeout"])?).unwrap_or(0),
             timeout_seconds: number(&document["Globals"]["Function"]["Timeout"])?,
             memory_mb: number(&document["Parameters"]["MemorySize"]["Default"])?,
@@ -81,9 +101,17 @@ impl Template {
     pub(crate) fn variables_of(&self, resource: &str) -> (Vec<String>, bool) {
         let of_all = &self.document["Globals"]["Function"]["Environment"]["Variables"];
         let own = &self.document["Resources"][resource]["Properties"]["Environment"]["Variables"];
-        let names = [of_all, own].into_iter().filter_map(Value::as_mapping).flat_map(|variables| variables.keys());
+        let names = [of_all, own]
+            .into_iter()
+            .filter_map(Value::as_mapping)
+            .flat_map(|variables| variables.keys());
         let secrets = untagged(&own["OTP_SECRETS"]).as_str().unwrap_or_default();
-        (names.filter_map(|name| Some(name.as_str()?.to_owned())).collect(), secrets.contains("otp_secrets_with_carriers"))
+        (
+            names
+                .filter_map(|name| Some(name.as_str()?.to_owned()))
+                .collect(),
+            secrets.contains("otp_secrets_with_carriers"),
+        )
     }
 
     /// The function that API Gateway would call for `path`, and the route: the one without variables first, then one
@@ -92,17 +120,24 @@ impl Template {
         let exact = self.routes.iter().find(|(route, _)| route == path);
         let fits = |route: &str| {
             route.split('/').count() == path.split('/').count()
-                && route.split('/').zip(path.split('/')).all(|(r, p)| r == p || (r.starts_with('{') && !p.is_empty()))
+                && route
+                    .split('/')
+                    .zip(path.split('/'))
+                    .all(|(r, p)| r == p || (r.starts_with('{') && !p.is_empty()))
         };
         let with_variables = || self.routes.iter().find(|(route, _)| fits(route));
         let catch_all = || self.routes.iter().find(|(route, _)| route == "$default");
         let found = exact.or_else(with_variables).or_else(catch_all);
-        found.map_or((Function::Verify, "$default"), |(route, function)| (*function, route))
+        found.map_or((Function::Verify, "$default"), |(route, function)| {
+            (*function, route)
+        })
     }
 
     /// The default of the variable `name`: that of the parameter that the template fills it with.
     pub(crate) fn default_of(&self, name: &str) -> Option<String> {
-        let parameter = untagged(&self.document["Globals"]["Function"]["Environment"]["Variables"][name]).as_str()?;
+        let parameter =
+            untagged(&self.document["Globals"]["Function"]["Environment"]["Variables"][name])
+                .as_str()?;
         match &self.document["Parameters"][parameter]["Default"] {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -126,15 +161,41 @@ mod tests {
     #[test]
     fn the_template_says_what_the_server_needs() {
         let template = Template::read().unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((template.key.0.as_str(), template.key.1.as_str(), template.ttl.as_str()), ("pk", "B", "ttl"));
-        assert_eq!((template.batch_size, template.receives_max, template.visibility_seconds), (10, 3, 60));
+        assert_eq!(
+            (
+                template.key.0.as_str(),
+                template.key.1.as_str(),
+                template.ttl.as_str()
+            ),
+            ("pk", "B", "ttl")
+        );
+        assert_eq!(
+            (
+                template.batch_size,
+                template.receives_max,
+                template.visibility_seconds
+            ),
+            (10, 3, 60)
+        );
         assert_eq!((template.timeout_seconds, template.memory_mb), (10, 256));
         let (variables, with_carriers) = template.variables_of("CarrierWorkerFunction");
-        assert!(with_carriers && ["OTP_BRAND", "OTP_QUEUE_URL"].iter().all(|wanted| variables.iter().any(|name| name == wanted)), "{variables:?}");
+        assert!(
+            with_carriers
+                && ["OTP_BRAND", "OTP_QUEUE_URL"]
+                    .iter()
+                    .all(|wanted| variables.iter().any(|name| name == wanted)),
+            "{variables:?}"
+        );
         let (variables, with_carriers) = template.variables_of("VerifyFunction");
-        assert!(!with_carriers && variables.iter().all(|name| name != "OTP_QUEUE_URL"), "{variables:?}");
+        assert!(
+            !with_carriers && variables.iter().all(|name| name != "OTP_QUEUE_URL"),
+            "{variables:?}"
+        );
         assert_eq!(template.default_of("OTP_CODE_LENGTH").as_deref(), Some("6"));
-        assert_eq!(template.default_of("OTP_COOLDOWN_SECONDS").as_deref(), Some("30,60,120,300,600"));
+        assert_eq!(
+            template.default_of("OTP_COOLDOWN_SECONDS").as_deref(),
+            Some("30,60,120,300,600")
+        );
         for (path, function) in [
             ("/v1/verifications", Function::Send),
             ("/v1/verifications/ve_1/resend", Function::Send),

@@ -28,34 +28,12 @@
 //! * A delivery's state only moves up, and moves nothing else.
 //! * A dispatch does nothing unless its sequence number is the current one and its claim is the one that was written.
 //! * No code and no number rests or is logged readable.
-//!
-//! Modules in reading order.
 
-// Words.
-pub mod timestamp;
-pub mod code;
-pub mod phone;
-pub mod address;
-pub mod delivery;
-pub mod verification;
-pub mod recipient;
+pub mod domain;
+pub mod platform;
+pub mod crypto;
 pub mod message;
-pub mod traffic;
-pub mod policy;
-
-// Edges.
-pub mod json;
-pub mod http;
-pub mod view;
-pub mod store;
-pub mod seal;
-pub mod queue;
 pub mod carrier;
-pub mod https;
-pub mod aws;
-
-// Ground.
+pub mod store;
 pub mod config;
-pub mod ambient;
-pub mod metrics;
-pub mod telemetry;
+pub mod api;

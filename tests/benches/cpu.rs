@@ -13,16 +13,25 @@ impl Cpu {
     /// Since `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
-        Self { used: self.used.saturating_sub(before.used), waited: self.waited.saturating_sub(before.waited) }
+        Self {
+            used: self.used.saturating_sub(before.used),
+            waited: self.waited.saturating_sub(before.waited),
+        }
     }
 }
 
 /// The living threads of a process; `process` is an id or `self`.
 #[must_use]
 pub fn of_process(process: &str) -> Cpu {
-    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let threads = threads.map(|thread| of_file(&thread.path().join("schedstat").to_string_lossy()));
-    threads.fold(Cpu::default(), |sum, thread| Cpu { used: sum.used + thread.used, waited: sum.waited + thread.waited })
+    threads.fold(Cpu::default(), |sum, thread| Cpu {
+        used: sum.used + thread.used,
+        waited: sum.waited + thread.waited,
+    })
 }
 
 /// The first thread of this process: the one that calls the server.
@@ -34,6 +43,11 @@ pub fn of_first_thread() -> Cpu {
 fn of_file(path: &str) -> Cpu {
     // A thread may end between the listing and the reading.
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let mut nanos = text.split(' ').map(|nanos| Duration::from_nanos(nanos.parse().unwrap_or(0)));
-    Cpu { used: nanos.next().unwrap_or_default(), waited: nanos.next().unwrap_or_default() }
+    let mut nanos = text
+        .split(' ')
+        .map(|nanos| Duration::from_nanos(nanos.parse().unwrap_or(0)));
+    Cpu {
+        used: nanos.next().unwrap_or_default(),
+        waited: nanos.next().unwrap_or_default(),
+    }
 }

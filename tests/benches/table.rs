@@ -22,7 +22,10 @@ pub fn figure(value: f64) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let digits: Vec<char> = whole.chars().rev().collect();
-    let grouped: Vec<String> = digits.chunks(3).map(|three| three.iter().collect()).collect();
+    let grouped: Vec<String> = digits
+        .chunks(3)
+        .map(|three| three.iter().collect())
+        .collect();
     let whole: String = grouped.join(",").chars().rev().collect();
     format!("{whole}{rest}")
 }
@@ -34,7 +37,11 @@ pub fn found(value: Option<f64>) -> String {
 
 /// `one` as a multiple of `other`.
 pub fn ratio(one: f64, other: f64) -> String {
-    if other > 0.0 { format!("{:.2}", one / other) } else { "-".to_owned() }
+    if other > 0.0 {
+        format!("{:.2}", one / other)
+    } else {
+        "-".to_owned()
+    }
 }
 
 /// In milliseconds.
@@ -52,5 +59,7 @@ pub fn quantile(times: &[Duration], share: f64) -> Duration {
 
 /// Median, 90th and 99th percentile in milliseconds.
 pub fn latencies(times: &[Duration]) -> Vec<String> {
-    [0.5, 0.9, 0.99].map(|share| figure(millis(quantile(times, share)))).to_vec()
+    [0.5, 0.9, 0.99]
+        .map(|share| figure(millis(quantile(times, share))))
+        .to_vec()
 }

@@ -14,7 +14,11 @@ async fn both_answer_alike_for_a_recipient_never_seen() {
     for path in PATHS {
         for to in [phone(1), phone(2), "ada@example.com".into()] {
             let answer = service.call("POST", path, Some(json!({"to": to}))).await;
-            assert_eq!((answer.status, answer.body), (200, json!({"to": to})), "{path}");
+            assert_eq!(
+                (answer.status, answer.body),
+                (200, json!({"to": to})),
+                "{path}"
+            );
         }
     }
 }
@@ -23,14 +27,42 @@ async fn both_answer_alike_for_a_recipient_never_seen() {
 async fn both_read_spellings_and_refuse_what_is_not_a_recipient() {
     let service = Service::start().await;
     for path in PATHS {
-        let spelled = service.call("POST", path, Some(json!({"to": "0033 6 12-34-56-78"}))).await;
-        assert_eq!((spelled.status, &spelled.body["to"]), (200, &json!("+33612345678")));
-        for (to, code) in [("+33 6 12", "invalid_number"), ("tel:+33612345678", "invalid_number"), ("a@b@c.example", "invalid_email")] {
-            assert_eq!(service.call("POST", path, Some(json!({"to": to}))).await.problem(), (422, code), "{path} {to}");
+        let spelled = service
+            .call("POST", path, Some(json!({"to": "0033 6 12-34-56-78"})))
+            .await;
+        assert_eq!(
+            (spelled.status, &spelled.body["to"]),
+            (200, &json!("+33612345678"))
+        );
+        for (to, code) in [
+            ("+33 6 12", "invalid_number"),
+            ("tel:+33612345678", "invalid_number"),
+            ("a@b@c.example", "invalid_email"),
+        ] {
+            assert_eq!(
+                service
+                    .call("POST", path, Some(json!({"to": to})))
+                    .await
+                    .problem(),
+                (422, code),
+                "{path} {to}"
+            );
         }
-        for body in [json!({}), json!({"to": null}), json!({"to": 1}), json!({"to": [phone(1)]}), json!({"to": phone(1), "x": 1})] {
+        for body in [
+            json!({}),
+            json!({"to": null}),
+            json!({"to": 1}),
+            json!({"to": [phone(1)]}),
+            json!({"to": phone(1), "x": 1}),
+        ] {
             let answer = service.call("POST", path, Some(body.clone())).await;
-            assert!(matches!(answer.problem(), (422, "invalid_request") | (400, "malformed_request")), "{path} {body}: {answer:?}");
+            assert!(
+                matches!(
+                    answer.problem(),
+                    (422, "invalid_request") | (400, "malformed_request")
+                ),
+                "{path} {body}: {answer:?}"
+            );
         }
     }
 }
@@ -39,14 +71,31 @@ async fn both_read_spellings_and_refuse_what_is_not_a_recipient() {
 async fn forget_removes_the_verifications_and_keeps_the_counts_of_sends() {
     let service = Service::start().await;
     let first = service.send(&phone(1)).await;
-    let (id, code, created) = (first.id(), service.code(&phone(1)).await, seconds(&first.body["created_at"]));
+    let (id, code, created) = (
+        first.id(),
+        service.code(&phone(1)).await,
+        seconds(&first.body["created_at"]),
+    );
     assert_eq!(service.forget(&phone(1)).await.status, 200);
-    for answer in [service.show(&id).await, service.check(&id, &code).await, service.resend(&id).await, service.cancel(&id).await] {
+    for answer in [
+        service.show(&id).await,
+        service.check(&id, &code).await,
+        service.resend(&id).await,
+        service.cancel(&id).await,
+    ] {
         assert_eq!(answer.problem(), (404, "not_found"));
     }
-    let again = service.refuses_until("cooldown", created + 30, 201, async || service.send(&phone(1)).await).await;
+    let again = service
+        .refuses_until("cooldown", created + 30, 201, async || {
+            service.send(&phone(1)).await
+        })
+        .await;
     assert_eq!(again.body["sends_left"], 3);
-    assert_eq!(service.show(&id).await.status, 404, "a new send brings nothing back");
+    assert_eq!(
+        service.show(&id).await.status,
+        404,
+        "a new send brings nothing back"
+    );
 }
 
 #[tokio::test]
@@ -84,8 +133,14 @@ async fn forget_removes_the_idempotency_keys() {
     let first = service.send_with_key(json!({"to": phone(1)}), "k").await;
     service.settle().await;
     service.forget(&phone(1)).await;
-    let second = service.send_with_key(json!({"to": phone(1), "purpose": "other"}), "k").await;
-    assert_eq!((second.status, second.is_replayed()), (201, false), "{second:?}");
+    let second = service
+        .send_with_key(json!({"to": phone(1), "purpose": "other"}), "k")
+        .await;
+    assert_eq!(
+        (second.status, second.is_replayed()),
+        (201, false),
+        "{second:?}"
+    );
     assert_ne!(first.id(), second.id());
 }
 
@@ -95,7 +150,10 @@ async fn unlock_brings_no_ended_verification_back_to_life() {
     let (id, code) = service.sent(&phone(1)).await;
     service.fail(&id, &code, 5).await;
     assert_eq!(service.unlock(&phone(1)).await.status, 200);
-    assert_eq!(service.check(&id, &code).await.outcome(), (false, "exhausted", "exhausted", 0));
+    assert_eq!(
+        service.check(&id, &code).await.outcome(),
+        (false, "exhausted", "exhausted", 0)
+    );
     assert_eq!(service.show(&id).await.body["status"], "exhausted");
 }
 
@@ -115,8 +173,20 @@ async fn both_take_a_key_a_method_and_a_content_type_like_everything_else() {
     let bearer = format!("Bearer {DEFAULT_KEY}");
     for path in PATHS {
         let put = service.raw("PUT", path, &[], "").await;
-        assert_eq!((put.problem(), put.header("allow")), ((405, "method_not_allowed"), Some("POST")));
-        assert_eq!(service.raw("POST", path, &[], "{}").await.problem(), (401, "unauthorized"));
-        assert_eq!(service.raw("POST", path, &[("authorization", &bearer)], "{}").await.problem(), (415, "unsupported_media_type"));
+        assert_eq!(
+            (put.problem(), put.header("allow")),
+            ((405, "method_not_allowed"), Some("POST"))
+        );
+        assert_eq!(
+            service.raw("POST", path, &[], "{}").await.problem(),
+            (401, "unauthorized")
+        );
+        assert_eq!(
+            service
+                .raw("POST", path, &[("authorization", &bearer)], "{}")
+                .await
+                .problem(),
+            (415, "unsupported_media_type")
+        );
     }
 }

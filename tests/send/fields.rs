@@ -13,7 +13,8 @@ fn long(length: usize) -> String {
 #[tokio::test]
 async fn a_value_within_its_bounds_is_taken() {
     let service = Service::start().await;
-    let most = json!({"amount": "9".repeat(64), "currency": "C".repeat(64), "payee": "P".repeat(64)});
+    let most =
+        json!({"amount": "9".repeat(64), "currency": "C".repeat(64), "payee": "P".repeat(64)});
     let least = json!({"amount": "9", "currency": "€", "payee": "P"});
     let bodies = [
         json!({"channel": "sms"}),
@@ -41,10 +42,16 @@ async fn a_value_within_its_bounds_is_taken() {
         json!({"reference": "<b>\"order\" № 1 \\ ☂</b>"}),
     ];
     for (n, more) in bodies.into_iter().enumerate() {
-        let sent = service.send_body(with(json!({"to": phone(n as u32 + 1)}), &more)).await;
+        let sent = service
+            .send_body(with(json!({"to": phone(n as u32 + 1)}), &more))
+            .await;
         assert_eq!(sent.status, 201, "{more}: {sent:?}");
         for echoed in ["channel", "purpose", "transaction", "reference"] {
-            assert!(more.get(echoed).is_none_or(|value| *value == sent.body[echoed]), "{more}: {sent:?}");
+            assert!(
+                more.get(echoed)
+                    .is_none_or(|value| *value == sent.body[echoed]),
+                "{more}: {sent:?}"
+            );
         }
     }
 }
@@ -77,13 +84,25 @@ async fn a_value_outside_its_bounds_is_refused_and_its_field_named() {
         ("transaction.payee", transaction("1", "EUR", "")),
         ("transaction.amount", transaction(&long(64), "EUR", "P")),
         ("transaction.payee", transaction("1", "EUR", &long(64))),
-        ("transaction.payee", json!({"amount": "1", "currency": "EUR"})),
+        (
+            "transaction.payee",
+            json!({"amount": "1", "currency": "EUR"}),
+        ),
         ("transaction.amount", transaction("\u{2060}", "EUR", "P")),
-        ("transaction.currency", transaction("1", "\u{feff}\u{202e}", "P")),
+        (
+            "transaction.currency",
+            transaction("1", "\u{feff}\u{202e}", "P"),
+        ),
         ("transaction.payee", transaction("1", "EUR", " ")),
         ("transaction.payee", transaction("1", "EUR", "\u{200b}")),
-        ("transaction.payee", transaction("1", "EUR", "\u{2060} \u{a0}\u{200b}\n")),
-        ("transaction.payee", transaction("1", "EUR", "\u{fffe}\u{ffff}\u{fdd0}\u{1fffe}")),
+        (
+            "transaction.payee",
+            transaction("1", "EUR", "\u{2060} \u{a0}\u{200b}\n"),
+        ),
+        (
+            "transaction.payee",
+            transaction("1", "EUR", "\u{fffe}\u{ffff}\u{fdd0}\u{1fffe}"),
+        ),
         ("transaction.payee", transaction("1", "EUR", "@")),
         ("code_length", json!(5)),
         ("code_length", json!(11)),
@@ -103,13 +122,28 @@ async fn a_value_outside_its_bounds_is_refused_and_its_field_named() {
     ];
     for (field, value) in cases {
         let name = field.split('.').next().unwrap_or_default();
-        let answer = service.send_body(with(json!({"to": phone(1)}), &json!({name: value}))).await;
-        assert_eq!(answer.problem(), (422, "invalid_request"), "{field}: {value}");
-        let named: Vec<_> = answer.body["errors"].as_array().into_iter().flatten().filter_map(|error| error["field"].as_str()).collect();
+        let answer = service
+            .send_body(with(json!({"to": phone(1)}), &json!({name: value})))
+            .await;
+        assert_eq!(
+            answer.problem(),
+            (422, "invalid_request"),
+            "{field}: {value}"
+        );
+        let named: Vec<_> = answer.body["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|error| error["field"].as_str())
+            .collect();
         assert_eq!(named, [field], "{value}: {answer:?}");
     }
     let sent = service.send(&phone(1)).await;
-    assert_eq!((sent.status, &sent.body["sends_left"]), (201, &json!(4)), "what was refused counts for nothing");
+    assert_eq!(
+        (sent.status, &sent.body["sends_left"]),
+        (201, &json!(4)),
+        "what was refused counts for nothing"
+    );
 }
 
 #[tokio::test]
@@ -117,13 +151,34 @@ async fn a_value_of_another_type_or_an_unknown_field_is_never_guessed_at() {
     let service = Service::start().await;
     let to = phone(1);
     let wrong = [json!(1), json!(true), json!([]), json!({}), json!([to])];
-    let fields = ["to", "channel", "country", "locale", "purpose", "client_ip", "reference"];
-    let mut bodies: Vec<Value> = fields.iter().flat_map(|name| wrong.iter().map(|value| with(json!({"to": to}), &json!({*name: value})))).collect();
+    let fields = [
+        "to",
+        "channel",
+        "country",
+        "locale",
+        "purpose",
+        "client_ip",
+        "reference",
+    ];
+    let mut bodies: Vec<Value> = fields
+        .iter()
+        .flat_map(|name| {
+            wrong
+                .iter()
+                .map(|value| with(json!({"to": to}), &json!({*name: value})))
+        })
+        .collect();
     for (name, value) in [
         ("transaction", json!("1 EUR P")),
         ("transaction", json!(["1", "EUR", "P"])),
-        ("transaction", json!({"amount": 1, "currency": "EUR", "payee": "P"})),
-        ("transaction", json!({"amount": "1", "currency": "EUR", "payee": "P", "iban": "x"})),
+        (
+            "transaction",
+            json!({"amount": 1, "currency": "EUR", "payee": "P"}),
+        ),
+        (
+            "transaction",
+            json!({"amount": "1", "currency": "EUR", "payee": "P", "iban": "x"}),
+        ),
         ("transaction", json!({})),
         ("code_length", json!("6")),
         ("code_length", json!(6.5)),
@@ -144,7 +199,13 @@ async fn a_value_of_another_type_or_an_unknown_field_is_never_guessed_at() {
     bodies.extend([json!({}), json!({"to": null}), json!({"channel": "sms"})]);
     for body in bodies {
         let answer = service.send_body(body.clone()).await;
-        assert!(matches!(answer.problem(), (422, "invalid_request") | (400, "malformed_request")), "{body}: {answer:?}");
+        assert!(
+            matches!(
+                answer.problem(),
+                (422, "invalid_request") | (400, "malformed_request")
+            ),
+            "{body}: {answer:?}"
+        );
     }
     assert_eq!(service.messages(&to).await.len(), 0);
 }
@@ -153,20 +214,75 @@ async fn a_value_of_another_type_or_an_unknown_field_is_never_guessed_at() {
 async fn a_whole_number_is_whole_however_it_is_written() {
     let service = Service::start().await;
     let bearer = format!("Bearer {DEFAULT_KEY}");
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    for (n, number, ttl) in [(1, "120.0", 120), (2, "1.2e2", 120), (3, "6E1", 60), (4, "1800.000", 1800)] {
-        let sent = service.raw("POST", "/v1/verifications", &headers, format!("{{\"to\":\"{}\",\"ttl_seconds\":{number}}}", phone(n))).await;
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+    ];
+    for (n, number, ttl) in [
+        (1, "120.0", 120),
+        (2, "1.2e2", 120),
+        (3, "6E1", 60),
+        (4, "1800.000", 1800),
+    ] {
+        let sent = service
+            .raw(
+                "POST",
+                "/v1/verifications",
+                &headers,
+                format!("{{\"to\":\"{}\",\"ttl_seconds\":{number}}}", phone(n)),
+            )
+            .await;
         assert_eq!(sent.status, 201, "{number}: {sent:?}");
-        assert_eq!(seconds(&sent.body["expires_at"]) - seconds(&sent.body["created_at"]), ttl, "{number}");
+        assert_eq!(
+            seconds(&sent.body["expires_at"]) - seconds(&sent.body["created_at"]),
+            ttl,
+            "{number}"
+        );
     }
-    for number in ["120.5", "1.2e1", "1e300", "1e400", "-120.0", "120.00000000000000000001", "1e-400", "\"120.0\""] {
-        let answer = service.raw("POST", "/v1/verifications", &headers, format!("{{\"to\":\"{}\",\"ttl_seconds\":{number}}}", phone(5))).await;
-        assert!(matches!(answer.problem(), (422, "invalid_request") | (400, "malformed_request")), "{number}: {answer:?}");
+    for number in [
+        "120.5",
+        "1.2e1",
+        "1e300",
+        "1e400",
+        "-120.0",
+        "120.00000000000000000001",
+        "1e-400",
+        "\"120.0\"",
+    ] {
+        let answer = service
+            .raw(
+                "POST",
+                "/v1/verifications",
+                &headers,
+                format!("{{\"to\":\"{}\",\"ttl_seconds\":{number}}}", phone(5)),
+            )
+            .await;
+        assert!(
+            matches!(
+                answer.problem(),
+                (422, "invalid_request") | (400, "malformed_request")
+            ),
+            "{number}: {answer:?}"
+        );
     }
-    for (number, status) in
-        [("0.0", 200), ("-0", 200), ("6e1", 200), ("1.5", 400), ("-1.0", 400), ("4294967296.0", 400), ("1e400", 400), ("1e300", 400)]
-    {
-        let answer = service.raw("POST", "/local/clock", &[], format!("{{\"advance_seconds\":{number}}}")).await;
+    for (number, status) in [
+        ("0.0", 200),
+        ("-0", 200),
+        ("6e1", 200),
+        ("1.5", 400),
+        ("-1.0", 400),
+        ("4294967296.0", 400),
+        ("1e400", 400),
+        ("1e300", 400),
+    ] {
+        let answer = service
+            .raw(
+                "POST",
+                "/local/clock",
+                &[],
+                format!("{{\"advance_seconds\":{number}}}"),
+            )
+            .await;
         assert_eq!(answer.status, status, "{number}: {answer:?}");
     }
 }
@@ -181,27 +297,60 @@ async fn the_clock_ends_where_its_times_could_not_be_written() {
     }
     assert_eq!(advanced.status, 400, "{advanced:?}");
     let sent = service.send(&phone(1)).await;
-    assert!(seconds(&sent.body["expires_at"]) > seconds(&sent.body["created_at"]), "{sent:?}");
-    assert!(sent.body["created_at"].as_str().is_some_and(|time| time > "9000"), "{sent:?}");
+    assert!(
+        seconds(&sent.body["expires_at"]) > seconds(&sent.body["created_at"]),
+        "{sent:?}"
+    );
+    assert!(
+        sent.body["created_at"]
+            .as_str()
+            .is_some_and(|time| time > "9000"),
+        "{sent:?}"
+    );
 }
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_named_at_once() {
     let service = Service::start().await;
-    let answer = service.send_body(json!({"to": phone(1), "ttl_seconds": 1, "code_length": 99, "purpose": "?"})).await;
-    let mut named: Vec<_> = answer.body["errors"].as_array().into_iter().flatten().filter_map(|error| error["field"].as_str()).collect();
+    let answer = service
+        .send_body(json!({"to": phone(1), "ttl_seconds": 1, "code_length": 99, "purpose": "?"}))
+        .await;
+    let mut named: Vec<_> = answer.body["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|error| error["field"].as_str())
+        .collect();
     named.sort_unstable();
-    assert_eq!((answer.problem(), named), ((422, "invalid_request"), vec!["code_length", "purpose", "ttl_seconds"]));
+    assert_eq!(
+        (answer.problem(), named),
+        (
+            (422, "invalid_request"),
+            vec!["code_length", "purpose", "ttl_seconds"]
+        )
+    );
 }
 
 #[tokio::test]
 async fn the_code_has_the_length_that_was_asked_for_and_never_less_than_the_policy() {
     let service = Service::start_with(&[("OTP_CODE_LENGTH", "7")]).await;
     for (n, length) in [(1, 7), (2, 8), (3, 9), (4, 10)] {
-        assert_eq!(service.send_body(json!({"to": phone(n), "code_length": length})).await.status, 201);
+        assert_eq!(
+            service
+                .send_body(json!({"to": phone(n), "code_length": length}))
+                .await
+                .status,
+            201
+        );
         assert_eq!(service.code(&phone(n)).await.len(), length);
     }
-    assert_eq!(service.send_body(json!({"to": phone(5), "code_length": 6})).await.problem(), (422, "invalid_request"));
+    assert_eq!(
+        service
+            .send_body(json!({"to": phone(5), "code_length": 6}))
+            .await
+            .problem(),
+        (422, "invalid_request")
+    );
     assert_eq!(service.send(&phone(5)).await.status, 201);
     assert_eq!(service.code(&phone(5)).await.len(), 7);
 }
@@ -210,8 +359,13 @@ async fn the_code_has_the_length_that_was_asked_for_and_never_less_than_the_poli
 async fn the_life_of_a_code_is_the_one_asked_for() {
     let service = Service::start().await;
     for (n, ttl) in [(1, 60), (2, 301), (3, 1800)] {
-        let sent = service.send_body(json!({"to": phone(n), "ttl_seconds": ttl})).await;
-        assert_eq!(seconds(&sent.body["expires_at"]) - seconds(&sent.body["created_at"]), ttl);
+        let sent = service
+            .send_body(json!({"to": phone(n), "ttl_seconds": ttl}))
+            .await;
+        assert_eq!(
+            seconds(&sent.body["expires_at"]) - seconds(&sent.body["created_at"]),
+            ttl
+        );
     }
 }
 
@@ -219,13 +373,38 @@ async fn the_life_of_a_code_is_the_one_asked_for() {
 async fn a_resend_takes_a_channel_and_a_client_and_nothing_else() {
     let service = Service::start_with(&NO_SEND_LIMITS).await;
     let id = service.send(&phone(1)).await.id();
-    for body in [json!({}), json!({"channel": null, "client_ip": null}), json!({"channel": "voice", "client_ip": "2001:db8::1"})] {
-        assert_eq!(service.resend_body(&id, body.clone()).await.status, 200, "{body}");
+    for body in [
+        json!({}),
+        json!({"channel": null, "client_ip": null}),
+        json!({"channel": "voice", "client_ip": "2001:db8::1"}),
+    ] {
+        assert_eq!(
+            service.resend_body(&id, body.clone()).await.status,
+            200,
+            "{body}"
+        );
     }
-    for body in [json!({"channel": "fax"}), json!({"channel": 1}), json!({"client_ip": "x"}), json!({"to": phone(1)}), json!({"code_length": 6})] {
+    for body in [
+        json!({"channel": "fax"}),
+        json!({"channel": 1}),
+        json!({"client_ip": "x"}),
+        json!({"to": phone(1)}),
+        json!({"code_length": 6}),
+    ] {
         let answer = service.resend_body(&id, body.clone()).await;
-        assert!(matches!(answer.problem(), (422, "invalid_request") | (400, "malformed_request")), "{body}: {answer:?}");
+        assert!(
+            matches!(
+                answer.problem(),
+                (422, "invalid_request") | (400, "malformed_request")
+            ),
+            "{body}: {answer:?}"
+        );
     }
     assert_eq!(service.resend_body(&id, json!([])).await.status, 400);
-    assert_eq!(service.show(&id).await.body["deliveries"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        service.show(&id).await.body["deliveries"]
+            .as_array()
+            .map(Vec::len),
+        Some(4)
+    );
 }

@@ -9,7 +9,9 @@ use crate::harness::{DEFAULT_KEY, SHOP_KEY, Service};
 async fn the_same_key_and_body_give_the_same_verification_and_one_message() {
     let service = Service::start().await;
     let to = phone(1);
-    let first = service.send_with_key(json!({"to": to, "reference": "r", "ttl_seconds": 120}), "k").await;
+    let first = service
+        .send_with_key(json!({"to": to, "reference": "r", "ttl_seconds": 120}), "k")
+        .await;
     assert_eq!((first.status, first.is_replayed()), (201, false));
     service.settle().await;
     // Within the cooldown, in another order, with nulls, with escapes, with another spelling of the same number.
@@ -21,11 +23,30 @@ async fn the_same_key_and_body_give_the_same_verification_and_one_message() {
         r#"{"to":"TO","reference":"r","ttl_seconds":1.2e2}"#,
     ] {
         let bearer = format!("Bearer {DEFAULT_KEY}");
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("idempotency-key", "k")];
-        let again = service.raw("POST", "/v1/verifications", &headers, body.replace("TO", &to)).await;
-        assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, first.id()), "{body}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "k"),
+        ];
+        let again = service
+            .raw(
+                "POST",
+                "/v1/verifications",
+                &headers,
+                body.replace("TO", &to),
+            )
+            .await;
+        assert_eq!(
+            (again.status, again.is_replayed(), again.id()),
+            (201, true, first.id()),
+            "{body}"
+        );
         assert_eq!(again.header("location"), first.header("location"));
-        assert_eq!((&again.body["sends_left"], &again.body["delivery"]["status"]), (&json!(4), &json!("sent")), "as it is now");
+        assert_eq!(
+            (&again.body["sends_left"], &again.body["delivery"]["status"]),
+            (&json!(4), &json!("sent")),
+            "as it is now"
+        );
     }
     assert_eq!(service.messages(&to).await.len(), 1);
 }
@@ -34,23 +55,38 @@ async fn the_same_key_and_body_give_the_same_verification_and_one_message() {
 async fn a_key_and_its_quoted_spelling_are_one() {
     let service = Service::start().await;
     let first = service.send_with_key(json!({"to": phone(1)}), "abc").await;
-    let quoted = service.send_with_key(json!({"to": phone(1)}), "\"abc\"").await;
-    assert_eq!((quoted.status, quoted.is_replayed(), quoted.id()), (201, true, first.id()));
+    let quoted = service
+        .send_with_key(json!({"to": phone(1)}), "\"abc\"")
+        .await;
+    assert_eq!(
+        (quoted.status, quoted.is_replayed(), quoted.id()),
+        (201, true, first.id())
+    );
     let other = service.send_with_key(json!({"to": phone(1)}), "ABC").await;
-    assert_eq!(other.problem(), (429, "rate_limited"), "another key is another send");
+    assert_eq!(
+        other.problem(),
+        (429, "rate_limited"),
+        "another key is another send"
+    );
 }
 
 #[tokio::test]
 async fn another_body_for_the_same_recipient_is_a_mismatch() {
     let service = Service::start().await;
-    let first = service.send_with_key(json!({"to": "+33612345678", "purpose": "login"}), "k").await;
+    let first = service
+        .send_with_key(json!({"to": "+33612345678", "purpose": "login"}), "k")
+        .await;
     for body in [
         json!({"to": "+33612345678"}),
         json!({"to": "+33612345678", "purpose": "payment"}),
         json!({"to": "+33612345678", "purpose": "login", "reference": "r"}),
         json!({"to": "+33 6 12 34 56 78", "purpose": "login"}),
     ] {
-        assert_eq!(service.send_with_key(body.clone(), "k").await.problem(), (422, "idempotency_mismatch"), "{body}");
+        assert_eq!(
+            service.send_with_key(body.clone(), "k").await.problem(),
+            (422, "idempotency_mismatch"),
+            "{body}"
+        );
     }
     assert_eq!(service.show(&first.id()).await.body["status"], "pending");
     assert_eq!(service.messages("+33612345678").await.len(), 1);
@@ -63,9 +99,23 @@ async fn another_recipient_or_another_app_is_an_independent_send() {
     let other = service.send_with_key(json!({"to": phone(2)}), "k").await;
     assert_eq!((other.status, other.is_replayed()), (201, false));
     assert_ne!(other.id(), first.id());
-    let shop = service.call_as(SHOP_KEY, "POST", "/v1/verifications", Some(json!({"to": phone(1)})), &[("idempotency-key", "k")]).await;
+    let shop = service
+        .call_as(
+            SHOP_KEY,
+            "POST",
+            "/v1/verifications",
+            Some(json!({"to": phone(1)})),
+            &[("idempotency-key", "k")],
+        )
+        .await;
     assert_eq!((shop.status, shop.is_replayed()), (201, false));
-    assert_eq!((service.messages(&phone(1)).await.len(), service.messages(&phone(2)).await.len()), (2, 1));
+    assert_eq!(
+        (
+            service.messages(&phone(1)).await.len(),
+            service.messages(&phone(2)).await.len()
+        ),
+        (2, 1)
+    );
 }
 
 #[tokio::test]
@@ -81,10 +131,20 @@ async fn the_verification_is_told_as_it_is_now_also_after_it_ended() {
     service.fail(&ids[2].1, &ids[2].2, 5).await;
     service.send(&ids[3].0).await;
     service.advance(300).await;
-    for ((to, id, _), status) in ids.iter().zip(["approved", "canceled", "exhausted", "superseded", "expired"]) {
+    for ((to, id, _), status) in
+        ids.iter()
+            .zip(["approved", "canceled", "exhausted", "superseded", "expired"])
+    {
         let again = service.send_with_key(json!({"to": to}), "k").await;
-        assert_eq!((again.status, again.is_replayed(), &again.id()), (201, true, id), "{status}");
-        assert_eq!((&again.body["status"], &again.body["resend_at"]), (&json!(status), &json!(null)));
+        assert_eq!(
+            (again.status, again.is_replayed(), &again.id()),
+            (201, true, id),
+            "{status}"
+        );
+        assert_eq!(
+            (&again.body["status"], &again.body["resend_at"]),
+            (&json!(status), &json!(null))
+        );
     }
     assert_eq!(service.messages(&ids[3].0).await.len(), 2);
     assert_eq!(service.messages(&ids[4].0).await.len(), 1);
@@ -101,7 +161,10 @@ async fn a_key_outlives_the_five_verifications_that_stay_readable() {
     }
     service.settle().await;
     let again = service.send_with_key(json!({"to": phone(1)}), "k").await;
-    assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, first.id()));
+    assert_eq!(
+        (again.status, again.is_replayed(), again.id()),
+        (201, true, first.id())
+    );
     assert_eq!(service.messages(&phone(1)).await.len(), 9);
 }
 
@@ -113,7 +176,10 @@ async fn a_key_is_remembered_for_a_day() {
     let until = seconds(&first.body["created_at"]) + 86_400;
     service.advance_to(until - 30).await;
     let within = service.send_with_key(json!({"to": phone(1)}), "k").await;
-    assert_eq!((within.status, within.is_replayed(), within.id()), (201, true, first.id()));
+    assert_eq!(
+        (within.status, within.is_replayed(), within.id()),
+        (201, true, first.id())
+    );
     service.advance_to(until).await;
     let after = service.send_with_key(json!({"to": phone(1)}), "k").await;
     assert_eq!((after.status, after.is_replayed()), (201, false));
@@ -124,11 +190,29 @@ async fn a_key_is_remembered_for_a_day() {
 async fn a_refused_send_is_not_remembered() {
     let service = Service::start().await;
     let first = service.send(&phone(1)).await;
-    assert_eq!(service.send_with_key(json!({"to": phone(1)}), "k").await.problem(), (429, "rate_limited"));
-    assert_eq!(service.send_with_key(json!({"to": phone(1), "ttl_seconds": 1}), "k").await.problem(), (422, "invalid_request"));
+    assert_eq!(
+        service
+            .send_with_key(json!({"to": phone(1)}), "k")
+            .await
+            .problem(),
+        (429, "rate_limited")
+    );
+    assert_eq!(
+        service
+            .send_with_key(json!({"to": phone(1), "ttl_seconds": 1}), "k")
+            .await
+            .problem(),
+        (422, "invalid_request")
+    );
     service.advance(30).await;
-    let second = service.send_with_key(json!({"to": phone(1), "purpose": "other"}), "k").await;
-    assert_eq!((second.status, second.is_replayed()), (201, false), "{second:?}");
+    let second = service
+        .send_with_key(json!({"to": phone(1), "purpose": "other"}), "k")
+        .await;
+    assert_eq!(
+        (second.status, second.is_replayed()),
+        (201, false),
+        "{second:?}"
+    );
     assert_ne!(second.id(), first.id());
 }
 
@@ -136,8 +220,20 @@ async fn a_refused_send_is_not_remembered() {
 async fn a_key_has_one_to_255_printable_characters() {
     let service = Service::start().await;
     let longest = "k".repeat(255);
-    for (n, key) in [(1, longest.as_str()), (2, "!"), (3, "a b ~ {}[]:;,'<>/\\?@"), (4, "\"quoted\"")] {
-        assert_eq!(service.send_with_key(json!({"to": phone(n)}), key).await.status, 201, "{key}");
+    for (n, key) in [
+        (1, longest.as_str()),
+        (2, "!"),
+        (3, "a b ~ {}[]:;,'<>/\\?@"),
+        (4, "\"quoted\""),
+    ] {
+        assert_eq!(
+            service
+                .send_with_key(json!({"to": phone(n)}), key)
+                .await
+                .status,
+            201,
+            "{key}"
+        );
     }
     let longer = "k".repeat(256);
     for key in ["", "\"\"", longer.as_str(), "é", "tab\there"] {

@@ -13,15 +13,34 @@ async fn common_spellings_are_kept_as_e164() {
         (json!({"to": "0033612345678"}), "+33612345678"),
         (json!({"to": "+33 (6) 12.34.56.78"}), "+33612345678"),
         (json!({"to": "+1 (234) 567-8901"}), "+12345678901"),
-        (json!({"to": "06 12 34 56 78", "country": "FR"}), "+33612345678"),
-        (json!({"to": "0033612345678", "country": "FR"}), "+33612345678"),
-        (json!({"to": "+33612345678", "country": "DE"}), "+33612345678"),
-        (json!({"to": "(202) 555-0143", "country": "US"}), "+12025550143"),
-        (json!({"to": "0491 570 156", "country": "AU"}), "+61491570156"),
+        (
+            json!({"to": "06 12 34 56 78", "country": "FR"}),
+            "+33612345678",
+        ),
+        (
+            json!({"to": "0033612345678", "country": "FR"}),
+            "+33612345678",
+        ),
+        (
+            json!({"to": "+33612345678", "country": "DE"}),
+            "+33612345678",
+        ),
+        (
+            json!({"to": "(202) 555-0143", "country": "US"}),
+            "+12025550143",
+        ),
+        (
+            json!({"to": "0491 570 156", "country": "AU"}),
+            "+61491570156",
+        ),
     ];
     for (body, e164) in cases {
         let sent = service.send_body(body.clone()).await;
-        assert_eq!((sent.status, &sent.body["to"]), (201, &json!(e164)), "{body}");
+        assert_eq!(
+            (sent.status, &sent.body["to"]),
+            (201, &json!(e164)),
+            "{body}"
+        );
     }
 }
 
@@ -38,7 +57,11 @@ async fn all_spellings_of_a_number_share_its_limits() {
         json!({"to": "+33612345678", "channel": "voice"}),
         json!({"to": "+33612345678", "purpose": "other"}),
     ] {
-        service.refuses("cooldown", until, async || service.send_body(body.clone()).await).await;
+        service
+            .refuses("cooldown", until, async || {
+                service.send_body(body.clone()).await
+            })
+            .await;
     }
     assert_eq!(service.messages("+33612345678").await.len(), 1);
 }
@@ -70,10 +93,20 @@ async fn what_is_not_one_valid_number_is_refused() {
         "ada@example.com",
     ] {
         let answer = service.send(to).await;
-        assert_eq!((answer.problem(), &answer.body["errors"][0]["field"]), ((422, "invalid_number"), &json!("to")), "{to:?}");
+        assert_eq!(
+            (answer.problem(), &answer.body["errors"][0]["field"]),
+            ((422, "invalid_number"), &json!("to")),
+            "{to:?}"
+        );
     }
-    let foreign = service.send_body(json!({"to": "0612345678", "country": "US"})).await;
-    assert_eq!(foreign.problem(), (422, "invalid_number"), "not a number of that country");
+    let foreign = service
+        .send_body(json!({"to": "0612345678", "country": "US"}))
+        .await;
+    assert_eq!(
+        foreign.problem(),
+        (422, "invalid_number"),
+        "not a number of that country"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +127,9 @@ async fn numbers_that_earn_money_or_reach_nobody_are_refused() {
         ("international premium", "+979123456789"),
     ] {
         for channel in ["sms", "voice"] {
-            let answer = service.send_body(json!({"to": to, "channel": channel})).await;
+            let answer = service
+                .send_body(json!({"to": to, "channel": channel}))
+                .await;
             let is_told = matches!(answer.problem(), (403, "number_not_allowed"));
             assert!(is_told, "{kind} {to} {channel}: {answer:?}");
         }
@@ -105,35 +140,69 @@ async fn numbers_that_earn_money_or_reach_nobody_are_refused() {
 async fn a_fixed_line_takes_calls_only() {
     let service = Service::start().await;
     for channel in ["sms", "whatsapp"] {
-        let answer = service.send_body(json!({"to": "+33142685300", "channel": channel})).await;
+        let answer = service
+            .send_body(json!({"to": "+33142685300", "channel": channel}))
+            .await;
         assert_eq!(answer.problem(), (403, "number_not_allowed"), "{channel}");
     }
-    assert_eq!(service.send_body(json!({"to": "+33142685300", "channel": "voice"})).await.status, 201);
+    assert_eq!(
+        service
+            .send_body(json!({"to": "+33142685300", "channel": "voice"}))
+            .await
+            .status,
+        201
+    );
 }
 
 #[tokio::test]
 async fn a_resend_sends_no_text_to_a_fixed_line_either() {
     let service = Service::start_with(&crate::given::NO_SEND_LIMITS).await;
-    let sent = service.send_body(json!({"to": "+33142685300", "channel": "voice"})).await;
+    let sent = service
+        .send_body(json!({"to": "+33142685300", "channel": "voice"}))
+        .await;
     for channel in ["sms", "whatsapp"] {
-        let answer = service.resend_body(&sent.id(), json!({"channel": channel})).await;
-        assert_eq!(answer.problem(), (403, "number_not_allowed"), "{channel}: {answer:?}");
+        let answer = service
+            .resend_body(&sent.id(), json!({"channel": channel}))
+            .await;
+        assert_eq!(
+            answer.problem(),
+            (403, "number_not_allowed"),
+            "{channel}: {answer:?}"
+        );
     }
-    assert!(service.messages("+33142685300").await.iter().all(|message| message["channel"] == "voice"));
+    assert!(
+        service
+            .messages("+33142685300")
+            .await
+            .iter()
+            .all(|message| message["channel"] == "voice")
+    );
 }
 
 #[tokio::test]
 async fn a_fallback_sends_no_text_to_a_fixed_line_either() {
     let service = Service::start().await;
-    let answer = service.send_body(json!({"to": "+33142685300", "channel": "voice", "fallback": ["sms"]})).await;
+    let answer = service
+        .send_body(json!({"to": "+33142685300", "channel": "voice", "fallback": ["sms"]}))
+        .await;
     assert_eq!(answer.problem(), (403, "number_not_allowed"), "{answer:?}");
     service.advance(120).await;
-    assert!(service.messages("+33142685300").await.iter().all(|message| message["channel"] == "voice"));
+    assert!(
+        service
+            .messages("+33142685300")
+            .await
+            .iter()
+            .all(|message| message["channel"] == "voice")
+    );
 }
 
 #[tokio::test]
 async fn countries_and_prefixes_outside_the_policy_are_refused() {
-    let service = Service::start_with(&[("OTP_ALLOWED_COUNTRIES", "FR,US"), ("OTP_BLOCKED_PREFIXES", "+33612,+1234")]).await;
+    let service = Service::start_with(&[
+        ("OTP_ALLOWED_COUNTRIES", "FR,US"),
+        ("OTP_BLOCKED_PREFIXES", "+33612,+1234"),
+    ])
+    .await;
     for (to, expected) in [
         ("+4915123456789", (403, "country_not_allowed")),
         ("+14165550143", (403, "country_not_allowed")),
@@ -145,22 +214,43 @@ async fn countries_and_prefixes_outside_the_policy_are_refused() {
     ] {
         assert_eq!(service.send(to).await.problem(), expected, "{to}");
     }
-    let by_country = service.send_body(json!({"to": "0151 23456789", "country": "DE"})).await;
+    let by_country = service
+        .send_body(json!({"to": "0151 23456789", "country": "DE"}))
+        .await;
     assert_eq!(by_country.problem(), (403, "country_not_allowed"));
-    let email = service.send_body(json!({"to": "ada@example.com", "channel": "email"})).await;
+    let email = service
+        .send_body(json!({"to": "ada@example.com", "channel": "email"}))
+        .await;
     assert_eq!(email.status, 201, "an e-mail address has no country");
 }
 
 #[tokio::test]
 async fn an_email_goes_to_one_plain_address_whose_case_does_not_matter_to_limits() {
     let service = Service::start().await;
-    let sent = service.send_body(json!({"to": "Ada.Lovelace+otp@Example.COM", "channel": "email"})).await;
-    assert_eq!((sent.status, &sent.body["to"], &sent.body["channel"]), (201, &json!("Ada.Lovelace+otp@example.com"), &json!("email")));
+    let sent = service
+        .send_body(json!({"to": "Ada.Lovelace+otp@Example.COM", "channel": "email"}))
+        .await;
+    assert_eq!(
+        (sent.status, &sent.body["to"], &sent.body["channel"]),
+        (201, &json!("Ada.Lovelace+otp@example.com"), &json!("email"))
+    );
     let messages = service.messages("Ada.Lovelace+otp@example.com").await;
-    assert_eq!((messages.len(), &messages[0]["channel"]), (1, &json!("email")));
+    assert_eq!(
+        (messages.len(), &messages[0]["channel"]),
+        (1, &json!("email"))
+    );
     let until = seconds(&sent.body["created_at"]) + 30;
-    for to in ["ada.lovelace+otp@example.com", "ADA.LOVELACE+OTP@EXAMPLE.COM"] {
-        service.refuses("cooldown", until, async || service.send_body(json!({"to": to, "channel": "email"})).await).await;
+    for to in [
+        "ada.lovelace+otp@example.com",
+        "ADA.LOVELACE+OTP@EXAMPLE.COM",
+    ] {
+        service
+            .refuses("cooldown", until, async || {
+                service
+                    .send_body(json!({"to": to, "channel": "email"}))
+                    .await
+            })
+            .await;
     }
     let code = messages[0]["code"].as_str().unwrap_or_default();
     assert_eq!(service.check(&sent.id(), code).await.outcome().0, true);
@@ -169,10 +259,20 @@ async fn an_email_goes_to_one_plain_address_whose_case_does_not_matter_to_limits
 #[tokio::test]
 async fn two_spellings_of_an_international_domain_are_one_recipient() {
     let service = Service::start().await;
-    let sent = service.send_body(json!({"to": "ann@bücher.example", "channel": "email"})).await;
-    assert_eq!((sent.status, &sent.body["to"]), (201, &json!("ann@xn--bcher-kva.example")));
-    let again = service.send_body(json!({"to": "ann@xn--bcher-kva.example", "channel": "email"})).await;
-    assert_eq!((again.problem(), &again.body["limit"]), ((429, "rate_limited"), &json!("cooldown")));
+    let sent = service
+        .send_body(json!({"to": "ann@bücher.example", "channel": "email"}))
+        .await;
+    assert_eq!(
+        (sent.status, &sent.body["to"]),
+        (201, &json!("ann@xn--bcher-kva.example"))
+    );
+    let again = service
+        .send_body(json!({"to": "ann@xn--bcher-kva.example", "channel": "email"}))
+        .await;
+    assert_eq!(
+        (again.problem(), &again.body["limit"]),
+        ((429, "rate_limited"), &json!("cooldown"))
+    );
 }
 
 #[tokio::test]
@@ -196,19 +296,28 @@ async fn what_is_not_one_plain_address_is_refused() {
         "ada@example.com\r\nBcc: bob@example.com",
         "+33612345678",
     ] {
-        let answer = service.send_body(json!({"to": to, "channel": "email"})).await;
+        let answer = service
+            .send_body(json!({"to": to, "channel": "email"}))
+            .await;
         assert_eq!(answer.problem(), (422, "invalid_email"), "{to:?}");
     }
-    let list = service.send_body(json!({"to": ["ada@example.com", "bob@example.com"], "channel": "email"})).await;
+    let list = service
+        .send_body(json!({"to": ["ada@example.com", "bob@example.com"], "channel": "email"}))
+        .await;
     assert!(matches!(list.status, 400 | 422));
-    assert_eq!(service.raw("GET", "/local/messages", &[], "").await.body["messages"], json!([]));
+    assert_eq!(
+        service.raw("GET", "/local/messages", &[], "").await.body["messages"],
+        json!([])
+    );
 }
 
 #[tokio::test]
 async fn a_recipient_is_pending_once_whatever_the_channel() {
     let service = Service::start_with(&crate::given::NO_SEND_LIMITS).await;
     let first = service.send(&phone(1)).await;
-    let second = service.send_body(json!({"to": phone(1), "channel": "voice", "purpose": "other"})).await;
+    let second = service
+        .send_body(json!({"to": phone(1), "channel": "voice", "purpose": "other"}))
+        .await;
     assert_eq!(second.status, 201);
     assert_eq!(service.show(&first.id()).await.body["status"], "superseded");
 }

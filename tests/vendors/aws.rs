@@ -20,8 +20,15 @@ pub(super) fn vendors() -> Vec<Vendor> {
 
 /// Region and key of the local server.
 fn signed_for(content_type: &str, target: &str) -> Vec<(&'static str, String)> {
-    let authorization = ("authorization", "AWS4-HMAC-SHA256 Credential=local/".to_owned());
-    let mut headers = vec![authorization, ("x-amz-date", "20".to_owned()), ("content-type", content_type.to_owned())];
+    let authorization = (
+        "authorization",
+        "AWS4-HMAC-SHA256 Credential=local/".to_owned(),
+    );
+    let mut headers = vec![
+        authorization,
+        ("x-amz-date", "20".to_owned()),
+        ("content-type", content_type.to_owned()),
+    ];
     headers.push(("x-amz-target", target.to_owned()));
     headers
 }
@@ -33,7 +40,10 @@ fn text() -> Vendor {
         settings: json!({"origination_identity": "AcmeInc", "configuration_set": "otp", "topic_arn": TOPIC}),
         secrets: json!({"callback_token": CALLBACK_TOKEN}),
         path: "/",
-        headers: signed_for("application/x-amz-json-1.0", "PinpointSMSVoiceV2.SendTextMessage"),
+        headers: signed_for(
+            "application/x-amz-json-1.0",
+            "PinpointSMSVoiceV2.SendTextMessage",
+        ),
         fields: vec![
             ("/DestinationPhoneNumber", json!("+33612345678")),
             ("/OriginationIdentity", json!("AcmeInc")),
@@ -43,10 +53,19 @@ fn text() -> Vendor {
         text: "/MessageBody",
         url: None,
         reference: Some("/Context/m"),
-        accepted: (200, r#"{"MessageId":"862a8790-60c0-4430-9b2b-658bdexample"}"#),
-        permanent: (400, r#"{"__type":"ConflictException","Message":"…","Reason":"DESTINATION_PHONE_NUMBER_OPTED_OUT"}"#),
+        accepted: (
+            200,
+            r#"{"MessageId":"862a8790-60c0-4430-9b2b-658bdexample"}"#,
+        ),
+        permanent: (
+            400,
+            r#"{"__type":"ConflictException","Message":"…","Reason":"DESTINATION_PHONE_NUMBER_OPTED_OUT"}"#,
+        ),
         transient: (400, r#"{"__type":"ThrottlingException","Message":"…"}"#),
-        misconfigured: (400, r#"{"__type":"AccessDeniedException","Message":"…","Reason":"ACCOUNT_DISABLED"}"#),
+        misconfigured: (
+            400,
+            r#"{"__type":"AccessDeniedException","Message":"…","Reason":"ACCOUNT_DISABLED"}"#,
+        ),
         unreadable: (200, "{}"),
         report: |message| notification(message, &event("TEXT_DELIVERED", message)),
         altered: Some(("TEXT_DELIVERED", "TEXT_BLOCKED")),
@@ -56,8 +75,14 @@ fn text() -> Vendor {
 fn call() -> Vendor {
     Vendor {
         channel: "voice",
-        headers: signed_for("application/x-amz-json-1.0", "PinpointSMSVoiceV2.SendVoiceMessage"),
-        fields: vec![("/DestinationPhoneNumber", json!("+33612345678")), ("/MessageBodyTextType", json!("TEXT"))],
+        headers: signed_for(
+            "application/x-amz-json-1.0",
+            "PinpointSMSVoiceV2.SendVoiceMessage",
+        ),
+        fields: vec![
+            ("/DestinationPhoneNumber", json!("+33612345678")),
+            ("/MessageBodyTextType", json!("TEXT")),
+        ],
         report: |message| notification(message, &event("VOICE_COMPLETED", message)),
         altered: Some(("VOICE_COMPLETED", "VOICE_BUSY")),
         ..text()
@@ -80,12 +105,21 @@ fn mail() -> Vendor {
         ],
         text: "/Content/Simple/Body/Text/Data",
         reference: Some("/EmailTags/0/Value"),
-        permanent: (400, r#"{"__type":"MessageRejected","message":"Email address is on the suppression list"}"#),
-        transient: (429, r#"{"__type":"TooManyRequestsException","message":"…"}"#),
+        permanent: (
+            400,
+            r#"{"__type":"MessageRejected","message":"Email address is on the suppression list"}"#,
+        ),
+        transient: (
+            429,
+            r#"{"__type":"TooManyRequestsException","message":"…"}"#,
+        ),
         misconfigured: (400, r#"{"__type":"SendingPausedException","message":"…"}"#),
         report: |message| {
             let mail = json!({"messageId": "0102018c-000000", "tags": {"m": [message.reference], "ses:configuration-set": ["otp"]}});
-            notification(message, &json!({"eventType": "Delivery", "mail": mail, "delivery": {"smtpResponse": "250 ok"}}))
+            notification(
+                message,
+                &json!({"eventType": "Delivery", "mail": mail, "delivery": {"smtpResponse": "250 ok"}}),
+            )
         },
         altered: Some(("Delivery", "Complaint")),
         ..text()
@@ -99,22 +133,42 @@ fn event(word: &str, message: &Message) -> Value {
 pub(super) fn notification(message: &Message, event: &Value) -> Posted {
     let envelope = json!({"Type": "Notification", "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324", "TopicArn": TOPIC,
         "Message": event.to_string(), "Timestamp": moment(message.now)});
-    enveloped(message, &envelope, &["Message", "MessageId", "Timestamp", "TopicArn", "Type"])
+    enveloped(
+        message,
+        &envelope,
+        &["Message", "MessageId", "Timestamp", "TopicArn", "Type"],
+    )
 }
 
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>, version 2.
 fn enveloped(message: &Message, envelope: &Value, keys: &[&str]) -> Posted {
-    let signed: String = keys.iter().map(|key| format!("{key}\n{}\n", envelope[*key].as_str().expect("a text"))).collect();
+    let signed: String = keys
+        .iter()
+        .map(|key| format!("{key}\n{}\n", envelope[*key].as_str().expect("a text")))
+        .collect();
     let key: String = KEY.lines().filter(|line| !line.starts_with('-')).collect();
-    let key = RsaKeyPair::from_pkcs8(&BASE64.decode(key.as_bytes()).expect("base64")).expect("a key");
+    let key =
+        RsaKeyPair::from_pkcs8(&BASE64.decode(key.as_bytes()).expect("base64")).expect("a key");
     let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).expect("a signature");
-    let certificate = format!("{AT_SNS}SimpleNotificationService-0123456789abcdef0123456789abcdef.pem");
+    key.sign(
+        &RSA_PKCS1_SHA256,
+        &SystemRandom::new(),
+        signed.as_bytes(),
+        &mut signature,
+    )
+    .expect("a signature");
+    let certificate =
+        format!("{AT_SNS}SimpleNotificationService-0123456789abcdef0123456789abcdef.pem");
     let signature = json!({"SignatureVersion": "2", "Signature": BASE64.encode(&signature), "SigningCertURL": certificate});
     let body = with(envelope.clone(), &signature).to_string();
     // SNS posts its JSON as text.
     let headers = vec![("content-type", "text/plain; charset=UTF-8".to_owned())];
-    Posted { method: "POST", url: message.url.clone(), headers, body }
+    Posted {
+        method: "POST",
+        url: message.url.clone(),
+        headers,
+        body,
+    }
 }
 
 /// What a topic posts before it sends anything.
@@ -122,7 +176,19 @@ fn confirmation(message: &Message, topic: &str) -> Posted {
     let envelope = json!({"Type": "SubscriptionConfirmation", "MessageId": "165545c9-2a5c-472c-8df2-7ff2be2b3b1b", "Token": "2336412f37",
         "TopicArn": topic, "Message": "You have chosen to subscribe", "Timestamp": moment(message.now),
         "SubscribeURL": format!("{AT_SNS}?Action=ConfirmSubscription&TopicArn={topic}&Token=2336412f37")});
-    enveloped(message, &envelope, &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"])
+    enveloped(
+        message,
+        &envelope,
+        &[
+            "Message",
+            "MessageId",
+            "SubscribeURL",
+            "Timestamp",
+            "Token",
+            "TopicArn",
+            "Type",
+        ],
+    )
 }
 
 #[tokio::test]
@@ -133,11 +199,34 @@ async fn a_subscription_is_confirmed_at_sns_for_our_topic_alone() {
     let other = confirmation(&message, "arn:aws:sns:eu-west-1:999999999999:anybodys");
     assert_eq!(other.send(&stand.service).await.status, 401);
     let altered = confirmation(&message, TOPIC);
-    let altered = Posted { body: altered.body.replace("2336412f37", "2336412f38"), ..altered };
+    let altered = Posted {
+        body: altered.body.replace("2336412f37", "2336412f38"),
+        ..altered
+    };
     assert_eq!(altered.send(&stand.service).await.status, 401);
     let is_confirmation = |path: &String| path.contains("ConfirmSubscription");
-    assert!(!stand.desk.fetched().iter().any(is_confirmation), "{:?}", stand.desk.fetched());
-    assert_eq!(confirmation(&message, TOPIC).send(&stand.service).await.status, 200);
-    let fetched: Vec<_> = stand.desk.fetched().into_iter().filter(is_confirmation).collect();
-    assert_eq!(fetched, [format!("/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=2336412f37")]);
+    assert!(
+        !stand.desk.fetched().iter().any(is_confirmation),
+        "{:?}",
+        stand.desk.fetched()
+    );
+    assert_eq!(
+        confirmation(&message, TOPIC)
+            .send(&stand.service)
+            .await
+            .status,
+        200
+    );
+    let fetched: Vec<_> = stand
+        .desk
+        .fetched()
+        .into_iter()
+        .filter(is_confirmation)
+        .collect();
+    assert_eq!(
+        fetched,
+        [format!(
+            "/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=2336412f37"
+        )]
+    );
 }

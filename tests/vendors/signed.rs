@@ -18,41 +18,86 @@ pub(super) fn vendors() -> Vec<Vendor> {
 
 /// What the three channels of Twilio have in common.
 fn twilio() -> Vendor {
-    let basic = format!("Basic {}", BASE64.encode(format!("{ACCOUNT}:{AUTH_TOKEN}").as_bytes()));
+    let basic = format!(
+        "Basic {}",
+        BASE64.encode(format!("{ACCOUNT}:{AUTH_TOKEN}").as_bytes())
+    );
     Vendor {
         kind: "twilio",
         channel: "sms",
         settings: json!({"account_sid": ACCOUNT, "from": FROM, "whatsapp_from": "+14155238886", "content_sid": "HXaaaa"}),
         secrets: json!({"auth_token": AUTH_TOKEN}),
         path: "/2010-04-01/Accounts/ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/Messages.json",
-        headers: vec![("authorization", basic), ("content-type", "application/x-www-form-urlencoded".into())],
+        headers: vec![
+            ("authorization", basic),
+            ("content-type", "application/x-www-form-urlencoded".into()),
+        ],
         fields: vec![],
         text: "/Body",
         url: Some("/StatusCallback"),
         reference: None,
-        accepted: (201, r#"{"error_code":null,"error_message":null,"sid":"SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","status":"queued"}"#),
-        permanent: (400, r#"{"code":21211,"message":"The 'To' number is not a valid phone number.","status":400}"#),
-        transient: (429, r#"{"code":20429,"message":"Too Many Requests","status":429}"#),
-        misconfigured: (401, r#"{"code":20003,"message":"Authenticate","status":401}"#),
+        accepted: (
+            201,
+            r#"{"error_code":null,"error_message":null,"sid":"SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","status":"queued"}"#,
+        ),
+        permanent: (
+            400,
+            r#"{"code":21211,"message":"The 'To' number is not a valid phone number.","status":400}"#,
+        ),
+        transient: (
+            429,
+            r#"{"code":20429,"message":"Too Many Requests","status":429}"#,
+        ),
+        misconfigured: (
+            401,
+            r#"{"code":20003,"message":"Authenticate","status":401}"#,
+        ),
         unreadable: (201, r#"{"status":"queued"}"#),
-        report: |message| of_twilio(message, &[("MessageStatus", "delivered"), ("SmsStatus", "delivered"), ("MessageSid", "SMbb")]),
+        report: |message| {
+            of_twilio(
+                message,
+                &[
+                    ("MessageStatus", "delivered"),
+                    ("SmsStatus", "delivered"),
+                    ("MessageSid", "SMbb"),
+                ],
+            )
+        },
         altered: Some(("MessageStatus=delivered", "MessageStatus=read")),
     }
 }
 
 fn twilio_sms() -> Vendor {
-    Vendor { fields: vec![("/To", json!("+33612345678")), ("/From", json!(FROM))], ..twilio() }
+    Vendor {
+        fields: vec![("/To", json!("+33612345678")), ("/From", json!(FROM))],
+        ..twilio()
+    }
 }
 
 fn twilio_whatsapp() -> Vendor {
     Vendor {
         channel: "whatsapp",
-        fields: vec![("/To", json!("whatsapp:+33612345678")), ("/From", json!("whatsapp:+14155238886")), ("/ContentSid", json!("HXaaaa"))],
+        fields: vec![
+            ("/To", json!("whatsapp:+33612345678")),
+            ("/From", json!("whatsapp:+14155238886")),
+            ("/ContentSid", json!("HXaaaa")),
+        ],
         text: "/ContentVariables",
-        permanent: (400, r#"{"code":63024,"message":"Invalid message recipient","status":400}"#),
-        transient: (429, r#"{"code":63018,"message":"Rate limit exceeded for Channel","status":429}"#),
+        permanent: (
+            400,
+            r#"{"code":63024,"message":"Invalid message recipient","status":400}"#,
+        ),
+        transient: (
+            429,
+            r#"{"code":63018,"message":"Rate limit exceeded for Channel","status":429}"#,
+        ),
         report: |message| {
-            let fields = [("ChannelPrefix", "whatsapp"), ("MessageStatus", "read"), ("EventType", "READ"), ("To", "whatsapp:+33612345678")];
+            let fields = [
+                ("ChannelPrefix", "whatsapp"),
+                ("MessageStatus", "read"),
+                ("EventType", "READ"),
+                ("To", "whatsapp:+33612345678"),
+            ];
             of_twilio(message, &fields)
         },
         altered: Some(("MessageStatus=read", "MessageStatus=delivered")),
@@ -64,13 +109,29 @@ fn twilio_voice() -> Vendor {
     Vendor {
         channel: "voice",
         path: "/2010-04-01/Accounts/ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/Calls.json",
-        fields: vec![("/To", json!("+33612345678")), ("/From", json!(FROM)), ("/StatusCallbackEvent", json!("completed"))],
+        fields: vec![
+            ("/To", json!("+33612345678")),
+            ("/From", json!(FROM)),
+            ("/StatusCallbackEvent", json!("completed")),
+        ],
         text: "/Twiml",
-        accepted: (201, r#"{"sid":"CAcccccccccccccccccccccccccccccccc","status":"queued"}"#),
-        permanent: (400, r#"{"code":13224,"message":"Invalid phone number","status":400}"#),
+        accepted: (
+            201,
+            r#"{"sid":"CAcccccccccccccccccccccccccccccccc","status":"queued"}"#,
+        ),
+        permanent: (
+            400,
+            r#"{"code":13224,"message":"Invalid phone number","status":400}"#,
+        ),
         report: |message| {
             // Many are there with an empty value, which is signed as well.
-            let fields = [("CallSid", "CAcc"), ("CallStatus", "completed"), ("CallerCity", ""), ("ToZip", ""), ("Timestamp", "Fri, 21 Nov 2025")];
+            let fields = [
+                ("CallSid", "CAcc"),
+                ("CallStatus", "completed"),
+                ("CallerCity", ""),
+                ("ToZip", ""),
+                ("Timestamp", "Fri, 21 Nov 2025"),
+            ];
             of_twilio(message, &fields)
         },
         altered: Some(("CallStatus=completed", "CallStatus=canceled")),
@@ -82,12 +143,25 @@ fn twilio_voice() -> Vendor {
 fn of_twilio(message: &Message, fields: &[(&str, &str)]) -> Posted {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
-    let signed: String = [message.url.as_str()].into_iter().chain(sorted.into_iter().flat_map(|(name, value)| [name, value])).collect();
+    let signed: String = [message.url.as_str()]
+        .into_iter()
+        .chain(sorted.into_iter().flat_map(|(name, value)| [name, value]))
+        .collect();
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, AUTH_TOKEN.as_bytes());
     let signature = BASE64.encode(hmac::sign(&key, signed.as_bytes()).as_ref());
-    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let headers = vec![("content-type", "application/x-www-form-urlencoded".into()), ("x-twilio-signature", signature)];
-    Posted { method: "POST", url: message.url.clone(), headers, body }
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
+    let headers = vec![
+        ("content-type", "application/x-www-form-urlencoded".into()),
+        ("x-twilio-signature", signature),
+    ];
+    Posted {
+        method: "POST",
+        url: message.url.clone(),
+        headers,
+        body,
+    }
 }
 
 fn vonage() -> Vendor {
@@ -97,7 +171,13 @@ fn vonage() -> Vendor {
         settings: json!({"sender": "AcmeInc", "api_key": "abcd1234"}),
         secrets: json!({"api_secret": "secret-for-tests", "signature_secret": SIGNATURE_SECRET}),
         path: "/v1/messages",
-        headers: vec![("authorization", "Basic YWJjZDEyMzQ6c2VjcmV0LWZvci10ZXN0cw==".into()), ("content-type", "application/json".into())],
+        headers: vec![
+            (
+                "authorization",
+                "Basic YWJjZDEyMzQ6c2VjcmV0LWZvci10ZXN0cw==".into(),
+            ),
+            ("content-type", "application/json".into()),
+        ],
         fields: vec![
             ("/message_type", json!("text")),
             ("/channel", json!("sms")),
@@ -108,10 +188,22 @@ fn vonage() -> Vendor {
         text: "/text",
         url: Some("/webhook_url"),
         reference: Some("/client_ref"),
-        accepted: (202, r#"{"message_uuid":"aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}"#),
-        permanent: (422, r#"{"title":"Unprocessable","detail":"…","invalid_parameters":[{"name":"to","reason":"Invalid"}]}"#),
-        transient: (429, r#"{"type":"https://developer.vonage.com/api-errors#throttled","title":"Rate Limit Hit"}"#),
-        misconfigured: (401, r#"{"type":"https://developer.vonage.com/api-errors#unauthorized","title":"Unauthorized"}"#),
+        accepted: (
+            202,
+            r#"{"message_uuid":"aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}"#,
+        ),
+        permanent: (
+            422,
+            r#"{"title":"Unprocessable","detail":"…","invalid_parameters":[{"name":"to","reason":"Invalid"}]}"#,
+        ),
+        transient: (
+            429,
+            r#"{"type":"https://developer.vonage.com/api-errors#throttled","title":"Rate Limit Hit"}"#,
+        ),
+        misconfigured: (
+            401,
+            r#"{"type":"https://developer.vonage.com/api-errors#unauthorized","title":"Unauthorized"}"#,
+        ),
         unreadable: (202, "{}"),
         report: of_vonage,
         altered: Some(("delivered", "rejected")),
@@ -130,9 +222,24 @@ pub(super) fn signed_by_vonage(message: &Message, body: &Value) -> Posted {
     let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, body.as_bytes()).as_ref());
     let claims = json!({"iat": message.now, "jti": "c5ba8f24", "iss": "Vonage", "payload_hash": hash, "api_key": "abcd1234"});
     let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
-    let signed = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(&claims));
-    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SIGNATURE_SECRET.as_bytes()), signed.as_bytes());
+    let signed = format!(
+        "{}.{}",
+        part(&json!({"alg": "HS256", "typ": "JWT"})),
+        part(&claims)
+    );
+    let mac = hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, SIGNATURE_SECRET.as_bytes()),
+        signed.as_bytes(),
+    );
     let token = format!("Bearer {signed}.{}", BASE64URL_NOPAD.encode(mac.as_ref()));
-    let headers = vec![("content-type", "application/json".into()), ("authorization", token)];
-    Posted { method: "POST", url: message.url.clone(), headers, body }
+    let headers = vec![
+        ("content-type", "application/json".into()),
+        ("authorization", token),
+    ];
+    Posted {
+        method: "POST",
+        url: message.url.clone(),
+        headers,
+        body,
+    }
 }

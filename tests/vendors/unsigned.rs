@@ -18,11 +18,21 @@ fn content_type(value: &str) -> (&'static str, String) {
 }
 
 fn got(message: &Message, query: &str) -> Posted {
-    Posted { method: "GET", url: format!("{}?{query}", message.url), headers: vec![], body: String::new() }
+    Posted {
+        method: "GET",
+        url: format!("{}?{query}", message.url),
+        headers: vec![],
+        body: String::new(),
+    }
 }
 
 fn posted(message: &Message, body: String) -> Posted {
-    Posted { method: "POST", url: message.url.clone(), headers: vec![content_type("application/json")], body }
+    Posted {
+        method: "POST",
+        url: message.url.clone(),
+        headers: vec![content_type("application/json")],
+        body,
+    }
 }
 
 fn smspartner() -> Vendor {
@@ -44,10 +54,19 @@ fn smspartner() -> Vendor {
         text: "/message",
         url: Some("/urlDlr"),
         reference: None,
-        accepted: (200, r#"{"success":true,"code":200,"message_id":307,"nb_sms":1,"cost":0.038,"currency":"EUR"}"#),
-        permanent: (200, r#"{"success":false,"code":9,"error":[{"elementId":"children[phoneNumbers].data","message":"Le numéro est incorrect"}]}"#),
+        accepted: (
+            200,
+            r#"{"success":true,"code":200,"message_id":307,"nb_sms":1,"cost":0.038,"currency":"EUR"}"#,
+        ),
+        permanent: (
+            200,
+            r#"{"success":false,"code":9,"error":[{"elementId":"children[phoneNumbers].data","message":"Le numéro est incorrect"}]}"#,
+        ),
         transient: (200, r#"{"success":false,"code":500,"message":"queue"}"#),
-        misconfigured: (200, r#"{"success":false,"code":10,"message":"Clé API incorrecte"}"#),
+        misconfigured: (
+            200,
+            r#"{"success":false,"code":10,"message":"Clé API incorrecte"}"#,
+        ),
         unreadable: NOT_THE_VENDOR,
         report: |message| {
             let body = json!({"message_id": 307, "phone": "+33612345678", "status": "delivered", "date": message.now, "cost": 0.038});
@@ -64,7 +83,10 @@ fn smsbox() -> Vendor {
         settings: json!({"sender": "AcmeInc", "api_key": "key-for-tests", "callback_token": CALLBACK_TOKEN}),
         secrets: json!({}),
         path: "/1.1/api.php",
-        headers: vec![("authorization", "App key-for-tests".into()), content_type("application/x-www-form-urlencoded")],
+        headers: vec![
+            ("authorization", "App key-for-tests".into()),
+            content_type("application/x-www-form-urlencoded"),
+        ],
         fields: vec![
             ("/dest", json!(DIGITS)),
             ("/mode", json!("Expert")),
@@ -83,7 +105,10 @@ fn smsbox() -> Vendor {
         misconfigured: (200, "ERROR 02"),
         unreadable: NOT_THE_VENDOR,
         report: |message| {
-            let query = format!("numero={DIGITS}&reference=123456789012&accuse=0&ts={}&m={}", message.now, message.reference);
+            let query = format!(
+                "numero={DIGITS}&reference=123456789012&accuse=0&ts={}&m={}",
+                message.now, message.reference
+            );
             got(message, &query)
         },
         altered: None,
@@ -97,7 +122,13 @@ fn cm() -> Vendor {
         settings: json!({"sender": "AcmeInc"}),
         secrets: json!({"product_token": "00000000-0000-0000-0000-000000000000", "callback_token": CALLBACK_TOKEN}),
         path: "/v1.0/message",
-        headers: vec![("x-cm-producttoken", "00000000-0000-0000-0000-000000000000".into()), content_type("application/json")],
+        headers: vec![
+            (
+                "x-cm-producttoken",
+                "00000000-0000-0000-0000-000000000000".into(),
+            ),
+            content_type("application/json"),
+        ],
         fields: vec![
             ("/messages/msg/0/allowedChannels", json!(["SMS"])),
             ("/messages/msg/0/from", json!("AcmeInc")),
@@ -117,8 +148,14 @@ fn cm() -> Vendor {
             r#"{"details":"No messages accepted","errorCode":201,"messages":[{"to":"0033612345678","status":"Rejected","reference":"msg01HZX",
                 "parts":0,"messageDetails":"Invalid MSISDN","messageErrorCode":303}]}"#,
         ),
-        transient: (500, r#"{"details":"Internal error","errorCode":500,"messages":[]}"#),
-        misconfigured: (401, r#"{"details":"Authentication failed","errorCode":101,"messages":[]}"#),
+        transient: (
+            500,
+            r#"{"details":"Internal error","errorCode":500,"messages":[]}"#,
+        ),
+        misconfigured: (
+            401,
+            r#"{"details":"Authentication failed","errorCode":101,"messages":[]}"#,
+        ),
         unreadable: NOT_THE_VENDOR,
         report: |message| {
             let status = json!({"code": "2", "errorCode": "", "errorDescription": ""});
@@ -146,12 +183,22 @@ fn smspm() -> Vendor {
         text: "/text",
         url: Some("/report"),
         reference: Some("/smsId"),
-        accepted: (200, r#"{"messages":[{"id":"a7b3c1d2-0000-4000-8000-000000000001","toNumber":"33612345678","status":"Added to queue"}]}"#),
+        accepted: (
+            200,
+            r#"{"messages":[{"id":"a7b3c1d2-0000-4000-8000-000000000001","toNumber":"33612345678","status":"Added to queue"}]}"#,
+        ),
         permanent: (400, r#"{"error":"Invalid phone number: 336"}"#),
         transient: (429, r#"{"status":"rate_limit"}"#),
         misconfigured: (400, r#"{"error":"Token is required"}"#),
         unreadable: NOT_THE_VENDOR,
-        report: |message| got(message, &format!("id=a7b3c1d2-0000-4000-8000-000000000001&status=delivered&toNumber={DIGITS}")),
+        report: |message| {
+            got(
+                message,
+                &format!(
+                    "id=a7b3c1d2-0000-4000-8000-000000000001&status=delivered&toNumber={DIGITS}"
+                ),
+            )
+        },
         altered: None,
     }
 }
@@ -163,18 +210,39 @@ fn labsmobile() -> Vendor {
         settings: json!({"sender": "AcmeInc", "username": "otp@example.com"}),
         secrets: json!({"token": "token-for-tests"}),
         path: "/json/send",
-        headers: vec![("authorization", "Basic b3RwQGV4YW1wbGUuY29tOnRva2VuLWZvci10ZXN0cw==".into()), content_type("application/json")],
-        fields: vec![("/recipient", json!([{"msisdn": DIGITS}])), ("/tpoa", json!("AcmeInc")), ("/test", json!(0))],
+        headers: vec![
+            (
+                "authorization",
+                "Basic b3RwQGV4YW1wbGUuY29tOnRva2VuLWZvci10ZXN0cw==".into(),
+            ),
+            content_type("application/json"),
+        ],
+        fields: vec![
+            ("/recipient", json!([{"msisdn": DIGITS}])),
+            ("/tpoa", json!("AcmeInc")),
+            ("/test", json!(0)),
+        ],
         text: "/message",
         url: Some("/ackurl"),
         reference: None,
-        accepted: (200, r#"{"code":"0","message":"Message has been successfully sent","subid":"msg_01HZX"}"#),
+        accepted: (
+            200,
+            r#"{"code":"0","message":"Message has been successfully sent","subid":"msg_01HZX"}"#,
+        ),
         permanent: (400, r#"{"code":"23","message":"There are no recipients"}"#),
-        transient: (400, r#"{"code":"30","message":"There was an error while sending the message"}"#),
-        misconfigured: (400, r#"{"code":"35","message":"The account has no enough credit for this sending"}"#),
+        transient: (
+            400,
+            r#"{"code":"30","message":"There was an error while sending the message"}"#,
+        ),
+        misconfigured: (
+            400,
+            r#"{"code":"35","message":"The account has no enough credit for this sending"}"#,
+        ),
         unreadable: NOT_THE_VENDOR,
         report: |message| {
-            let query = format!("acklevel=handset&msisdn={DIGITS}&status=ok&desc=DELIVRD&subid=5a1b&timestamp=2026-02-26%2012:00:00");
+            let query = format!(
+                "acklevel=handset&msisdn={DIGITS}&status=ok&desc=DELIVRD&subid=5a1b&timestamp=2026-02-26%2012:00:00"
+            );
             got(message, &query)
         },
         altered: None,

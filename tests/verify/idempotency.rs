@@ -12,18 +12,43 @@ async fn a_repeated_check_gets_the_first_answer_and_costs_nothing() {
     let (id, code) = service.sent(&phone(1)).await;
     let wrong = json!({"code": other_than(&code)});
     let first = service.check_with_key(&id, wrong.clone(), "a").await;
-    assert_eq!((first.outcome(), first.is_replayed()), ((false, "wrong_code", "pending", 4), false));
+    assert_eq!(
+        (first.outcome(), first.is_replayed()),
+        ((false, "wrong_code", "pending", 4), false)
+    );
     service.fail(&id, &code, 1).await;
     for key in ["a", "\"a\""] {
         let again = service.check_with_key(&id, wrong.clone(), key).await;
-        assert_eq!((&again.body, again.is_replayed()), (&first.body, true), "as it was answered then");
+        assert_eq!(
+            (&again.body, again.is_replayed()),
+            (&first.body, true),
+            "as it was answered then"
+        );
     }
     assert_eq!(service.show(&id).await.body["attempts_left"], 3);
-    let right = service.check_with_key(&id, json!({"code": code}), "b").await;
-    assert_eq!((right.outcome(), right.is_replayed()), ((true, "", "approved", 2), false));
-    let again = service.check_with_key(&id, json!({"code": code, "purpose": null}), "b").await;
-    assert_eq!((&again.body, again.is_replayed()), (&right.body, true), "a lost success is fetched once more");
-    assert_eq!(service.check_with_key(&id, json!({"code": code}), "c").await.outcome().1, "already_used");
+    let right = service
+        .check_with_key(&id, json!({"code": code}), "b")
+        .await;
+    assert_eq!(
+        (right.outcome(), right.is_replayed()),
+        ((true, "", "approved", 2), false)
+    );
+    let again = service
+        .check_with_key(&id, json!({"code": code, "purpose": null}), "b")
+        .await;
+    assert_eq!(
+        (&again.body, again.is_replayed()),
+        (&right.body, true),
+        "a lost success is fetched once more"
+    );
+    assert_eq!(
+        service
+            .check_with_key(&id, json!({"code": code}), "c")
+            .await
+            .outcome()
+            .1,
+        "already_used"
+    );
     assert_eq!(service.check(&id, &code).await.outcome().1, "already_used");
 }
 
@@ -31,17 +56,43 @@ async fn a_repeated_check_gets_the_first_answer_and_costs_nothing() {
 async fn a_key_with_another_code_purpose_or_transaction_is_a_mismatch() {
     let service = Service::start().await;
     let (id, code) = service.sent(&phone(1)).await;
-    service.check_with_key(&id, json!({"code": other_than(&code)}), "k").await;
+    service
+        .check_with_key(&id, json!({"code": other_than(&code)}), "k")
+        .await;
     for body in [
         json!({"code": code}),
         json!({"code": other_than(&code), "purpose": "login"}),
         json!({"code": other_than(&code), "transaction": transaction()}),
     ] {
-        assert_eq!(service.check_with_key(&id, body.clone(), "k").await.problem(), (422, "idempotency_mismatch"), "{body}");
+        assert_eq!(
+            service
+                .check_with_key(&id, body.clone(), "k")
+                .await
+                .problem(),
+            (422, "idempotency_mismatch"),
+            "{body}"
+        );
     }
-    assert_eq!(service.show(&id).await.body["attempts_left"], 4, "and costs nothing");
-    assert_eq!(service.check_with_key(&id, json!({"code": code}), "k2").await.outcome().0, true);
-    assert_eq!(service.check_with_key(&id, json!({"code": other_than(&code)}), "k2").await.problem(), (422, "idempotency_mismatch"));
+    assert_eq!(
+        service.show(&id).await.body["attempts_left"],
+        4,
+        "and costs nothing"
+    );
+    assert_eq!(
+        service
+            .check_with_key(&id, json!({"code": code}), "k2")
+            .await
+            .outcome()
+            .0,
+        true
+    );
+    assert_eq!(
+        service
+            .check_with_key(&id, json!({"code": other_than(&code)}), "k2")
+            .await
+            .problem(),
+        (422, "idempotency_mismatch")
+    );
 }
 
 #[tokio::test]
@@ -64,8 +115,21 @@ async fn the_first_answer_is_told_again_after_every_end() {
     for (id, wrong, code, first) in &firsts {
         let again = service.check_with_key(id, wrong.clone(), "k").await;
         assert_eq!((&again.body, again.is_replayed()), (&first.body, true));
-        assert_eq!(service.check_with_key(id, json!({"code": code}), "k").await.problem(), (422, "idempotency_mismatch"));
-        assert_eq!(service.check_with_key(id, json!({"code": code}), "other").await.outcome().0, false);
+        assert_eq!(
+            service
+                .check_with_key(id, json!({"code": code}), "k")
+                .await
+                .problem(),
+            (422, "idempotency_mismatch")
+        );
+        assert_eq!(
+            service
+                .check_with_key(id, json!({"code": code}), "other")
+                .await
+                .outcome()
+                .0,
+            false
+        );
     }
 }
 
@@ -73,12 +137,16 @@ async fn the_first_answer_is_told_again_after_every_end() {
 async fn a_success_is_told_again_after_it_was_superseded() {
     let service = Service::start_with(&NO_SEND_LIMITS).await;
     let (id, code) = service.sent(&phone(1)).await;
-    let first = service.check_with_key(&id, json!({"code": code}), "k").await;
+    let first = service
+        .check_with_key(&id, json!({"code": code}), "k")
+        .await;
     assert_eq!(first.outcome().0, true);
     for _ in 0..3 {
         service.send(&phone(1)).await;
     }
-    let again = service.check_with_key(&id, json!({"code": code}), "k").await;
+    let again = service
+        .check_with_key(&id, json!({"code": code}), "k")
+        .await;
     assert_eq!((&again.body, again.is_replayed()), (&first.body, true));
     assert_eq!(service.check(&id, &code).await.outcome().1, "already_used");
     assert_eq!(service.show(&id).await.body["status"], "approved");
@@ -89,9 +157,17 @@ async fn a_check_refused_by_the_end_is_the_same_when_repeated() {
     let service = Service::start().await;
     let (id, code) = service.sent(&phone(1)).await;
     service.fail(&id, &code, 5).await;
-    let first = service.check_with_key(&id, json!({"code": code}), "k").await;
+    let first = service
+        .check_with_key(&id, json!({"code": code}), "k")
+        .await;
     assert_eq!(first.outcome(), (false, "exhausted", "exhausted", 0));
-    assert_eq!(service.check_with_key(&id, json!({"code": code}), "k").await.body, first.body);
+    assert_eq!(
+        service
+            .check_with_key(&id, json!({"code": code}), "k")
+            .await
+            .body,
+        first.body
+    );
 }
 
 #[tokio::test]
@@ -105,11 +181,25 @@ async fn a_check_that_finds_the_end_is_not_remembered() {
             3 => drop(service.fail(&id, &code, 5).await),
             _ => service.advance(300).await,
         }
-        let first = service.check_with_key(&id, json!({"code": code}), "k").await;
-        assert_eq!((first.outcome().0, first.is_replayed()), (false, false), "{first:?}");
-        for body in [json!({"code": code}), json!({"code": other_than(&code)}), json!({"code": code, "transaction": transaction()})] {
+        let first = service
+            .check_with_key(&id, json!({"code": code}), "k")
+            .await;
+        assert_eq!(
+            (first.outcome().0, first.is_replayed()),
+            (false, false),
+            "{first:?}"
+        );
+        for body in [
+            json!({"code": code}),
+            json!({"code": other_than(&code)}),
+            json!({"code": code, "transaction": transaction()}),
+        ] {
             let again = service.check_with_key(&id, body.clone(), "k").await;
-            assert_eq!((again.outcome(), again.is_replayed()), (first.outcome(), false), "{n}: {body}: judged anew, as it ended");
+            assert_eq!(
+                (again.outcome(), again.is_replayed()),
+                (first.outcome(), false),
+                "{n}: {body}: judged anew, as it ended"
+            );
         }
     }
 }
@@ -119,26 +209,60 @@ async fn a_check_after_the_success_is_remembered_while_there_is_room() {
     let service = Service::start().await;
     let (id, code) = service.sent(&phone(1)).await;
     assert_eq!(service.check(&id, &code).await.outcome().0, true);
-    let first = service.check_with_key(&id, json!({"code": code}), "k").await;
-    assert_eq!((first.outcome().1, first.is_replayed()), ("already_used", false));
-    let again = service.check_with_key(&id, json!({"code": code}), "k").await;
-    assert_eq!((again.outcome(), again.is_replayed()), (first.outcome(), true));
-    assert_eq!(service.check_with_key(&id, json!({"code": other_than(&code)}), "k").await.problem(), (422, "idempotency_mismatch"));
+    let first = service
+        .check_with_key(&id, json!({"code": code}), "k")
+        .await;
+    assert_eq!(
+        (first.outcome().1, first.is_replayed()),
+        ("already_used", false)
+    );
+    let again = service
+        .check_with_key(&id, json!({"code": code}), "k")
+        .await;
+    assert_eq!(
+        (again.outcome(), again.is_replayed()),
+        (first.outcome(), true)
+    );
+    assert_eq!(
+        service
+            .check_with_key(&id, json!({"code": other_than(&code)}), "k")
+            .await
+            .problem(),
+        (422, "idempotency_mismatch")
+    );
     for n in 0..9 {
-        assert_eq!(service.check_with_key(&id, json!({"code": code}), &format!("k{n}")).await.outcome(), first.outcome());
+        assert_eq!(
+            service
+                .check_with_key(&id, json!({"code": code}), &format!("k{n}"))
+                .await
+                .outcome(),
+            first.outcome()
+        );
     }
-    let last = service.check_with_key(&id, json!({"code": other_than(&code)}), "k8").await;
-    assert_eq!((last.outcome(), last.is_replayed()), (first.outcome(), false), "judged anew");
+    let last = service
+        .check_with_key(&id, json!({"code": other_than(&code)}), "k8")
+        .await;
+    assert_eq!(
+        (last.outcome(), last.is_replayed()),
+        (first.outcome(), false),
+        "judged anew"
+    );
 }
 
 #[tokio::test]
 async fn a_repetition_is_known_by_what_it_presents_and_not_by_its_bytes() {
     let service = Service::start_with(&[("OTP_CODE_ALPHABET", "alphanumeric")]).await;
-    let sent = service.send_body(json!({"to": phone(1), "transaction": transaction()})).await;
+    let sent = service
+        .send_body(json!({"to": phone(1), "transaction": transaction()}))
+        .await;
     let code = service.code(&phone(1)).await;
     let presented = json!({"code": code, "transaction": transaction()});
     let first = service.check_with_key(&sent.id(), presented, "k").await;
-    assert_eq!((first.outcome().0, first.is_replayed()), (true, false), "{first:?}");
+    assert_eq!(
+        (first.outcome().0, first.is_replayed()),
+        (true, false),
+        "{first:?}"
+    );
     let spaced = format!("{} - {}", &code[..3], &code[3..]).to_lowercase();
     for body in [
         json!({"code": spaced, "transaction": transaction()}),
@@ -146,6 +270,10 @@ async fn a_repetition_is_known_by_what_it_presents_and_not_by_its_bytes() {
         json!({"code": code, "purpose": "default", "transaction": transaction()}),
     ] {
         let again = service.check_with_key(&sent.id(), body.clone(), "k").await;
-        assert_eq!((&again.body, again.is_replayed()), (&first.body, true), "{body}");
+        assert_eq!(
+            (&again.body, again.is_replayed()),
+            (&first.body, true),
+            "{body}"
+        );
     }
 }

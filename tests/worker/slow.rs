@@ -17,7 +17,9 @@ async fn workshop() -> Workshop {
 type Fits = Box<dyn FnMut(&Call) -> bool + Send>;
 
 fn updates(call: &Call, words: &str) -> bool {
-    call.body["UpdateExpression"].as_str().is_some_and(|expression| expression.contains(words))
+    call.body["UpdateExpression"]
+        .as_str()
+        .is_some_and(|expression| expression.contains(words))
 }
 
 fn claims(call: &Call) -> bool {
@@ -41,11 +43,20 @@ fn adds_a_message(call: &Call) -> bool {
 
 impl Workshop {
     /// A worker takes `body`, the table keeps it waiting at the calls that fit, and `meanwhile` happens.
-    async fn kept_waiting(&self, body: &str, mut fits: Fits, fault: Fault, meanwhile: impl Future<Output = ()>) {
+    async fn kept_waiting(
+        &self,
+        body: &str,
+        mut fits: Fits,
+        fault: Fault,
+        meanwhile: impl Future<Output = ()>,
+    ) {
         let worker = self.worker_at(&self.wired.table.url().expect("a wire"));
-        self.wired.table.break_by(move |call| fits(call).then_some(fault));
+        self.wired
+            .table
+            .break_by(move |call| fits(call).then_some(fault));
         let body = body.to_owned();
-        let running = tokio::spawn(async move { carrier_worker::handle(&worker, batch(&[&body])).await });
+        let running =
+            tokio::spawn(async move { carrier_worker::handle(&worker, batch(&[&body])).await });
         self.wired.table.frozen().await;
         meanwhile.await;
         self.wired.table.release();
@@ -54,7 +65,8 @@ impl Workshop {
 
     /// On the workers' clock alone.
     fn advance(&self, seconds: i64) {
-        self.clock.advance_to_millis(self.clock.now_millis() + seconds * 1000);
+        self.clock
+            .advance_to_millis(self.clock.now_millis() + seconds * 1000);
     }
 
     async fn delivery_status(&self, id: &str) -> Value {
@@ -67,8 +79,12 @@ async fn a_message_that_the_table_held_up_until_its_code_was_as_good_as_dead_is_
     for fits in [Box::new(claims) as Fits, asks_for_breakers()] {
         let shop = workshop().await;
         let (id, body) = shop.sent(TO).await;
-        shop.kept_waiting(&body, fits, Fault::Hold, async { shop.advance(294) }).await;
-        assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (0, json!("failed")));
+        shop.kept_waiting(&body, fits, Fault::Hold, async { shop.advance(294) })
+            .await;
+        assert_eq!(
+            (shop.carrier.handed().len(), shop.delivery_status(&id).await),
+            (0, json!("failed"))
+        );
     }
 }
 
@@ -81,8 +97,12 @@ async fn a_message_that_the_table_held_up_is_not_handed_over_once_it_was_cancele
             assert_eq!(shop.wired.service.cancel(&id).await.status, 200);
             shop.advance(3);
         };
-        shop.kept_waiting(&body, fits, Fault::HoldAnswer, meanwhile).await;
-        assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (0, json!("failed")));
+        shop.kept_waiting(&body, fits, Fault::HoldAnswer, meanwhile)
+            .await;
+        assert_eq!(
+            (shop.carrier.handed().len(), shop.delivery_status(&id).await),
+            (0, json!("failed"))
+        );
     }
 }
 
@@ -92,52 +112,108 @@ async fn a_worker_that_stood_still_leaves_the_message_to_the_one_that_took_its_s
     let (id, body) = shop.sent(TO).await;
     let meanwhile = async {
         shop.advance(16);
-        assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+        assert_eq!(
+            failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await),
+            [""; 0]
+        );
     };
-    shop.kept_waiting(&body, asks_for_breakers(), Fault::Hold, meanwhile).await;
-    assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (1, json!("sent")));
+    shop.kept_waiting(&body, asks_for_breakers(), Fault::Hold, meanwhile)
+        .await;
+    assert_eq!(
+        (shop.carrier.handed().len(), shop.delivery_status(&id).await),
+        (1, json!("sent"))
+    );
 }
 
 #[tokio::test]
-async fn a_fallback_that_nobody_waits_for_once_it_is_written_down_is_not_handed_over_and_costs_nothing() {
+async fn a_fallback_that_nobody_waits_for_once_it_is_written_down_is_not_handed_over_and_costs_nothing()
+ {
     for ending in ["canceled", "approved", "forgotten", "late"] {
         let shop = workshop().await;
-        let (id, body) = shop.sent_with(json!({"to": TO, "fallback": ["voice"]})).await;
-        assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+        let (id, body) = shop
+            .sent_with(json!({"to": TO, "fallback": ["voice"]}))
+            .await;
+        assert_eq!(
+            failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await),
+            [""; 0]
+        );
         let code = shop.carrier.handed()[0].code();
         shop.advance(61);
         let meanwhile = async {
             match ending {
                 "canceled" => assert_eq!(shop.wired.service.cancel(&id).await.status, 200),
-                "approved" => assert_eq!(shop.wired.service.check(&id, &code).await.body["valid"], true),
+                "approved" => assert_eq!(
+                    shop.wired.service.check(&id, &code).await.body["valid"],
+                    true
+                ),
                 "forgotten" => assert_eq!(shop.wired.service.forget(TO).await.status, 200),
                 _ => shop.advance(233),
             }
         };
-        shop.kept_waiting(&dispatch(&id, 2), Box::new(adds_a_message), Fault::Hold, meanwhile).await;
+        shop.kept_waiting(
+            &dispatch(&id, 2),
+            Box::new(adds_a_message),
+            Fault::Hold,
+            meanwhile,
+        )
+        .await;
         assert_eq!(shop.carrier.handed().len(), 1, "{ending}: the text alone");
         if ending != "forgotten" {
             let shown = shop.wired.service.show(&id).await.body;
-            let states: Vec<_> = shown["deliveries"].as_array().into_iter().flatten().map(|d| (d["channel"].clone(), d["status"].clone())).collect();
-            assert_eq!(states, [(json!("sms"), json!("sent")), (json!("voice"), json!("failed"))], "{ending}");
+            let states: Vec<_> = shown["deliveries"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|d| (d["channel"].clone(), d["status"].clone()))
+                .collect();
+            assert_eq!(
+                states,
+                [
+                    (json!("sms"), json!("sent")),
+                    (json!("voice"), json!("failed"))
+                ],
+                "{ending}"
+            );
         }
-        assert_eq!(shop.wired.service.send(&phone(7)).await.status, 201, "{ending}: what the fallback would have cost is there");
+        assert_eq!(
+            shop.wired.service.send(&phone(7)).await.status,
+            201,
+            "{ending}: what the fallback would have cost is there"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_further_message_that_could_not_be_written_down_is_charged_once() {
     let shop = workshop().await;
-    let (id, body) = shop.sent_with(json!({"to": TO, "fallback": ["voice"]})).await;
-    assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+    let (id, body) = shop
+        .sent_with(json!({"to": TO, "fallback": ["voice"]}))
+        .await;
+    assert_eq!(
+        failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await),
+        [""; 0]
+    );
     shop.advance(61);
     let worker = shop.worker_at(&shop.wired.table.url().expect("a wire"));
-    shop.wired.table.break_by(|call| adds_a_message(call).then_some(BROKEN));
-    assert_eq!(failures(&carrier_worker::handle(&worker, batch(&[&dispatch(&id, 2)])).await), ["m0"], "it comes again");
+    shop.wired
+        .table
+        .break_by(|call| adds_a_message(call).then_some(BROKEN));
+    assert_eq!(
+        failures(&carrier_worker::handle(&worker, batch(&[&dispatch(&id, 2)])).await),
+        ["m0"],
+        "it comes again"
+    );
     shop.wired.mend();
     shop.advance(16);
-    assert_eq!(failures(&carrier_worker::handle(&worker, batch(&[&dispatch(&id, 2)])).await), [""; 0]);
-    assert_eq!(shop.carrier.handed().len(), 2, "there was money left for it");
+    assert_eq!(
+        failures(&carrier_worker::handle(&worker, batch(&[&dispatch(&id, 2)])).await),
+        [""; 0]
+    );
+    assert_eq!(
+        shop.carrier.handed().len(),
+        2,
+        "there was money left for it"
+    );
 }
 
 #[tokio::test]
@@ -151,10 +227,16 @@ async fn a_copy_of_a_dispatch_tells_no_message_as_failed_that_is_with_a_carrier(
     });
     shop.carrier.has(1).await;
     assert_eq!(shop.wired.service.cancel(&id).await.status, 200);
-    assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
+    assert_eq!(
+        failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await),
+        [""; 0]
+    );
     shop.carrier.release();
     assert_eq!(failures(&running.await.expect("an answer")), [""; 0]);
-    assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (1, json!("sent")));
+    assert_eq!(
+        (shop.carrier.handed().len(), shop.delivery_status(&id).await),
+        (1, json!("sent"))
+    );
 }
 
 #[tokio::test]
@@ -168,15 +250,27 @@ async fn calls_that_were_cut_off_do_not_shut_their_carrier_out() {
     shop.carrier.behave(Behaviour::Hang);
     let running = tokio::spawn({
         let worker = worker.clone();
-        async move { carrier_worker::handle(&worker, batch(&bodies.iter().map(String::as_str).collect::<Vec<_>>())).await }
+        async move {
+            carrier_worker::handle(
+                &worker,
+                batch(&bodies.iter().map(String::as_str).collect::<Vec<_>>()),
+            )
+            .await
+        }
     });
     shop.carrier.has(5).await;
     running.abort();
     assert!(running.await.is_err_and(|error| error.is_cancelled()));
     shop.carrier.behave(Behaviour::Accept);
     let (id, body) = shop.sent(TO).await;
-    assert_eq!(failures(&carrier_worker::handle(&worker, batch(&[&body])).await), [""; 0]);
-    assert_eq!((shop.carrier.handed().len(), shop.delivery_status(&id).await), (6, json!("sent")));
+    assert_eq!(
+        failures(&carrier_worker::handle(&worker, batch(&[&body])).await),
+        [""; 0]
+    );
+    assert_eq!(
+        (shop.carrier.handed().len(), shop.delivery_status(&id).await),
+        (6, json!("sent"))
+    );
 }
 
 fn counts_a_failure(call: &Call) -> bool {
@@ -190,12 +284,20 @@ async fn a_message_that_nobody_took_and_that_another_overtook_meanwhile_has_fail
         let (id, body) = shop.sent(TO).await;
         shop.carrier.behave(Behaviour::Answer(500, ""));
         let meanwhile = async {
-            let answer = if overtaken_by == "a send" { shop.wired.service.send(TO).await } else { shop.wired.service.resend(&id).await };
+            let answer = if overtaken_by == "a send" {
+                shop.wired.service.send(TO).await
+            } else {
+                shop.wired.service.resend(&id).await
+            };
             assert!(answer.status < 300, "{answer:?}");
         };
-        shop.kept_waiting(&body, Box::new(counts_a_failure), Fault::Hold, meanwhile).await;
+        shop.kept_waiting(&body, Box::new(counts_a_failure), Fault::Hold, meanwhile)
+            .await;
         let shown = shop.wired.service.show(&id).await.body;
-        assert_eq!(shown["deliveries"][0]["status"], "failed", "{overtaken_by}: no worker has it any more: {shown}");
+        assert_eq!(
+            shown["deliveries"][0]["status"], "failed",
+            "{overtaken_by}: no worker has it any more: {shown}"
+        );
     }
 }
 
@@ -212,28 +314,51 @@ async fn what_a_dead_worker_had_in_hand_when_another_message_took_its_place_is_u
         shop.carrier.has(1).await;
         running.abort();
         assert!(running.await.is_err_and(|error| error.is_cancelled()));
-        let answer = if overtaken_by == "a send" { shop.wired.service.send(TO).await } else { shop.wired.service.resend(&id).await };
+        let answer = if overtaken_by == "a send" {
+            shop.wired.service.send(TO).await
+        } else {
+            shop.wired.service.resend(&id).await
+        };
         assert!(answer.status < 300, "{answer:?}");
-        let first = async || shop.wired.service.show(&id).await.body["deliveries"][0]["status"].clone();
+        let first =
+            async || shop.wired.service.show(&id).await.body["deliveries"][0]["status"].clone();
         assert_eq!(first().await, "sending", "{overtaken_by}");
         shop.advance(60);
-        assert_eq!(failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await), [""; 0]);
-        assert_eq!(first().await, "unknown", "{overtaken_by}: it may have gone out");
+        assert_eq!(
+            failures(&carrier_worker::handle(&shop.worker(), batch(&[&body])).await),
+            [""; 0]
+        );
+        assert_eq!(
+            first().await,
+            "unknown",
+            "{overtaken_by}: it may have gone out"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_code_that_dies_while_one_carrier_refuses_it_goes_to_no_other() {
-    let carriers = [Carrier::start("first").await, Carrier::start("second").await];
+    let carriers = [
+        Carrier::start("first").await,
+        Carrier::start("second").await,
+    ];
     let entries: Value = carriers.iter().map(Carrier::entry).collect();
     let wired = Wired::start(&[("OTP_CARRIERS", &entries.to_string())]).await;
     carriers[0].behave(Behaviour::Answer(500, ""));
-    wired.table.break_by(|call| counts_a_failure(call).then_some(Fault::Hold));
+    wired
+        .table
+        .break_by(|call| counts_a_failure(call).then_some(Fault::Hold));
     let id = wired.service.send(TO).await.id();
     wired.table.frozen().await;
     assert_eq!(wired.service.cancel(&id).await.status, 200);
     wired.table.release();
     wired.service.settle().await;
-    assert_eq!((carriers[0].handed().len(), carriers[1].handed().len()), (1, 0));
-    assert_eq!(wired.service.show(&id).await.body["delivery"]["status"], "failed");
+    assert_eq!(
+        (carriers[0].handed().len(), carriers[1].handed().len()),
+        (1, 0)
+    );
+    assert_eq!(
+        wired.service.show(&id).await.body["delivery"]["status"],
+        "failed"
+    );
 }

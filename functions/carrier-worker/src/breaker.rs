@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use otp::ambient::Clock;
 use otp::carrier::Receipt;
-use otp::seal::{RecipientKey, Seal};
+use otp::crypto::seal::{Keyring, RecordKey};
+use otp::platform::clock::Clock;
 use otp::store::{BreakerState, Store};
 use tokio::sync::Notify;
 
@@ -27,7 +27,7 @@ pub(crate) type States = BTreeMap<String, BreakerState>;
 /// The breakers' record, and this instance's gates.
 pub(crate) struct Breakers {
     store: Store,
-    key: RecipientKey,
+    key: RecordKey,
     clock: Clock,
     gates: Mutex<HashMap<String, Gate>>,
     /// A call has ended.
@@ -42,22 +42,40 @@ struct Gate {
 }
 
 impl Breakers {
-    pub(crate) fn new(store: Store, seal: &Seal, clock: Clock) -> Self {
+    pub(crate) fn new(store: Store, seal: &Keyring, clock: Clock) -> Self {
         let key = seal.record_key("breakers", &[]);
-        Self { store, key, clock, gates: Mutex::default(), ended: Notify::new() }
+        Self {
+            store,
+            key,
+            clock,
+            gates: Mutex::default(),
+            ended: Notify::new(),
+        }
     }
 
     /// All breakers; none, if they cannot be read.
     pub(crate) async fn read(&self) -> States {
-        self.store.breakers(&self.key, self.clock.now()).await.unwrap_or_else(|error| {
-            tracing::warn!(error.kind = "breakers_unread", error.cause = error.0, "sending goes on without breakers");
-            States::new()
-        })
+        self.store
+            .breakers(&self.key, self.clock.now())
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(
+                    error.kind = "breakers_unread",
+                    error.cause = error.0,
+                    "sending goes on without breakers"
+                );
+                States::new()
+            })
     }
 
     /// A place at the gate of `carrier`, if it may be called now. While as many calls are unanswered as would open the breaker, a
     /// further one waits for their outcome, at most `wait`.
-    pub(crate) async fn enter<'b>(&'b self, states: &mut States, carrier: &'b str, wait: Duration) -> Option<Place<'b>> {
+    pub(crate) async fn enter<'b>(
+        &'b self,
+        states: &mut States,
+        carrier: &'b str,
+        wait: Duration,
+    ) -> Option<Place<'b>> {
         let until = tokio::time::Instant::now() + wait;
         loop {
             let ended = self.ended.notified();
@@ -67,7 +85,11 @@ impl Breakers {
                 return None;
             }
             if self.gates().entry(carrier.to_owned()).or_default().let_in() {
-                return Some(Place { breakers: self, carrier, works: None });
+                return Some(Place {
+                    breakers: self,
+                    carrier,
+                    works: None,
+                });
             }
             if tokio::time::timeout_at(until, ended).await.is_err() {
                 return None;
@@ -85,17 +107,27 @@ impl Breakers {
         };
         place.works = Some(works);
         let busy_until = match receipt {
-            Receipt::Transient { retry_after_seconds: Some(seconds) } => Some(now.plus((*seconds).min(BUSY_SECONDS_MAX))),
+            Receipt::Transient {
+                retry_after_seconds: Some(seconds),
+            } => Some(now + ((*seconds).min(BUSY_SECONDS_MAX))),
             _ => None,
         };
         let failed_before = states.get(carrier).is_some_and(|state| state.failures > 0);
         let written = match works {
             true if failed_before => self.store.close_breaker(&self.key, carrier, now).await,
             true => Ok(()),
-            false => self.store.count_carrier_failure(&self.key, carrier, now.plus(OPEN_SECONDS), busy_until, now).await,
+            false => {
+                self.store
+                    .count_carrier_failure(&self.key, carrier, now + OPEN_SECONDS, busy_until, now)
+                    .await
+            }
         };
         if let Err(error) = written {
-            tracing::warn!(error.kind = "breaker_unwritten", error.cause = error.0, "a carrier's outcome was not counted");
+            tracing::warn!(
+                error.kind = "breaker_unwritten",
+                error.cause = error.0,
+                "a carrier's outcome was not counted"
+            );
         }
         // Only now, so that whoever waits for the place reads what was written.
         drop(place);
@@ -107,7 +139,12 @@ impl Breakers {
         match states.get(carrier) {
             Some(state) if now < state.busy_until => false,
             Some(state) if state.failures >= FAILURES_MAX => {
-                now >= state.open_until && self.store.take_probe(&self.key, carrier, state, now.plus(OPEN_SECONDS), now).await.unwrap_or(true)
+                now >= state.open_until
+                    && self
+                        .store
+                        .take_probe(&self.key, carrier, state, now + OPEN_SECONDS, now)
+                        .await
+                        .unwrap_or(true)
             }
             _ => true,
         }
@@ -130,7 +167,11 @@ pub(crate) struct Place<'b> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.breakers.gates().entry(self.carrier.to_owned()).or_default().let_out(self.works);
+        self.breakers
+            .gates()
+            .entry(self.carrier.to_owned())
+            .or_default()
+            .let_out(self.works);
         self.breakers.ended.notify_waiters();
     }
 }
@@ -166,12 +207,18 @@ mod tests {
         gate.let_out(Some(false));
         assert!(!gate.let_in(), "four are out and one has failed");
         gate.let_out(Some(true));
-        assert!(gate.let_in() && gate.let_in() && !gate.let_in(), "a success makes room");
+        assert!(
+            gate.let_in() && gate.let_in() && !gate.let_in(),
+            "a success makes room"
+        );
     }
 
     #[test]
     fn a_gate_never_shuts_for_good() {
-        let mut gate = Gate { unanswered: 0, failures_in_a_row: 1000 };
+        let mut gate = Gate {
+            unanswered: 0,
+            failures_in_a_row: 1000,
+        };
         assert!(gate.let_in() && !gate.let_in());
         gate.let_out(Some(true));
         assert_eq!((0..20).filter(|_| gate.let_in()).count(), 5);
@@ -179,9 +226,15 @@ mod tests {
 
     #[test]
     fn a_call_without_an_answer_leaves_its_place_and_counts_for_nothing() {
-        let mut gate = Gate { unanswered: 0, failures_in_a_row: 3 };
+        let mut gate = Gate {
+            unanswered: 0,
+            failures_in_a_row: 3,
+        };
         for _ in 0..20 {
-            assert!(gate.let_in() && gate.let_in() && !gate.let_in(), "two more may fail");
+            assert!(
+                gate.let_in() && gate.let_in() && !gate.let_in(),
+                "two more may fail"
+            );
             gate.let_out(None);
             gate.let_out(None);
         }

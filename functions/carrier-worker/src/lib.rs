@@ -12,18 +12,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use otp::ambient::{Clock, random_bytes};
-use otp::aws::Service;
 use otp::carrier::Carriers;
 use otp::config::{Apps, Config};
-use otp::delivery::{self, Delivery, DeliveryStatus, IN_HAND_SECONDS, Next, Waits};
-use otp::metrics::Metrics;
-use otp::queue::{Dispatch, Queue, QueueError};
-use otp::recipient::Recipient;
-use otp::seal::Seal;
+use otp::crypto::seal::Keyring;
+use otp::domain::delivery::{self, Delivery, DeliveryStatus, IN_HAND_SECONDS, Next, Waits};
+use otp::domain::recipient::Recipient;
+use otp::domain::time::Timestamp;
+use otp::domain::verification::Verification;
+use otp::platform::aws::Service;
+use otp::platform::clock::Clock;
+use otp::platform::metrics::Metrics;
+use otp::platform::queue::{Dispatch, Queue, QueueError};
+use otp::platform::random::random_bytes;
 use otp::store::{Claim, Handover, NEVER, Store, StoreError, Written};
-use otp::timestamp::Timestamp;
-use otp::verification::Verification;
 use tokio::task::JoinSet;
 
 use breaker::Breakers;
@@ -38,7 +39,7 @@ struct Worker {
     queue: Queue,
     carriers: Carriers,
     breakers: Breakers,
-    seal: Arc<Seal>,
+    seal: Arc<Keyring>,
     apps: Apps,
     waits: Waits,
     public_url: String,
@@ -50,7 +51,11 @@ impl App {
     /// From the function's configuration.
     #[must_use]
     pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
-        let store = Store::new(&config.aws.config(Service::DynamoDb), config.table, config.seal.clone());
+        let store = Store::new(
+            &config.aws.config(Service::DynamoDb),
+            config.table,
+            config.seal.clone(),
+        );
         Self(Arc::new(Worker {
             breakers: Breakers::new(store.clone(), &config.seal, clock.clone()),
             store,
@@ -89,7 +94,11 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
         let failed = match joined {
             Ok((_, Ok(()))) => continue,
             Ok((task, Err(error))) => {
-                tracing::error!(error.kind = error.kind(), error.cause = error.cause(), "a dispatch failed");
+                tracing::error!(
+                    error.kind = error.kind(),
+                    error.cause = error.cause(),
+                    "a dispatch failed"
+                );
                 task
             }
             // The panic itself was logged where it happened.
@@ -140,11 +149,28 @@ impl From<QueueError> for DeliverError {
 /// Takes the step that `dispatch` asks for, if it is the current one.
 async fn deliver(worker: &Worker, dispatch: &Dispatch) -> Result<(), DeliverError> {
     let now = worker.clock.now();
-    let Some((key, nonce)) = worker.seal.open_verification_id(&dispatch.app, &dispatch.id) else { return Err(DeliverError::Unreadable) };
-    let claim = Claim { key, nonce, sequence: dispatch.seq, held_until: now.plus(IN_HAND_SECONDS), holder: random_bytes() };
+    let Some((key, nonce)) = worker
+        .seal
+        .open_verification_id(&dispatch.app, &dispatch.id)
+    else {
+        return Err(DeliverError::Unreadable);
+    };
+    let claim = Claim {
+        key,
+        nonce,
+        sequence: dispatch.seq,
+        held_until: now + IN_HAND_SECONDS,
+        holder: random_bytes(),
+    };
     let written = worker.store.claim(&claim, now).await?;
     // The table may have taken its time.
-    let work = Work { worker, dispatch, claim, claimed_at: now, now: worker.clock.now() };
+    let work = Work {
+        worker,
+        dispatch,
+        claim,
+        claimed_at: now,
+        now: worker.clock.now(),
+    };
     match written {
         Written::Done(recipient) => work.step(&recipient).await,
         Written::Refused(Some(recipient)) => work.refused(&recipient).await,
@@ -165,10 +191,18 @@ struct Work<'a> {
 impl Work<'_> {
     /// The claim did not win: stale, early, somebody else's, or too late.
     async fn refused(&self, recipient: &Recipient) -> Result<(), DeliverError> {
-        let of_now = recipient.verification.as_ref().filter(|v| v.terms.nonce == self.claim.nonce);
+        let of_now = recipient
+            .verification
+            .as_ref()
+            .filter(|v| v.params.nonce == self.claim.nonce);
         let Some(verification) = of_now else {
-            let ended = recipient.ended.iter().find(|ended| ended.terms.nonce == self.claim.nonce);
-            return self.tell_left(ended.map_or(&[], |ended| &ended.deliveries)).await;
+            let ended = recipient
+                .ended
+                .iter()
+                .find(|ended| ended.params.nonce == self.claim.nonce);
+            return self
+                .tell_left(ended.map_or(&[], |ended| &ended.deliveries))
+                .await;
         };
         let (step, sequence) = (verification.step, self.claim.sequence);
         if step.sequence != sequence
@@ -179,9 +213,18 @@ impl Work<'_> {
         if may_go(verification, self.now).is_err() {
             // A message that was still to go will not go any more; what a worker has in hand, that worker will tell.
             let is_left = step.sequence == sequence && !verification.is_in_hand(self.now);
-            let waiting = verification.deliveries.last().filter(|latest| latest.status == DeliveryStatus::Queued && is_left);
+            let waiting = verification
+                .deliveries
+                .last()
+                .filter(|latest| latest.status == DeliveryStatus::Queued && is_left);
             if let Some(delivery) = waiting {
-                self.raise(&delivery.tag, verification.left_as(self.now), None, self.now).await?;
+                self.raise(
+                    &delivery.tag,
+                    verification.left_as(self.now),
+                    None,
+                    self.now,
+                )
+                .await?;
             }
             return Ok(());
         }
@@ -190,7 +233,9 @@ impl Work<'_> {
         }
         if step.sequence == sequence {
             // Early, or held by another worker: should that one die, this dispatch comes after it.
-            return self.dispatch_again(sequence, step.due.max(step.held_until)).await;
+            return self
+                .dispatch_again(sequence, step.due.max(step.held_until))
+                .await;
         }
         if step.sequence == sequence.saturating_add(1) && step.held_until <= self.now {
             // The worker before may have died after it planned the next step and before it asked for it. To ask twice is harmless.
@@ -201,13 +246,28 @@ impl Work<'_> {
 
     /// The claim won: do what follows from the deliveries so far.
     async fn step(&self, recipient: &Recipient) -> Result<(), DeliverError> {
-        let Some(verification) = &recipient.verification else { return Ok(()) };
-        let Some(latest) = verification.deliveries.last() else { return Ok(()) };
+        let Some(verification) = &recipient.verification else {
+            return Ok(());
+        };
+        let Some(latest) = verification.deliveries.last() else {
+            return Ok(());
+        };
         if may_go(verification, self.now).is_err() {
             let never_sent = latest.status == DeliveryStatus::Queued;
-            return self.end(never_sent.then_some((latest, DeliveryStatus::Failed, None)), None, None, 0).await;
+            return self
+                .end(
+                    never_sent.then_some((latest, DeliveryStatus::Failed, None)),
+                    None,
+                    None,
+                    0,
+                )
+                .await;
         }
-        if delivery::is_question(latest, verification.terms.expires_at, verification.step.due) {
+        if delivery::is_question(
+            latest,
+            verification.params.expires_at,
+            verification.step.due,
+        ) {
             return self.ask(recipient, verification, latest).await;
         }
         match self.next(recipient, verification, &verification.deliveries, self.now) {
@@ -216,10 +276,22 @@ impl Work<'_> {
                 self.end(None, None, due, 0).await
             }
             Next::Hand => {
-                let known = Known { recipient, verification, at: self.claimed_at };
-                self.hand(known, latest, carrier_before(verification, latest), None).await
+                let known = Known {
+                    recipient,
+                    verification,
+                    at: self.claimed_at,
+                };
+                self.hand(known, latest, carrier_before(verification, latest), None)
+                    .await
             }
-            Next::Open { channel, cause, except } => self.open(recipient, verification, channel, cause, except.as_deref()).await,
+            Next::Open {
+                channel,
+                cause,
+                except,
+            } => {
+                self.open(recipient, verification, channel, cause, except.as_deref())
+                    .await
+            }
         }
     }
 
@@ -236,27 +308,58 @@ impl Work<'_> {
         let now = self.worker.clock.now();
         let mut deliveries = verification.deliveries.clone();
         if let Some(latest) = deliveries.last_mut() {
-            (latest.status, latest.carrier, latest.updated_at) = (status, Some(carrier.to_owned()), now);
-            latest.vendor_id = handover.as_ref().map_or(latest.vendor_id.take(), |handover| handover.vendor_id.clone());
+            (latest.status, latest.carrier, latest.updated_at) =
+                (status, Some(carrier.to_owned()), now);
+            latest.vendor_id = handover
+                .as_ref()
+                .map_or(latest.vendor_id.take(), |handover| {
+                    handover.vendor_id.clone()
+                });
         }
         let due = self.due(recipient, verification, &deliveries, now);
-        self.end(Some((delivery, status, Some(carrier))), handover, due, 0).await
+        self.end(Some((delivery, status, Some(carrier))), handover, due, 0)
+            .await
     }
 
-    pub(crate) fn due(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn due(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        deliveries: &[Delivery],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let step = match self.next(recipient, verification, deliveries, now) {
             Next::Wait(at) => Some(at),
             Next::Open { .. } => Some(now),
             Next::Hand | Next::Rest => None,
         };
-        let question = deliveries.last().and_then(|latest| delivery::next_question(latest, verification.terms.expires_at, now));
+        let question = deliveries.last().and_then(|latest| {
+            delivery::next_question(latest, verification.params.expires_at, now)
+        });
         step.into_iter().chain(question).min()
     }
 
-    fn next(&self, recipient: &Recipient, verification: &Verification, deliveries: &[Delivery], now: Timestamp) -> Next {
+    fn next(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        deliveries: &[Delivery],
+        now: Timestamp,
+    ) -> Next {
         let (latest, to) = (deliveries.last(), recipient.address.as_ref());
-        let mut serving = latest.zip(to).into_iter().flat_map(|(latest, to)| self.worker.carriers.serving(latest.channel, to));
-        let second_carrier = serving.any(|carrier| latest.is_some_and(|latest| latest.carrier.as_ref() != Some(&carrier.name)));
-        delivery::next(deliveries, second_carrier, verification.fallback_left(), self.worker.waits, now)
+        let mut serving = latest
+            .zip(to)
+            .into_iter()
+            .flat_map(|(latest, to)| self.worker.carriers.serving(latest.channel, to));
+        let second_carrier = serving.any(|carrier| {
+            latest.is_some_and(|latest| latest.carrier.as_ref() != Some(&carrier.name))
+        });
+        delivery::next(
+            deliveries,
+            second_carrier,
+            verification.fallback_left(),
+            self.worker.waits,
+            now,
+        )
     }
 }

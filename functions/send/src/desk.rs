@@ -3,18 +3,27 @@
 use std::convert::Infallible;
 
 use lambda_http::Request;
-use otp::http::{self, Answer, Problem};
-use otp::json::Fields;
-use otp::recipient::Recipient;
+
+use otp::api::problem::Problem;
+use otp::api::request;
+use otp::api::response::Success;
+use otp::domain::recipient::Recipient;
+use otp::domain::time::Timestamp;
+use otp::platform::json::Fields;
 use otp::store::{Begin, Change};
-use otp::timestamp::Timestamp;
 use serde_json::json;
 
 use crate::{App, wanted};
 
 /// `{"to"}` in, `{"to"}` out.
-pub(crate) async fn answer(app: &App, caller: &str, forget: bool, request: &Request, now: Timestamp) -> Result<Answer, Problem> {
-    let mut fields = Fields::of(http::json_body(request)?);
+pub(crate) async fn answer(
+    app: &App,
+    caller: &str,
+    forget: bool,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Success, Problem> {
+    let mut fields = Fields::of(request::json_body(request)?);
     let to = fields.required_text("to");
     fields.finish().map_err(Problem::invalid)?;
     let to = wanted::address(&to, to.contains('@'), None)?;
@@ -31,6 +40,7 @@ pub(crate) async fn answer(app: &App, caller: &str, forget: bool, request: &Requ
         Ok(Change::Write(()))
     };
     let done = app.store.change(&key, caller, Begin::Read, now, rule).await;
-    done.map_err(|error| Problem::unavailable(error.0))?.unwrap_or_else(|never| match never {});
-    Ok(Answer::ok(json!({"to": to.reveal()})))
+    done.map_err(|error| Problem::unavailable(error.0))?
+        .unwrap_or_else(|never| match never {});
+    Ok(Success::ok(&json!({"to": to.reveal()})))
 }

@@ -3,23 +3,41 @@
 
 use std::net::IpAddr;
 
-use otp::address::Address;
-use otp::delivery::Channel;
-use otp::recipient::Limited;
+use otp::domain::address::Address;
+use otp::domain::channel::Channel;
+use otp::domain::conversion::Sample;
+use otp::domain::rate_limit::LimitExceeded;
+use otp::domain::time::Timestamp;
+use otp::domain::verification::Nonce;
 use otp::store::{Counter, Take, Taken};
-use otp::timestamp::Timestamp;
-use otp::traffic::Sample;
-use otp::verification::Nonce;
 
 use crate::{App, Call, SendError};
 
 /// The counters that a message to `to`, of the verification called `nonce`, must pass. It is charged at the price of the first carrier
 /// that fits.
-pub(crate) fn counters(call: &Call<'_>, client: Option<IpAddr>, to: &Address, channel: Channel, nonce: &Nonce) -> Vec<Counter> {
-    let carrier = call.app.carriers.iter().find(|carrier| carrier.serves(channel, to));
-    let price = carrier.map(|carrier| carrier.price_to(to)).unwrap_or_default();
-    let sample = Sample { recipient: call.key, verification: [nonce[0], nonce[1], nonce[2], nonce[3]], at: call.now };
-    call.app.store.counters(call.caller, call.policy, client, to, price, sample)
+pub(crate) fn counters(
+    call: &Call<'_>,
+    client: Option<IpAddr>,
+    to: &Address,
+    channel: Channel,
+    nonce: &Nonce,
+) -> Vec<Counter> {
+    let carrier = call
+        .app
+        .carriers
+        .iter()
+        .find(|carrier| carrier.serves(channel, to));
+    let price = carrier
+        .map(|carrier| carrier.price_to(to))
+        .unwrap_or_default();
+    let sample = Sample {
+        recipient: call.key,
+        verification: [nonce[0], nonce[1], nonce[2], nonce[3]],
+        at: call.now,
+    };
+    call.app
+        .store
+        .counters(call.caller, call.policy, client, to, price, sample)
 }
 
 /// What a send has to pass, and what it has taken of it.
@@ -41,7 +59,9 @@ impl Limits<'_> {
 
     /// Counts a send in all counters, or in none; once.
     pub(crate) async fn pass(&mut self) -> Result<(), SendError> {
-        let Call { app, policy, now, .. } = self.call;
+        let Call {
+            app, policy, now, ..
+        } = self.call;
         if self.taken.is_some() {
             return Ok(());
         }
@@ -53,9 +73,19 @@ impl Limits<'_> {
                     taken.push(this);
                     continue;
                 }
-                Ok(Take::Refused { until, is_contested }) => {
+                Ok(Take::Refused {
+                    until,
+                    is_contested,
+                }) => {
                     self.is_contested = is_contested;
-                    SendError::limited(policy, Limited { limit: counter.limit, until }, now)
+                    SendError::limited(
+                        policy,
+                        LimitExceeded {
+                            limit: counter.limit,
+                            until,
+                        },
+                        now,
+                    )
                 }
                 Err(error) => SendError::Store(error),
             };
@@ -68,7 +98,12 @@ impl Limits<'_> {
 
     /// Uncounts a send that does not go out.
     pub(crate) async fn give_back(&mut self) {
-        give_back(self.call.app, &self.taken.take().unwrap_or_default(), self.call.now).await;
+        give_back(
+            self.call.app,
+            &self.taken.take().unwrap_or_default(),
+            self.call.now,
+        )
+        .await;
     }
 
     /// Why a send was not made, with nothing left of it; of several limits, the one that ends last. Where it is not known whether it was
@@ -78,19 +113,35 @@ impl Limits<'_> {
         if !is_unsure {
             self.give_back().await;
         }
-        let SendError::Limited(policy, limited, now) = error else { return error };
-        let others = self.call.app.store.counters_full(&self.counters, now).await.unwrap_or_else(|error| {
-            tracing::warn!(error.kind = "counters_unread", error.cause = error.0, "a refusal may not name the limit that ends last");
-            vec![]
-        });
-        SendError::Limited(policy, limited.or_later(others), now)
+        let SendError::LimitExceeded(policy, limited, now) = error else {
+            return error;
+        };
+        let others = self
+            .call
+            .app
+            .store
+            .counters_full(&self.counters, now)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(
+                    error.kind = "counters_unread",
+                    error.cause = error.0,
+                    "a refusal may not name the limit that ends last"
+                );
+                vec![]
+            });
+        SendError::LimitExceeded(policy, limited.or_later(others), now)
     }
 }
 
 async fn give_back(app: &App, taken: &[Taken], now: Timestamp) {
     for taken in taken {
         if let Err(error) = app.store.give_back(taken, now).await {
-            tracing::error!(error.kind = "not_given_back", error.cause = error.0, "a send that does not go out stays counted");
+            tracing::error!(
+                error.kind = "not_given_back",
+                error.cause = error.0,
+                "a send that does not go out stays counted"
+            );
         }
     }
 }

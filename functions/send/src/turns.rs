@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use otp::seal::RecipientKey;
+use otp::crypto::seal::RecordKey;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// Longest wait: whoever takes longer waits for the table, and is not waited for.
@@ -15,16 +15,16 @@ const RECIPIENTS_MAX: usize = 1000;
 
 /// Whose turn it is, by recipient.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<RecipientKey, Weak<Turn<()>>>>);
+pub(crate) struct Turns(Mutex<HashMap<RecordKey, Weak<Turn<()>>>>);
 
 impl Turns {
     /// Waits for the calls about this recipient that came before. The turn ends with what is returned.
-    pub(crate) async fn take(&self, key: &RecipientKey) -> Option<OwnedMutexGuard<()>> {
+    pub(crate) async fn take(&self, key: &RecordKey) -> Option<OwnedMutexGuard<()>> {
         let turn = self.of(key);
         tokio::time::timeout(WAIT_MAX, turn.lock_owned()).await.ok()
     }
 
-    fn of(&self, key: &RecipientKey) -> Arc<Turn<()>> {
+    fn of(&self, key: &RecordKey) -> Arc<Turn<()>> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.len() >= RECIPIENTS_MAX {
             turns.retain(|_, turn| turn.strong_count() > 0);

@@ -4,11 +4,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use otp::delivery::DeliveryStatus;
-use otp::queue::Dispatch;
-use otp::recipient::Recipient;
+use otp::domain::delivery::DeliveryStatus;
+use otp::domain::recipient::Recipient;
+use otp::domain::verification::{Nonce, Status, Step, Verification};
+use otp::platform::queue::Dispatch;
 use otp::store::{Begin, Change, NEVER, Raised};
-use otp::verification::{Nonce, Status, Step, Verification};
 
 use crate::{Call, Handover, Opened, SendError, Sent, Written};
 
@@ -23,31 +23,56 @@ pub(crate) const UNDER_WAY_WAIT: Duration = Duration::from_millis(500);
 /// The same call again: the verification as it is now. A message that nobody has taken yet may never have been asked for, so that is
 /// done once more, under a new sequence number, which also keeps the first call from taking it back. It has passed its limits, or would
 /// not be there.
-pub(crate) fn repeat(call: &Call<'_>, nonce: &Nonce, recipient: &mut Recipient) -> Result<Change<Opened>, SendError> {
-    if let Some(verification) = recipient.verification.as_mut().filter(|v| v.terms.nonce == *nonce && is_unheard(call, v)) {
+pub(crate) fn repeat(
+    call: &Call<'_>,
+    nonce: &Nonce,
+    recipient: &mut Recipient,
+) -> Result<Change<Opened>, SendError> {
+    if let Some(verification) = recipient
+        .verification
+        .as_mut()
+        .filter(|v| v.params.nonce == *nonce && is_unheard(call, v))
+    {
         if verification.is_in_hand(call.now) {
             return Ok(Change::Keep(Opened::UnderWay));
         }
         verification.step.sequence = verification.step.sequence.saturating_add(1);
-        return call.written(recipient, None).map(|written| Change::Write(Opened::Unheard(Box::new(written))));
+        return call
+            .written(recipient, None)
+            .map(|written| Change::Write(Opened::Unheard(Box::new(written))));
     }
     let repeated = call.shown(nonce, recipient).ok_or(SendError::NotFound)?;
-    Ok(Change::Keep(Opened::Repeated(Sent { replayed: true, ..repeated })))
+    Ok(Change::Keep(Opened::Repeated(Sent {
+        replayed: true,
+        ..repeated
+    })))
 }
 
 /// Whether the message that `verification` was made with is with no worker yet. Where the function publishes, whoever holds it is a
 /// call that may have died.
 fn is_unheard(call: &Call<'_>, verification: &Verification) -> bool {
-    let is_untouched = verification.is_untouched() || (call.publishes() && verification.is_unheard_of());
-    let is_first = verification.deliveries.iter().all(|delivery| delivery.number == 1);
-    is_untouched && is_first && verification.status(call.now) == Status::Pending && verification.terms.has_time_for_a_send(call.now)
+    let is_untouched =
+        verification.is_untouched() || (call.publishes() && verification.is_unheard_of());
+    let is_first = verification
+        .deliveries
+        .iter()
+        .all(|delivery| delivery.number == 1);
+    is_untouched
+        && is_first
+        && verification.status(call.now) == Status::Pending
+        && verification.params.has_time_for_a_send(call.now)
 }
 
 /// Asks for the message of a repeated call.
 pub(crate) async fn ask_again(call: &Call<'_>, written: Written) -> Result<Sent, SendError> {
     let recipient = call.ask(&written).await.map_err(SendError::NotDispatched)?;
-    let sent = recipient.and_then(|recipient| call.shown(&written.nonce, &recipient)).unwrap_or(written.sent);
-    Ok(Sent { replayed: true, ..sent })
+    let sent = recipient
+        .and_then(|recipient| call.shown(&written.nonce, &recipient))
+        .unwrap_or(written.sent);
+    Ok(Sent {
+        replayed: true,
+        ..sent
+    })
 }
 
 /// What became of a send that was to be taken back.
@@ -63,14 +88,31 @@ pub(crate) enum TakenBack {
 /// Undoes a send that goes nowhere, unless somebody has built on it. A step that stood before it is asked for again: a worker that
 /// came meanwhile found it replaced and went away.
 pub(crate) async fn take_back(call: &Call<'_>, written: &Written) -> TakenBack {
-    let Call { app, caller, key, now, .. } = *call;
-    let Some(before) = &written.before else { return TakenBack::Unsure };
+    let Call {
+        app,
+        caller,
+        key,
+        now,
+        ..
+    } = *call;
+    let Some(before) = &written.before else {
+        return TakenBack::Unsure;
+    };
     let rule = |recipient: &mut Recipient| {
         // A report of an earlier message may have made the next step due: that builds on nothing.
-        let is_ours = |v: &Verification| v.terms.nonce == written.nonce && Step { due: written.step.due, ..v.step } == written.step;
+        let is_ours = |v: &Verification| {
+            v.params.nonce == written.nonce
+                && Step {
+                    due: written.step.due,
+                    ..v.step
+                } == written.step
+        };
         if recipient.verification.as_ref().is_some_and(is_ours) {
             recipient.take_back(before);
-            let restored = recipient.verification.as_ref().filter(|v| v.status(now) == Status::Pending && v.step.due != NEVER);
+            let restored = recipient
+                .verification
+                .as_ref()
+                .filter(|v| v.status(now) == Status::Pending && v.step.due != NEVER);
             return Ok::<_, Infallible>(Change::Write(Ok(restored.cloned())));
         }
         // Somebody came in between. If that was another send, or a forget, this one's message will never go.
@@ -88,37 +130,70 @@ pub(crate) async fn take_back(call: &Call<'_>, written: &Written) -> TakenBack {
         Ok(Ok(Err(stands))) => left_standing(call, written, stands),
         Ok(Err(never)) => match never {},
         Err(error) => {
-            tracing::error!(error.kind = "not_taken_back", error.cause = error.0, "a send that does not go out stays counted");
+            tracing::error!(
+                error.kind = "not_taken_back",
+                error.cause = error.0,
+                "a send that does not go out stays counted"
+            );
             TakenBack::Unsure
         }
     }
 }
 
 async fn ask_for_restored(call: &Call<'_>, restored: Option<Verification>) {
-    let Call { app, caller, key, now, .. } = *call;
-    let (Some(verification), Handover::Queue(queue)) = (restored, &app.handover) else { return };
-    let (terms, step) = (&verification.terms, verification.step);
+    let Call {
+        app,
+        caller,
+        key,
+        now,
+        ..
+    } = *call;
+    let (Some(verification), Handover::Queue(queue)) = (restored, &app.handover) else {
+        return;
+    };
+    let (params, step) = (&verification.params, verification.step);
     // Its own call may still be passing its limits, and ask for it then or take it back.
-    let is_settled_at = if step.sequence == NOT_PASSED { terms.created_at.plus(UNDER_WAY_SECONDS) } else { now };
-    let dispatch = Dispatch::new(caller, app.seal.verification_id(caller, &key, &terms.nonce), step.sequence);
-    if let Err(error) = queue.enqueue(&dispatch, step.due.max(is_settled_at).since(now)).await {
-        tracing::error!(error.kind = "not_dispatched", error.cause = error.0, "a message may wait for a repeated call");
+    let is_settled_at = if step.sequence == NOT_PASSED {
+        params.created_at + UNDER_WAY_SECONDS
+    } else {
+        now
+    };
+    let dispatch = Dispatch::new(
+        caller,
+        app.seal.verification_id(caller, &key, &params.nonce),
+        step.sequence,
+    );
+    if let Err(error) = queue
+        .enqueue(&dispatch, step.due.max(is_settled_at).seconds_since(now))
+        .await
+    {
+        tracing::error!(
+            error.kind = "not_dispatched",
+            error.cause = error.0,
+            "a message may wait for a repeated call"
+        );
     }
 }
 
 /// Whether the message that was `written` is in nobody's hands and will not be: forgotten, left as `failed`, or, where this function
 /// publishes, held for this call.
 fn never_went(call: &Call<'_>, written: &Written, recipient: &Recipient) -> bool {
-    let is_left = |status| status == DeliveryStatus::Failed || (call.publishes() && status == DeliveryStatus::Sending);
+    let is_left = |status| {
+        status == DeliveryStatus::Failed || (call.publishes() && status == DeliveryStatus::Sending)
+    };
     match recipient.find(&written.nonce, call.now) {
         None => true,
-        Some(found) => found.deliveries().iter().find(|delivery| delivery.tag == written.tag).is_none_or(|delivery| is_left(delivery.status)),
+        Some(found) => found
+            .deliveries()
+            .iter()
+            .find(|delivery| delivery.tag == written.tag)
+            .is_none_or(|delivery| is_left(delivery.status)),
     }
 }
 
 /// A worker has it, or a call with the same key goes on with it.
 fn left_standing(call: &Call<'_>, written: &Written, recipient: Recipient) -> TakenBack {
-    let is_raised = |v: &Verification| v.terms.nonce == written.nonce && is_unheard(call, v);
+    let is_raised = |v: &Verification| v.params.nonce == written.nonce && is_unheard(call, v);
     if recipient.verification.as_ref().is_some_and(is_raised) {
         return TakenBack::Unsure;
     }
@@ -126,12 +201,26 @@ fn left_standing(call: &Call<'_>, written: &Written, recipient: Recipient) -> Ta
 }
 
 /// Tells what became of a message that was overtaken.
-pub(crate) async fn settle(call: &Call<'_>, written: &Written, status: DeliveryStatus, carrier: Option<&str>) -> Option<Recipient> {
-    match call.app.store.raise(&call.key, &written.tag, status, carrier, call.now).await {
+pub(crate) async fn settle(
+    call: &Call<'_>,
+    written: &Written,
+    status: DeliveryStatus,
+    carrier: Option<&str>,
+) -> Option<Recipient> {
+    match call
+        .app
+        .store
+        .raise(&call.key, &written.tag, status, carrier, call.now)
+        .await
+    {
         Ok(Raised::Done(recipient) | Raised::Unchanged(recipient)) => Some(recipient),
         Ok(Raised::Gone) => None,
         Err(error) => {
-            tracing::error!(error.kind = "untold", error.cause = error.0, "what became of a message is not told");
+            tracing::error!(
+                error.kind = "untold",
+                error.cause = error.0,
+                "what became of a message is not told"
+            );
             None
         }
     }

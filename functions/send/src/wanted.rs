@@ -2,16 +2,18 @@
 
 use std::net::IpAddr;
 
-use otp::address::{Address, EmailAddress};
-use otp::code::CODE_LENGTH_MAX;
-use otp::delivery::Channel;
-use otp::http::{self, Code, Problem};
-use otp::json::Fields;
+use otp::api::problem::{ErrorCode, Problem};
+use otp::api::v1::fields;
+use otp::domain::address::Address;
+use otp::domain::channel::Channel;
+use otp::domain::code::CODE_LENGTH_MAX;
+use otp::domain::email::EmailAddress;
+use otp::domain::phone::{Line, PhoneError, PhoneNumber, is_country};
+use otp::domain::policy::{Policy, TTL_SECONDS};
+use otp::domain::verification::Transaction;
 use otp::message::is_language_tag;
-use otp::phone::{Line, PhoneError, PhoneNumber, is_country};
-use otp::policy::{Policy, TTL_SECONDS};
+use otp::platform::json::Fields;
 use otp::store::DEFAULT_PURPOSE;
-use otp::verification::Transaction;
 use serde_json::{Map, Value};
 
 use crate::App;
@@ -42,18 +44,42 @@ pub(crate) struct WantedResend {
 }
 
 /// Reads a send: all wrong fields at once, then the recipient, then whether it may be served.
-pub(crate) fn read(app: &App, policy: &Policy, body: Map<String, Value>) -> Result<Wanted, Problem> {
+pub(crate) fn read(
+    app: &App,
+    policy: &Policy,
+    body: Map<String, Value>,
+) -> Result<Wanted, Problem> {
     let mut fields = Fields::of(body);
     let to = fields.required_text("to");
-    let channel = fields.word("channel", Channel::named, CHANNEL_WORDS).unwrap_or(Channel::Sms);
-    let country = fields.word("country", |c| is_country(c).then(|| c.to_owned()), "an ISO 3166 code such as FR");
-    let code_length = fields.whole("code_length", i64::from(policy.code_length)..=i64::from(CODE_LENGTH_MAX));
+    let channel = fields
+        .word("channel", |word| word.parse().ok(), CHANNEL_WORDS)
+        .unwrap_or(Channel::Sms);
+    let country = fields.word(
+        "country",
+        |c| is_country(c).then(|| c.to_owned()),
+        "an ISO 3166 code such as FR",
+    );
+    let code_length = fields.whole(
+        "code_length",
+        i64::from(policy.code_length)..=i64::from(CODE_LENGTH_MAX),
+    );
     let wanted = Wanted {
         channel,
-        fallback: fields.words("fallback", FALLBACK_MAX, Channel::named, CHANNEL_WORDS),
-        locale: fields.word("locale", |t| is_language_tag(t).then(|| t.to_owned()), "a BCP 47 language tag such as fr or pt-BR"),
-        purpose: fields.word("purpose", http::purpose, http::PURPOSE_WORDS).unwrap_or_else(|| DEFAULT_PURPOSE.into()),
-        transaction: http::transaction(&mut fields),
+        fallback: fields.words(
+            "fallback",
+            FALLBACK_MAX,
+            |word| word.parse().ok(),
+            CHANNEL_WORDS,
+        ),
+        locale: fields.word(
+            "locale",
+            |t| is_language_tag(t).then(|| t.to_owned()),
+            "a BCP 47 language tag such as fr or pt-BR",
+        ),
+        purpose: fields
+            .word("purpose", fields::purpose, fields::PURPOSE_WORDS)
+            .unwrap_or_else(|| DEFAULT_PURPOSE.into()),
+        transaction: fields::transaction(&mut fields),
         code_length: code_length.and_then(|length| u8::try_from(length).ok()),
         ttl_seconds: fields.whole("ttl_seconds", TTL_SECONDS),
         reference: fields.text_of("reference", 0..=REFERENCE_LENGTH_MAX),
@@ -62,7 +88,9 @@ pub(crate) fn read(app: &App, policy: &Policy, body: Map<String, Value>) -> Resu
     };
     fields.finish().map_err(Problem::invalid)?;
     let to = address(&to, channel == Channel::Email, country.as_deref())?;
-    for (channel, field) in std::iter::once((channel, "channel")).chain(wanted.fallback.iter().map(|channel| (*channel, "fallback"))) {
+    for (channel, field) in std::iter::once((channel, "channel"))
+        .chain(wanted.fallback.iter().map(|channel| (*channel, "fallback")))
+    {
         check_channel(app, channel, &to, field)?;
     }
     may_be_served(policy, &to)?;
@@ -75,7 +103,7 @@ pub(crate) fn read(app: &App, policy: &Policy, body: Map<String, Value>) -> Resu
 /// Reads a resend.
 pub(crate) fn read_resend(body: Map<String, Value>) -> Result<WantedResend, Problem> {
     let mut fields = Fields::of(body);
-    let channel = fields.word("channel", Channel::named, CHANNEL_WORDS);
+    let channel = fields.word("channel", |word| word.parse().ok(), CHANNEL_WORDS);
     let client_ip = client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     Ok(WantedResend { channel, client_ip })
@@ -84,22 +112,44 @@ pub(crate) fn read_resend(body: Map<String, Value>) -> Result<WantedResend, Prob
 /// Reads a recipient.
 pub(crate) fn address(to: &str, is_email: bool, country: Option<&str>) -> Result<Address, Problem> {
     if is_email {
-        let invalid = || Problem::field(Code::InvalidEmail, "to", "Must be one plain e-mail address.");
-        return EmailAddress::parse(to).map(Address::Email).ok_or_else(invalid);
+        let invalid = || {
+            Problem::field(
+                ErrorCode::InvalidEmail,
+                "to",
+                "Must be one plain e-mail address.",
+            )
+        };
+        return EmailAddress::parse(to)
+            .map(Address::Email)
+            .ok_or_else(invalid);
     }
     match PhoneNumber::parse(to, country) {
         Ok(number) => Ok(Address::Phone(number)),
-        Err(PhoneError::Invalid) => {
-            Err(Problem::field(Code::InvalidNumber, "to", "Must be one valid phone number, international or with its country."))
-        }
-        Err(PhoneError::NotAllowed) => Err(Problem::new(Code::NumberNotAllowed, "Numbers of this kind are never sent to.")),
+        Err(PhoneError::Invalid) => Err(Problem::field(
+            ErrorCode::InvalidNumber,
+            "to",
+            "Must be one valid phone number, international or with its country.",
+        )),
+        Err(PhoneError::NotAllowed) => Err(Problem::new(
+            ErrorCode::NumberNotAllowed,
+            "Numbers of this kind are never sent to.",
+        )),
     }
 }
 
 /// The channel reaches this kind of recipient, and a carrier serves it.
-pub(crate) fn check_channel(app: &App, channel: Channel, to: &Address, field: &str) -> Result<(), Problem> {
-    if !to.takes(channel) {
-        return Err(Problem::field(Code::InvalidRequest, field, "Must be a channel that reaches this kind of recipient."));
+pub(crate) fn check_channel(
+    app: &App,
+    channel: Channel,
+    to: &Address,
+    field: &str,
+) -> Result<(), Problem> {
+    if !to.supports(channel) {
+        return Err(Problem::field(
+            ErrorCode::InvalidRequest,
+            field,
+            "Must be a channel that reaches this kind of recipient.",
+        ));
     }
     app.serve(channel, to)
 }
@@ -108,19 +158,39 @@ pub(crate) fn check_channel(app: &App, channel: Channel, to: &Address, field: &s
 pub(crate) fn check_line(channel: Channel, to: &Address) -> Result<(), Problem> {
     match to {
         Address::Phone(number) if number.line() == Line::Fixed && channel != Channel::Voice => {
-            Err(Problem::new(Code::NumberNotAllowed, "This is a fixed line, which takes no texts; channel `voice` reaches it."))
+            Err(Problem::new(
+                ErrorCode::NumberNotAllowed,
+                "This is a fixed line, which takes no texts; channel `voice` reaches it.",
+            ))
         }
         Address::Phone(_) | Address::Email(_) => Ok(()),
     }
 }
 
 fn may_be_served(policy: &Policy, to: &Address) -> Result<(), Problem> {
-    let Address::Phone(number) = to else { return Ok(()) };
-    if !policy.allowed_countries.is_empty() && !policy.allowed_countries.iter().any(|country| country == number.country()) {
-        return Err(Problem::new(Code::CountryNotAllowed, "This app does not send to this country."));
+    let Address::Phone(number) = to else {
+        return Ok(());
+    };
+    if !policy.allowed_countries.is_empty()
+        && !policy
+            .allowed_countries
+            .iter()
+            .any(|country| country == number.country())
+    {
+        return Err(Problem::new(
+            ErrorCode::CountryNotAllowed,
+            "This app does not send to this country.",
+        ));
     }
-    if policy.blocked_prefixes.iter().any(|prefix| number.reveal().starts_with(prefix)) {
-        return Err(Problem::new(Code::NumberNotAllowed, "This app does not send to this range of numbers."));
+    if policy
+        .blocked_prefixes
+        .iter()
+        .any(|prefix| number.reveal().starts_with(prefix))
+    {
+        return Err(Problem::new(
+            ErrorCode::NumberNotAllowed,
+            "This app does not send to this range of numbers.",
+        ));
     }
     Ok(())
 }

@@ -6,10 +6,11 @@
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, wire};
-use crate::delivery::{Channel, DeliveryStatus};
-use crate::json::Fields;
-use crate::timestamp::Timestamp;
+use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, vendor_formats};
+use crate::domain::channel::Channel;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
+use crate::platform::json::Fields;
 
 /// What requests are signed for.
 pub const SERVICE: &str = "sms-voice";
@@ -56,14 +57,26 @@ impl EndUserMessaging {
     /// From its settings: `origination_identity` (phone number, sender id, pool or ARN), `configuration_set`, which
     /// decides where events go, and `callback_token` for events that SNS posts.
     pub fn read(fields: &mut Fields, region: &str) -> Self {
-        let base_url = super::base_url(fields, &format!("https://sms-voice.{region}.amazonaws.com"));
+        let base_url =
+            super::base_url(fields, &format!("https://sms-voice.{region}.amazonaws.com"));
         let origination_identity = fields.required_text("origination_identity");
         if !origination_identity.is_empty() && !is_identity(&origination_identity) {
-            fields.refuse("origination_identity", "Must be a phone number, a sender id, a pool or an ARN.");
+            fields.refuse(
+                "origination_identity",
+                "Must be a phone number, a sender id, a pool or an ARN.",
+            );
         }
-        let configuration_set =
-            fields.word("configuration_set", |name| is_identity(name).then(|| name.to_owned()), "the name of a configuration set");
-        Self { base_url, origination_identity, configuration_set, callback_token: wire::callback_token_if_any(fields) }
+        let configuration_set = fields.word(
+            "configuration_set",
+            |name| is_identity(name).then(|| name.to_owned()),
+            "the name of a configuration set",
+        );
+        Self {
+            base_url,
+            origination_identity,
+            configuration_set,
+            callback_token: vendor_formats::callback_token_if_any(fields),
+        }
     }
 }
 
@@ -73,8 +86,10 @@ fn is_identity(text: &str) -> bool {
 }
 
 impl Carrier for EndUserMessaging {
-    fn request(&self, message: &Outgoing<'_>) -> Request<String> {
-        let validity_seconds = message.validity_seconds.clamp(VALIDITY_SECONDS_MIN, VALIDITY_SECONDS_MAX);
+    fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        let validity_seconds = message
+            .validity_seconds
+            .clamp(VALIDITY_SECONDS_MIN, VALIDITY_SECONDS_MAX);
         let mut body = json!({
             "DestinationPhoneNumber": message.to.reveal(), "OriginationIdentity": self.origination_identity, "MessageBody": message.message.text,
             "TimeToLive": validity_seconds, "Context": {REFERENCE_KEY: message.reference},
@@ -93,19 +108,28 @@ impl Carrier for EndUserMessaging {
         if let Some(name) = &self.configuration_set {
             body["ConfigurationSetName"] = name.as_str().into();
         }
-        let headers = [("content-type", "application/x-amz-json-1.0".to_owned()), ("x-amz-target", format!("PinpointSMSVoiceV2.{operation}"))];
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0".to_owned()),
+            ("x-amz-target", format!("PinpointSMSVoiceV2.{operation}")),
+        ];
         super::post(&format!("{}/", self.base_url), &headers, body.to_string())
     }
 
     fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        wire::aws_receipt(answer, now, refusal)
+        vendor_formats::aws_receipt(answer, now, refusal)
     }
 
     fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Report, ReportError> {
-        let event: Value = serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
-        let word = event["eventType"].as_str().filter(|word| word.starts_with("TEXT_") || word.starts_with("VOICE_"));
+        let event: Value =
+            serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
+        let word = event["eventType"]
+            .as_str()
+            .filter(|word| word.starts_with("TEXT_") || word.starts_with("VOICE_"));
         let status = status(word.ok_or(ReportError::Unreadable)?);
-        Ok(Report { reference: event["context"][REFERENCE_KEY].as_str().map(str::to_owned), status })
+        Ok(Report {
+            reference: event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
+            status,
+        })
     }
 
     fn account_token(&self) -> Option<&str> {
@@ -115,7 +139,11 @@ impl Carrier for EndUserMessaging {
 
 fn voice(locale: &str) -> Option<&'static str> {
     let language = locale.split('-').next();
-    VOICES.iter().find(|(tag, _)| *tag == locale).or_else(|| VOICES.iter().find(|(tag, _)| Some(*tag) == language)).map(|(_, voice)| *voice)
+    VOICES
+        .iter()
+        .find(|(tag, _)| *tag == locale)
+        .or_else(|| VOICES.iter().find(|(tag, _)| Some(*tag) == language))
+        .map(|(_, voice)| *voice)
 }
 
 /// What an error that is not about load means. Only what is about the number ends the message; the rest is about the
@@ -138,22 +166,38 @@ fn refusal(code: &str, body: &Value) -> Receipt {
 
 /// Whether a validation error names the destination, or nothing at all.
 fn is_about_the_number(body: &Value) -> bool {
-    let fields = body["Fields"].as_array().map(Vec::as_slice).unwrap_or_default();
-    fields.is_empty() || fields.iter().any(|field| field["Name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case("DestinationPhoneNumber")))
+    let fields = body["Fields"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    fields.is_empty()
+        || fields.iter().any(|field| {
+            field["Name"]
+                .as_str()
+                .is_some_and(|name| name.eq_ignore_ascii_case("DestinationPhoneNumber"))
+        })
 }
 
 fn status(word: &str) -> Option<DeliveryStatus> {
     Some(match word {
         "TEXT_PENDING" | "TEXT_QUEUED" | "VOICE_INITIATED" => DeliveryStatus::Queued,
         // The carrier has it; the last word where no phone reports.
-        "TEXT_SUCCESSFUL" | "TEXT_SENT" | "VOICE_RINGING" | "VOICE_ANSWERED" => DeliveryStatus::Sent,
+        "TEXT_SUCCESSFUL" | "TEXT_SENT" | "VOICE_RINGING" | "VOICE_ANSWERED" => {
+            DeliveryStatus::Sent
+        }
         "TEXT_DELIVERED" | "VOICE_COMPLETED" => DeliveryStatus::Delivered,
-        "TEXT_UNREACHABLE" | "TEXT_CARRIER_UNREACHABLE" | "TEXT_UNKNOWN" | "VOICE_BUSY" | "VOICE_NO_ANSWER" | "VOICE_FAILED" => {
-            DeliveryStatus::Undelivered
-        }
-        "TEXT_INVALID" | "TEXT_INVALID_MESSAGE" | "TEXT_BLOCKED" | "TEXT_CARRIER_BLOCKED" | "TEXT_SPAM" | "TEXT_PROTECT_BLOCKED" => {
-            DeliveryStatus::Rejected
-        }
+        "TEXT_UNREACHABLE"
+        | "TEXT_CARRIER_UNREACHABLE"
+        | "TEXT_UNKNOWN"
+        | "VOICE_BUSY"
+        | "VOICE_NO_ANSWER"
+        | "VOICE_FAILED" => DeliveryStatus::Undelivered,
+        "TEXT_INVALID"
+        | "TEXT_INVALID_MESSAGE"
+        | "TEXT_BLOCKED"
+        | "TEXT_CARRIER_BLOCKED"
+        | "TEXT_SPAM"
+        | "TEXT_PROTECT_BLOCKED" => DeliveryStatus::Rejected,
         "TEXT_TTL_EXPIRED" | "VOICE_TTL_EXPIRED" => DeliveryStatus::Expired,
         _ => return None,
     })
@@ -164,22 +208,38 @@ mod tests {
     use ::http::{HeaderMap, Method};
 
     use super::*;
-    use crate::address::Address;
+    use crate::domain::address::Address;
+    use crate::domain::phone::PhoneNumber;
     use crate::message::{Encoding, Message};
-    use crate::phone::PhoneNumber;
 
     fn carrier(settings: Value) -> Result<EndUserMessaging, Vec<String>> {
-        let Value::Object(object) = settings else { unreachable!() };
+        let Value::Object(object) = settings else {
+            unreachable!()
+        };
         let mut fields = Fields::of(object);
         let carrier = EndUserMessaging::read(&mut fields, "eu-west-1");
-        fields.finish().map(|()| carrier).map_err(|errors| errors.into_iter().map(|error| error.field).collect())
+        fields
+            .finish()
+            .map(|()| carrier)
+            .map_err(|errors| errors.into_iter().map(|error| error.field).collect())
     }
 
-    fn request(settings: Value, channel: Channel, locale: &str, validity_seconds: i64) -> Request<String> {
+    fn request(
+        settings: Value,
+        channel: Channel,
+        locale: &str,
+        validity_seconds: i64,
+    ) -> Request<String> {
         let to = Address::Phone(PhoneNumber::parse("+33612345678", None).expect("a number"));
-        let message = Message { text: "Your code is 4217".into(), subject: None, html: None, encoding: Encoding::Gsm7, parts: 1 };
+        let message = Message {
+            text: "Your code is 4217".into(),
+            subject: None,
+            html: None,
+            encoding: Encoding::Gsm7,
+            parts: 1,
+        };
         let carrier = carrier(settings).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        carrier.request(&Outgoing {
+        carrier.request(&OutgoingMessage {
             to: &to,
             sender: Some("Ignored"),
             channel,
@@ -198,10 +258,24 @@ mod tests {
 
     #[test]
     fn a_text_is_sent_as_the_sdk_sends_it() {
-        let request = request(json!({"origination_identity": "AcmeInc", "configuration_set": "otp"}), Channel::Sms, "en", 300);
-        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "https://sms-voice.eu-west-1.amazonaws.com/"));
-        assert_eq!(request.headers()["x-amz-target"], "PinpointSMSVoiceV2.SendTextMessage");
-        assert_eq!(request.headers()["content-type"], "application/x-amz-json-1.0");
+        let request = request(
+            json!({"origination_identity": "AcmeInc", "configuration_set": "otp"}),
+            Channel::Sms,
+            "en",
+            300,
+        );
+        assert_eq!(
+            (request.method(), request.uri().to_string().as_str()),
+            (&Method::POST, "https://sms-voice.eu-west-1.amazonaws.com/")
+        );
+        assert_eq!(
+            request.headers()["x-amz-target"],
+            "PinpointSMSVoiceV2.SendTextMessage"
+        );
+        assert_eq!(
+            request.headers()["content-type"],
+            "application/x-amz-json-1.0"
+        );
         let expected = json!({"DestinationPhoneNumber": "+33612345678", "OriginationIdentity": "AcmeInc", "MessageBody": "Your code is 4217",
             "MessageType": "TRANSACTIONAL", "ConfigurationSetName": "otp", "TimeToLive": 300, "Context": {"m": "msg_01HZX"}});
         assert_eq!(body(&request), expected);
@@ -209,16 +283,28 @@ mod tests {
 
     #[test]
     fn a_call_is_made_with_a_voice_of_its_language() {
-        let settings = json!({"origination_identity": "+12065550152", "base_url": "http://127.0.0.1:9000/"});
+        let settings =
+            json!({"origination_identity": "+12065550152", "base_url": "http://127.0.0.1:9000/"});
         let request = request(settings.clone(), Channel::Voice, "fr", 300);
         assert_eq!(request.uri().to_string(), "http://127.0.0.1:9000/");
-        assert_eq!(request.headers()["x-amz-target"], "PinpointSMSVoiceV2.SendVoiceMessage");
+        assert_eq!(
+            request.headers()["x-amz-target"],
+            "PinpointSMSVoiceV2.SendVoiceMessage"
+        );
         let expected = json!({"DestinationPhoneNumber": "+33612345678", "OriginationIdentity": "+12065550152", "MessageBody": "Your code is 4217",
             "MessageBodyTextType": "TEXT", "VoiceId": "LEA", "TimeToLive": 300, "Context": {"m": "msg_01HZX"}});
         assert_eq!(body(&request), expected);
         assert_eq!(
             ["pt", "pt-BR", "zh-Hant", "fr-CA", "el", "en", ""].map(voice),
-            [Some("INES"), Some("CAMILA"), Some("ZHIYU"), Some("LEA"), None, None, None]
+            [
+                Some("INES"),
+                Some("CAMILA"),
+                Some("ZHIYU"),
+                Some("LEA"),
+                None,
+                None,
+                None
+            ]
         );
     }
 
@@ -231,28 +317,65 @@ mod tests {
 
     #[test]
     fn the_time_to_live_stays_within_what_the_api_takes() {
-        let seconds = |validity| body(&request(json!({"origination_identity": "AcmeInc"}), Channel::Sms, "en", validity))["TimeToLive"].clone();
-        assert_eq!([-1, 5, 600, i64::MAX].map(seconds), [json!(5), json!(5), json!(600), json!(259_200)]);
+        let seconds = |validity| {
+            body(&request(
+                json!({"origination_identity": "AcmeInc"}),
+                Channel::Sms,
+                "en",
+                validity,
+            ))["TimeToLive"]
+                .clone()
+        };
+        assert_eq!(
+            [-1, 5, 600, i64::MAX].map(seconds),
+            [json!(5), json!(5), json!(600), json!(259_200)]
+        );
     }
 
     #[test]
     fn settings_that_the_api_would_refuse_are_refused_at_the_start() {
-        assert_eq!(carrier(json!({})).err(), Some(vec!["origination_identity".to_owned()]));
+        assert_eq!(
+            carrier(json!({})).err(),
+            Some(vec!["origination_identity".to_owned()])
+        );
         let token = "t".repeat(22);
         let all = json!({"origination_identity": "arn:aws:sms-voice:eu-west-1:123456789012:pool/pool-1", "callback_token": token});
-        assert_eq!(carrier(all).map(|c| c.account_token().map(str::to_owned)), Ok(Some(token)));
-        for wrong in [json!({"origination_identity": "Acme Inc"}), json!({"origination_identity": "A\n"}), json!({"origination_identity": 1})] {
+        assert_eq!(
+            carrier(all).map(|c| c.account_token().map(str::to_owned)),
+            Ok(Some(token))
+        );
+        for wrong in [
+            json!({"origination_identity": "Acme Inc"}),
+            json!({"origination_identity": "A\n"}),
+            json!({"origination_identity": 1}),
+        ] {
             assert!(carrier(wrong).is_err());
         }
-        assert!(carrier(json!({"origination_identity": "AcmeInc", "configuration_set": "a b"})).is_err());
-        assert!(carrier(json!({"origination_identity": "AcmeInc", "callback_token": "short"})).is_err());
-        assert!(carrier(json!({"origination_identity": "AcmeInc", "callback_token": "a/b".repeat(11)})).is_err());
-        assert!(carrier(json!({"origination_identity": "AcmeInc", "base_url": "ftp://h"})).is_err());
+        assert!(
+            carrier(json!({"origination_identity": "AcmeInc", "configuration_set": "a b"}))
+                .is_err()
+        );
+        assert!(
+            carrier(json!({"origination_identity": "AcmeInc", "callback_token": "short"})).is_err()
+        );
+        assert!(
+            carrier(json!({"origination_identity": "AcmeInc", "callback_token": "a/b".repeat(11)}))
+                .is_err()
+        );
+        assert!(
+            carrier(json!({"origination_identity": "AcmeInc", "base_url": "ftp://h"})).is_err()
+        );
     }
 
     fn receipt(status: u16, body: &str) -> Receipt {
-        let answer = Response::builder().status(status).header("retry-after", "3").body(body.as_bytes().to_vec()).expect("an answer");
-        carrier(json!({"origination_identity": "AcmeInc"})).map(|c| c.receipt(&answer, Timestamp(0))).unwrap_or(Receipt::Unknown)
+        let answer = Response::builder()
+            .status(status)
+            .header("retry-after", "3")
+            .body(body.as_bytes().to_vec())
+            .expect("an answer");
+        carrier(json!({"origination_identity": "AcmeInc"}))
+            .map(|c| c.receipt(&answer, Timestamp(0)))
+            .unwrap_or(Receipt::Unknown)
     }
 
     fn error(code: &str, reason: &str) -> Receipt {
@@ -262,8 +385,22 @@ mod tests {
 
     #[test]
     fn a_message_is_accepted_only_with_an_id() {
-        assert_eq!(receipt(200, r#"{"MessageId":"862a8790-60c0-4430-9b2b-658bdexample"}"#), Receipt::Accepted);
-        for unreadable in ["", "{}", "[]", "null", "<html>", r#"{"MessageId":1}"#, r#"{"MessageId":""}"#] {
+        assert_eq!(
+            receipt(
+                200,
+                r#"{"MessageId":"862a8790-60c0-4430-9b2b-658bdexample"}"#
+            ),
+            Receipt::Accepted
+        );
+        for unreadable in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "<html>",
+            r#"{"MessageId":1}"#,
+            r#"{"MessageId":""}"#,
+        ] {
             assert_eq!(receipt(200, unreadable), Receipt::Unknown, "{unreadable}");
         }
     }
@@ -272,13 +409,22 @@ mod tests {
     fn errors_about_the_number_are_permanent() {
         for (code, reason) in [
             ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"),
-            ("ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"),
-            ("ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"),
+            (
+                "ConflictException",
+                "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
+            ),
+            (
+                "ConflictException",
+                "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
+            ),
             ("ValidationException", "INVALID_PARAMETER"),
             ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"),
             ("ValidationException", "COUNTRY_NOT_ENABLED"),
             ("ValidationException", "PRICE_OVER_THRESHOLD"),
-            ("ServiceQuotaExceededException", "DAILY_DESTINATION_CALL_LIMIT"),
+            (
+                "ServiceQuotaExceededException",
+                "DAILY_DESTINATION_CALL_LIMIT",
+            ),
         ] {
             assert_eq!(error(code, reason), Receipt::Permanent, "{code} {reason}");
         }
@@ -295,32 +441,67 @@ mod tests {
         for (code, reason) in [
             ("AccessDeniedException", "ACCOUNT_DISABLED"),
             ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"),
-            ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT"),
-            ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_VOICE"),
+            (
+                "ServiceQuotaExceededException",
+                "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT",
+            ),
+            (
+                "ServiceQuotaExceededException",
+                "MONTHLY_SPEND_LIMIT_REACHED_FOR_VOICE",
+            ),
             ("ResourceNotFoundException", ""),
             ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"),
             ("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"),
             ("ValidationException", "SENDER_ID_NOT_SUPPORTED"),
             ("ValidationException", "SENDER_ID_REQUIRES_REGISTRATION"),
             ("ValidationException", "SENDER_ID_NOT_REGISTERED"),
-            ("ValidationException", "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY"),
+            (
+                "ValidationException",
+                "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY",
+            ),
             ("ValidationException", "VOICE_CAPABILITY_NOT_AVAILABLE"),
             ("ValidationException", "A_REASON_OF_TOMORROW"),
             ("UnrecognizedClientException", ""),
             ("InvalidSignatureException", ""),
         ] {
-            assert_eq!(error(code, reason), Receipt::Misconfigured, "{code} {reason}");
+            assert_eq!(
+                error(code, reason),
+                Receipt::Misconfigured,
+                "{code} {reason}"
+            );
         }
-        let later = Receipt::Transient { retry_after_seconds: Some(3) };
+        let later = Receipt::Transient {
+            retry_after_seconds: Some(3),
+        };
         assert_eq!(error("ThrottlingException", ""), later);
-        assert_eq!(receipt(500, r#"{"__type":"InternalServerException","RequestId":"r"}"#), later);
-        assert_eq!([receipt(503, ""), receipt(429, "slow down")], [later.clone(), later]);
-        assert_eq!([receipt(400, ""), receipt(403, "<html>"), receipt(302, "")], [(); 3].map(|()| Receipt::Misconfigured));
+        assert_eq!(
+            receipt(
+                500,
+                r#"{"__type":"InternalServerException","RequestId":"r"}"#
+            ),
+            later
+        );
+        assert_eq!(
+            [receipt(503, ""), receipt(429, "slow down")],
+            [later.clone(), later]
+        );
+        assert_eq!(
+            [receipt(400, ""), receipt(403, "<html>"), receipt(302, "")],
+            [(); 3].map(|()| Receipt::Misconfigured)
+        );
     }
 
     fn report(event: &str) -> Result<Report, ReportError> {
-        let callback = Callback { method: &Method::POST, query: "", headers: &HeaderMap::new(), body: event.as_bytes(), url: "" };
-        carrier(json!({"origination_identity": "AcmeInc"})).map_err(|_| ReportError::Forged)?.report(&callback, Timestamp(0))
+        let callback = Callback {
+            method: &Method::POST,
+            query: "",
+            headers: &HeaderMap::new(),
+            body: event.as_bytes(),
+            url: "",
+        };
+        carrier(json!({"origination_identity": "AcmeInc"}))
+            .map_err(|_| ReportError::Forged)?
+            .report(&callback, Timestamp(0))
     }
 
     #[test]
@@ -330,7 +511,13 @@ mod tests {
             "carrierName":"…","messageId":"862a8790-60c0-4430-9b2b-658bdexample","messageRequestTimestamp":1763753399000,"messageEncoding":"GSM",
             "messageType":"TRANSACTIONAL","messageStatus":"DELIVERED","messageStatusDescription":"Message has been accepted by phone",
             "context":{"m":"msg_01HZX"},"totalMessageParts":1,"totalMessagePrice":0.09582,"totalCarrierFee":0.0}"#;
-        assert_eq!(report(event), Ok(Report { reference: Some("msg_01HZX".into()), status: Some(DeliveryStatus::Delivered) }));
+        assert_eq!(
+            report(event),
+            Ok(Report {
+                reference: Some("msg_01HZX".into()),
+                status: Some(DeliveryStatus::Delivered)
+            })
+        );
     }
 
     #[test]
@@ -338,23 +525,48 @@ mod tests {
         use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
         for (words, status) in [
             ("TEXT_PENDING TEXT_QUEUED VOICE_INITIATED", Some(Queued)),
-            ("TEXT_SUCCESSFUL TEXT_SENT VOICE_RINGING VOICE_ANSWERED", Some(Sent)),
+            (
+                "TEXT_SUCCESSFUL TEXT_SENT VOICE_RINGING VOICE_ANSWERED",
+                Some(Sent),
+            ),
             ("TEXT_DELIVERED VOICE_COMPLETED", Some(Delivered)),
-            ("TEXT_UNREACHABLE TEXT_CARRIER_UNREACHABLE TEXT_UNKNOWN VOICE_BUSY VOICE_NO_ANSWER VOICE_FAILED", Some(Undelivered)),
-            ("TEXT_INVALID TEXT_INVALID_MESSAGE TEXT_BLOCKED TEXT_CARRIER_BLOCKED TEXT_SPAM TEXT_PROTECT_BLOCKED", Some(Rejected)),
+            (
+                "TEXT_UNREACHABLE TEXT_CARRIER_UNREACHABLE TEXT_UNKNOWN VOICE_BUSY VOICE_NO_ANSWER VOICE_FAILED",
+                Some(Undelivered),
+            ),
+            (
+                "TEXT_INVALID TEXT_INVALID_MESSAGE TEXT_BLOCKED TEXT_CARRIER_BLOCKED TEXT_SPAM TEXT_PROTECT_BLOCKED",
+                Some(Rejected),
+            ),
             ("TEXT_TTL_EXPIRED VOICE_TTL_EXPIRED", Some(Expired)),
             ("TEXT_ALL VOICE_ALL TEXT_OF_TOMORROW TEXT_", None),
         ] {
             for word in words.split(' ') {
                 let event = json!({"eventType": word, "context": {"m": "r"}}).to_string();
-                assert_eq!(report(&event), Ok(Report { reference: Some("r".into()), status }), "{word}");
+                assert_eq!(
+                    report(&event),
+                    Ok(Report {
+                        reference: Some("r".into()),
+                        status
+                    }),
+                    "{word}"
+                );
             }
         }
     }
 
     #[test]
     fn an_event_that_is_not_one_is_unreadable_and_one_without_context_names_nobody() {
-        for text in ["", "{", "[]", "null", "{}", r#"{"eventType":1}"#, r#"{"eventType":"Delivery","mail":{}}"#, &"[".repeat(100_000)] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            r#"{"eventType":1}"#,
+            r#"{"eventType":"Delivery","mail":{}}"#,
+            &"[".repeat(100_000),
+        ] {
             assert_eq!(report(text), Err(ReportError::Unreadable));
         }
         for context in ["null", "{}", "[]", r#"{"m":1}"#, r#""m""#] {

@@ -5,11 +5,14 @@ use ::http::{HeaderMap, Method, Request, Response};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError, receipt_by_status, wire};
-use crate::delivery::DeliveryStatus;
-use crate::json::Fields;
-use crate::seal::{equal_in_constant_time, hmac_sha256};
-use crate::timestamp::Timestamp;
+use super::{
+    Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, receipt_by_status,
+    vendor_formats,
+};
+use crate::crypto::seal::{equal_in_constant_time, hmac_sha256};
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
+use crate::platform::json::Fields;
 
 /// How far a report's timestamp may be from now, either way.
 const SIGNATURE_TOLERANCE_SECONDS: i64 = 300;
@@ -26,22 +29,34 @@ impl Http {
     pub fn read(fields: &mut Fields) -> Self {
         let base_url = super::base_url(fields, "");
         let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        let token = wire::required(fields, "token", is_token, "printable ASCII without spaces");
-        let secret = wire::required(fields, "secret", |text| webhook_key(text).is_some(), "`whsec_` and the base64 of a key");
+        let token =
+            vendor_formats::required(fields, "token", is_token, "printable ASCII without spaces");
+        let secret = vendor_formats::required(
+            fields,
+            "secret",
+            |text| webhook_key(text).is_some(),
+            "`whsec_` and the base64 of a key",
+        );
         let secret = webhook_key(&secret).unwrap_or_default();
-        Self { base_url, token, secret }
+        Self {
+            base_url,
+            token,
+            secret,
+        }
     }
 }
 
 /// The key in a secret of Standard Webhooks.
 fn webhook_key(secret: &str) -> Option<Vec<u8>> {
-    let key = BASE64.decode(secret.strip_prefix("whsec_")?.as_bytes()).ok()?;
+    let key = BASE64
+        .decode(secret.strip_prefix("whsec_")?.as_bytes())
+        .ok()?;
     // Everybody signs with an empty key.
     Some(key).filter(|key| !key.is_empty())
 }
 
 impl Carrier for Http {
-    fn request(&self, message: &Outgoing<'_>) -> Request<String> {
+    fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let body = json!({
             "to": message.to.reveal(), "from": message.sender, "channel": message.channel.name(), "text": message.message.text,
             "reference": message.reference, "validity_seconds": message.validity_seconds, "callback_url": message.callback_url,
@@ -52,7 +67,11 @@ impl Carrier for Http {
             ("content-type", "application/json".to_owned()),
             ("idempotency-key", message.reference.to_owned()),
         ];
-        super::post(&format!("{}/messages", self.base_url), &headers, body.to_string())
+        super::post(
+            &format!("{}/messages", self.base_url),
+            &headers,
+            body.to_string(),
+        )
     }
 
     fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
@@ -60,14 +79,17 @@ impl Carrier for Http {
     }
 
     fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Report, ReportError> {
-        if callback.method != Method::POST || !self.is_signed(callback.headers, callback.body, now) {
+        if callback.method != Method::POST || !self.is_signed(callback.headers, callback.body, now)
+        {
             return Err(ReportError::Forged);
         }
-        let report = wire::json_report(callback.body)?;
+        let report = vendor_formats::json_report(callback.body)?;
         let reference = match &report["reference"] {
             Value::Null => None,
             Value::String(reference) => Some(reference.clone()),
-            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return Err(ReportError::Unreadable),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                return Err(ReportError::Unreadable);
+            }
         };
         let status = match report["status"].as_str().unwrap_or_default() {
             "queued" => Some(DeliveryStatus::Queued),
@@ -86,24 +108,38 @@ impl Http {
     /// Standard Webhooks: `v1,<base64 of HMAC-SHA-256 over id.timestamp.body>`, several while a secret is rotated.
     fn is_signed(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let (Some(id), Some(timestamp), Some(signatures)) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature")) else {
+        let (Some(id), Some(timestamp), Some(signatures)) = (
+            header("webhook-id"),
+            header("webhook-timestamp"),
+            header("webhook-signature"),
+        ) else {
             return false;
         };
-        let Ok(sent_at) = timestamp.parse::<i64>() else { return false };
-        if now.since(Timestamp(sent_at)).saturating_abs() > SIGNATURE_TOLERANCE_SECONDS {
+        let Ok(sent_at) = timestamp.parse::<i64>() else {
+            return false;
+        };
+        if now.seconds_since(Timestamp(sent_at)).saturating_abs() > SIGNATURE_TOLERANCE_SECONDS {
             return false;
         }
-        let expected = hmac_sha256(&self.secret, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
-        let versioned = signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,"));
-        versioned.filter_map(|signature| BASE64.decode(signature.as_bytes()).ok()).any(|mac| equal_in_constant_time(&expected, &mac))
+        let expected = hmac_sha256(
+            &self.secret,
+            &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body],
+        );
+        let versioned = signatures
+            .split(' ')
+            .filter_map(|signature| signature.strip_prefix("v1,"));
+        versioned
+            .filter_map(|signature| BASE64.decode(signature.as_bytes()).ok())
+            .any(|mac| equal_in_constant_time(&expected, &mac))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::{Address, EmailAddress};
-    use crate::delivery::Channel;
+    use crate::domain::address::Address;
+    use crate::domain::channel::Channel;
+    use crate::domain::email::EmailAddress;
     use crate::message::{Encoding, Message};
 
     const SIGNED_AT: i64 = 1_763_753_400;
@@ -112,14 +148,28 @@ mod tests {
     fn carrier() -> Http {
         let secret = BASE64.encode(b"generic-carrier-secret-32-bytes!");
         let object = json!({"base_url": "http://127.0.0.1:9000/", "token": "t0ken", "secret": format!("whsec_{secret}")});
-        let Value::Object(object) = object else { unreachable!() };
+        let Value::Object(object) = object else {
+            unreachable!()
+        };
         Http::read(&mut Fields::of(object))
     }
 
-    fn report(headers: &[(&'static str, &str)], body: &str, now: i64) -> Result<Report, ReportError> {
+    fn report(
+        headers: &[(&'static str, &str)],
+        body: &str,
+        now: i64,
+    ) -> Result<Report, ReportError> {
         let mut map = HeaderMap::new();
-        headers.iter().for_each(|(name, value)| drop(map.insert(*name, value.parse().expect("a header value"))));
-        let callback = Callback { method: &Method::POST, query: "", headers: &map, body: body.as_bytes(), url: "" };
+        headers.iter().for_each(|(name, value)| {
+            drop(map.insert(*name, value.parse().expect("a header value")))
+        });
+        let callback = Callback {
+            method: &Method::POST,
+            query: "",
+            headers: &map,
+            body: body.as_bytes(),
+            url: "",
+        };
         carrier().report(&callback, Timestamp(now))
     }
 
@@ -127,14 +177,23 @@ mod tests {
     const HEADERS: [(&str, &str); 3] = [
         ("webhook-id", "evt_1"),
         ("webhook-timestamp", "1763753400"),
-        ("webhook-signature", "v1,old v1,NoFaJyXl/bMy6fWxK7QzschPgk3syauq5h8dyM7IXmM="),
+        (
+            "webhook-signature",
+            "v1,old v1,NoFaJyXl/bMy6fWxK7QzschPgk3syauq5h8dyM7IXmM=",
+        ),
     ];
 
     #[test]
     fn a_message_is_posted_as_documented() {
         let to = Address::Email(EmailAddress::parse("ann@example.com").expect("an address"));
-        let message = Message { text: "123456".into(), subject: None, html: None, encoding: Encoding::Gsm7, parts: 1 };
-        let request = carrier().request(&Outgoing {
+        let message = Message {
+            text: "123456".into(),
+            subject: None,
+            html: None,
+            encoding: Encoding::Gsm7,
+            parts: 1,
+        };
+        let request = carrier().request(&OutgoingMessage {
             to: &to,
             sender: None,
             channel: Channel::Email,
@@ -145,7 +204,10 @@ mod tests {
             validity_seconds: 300,
             callback_url: "https://otp.example/v1/callbacks/http/x",
         });
-        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "http://127.0.0.1:9000/messages"));
+        assert_eq!(
+            (request.method(), request.uri().to_string().as_str()),
+            (&Method::POST, "http://127.0.0.1:9000/messages")
+        );
         assert_eq!(request.headers()["authorization"], "Bearer t0ken");
         assert_eq!(request.headers()["idempotency-key"], "ref1");
         let body: Value = serde_json::from_str(request.body()).expect("JSON");
@@ -156,11 +218,23 @@ mod tests {
 
     #[test]
     fn a_signed_report_is_read_within_five_minutes() {
-        let delivered = Report { reference: Some("msg_01HZX".into()), status: Some(DeliveryStatus::Delivered) };
-        assert_eq!(report(&HEADERS, BODY, SIGNED_AT + 300), Ok(delivered.clone()));
+        let delivered = Report {
+            reference: Some("msg_01HZX".into()),
+            status: Some(DeliveryStatus::Delivered),
+        };
+        assert_eq!(
+            report(&HEADERS, BODY, SIGNED_AT + 300),
+            Ok(delivered.clone())
+        );
         assert_eq!(report(&HEADERS, BODY, SIGNED_AT - 300), Ok(delivered));
-        assert_eq!(report(&HEADERS, BODY, SIGNED_AT + 301), Err(ReportError::Forged));
-        assert_eq!(report(&HEADERS, BODY, SIGNED_AT - 301), Err(ReportError::Forged));
+        assert_eq!(
+            report(&HEADERS, BODY, SIGNED_AT + 301),
+            Err(ReportError::Forged)
+        );
+        assert_eq!(
+            report(&HEADERS, BODY, SIGNED_AT - 301),
+            Err(ReportError::Forged)
+        );
     }
 
     #[test]
@@ -168,14 +242,23 @@ mod tests {
         for at in 0..BODY.len() {
             let mut altered = BODY.as_bytes().to_vec();
             altered[at] ^= 1;
-            assert_eq!(report(&HEADERS, &String::from_utf8_lossy(&altered), SIGNED_AT), Err(ReportError::Forged), "byte {at}");
+            assert_eq!(
+                report(&HEADERS, &String::from_utf8_lossy(&altered), SIGNED_AT),
+                Err(ReportError::Forged),
+                "byte {at}"
+            );
         }
         for (at, (_, value)) in HEADERS.iter().enumerate() {
             let mut headers = HEADERS;
             let altered = value.replace('1', "2");
             headers[at].1 = &altered;
             assert_eq!(report(&headers, BODY, SIGNED_AT), Err(ReportError::Forged));
-            let rest: Vec<_> = HEADERS.into_iter().enumerate().filter(|(n, _)| *n != at).map(|(_, h)| h).collect();
+            let rest: Vec<_> = HEADERS
+                .into_iter()
+                .enumerate()
+                .filter(|(n, _)| *n != at)
+                .map(|(_, h)| h)
+                .collect();
             assert_eq!(report(&rest, BODY, SIGNED_AT), Err(ReportError::Forged));
         }
     }
@@ -183,26 +266,79 @@ mod tests {
     /// `body` as its carrier would sign it.
     fn genuine(body: &str) -> Result<Report, ReportError> {
         let mac = hmac_sha256(&carrier().secret, &[b"evt_1.1763753400.", body.as_bytes()]);
-        report(&[HEADERS[0], HEADERS[1], ("webhook-signature", &format!("v1,{}", BASE64.encode(&mac)))], body, SIGNED_AT)
+        report(
+            &[
+                HEADERS[0],
+                HEADERS[1],
+                ("webhook-signature", &format!("v1,{}", BASE64.encode(&mac))),
+            ],
+            body,
+            SIGNED_AT,
+        )
     }
 
     #[test]
     fn a_report_that_lacks_something_is_taken_and_what_is_none_is_unreadable() {
-        let delivered = Report { reference: None, status: Some(DeliveryStatus::Delivered) };
-        assert_eq!(genuine(r#"{"status":"delivered"}"#), Ok(delivered.clone()), "the URL names the message");
-        assert_eq!(genuine(r#"{"status":"delivered","reference":null}"#), Ok(delivered));
-        assert_eq!(genuine(r#"{"reference":"r"}"#), Ok(Report { reference: Some("r".into()), status: None }));
-        assert_eq!(genuine("{}"), Ok(Report { reference: None, status: None }));
-        for unreadable in ["", "{", "[]", "null", "7", r#""delivered""#, r#"{"status":"delivered","reference":7}"#] {
-            assert_eq!(genuine(unreadable), Err(ReportError::Unreadable), "{unreadable}");
+        let delivered = Report {
+            reference: None,
+            status: Some(DeliveryStatus::Delivered),
+        };
+        assert_eq!(
+            genuine(r#"{"status":"delivered"}"#),
+            Ok(delivered.clone()),
+            "the URL names the message"
+        );
+        assert_eq!(
+            genuine(r#"{"status":"delivered","reference":null}"#),
+            Ok(delivered)
+        );
+        assert_eq!(
+            genuine(r#"{"reference":"r"}"#),
+            Ok(Report {
+                reference: Some("r".into()),
+                status: None
+            })
+        );
+        assert_eq!(
+            genuine("{}"),
+            Ok(Report {
+                reference: None,
+                status: None
+            })
+        );
+        for unreadable in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "7",
+            r#""delivered""#,
+            r#"{"status":"delivered","reference":7}"#,
+        ] {
+            assert_eq!(
+                genuine(unreadable),
+                Err(ReportError::Unreadable),
+                "{unreadable}"
+            );
         }
     }
 
     #[test]
     fn hostile_timestamps_do_not_overflow() {
-        for timestamp in ["-9223372036854775808", "9223372036854775807", "99999999999999999999", "", "1e9", "+1763753400x"] {
+        for timestamp in [
+            "-9223372036854775808",
+            "9223372036854775807",
+            "99999999999999999999",
+            "",
+            "1e9",
+            "+1763753400x",
+        ] {
             let headers = [HEADERS[0], ("webhook-timestamp", timestamp), HEADERS[2]];
-            assert_eq!(report(&headers, BODY, SIGNED_AT), Err(ReportError::Forged), "{timestamp}");
+            assert_eq!(
+                report(&headers, BODY, SIGNED_AT),
+                Err(ReportError::Forged),
+                "{timestamp}"
+            );
         }
     }
 }

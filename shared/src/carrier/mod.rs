@@ -4,7 +4,7 @@
 
 pub mod cm;
 pub mod end_user_messaging;
-pub mod exchange;
+pub mod client;
 pub mod http;
 pub mod labsmobile;
 pub mod ses;
@@ -12,30 +12,28 @@ pub mod smsbox;
 pub mod smspartner;
 pub mod smspm;
 pub mod sns;
-pub mod sns_message;
+pub mod sns_envelope;
 pub mod twilio;
 pub mod vonage;
-pub mod settings;
-mod wire;
+pub mod registry;
+mod vendor_formats;
 
 use std::time::Duration;
 
 use ::http::header::RETRY_AFTER;
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
-use exchange::Exchange;
-use settings::Adapter;
-pub use settings::{COMMON_FIELDS, CarrierSettings, is_carrier_name, settings};
+use client::Exchange;
+use registry::Adapter;
+pub use registry::{COMMON_FIELDS, ConfiguredCarrier, is_carrier_name, settings};
 
-use crate::address::Address;
-use crate::aws::{Aws, Service};
-use crate::code::Code;
-use crate::delivery::{Channel, DeliveryStatus};
-use crate::https::is_base_url;
-use crate::json::Fields;
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
 use crate::message;
-use crate::policy::Policy;
-use crate::timestamp::Timestamp;
-use crate::verification::Verification;
+use crate::platform::aws::{Aws, Service};
+use crate::platform::json::Fields;
+use crate::platform::url::is_base_url;
 
 /// Longest name of a message by its vendor that is kept.
 const VENDOR_ID_CHARS_MAX: usize = 64;
@@ -43,7 +41,7 @@ const VENDOR_ID_CHARS_MAX: usize = 64;
 /// A company that carries messages, as its wire format. It translates; `Carriers::hand_over` does the IO.
 pub trait Carrier: Send + Sync {
     /// The request that hands `message` over. A request to AWS is signed by whoever sends it.
-    fn request(&self, message: &Outgoing<'_>) -> Request<String>;
+    fn request(&self, message: &OutgoingMessage<'_>) -> Request<String>;
 
     /// What its answer means.
     fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt;
@@ -82,7 +80,7 @@ pub trait Carrier: Send + Sync {
 }
 
 /// One message on its way to a carrier.
-pub struct Outgoing<'a> {
+pub struct OutgoingMessage<'a> {
     /// Who gets it.
     pub to: &'a Address,
     /// Name or number that it comes from, where there is one.
@@ -154,28 +152,9 @@ pub struct Callback<'a> {
     pub url: &'a str,
 }
 
-/// The text of a verification's `code` for `channel`.
-#[must_use]
-pub fn compose(policy: &Policy, verification: &Verification, code: &Code, channel: Channel, now: Timestamp) -> message::Message {
-    let terms = &verification.terms;
-    let locale = message::locale(&terms.locale).unwrap_or_else(|| message::negotiate(None, None, &policy.locale));
-    // A minute that has hardly begun counts as a whole one, or every text would say one too few.
-    let minutes = (terms.expires_at.since(now) + 30) / 60;
-    let wording = message::Wording {
-        brand: &policy.brand,
-        code: code.reveal(),
-        minutes: minutes.max(1),
-        transaction: terms.transaction.as_ref().map(|t| [t.amount.as_str(), t.currency.as_str(), t.payee.as_str()]),
-        web_domain: policy.web_domain.as_deref(),
-        android_hash: policy.android_hash.as_deref(),
-        gsm7: policy.gsm7,
-    };
-    message::render(channel, locale, &wording)
-}
-
 /// The carriers, ready to be called.
 pub struct Carriers {
-    list: Vec<CarrierSettings>,
+    list: Vec<ConfiguredCarrier>,
     exchange: Exchange,
     aws: Aws,
     sns: Option<sns::Sns>,
@@ -184,44 +163,77 @@ pub struct Carriers {
 impl Carriers {
     /// With one connection pool for all of them.
     #[must_use]
-    pub fn new(list: Vec<CarrierSettings>, aws: &Aws) -> Self {
-        let sns = list.iter().any(CarrierSettings::is_sns).then(|| sns::Sns::new(&aws.config(Service::Sns)));
-        Self { list, exchange: Exchange::default(), aws: aws.clone(), sns }
+    pub fn new(list: Vec<ConfiguredCarrier>, aws: &Aws) -> Self {
+        let sns = list
+            .iter()
+            .any(ConfiguredCarrier::is_sns)
+            .then(|| sns::Sns::new(&aws.config(Service::Sns)));
+        Self {
+            list,
+            exchange: Exchange::default(),
+            aws: aws.clone(),
+            sns,
+        }
     }
 
     /// The carriers that take a message to `to` over `channel`, in order of preference.
-    pub fn serving(&self, channel: Channel, to: &Address) -> impl Iterator<Item = &CarrierSettings> {
-        self.list.iter().filter(move |carrier| carrier.serves(channel, to))
+    pub fn serving(
+        &self,
+        channel: Channel,
+        to: &Address,
+    ) -> impl Iterator<Item = &ConfiguredCarrier> {
+        self.list
+            .iter()
+            .filter(move |carrier| carrier.serves(channel, to))
     }
 
     /// Hands `message` to `carrier` within `time_left`: what came of it, and the vendor's own name for the message where
     /// the carrier is asked about it later.
     pub async fn hand_over(
         &self,
-        carrier: &CarrierSettings,
-        message: &Outgoing<'_>,
+        carrier: &ConfiguredCarrier,
+        message: &OutgoingMessage<'_>,
         time_left: Duration,
         now: Timestamp,
     ) -> (Receipt, Option<String>) {
         let timeout = carrier.timeout.min(time_left);
         let (adapter, request) = match (&carrier.adapter, &self.sns) {
             (Some(Adapter::Http(adapter)), _) => (adapter, adapter.request(message)),
-            (Some(Adapter::Aws { carrier: adapter, service, .. }), _) => {
+            (
+                Some(Adapter::Aws {
+                    carrier: adapter,
+                    service,
+                    ..
+                }),
+                _,
+            ) => {
                 let mut request = adapter.request(message);
                 if let Err(error) = self.aws.sign(&mut request, service, now) {
-                    tracing::error!(error.kind = "unsigned", error.cause = error.0, "a request could not be signed");
+                    tracing::error!(
+                        error.kind = "unsigned",
+                        error.cause = error.0,
+                        "a request could not be signed"
+                    );
                     return (Receipt::Misconfigured, None);
                 }
                 (adapter, request)
             }
             (Some(Adapter::Sns), Some(sns)) => {
-                return (tokio::time::timeout(timeout, sns.publish(message)).await.unwrap_or(Receipt::Unknown), None);
+                return (
+                    tokio::time::timeout(timeout, sns.publish(message))
+                        .await
+                        .unwrap_or(Receipt::Unknown),
+                    None,
+                );
             }
             (Some(Adapter::Sns), None) | (None, _) => return (Receipt::Misconfigured, None),
         };
         match self.exchange.round_trip(request, timeout).await {
             Ok(answer) => match adapter.receipt(&answer, now) {
-                Receipt::Accepted => (Receipt::Accepted, adapter.vendor_id(&answer).filter(|id| is_vendor_id(id))),
+                Receipt::Accepted => (
+                    Receipt::Accepted,
+                    adapter.vendor_id(&answer).filter(|id| is_vendor_id(id)),
+                ),
                 receipt => (receipt, None),
             },
             Err(receipt) => (receipt, None),
@@ -229,16 +241,30 @@ impl Carriers {
     }
 
     /// Asks `carrier` what became of the message `vendor_id` to `to`; `None` if it does not say.
-    pub async fn ask(&self, carrier: &CarrierSettings, vendor_id: &str, to: &Address) -> Option<DeliveryStatus> {
-        let Some(Adapter::Http(adapter)) = &carrier.adapter else { return None };
-        let answer = self.exchange.round_trip(adapter.question(vendor_id, to)?, carrier.timeout).await.ok()?;
+    pub async fn ask(
+        &self,
+        carrier: &ConfiguredCarrier,
+        vendor_id: &str,
+        to: &Address,
+    ) -> Option<DeliveryStatus> {
+        let Some(Adapter::Http(adapter)) = &carrier.adapter else {
+            return None;
+        };
+        let answer = self
+            .exchange
+            .round_trip(adapter.question(vendor_id, to)?, carrier.timeout)
+            .await
+            .ok()?;
         adapter.told(&answer)
     }
 }
 
 /// Whether a vendor's name for a message may rest beside ours.
 fn is_vendor_id(id: &str) -> bool {
-    (1..=VENDOR_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    (1..=VENDOR_ID_CHARS_MAX).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// `base_url` of a carrier, or the vendor's, without a slash at the end. A kind without a vendor has to be told.
@@ -246,7 +272,10 @@ pub fn base_url(fields: &mut Fields, vendor: &str) -> String {
     let url = match fields.text("base_url") {
         Some(url) if is_base_url(&url) => url,
         Some(_) => {
-            fields.refuse("base_url", "Must be an http(s) URL with a host, and without user, query and fragment.");
+            fields.refuse(
+                "base_url",
+                "Must be an http(s) URL with a host, and without user, query and fragment.",
+            );
             String::new()
         }
         None if vendor.is_empty() => {
@@ -279,10 +308,16 @@ pub fn receipt_by_status<B>(answer: &Response<B>, now: Timestamp) -> Receipt {
     match answer.status() {
         status if status.is_success() => Receipt::Accepted,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-            Receipt::Transient { retry_after_seconds: retry_after_seconds(answer.headers(), now) }
+            Receipt::Transient {
+                retry_after_seconds: retry_after_seconds(answer.headers(), now),
+            }
         }
-        status if status.is_server_error() => Receipt::Transient { retry_after_seconds: retry_after_seconds(answer.headers(), now) },
-        StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN => Receipt::Misconfigured,
+        status if status.is_server_error() => Receipt::Transient {
+            retry_after_seconds: retry_after_seconds(answer.headers(), now),
+        },
+        StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN => {
+            Receipt::Misconfigured
+        }
         status if status.is_client_error() => Receipt::Permanent,
         _ => Receipt::Misconfigured,
     }
@@ -294,7 +329,11 @@ fn retry_after_seconds(headers: &HeaderMap, now: Timestamp) -> Option<i64> {
     let seconds = value.parse::<u32>().ok().map(i64::from);
     seconds.or_else(|| {
         let date = jiff::fmt::rfc2822::parse(value).ok()?;
-        Some(Timestamp(date.timestamp().as_second()).since(now).max(0))
+        Some(
+            Timestamp(date.timestamp().as_second())
+                .seconds_since(now)
+                .max(0),
+        )
     })
 }
 
@@ -305,15 +344,45 @@ mod tests {
     #[test]
     fn statuses_are_classed_and_retry_after_is_read_in_both_forms() {
         let class = |status: u16, retry_after: &str| {
-            let answer = Response::builder().status(status).header("retry-after", retry_after).body(()).expect("an answer");
+            let answer = Response::builder()
+                .status(status)
+                .header("retry-after", retry_after)
+                .body(())
+                .expect("an answer");
             receipt_by_status(&answer, Timestamp(784_111_700))
         };
         assert_eq!(class(204, ""), Receipt::Accepted);
-        assert_eq!(class(429, "7"), Receipt::Transient { retry_after_seconds: Some(7) });
-        assert_eq!(class(503, "Sun, 06 Nov 1994 08:49:37 GMT"), Receipt::Transient { retry_after_seconds: Some(77) });
-        assert_eq!(class(500, "soon"), Receipt::Transient { retry_after_seconds: None });
-        assert_eq!([408, 425].map(|s| class(s, "")), [408, 425].map(|_| Receipt::Transient { retry_after_seconds: None }));
-        assert_eq!([401, 402, 403, 301].map(|s| class(s, "")), [401, 402, 403, 301].map(|_| Receipt::Misconfigured));
-        assert_eq!([400, 404, 422].map(|s| class(s, "")), [400, 404, 422].map(|_| Receipt::Permanent));
+        assert_eq!(
+            class(429, "7"),
+            Receipt::Transient {
+                retry_after_seconds: Some(7)
+            }
+        );
+        assert_eq!(
+            class(503, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            Receipt::Transient {
+                retry_after_seconds: Some(77)
+            }
+        );
+        assert_eq!(
+            class(500, "soon"),
+            Receipt::Transient {
+                retry_after_seconds: None
+            }
+        );
+        assert_eq!(
+            [408, 425].map(|s| class(s, "")),
+            [408, 425].map(|_| Receipt::Transient {
+                retry_after_seconds: None
+            })
+        );
+        assert_eq!(
+            [401, 402, 403, 301].map(|s| class(s, "")),
+            [401, 402, 403, 301].map(|_| Receipt::Misconfigured)
+        );
+        assert_eq!(
+            [400, 404, 422].map(|s| class(s, "")),
+            [400, 404, 422].map(|_| Receipt::Permanent)
+        );
     }
 }

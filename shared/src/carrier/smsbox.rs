@@ -4,12 +4,12 @@
 
 use ::http::{Request, Response};
 
-use super::wire;
-use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError};
-use crate::delivery::DeliveryStatus;
-use crate::json::Fields;
+use super::vendor_formats;
+use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
 use crate::message::Encoding;
-use crate::timestamp::Timestamp;
+use crate::platform::json::Fields;
 
 /// Notifications: sent at any hour, without a mention of STOP. Left out, a message counts as advertising and waits for
 /// office hours.
@@ -32,20 +32,29 @@ impl SmsBox {
     /// From its settings: `api_key`, `callback_token`.
     pub fn read(fields: &mut Fields) -> Self {
         let base_url = super::base_url(fields, "https://api.smsbox.pro");
-        Self { base_url, api_key: wire::credential(fields, "api_key"), callback_token: wire::callback_token(fields) }
+        Self {
+            base_url,
+            api_key: vendor_formats::credential(fields, "api_key"),
+            callback_token: vendor_formats::callback_token(fields),
+        }
     }
 }
 
 impl Carrier for SmsBox {
-    fn request(&self, message: &Outgoing<'_>) -> Request<String> {
+    fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let coding = match message.message.encoding {
             Encoding::Gsm7 => "default",
             Encoding::Ucs2 => "unicode",
         };
-        let validity = (message.validity_seconds / 60).clamp(VALIDITY_MINUTES_MIN, VALIDITY_MINUTES_MAX).to_string();
+        let validity = (message.validity_seconds / 60)
+            .clamp(VALIDITY_MINUTES_MIN, VALIDITY_MINUTES_MAX)
+            .to_string();
         // A query string in itself: it is appended to the callback's.
-        let variables = wire::form(&[(REFERENCE, message.reference)]);
-        let mut form = vec![("dest", wire::digits(message.to)), ("msg", &message.message.text)];
+        let variables = vendor_formats::form(&[(REFERENCE, message.reference)]);
+        let mut form = vec![
+            ("dest", vendor_formats::digits(message.to)),
+            ("msg", &message.message.text),
+        ];
         match message.sender {
             Some(sender) => form.extend([("mode", "Expert"), ("origine", sender)]),
             None => form.push(("mode", "Standard")),
@@ -60,22 +69,29 @@ impl Carrier for SmsBox {
             ("callback", "1"),
             ("cvar", &variables),
         ]);
-        wire::post_form(&format!("{}/1.1/api.php", self.base_url), &[("authorization", format!("App {}", self.api_key))], &form)
+        vendor_formats::post_form(
+            &format!("{}/1.1/api.php", self.base_url),
+            &[("authorization", format!("App {}", self.api_key))],
+            &form,
+        )
     }
 
     /// Always 200 and plain text.
     fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let words = std::str::from_utf8(answer.body()).unwrap_or_default().trim();
+        let words = std::str::from_utf8(answer.body())
+            .unwrap_or_default()
+            .trim();
         if !answer.status().is_success() {
-            return wire::unreadable(answer, now);
+            return vendor_formats::unreadable(answer, now);
         }
-        let is_reference = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+        let is_reference =
+            |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
         match words.split_once(' ').unwrap_or((words, "")) {
             ("OK", "") => Receipt::Accepted,
             ("OK", references) if references.split(',').all(is_reference) => Receipt::Accepted,
             // Black list, repeated message, prefix that is not served.
             ("ERROR", "" | "04") => Receipt::Permanent,
-            ("ERROR", "05") => wire::not_now(answer, now),
+            ("ERROR", "05") => vendor_formats::not_now(answer, now),
             // 01 parameter, 02 key or IP address, 03 credit; and what is not documented.
             ("ERROR", _) => Receipt::Misconfigured,
             _ => Receipt::Unknown,
@@ -83,7 +99,7 @@ impl Carrier for SmsBox {
     }
 
     fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
-        let fields = wire::report_fields(callback)?;
+        let fields = vendor_formats::report_fields(callback)?;
         let (reference, code) = (fields.get(REFERENCE), fields.get("accuse"));
         if reference.is_none() && code.is_none() {
             return Err(ReportError::Unreadable);
@@ -91,11 +107,16 @@ impl Carrier for SmsBox {
         let status = match code.map(String::as_str).unwrap_or_default() {
             "0" | "33" | "34" => Some(DeliveryStatus::Delivered),
             "9" | "10" | "30" | "31" | "32" | "39" => Some(DeliveryStatus::Sent),
-            "-3" | "-1" | "1" | "3" | "4" | "5" | "6" | "35" | "36" | "37" | "38" => Some(DeliveryStatus::Undelivered),
+            "-3" | "-1" | "1" | "3" | "4" | "5" | "6" | "35" | "36" | "37" | "38" => {
+                Some(DeliveryStatus::Undelivered)
+            }
             "2" | "7" | "8" => Some(DeliveryStatus::Rejected),
             _ => None,
         };
-        Ok(Report { reference: reference.cloned(), status })
+        Ok(Report {
+            reference: reference.cloned(),
+            status,
+        })
     }
 
     fn account_token(&self) -> Option<&str> {
@@ -108,7 +129,7 @@ mod tests {
     use ::http::Method;
     use serde_json::{Value, json};
 
-    use super::super::wire::fixture::{self, CALLBACK_TOKEN, IN_SEVEN_SECONDS};
+    use super::super::vendor_formats::fixture::{self, CALLBACK_TOKEN, IN_SEVEN_SECONDS};
     use super::*;
 
     fn settings() -> Value {
@@ -126,9 +147,15 @@ mod tests {
     #[test]
     fn a_message_is_posted_as_documented() {
         let request = fixture::request(&carrier(), "Your code is 4217", Encoding::Gsm7, |_| ());
-        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "http://127.0.0.1:9000/1.1/api.php"));
+        assert_eq!(
+            (request.method(), request.uri().to_string().as_str()),
+            (&Method::POST, "http://127.0.0.1:9000/1.1/api.php")
+        );
         assert_eq!(request.headers()["authorization"], "App key-for-tests");
-        assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
+        assert_eq!(
+            request.headers()["content-type"],
+            "application/x-www-form-urlencoded"
+        );
         let expected = "dest=33612345678&msg=Your+code+is+4217&mode=Expert&origine=AcmeInc&strategy=2&charset=utf-8&coding=default&max_parts=8\
             &validity=5&id=1&callback=1&cvar=m%3Dabcdefghijklmnopqrstuvwxyz234567";
         assert_eq!(request.body(), expected);
@@ -136,41 +163,100 @@ mod tests {
 
     #[test]
     fn letters_outside_gsm_are_unicode_and_a_message_without_sender_is_standard() {
-        let elsewhere = fixture::read(SmsBox::read, fixture::with(&settings(), "base_url", Value::Null)).0;
-        let request = fixture::request(&elsewhere, "код", Encoding::Ucs2, |message| message.sender = None);
+        let elsewhere = fixture::read(
+            SmsBox::read,
+            fixture::with(&settings(), "base_url", Value::Null),
+        )
+        .0;
+        let request = fixture::request(&elsewhere, "код", Encoding::Ucs2, |message| {
+            message.sender = None
+        });
         assert_eq!(request.uri(), "https://api.smsbox.pro/1.1/api.php");
         assert!(request.body().starts_with("dest=33612345678&msg=%D0%BA%D0%BE%D0%B4&mode=Standard&strategy=2&charset=utf-8&coding=unicode&"));
     }
 
     #[test]
     fn the_validity_stays_within_what_the_vendor_takes() {
-        for (seconds, minutes) in [(i64::MIN, 5), (10, 5), (659, 10), (1_800, 30), (i64::MAX, 1440)] {
-            let request = fixture::request(&carrier(), "x", Encoding::Gsm7, |message| message.validity_seconds = seconds);
-            assert!(request.body().contains(&format!("&validity={minutes}&")), "{seconds}");
+        for (seconds, minutes) in [
+            (i64::MIN, 5),
+            (10, 5),
+            (659, 10),
+            (1_800, 30),
+            (i64::MAX, 1440),
+        ] {
+            let request = fixture::request(&carrier(), "x", Encoding::Gsm7, |message| {
+                message.validity_seconds = seconds
+            });
+            assert!(
+                request.body().contains(&format!("&validity={minutes}&")),
+                "{seconds}"
+            );
         }
     }
 
     #[test]
     fn settings_without_key_or_token_are_refused() {
-        assert_eq!(fixture::read(SmsBox::read, settings()).1, Vec::<String>::new());
-        assert_eq!(fixture::read(SmsBox::read, json!({})).1, ["api_key", "callback_token"]);
-        assert_eq!(fixture::read(SmsBox::read, fixture::with(&settings(), "callback_token", json!("short"))).1, ["callback_token"]);
+        assert_eq!(
+            fixture::read(SmsBox::read, settings()).1,
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            fixture::read(SmsBox::read, json!({})).1,
+            ["api_key", "callback_token"]
+        );
+        assert_eq!(
+            fixture::read(
+                SmsBox::read,
+                fixture::with(&settings(), "callback_token", json!("short"))
+            )
+            .1,
+            ["callback_token"]
+        );
         assert_eq!(carrier().account_token(), Some(CALLBACK_TOKEN));
     }
 
     #[test]
     fn every_class_of_answer_is_read() {
         let class = |body: &str| fixture::receipt(&carrier(), 200, body);
-        for accepted in ["OK", "OK 123456789012", "OK 123456789012,123456789013", "OK 123456789012\n"] {
+        for accepted in [
+            "OK",
+            "OK 123456789012",
+            "OK 123456789012,123456789013",
+            "OK 123456789012\n",
+        ] {
             assert_eq!(class(accepted), Receipt::Accepted, "{accepted}");
         }
-        for misconfigured in ["ERROR 01", "ERROR 02", "ERROR 03", "ERROR 99", "ERROR on line 4"] {
-            assert_eq!(class(misconfigured), Receipt::Misconfigured, "{misconfigured}");
+        for misconfigured in [
+            "ERROR 01",
+            "ERROR 02",
+            "ERROR 03",
+            "ERROR 99",
+            "ERROR on line 4",
+        ] {
+            assert_eq!(
+                class(misconfigured),
+                Receipt::Misconfigured,
+                "{misconfigured}"
+            );
         }
-        assert_eq!([class("ERROR"), class("ERROR 04")], [Receipt::Permanent, Receipt::Permanent]);
+        assert_eq!(
+            [class("ERROR"), class("ERROR 04")],
+            [Receipt::Permanent, Receipt::Permanent]
+        );
         assert_eq!(class("ERROR 05"), IN_SEVEN_SECONDS);
-        assert_eq!([class("OK then"), class("OK 12,"), class("ok"), class("ERRORS")], [const { Receipt::Unknown }; 4]);
-        assert_eq!(fixture::receipt(&carrier(), 502, "OK 123456789012"), IN_SEVEN_SECONDS);
+        assert_eq!(
+            [
+                class("OK then"),
+                class("OK 12,"),
+                class("ok"),
+                class("ERRORS")
+            ],
+            [const { Receipt::Unknown }; 4]
+        );
+        assert_eq!(
+            fixture::receipt(&carrier(), 502, "OK 123456789012"),
+            IN_SEVEN_SECONDS
+        );
         fixture::answers_that_cannot_be_read_are_no_success(&carrier());
     }
 
@@ -185,11 +271,21 @@ mod tests {
             (&[-2, 11, 40, i64::MIN], None),
         ] {
             for code in codes {
-                let query = format!("numero=33612345678&reference=123456789012&accuse={code}&ts=1705326600&m={}", fixture::REFERENCE);
-                let expected = Ok(Report { reference: Some(fixture::REFERENCE.into()), status: expected });
+                let query = format!(
+                    "numero=33612345678&reference=123456789012&accuse={code}&ts=1705326600&m={}",
+                    fixture::REFERENCE
+                );
+                let expected = Ok(Report {
+                    reference: Some(fixture::REFERENCE.into()),
+                    status: expected,
+                });
                 assert_eq!(reported(&query), expected, "{code}");
                 assert_eq!(reported(&query), expected, "{code} again");
-                assert_eq!(fixture::report(&carrier(), &Method::POST, "", query.as_bytes()), expected, "{code} posted");
+                assert_eq!(
+                    fixture::report(&carrier(), &Method::POST, "", query.as_bytes()),
+                    expected,
+                    "{code} posted"
+                );
             }
         }
     }
@@ -202,15 +298,31 @@ mod tests {
         for nothing in ["", "M=other&Accuse=0", "{\"accuse\":0"] {
             assert_eq!(named(nothing), Err(ReportError::Unreadable), "{nothing}");
         }
-        assert_eq!(fixture::report(&carrier(), &Method::PUT, "accuse=0&m=other", b""), Err(ReportError::Forged));
+        assert_eq!(
+            fixture::report(&carrier(), &Method::PUT, "accuse=0&m=other", b""),
+            Err(ReportError::Forged)
+        );
         fixture::hostile_reports_change_nothing(&carrier());
     }
 
     #[test]
     fn a_report_that_lacks_something_is_taken_and_changes_nothing() {
-        for nobodys in ["accuse=0", "accuse=0&reference=123456789012&numero=33612345678&ts=1705326600"] {
-            assert_eq!(reported(nobodys), fixture::status(DeliveryStatus::Delivered), "{nobodys}");
+        for nobodys in [
+            "accuse=0",
+            "accuse=0&reference=123456789012&numero=33612345678&ts=1705326600",
+        ] {
+            assert_eq!(
+                reported(nobodys),
+                fixture::status(DeliveryStatus::Delivered),
+                "{nobodys}"
+            );
         }
-        assert_eq!(reported("m=other"), Ok(Report { reference: Some("other".into()), status: None }));
+        assert_eq!(
+            reported("m=other"),
+            Ok(Report {
+                reference: Some("other".into()),
+                status: None
+            })
+        );
     }
 }

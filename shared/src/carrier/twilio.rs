@@ -9,12 +9,13 @@ use ::http::{Method, Request, Response};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
-use super::wire::{self, whole};
-use super::{Callback, Carrier, Outgoing, Receipt, Report, ReportError};
-use crate::delivery::{Channel, DeliveryStatus};
-use crate::json::Fields;
-use crate::seal::{equal_in_constant_time, hmac_sha1, sha256};
-use crate::timestamp::Timestamp;
+use super::vendor_formats::{self, whole};
+use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use crate::crypto::seal::{equal_in_constant_time, hmac_sha1, sha256};
+use crate::domain::channel::Channel;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
+use crate::platform::json::Fields;
 
 /// Longest name of an account or a template; they stand in the path of a URL.
 const SID_LENGTH_MAX: usize = 64;
@@ -26,7 +27,9 @@ const RING_SECONDS: &str = "30";
 
 /// Errors that are the number's: invalid, opted out, no mobile, no route, no country that the account may reach; on WhatsApp
 /// no user, and no session. <https://www.twilio.com/docs/api/errors>
-const PERMANENT: [i64; 11] = [21211, 21610, 21614, 21612, 21635, 21408, 13224, 21214, 21217, 63024, 63016];
+const PERMANENT: [i64; 11] = [
+    21211, 21610, 21614, 21612, 21635, 21408, 13224, 21214, 21217, 63024, 63016,
+];
 /// Too many requests, of ours or for WhatsApp.
 const TRANSIENT: [i64; 2] = [20429, 63018];
 /// In reports: a filter of the network, and Twilio's own two against SMS pumping.
@@ -50,18 +53,35 @@ impl Twilio {
     pub fn read(fields: &mut Fields) -> Self {
         const SID: &str = "1 to 64 letters and digits";
         let base_url = super::base_url(fields, "https://api.twilio.com");
-        let account_sid = wire::required(fields, "account_sid", is_sid, SID);
-        let auth_token = wire::credential(fields, "auth_token");
-        let optional_sid = |fields: &mut Fields, name: &str| fields.word(name, |sid| is_sid(sid).then(|| sid.to_owned()), SID);
-        let from = wire::sender(fields, "from");
+        let account_sid = vendor_formats::required(fields, "account_sid", is_sid, SID);
+        let auth_token = vendor_formats::credential(fields, "auth_token");
+        let optional_sid = |fields: &mut Fields, name: &str| {
+            fields.word(name, |sid| is_sid(sid).then(|| sid.to_owned()), SID)
+        };
+        let from = vendor_formats::sender(fields, "from");
         let messaging_service_sid = optional_sid(fields, "messaging_service_sid");
         if from.is_none() && messaging_service_sid.is_none() {
-            fields.refuse("from", "Is required where there is no messaging_service_sid.");
+            fields.refuse(
+                "from",
+                "Is required where there is no messaging_service_sid.",
+            );
         }
-        let number = |text: &str| Some(text.strip_prefix("whatsapp:").unwrap_or(text)).filter(|number| is_number(number)).map(str::to_owned);
+        let number = |text: &str| {
+            Some(text.strip_prefix("whatsapp:").unwrap_or(text))
+                .filter(|number| is_number(number))
+                .map(str::to_owned)
+        };
         let whatsapp_from = fields.word("whatsapp_from", number, "`+` and up to 15 digits");
         let content_sid = optional_sid(fields, "content_sid");
-        Self { base_url, account_sid, auth_token, from, messaging_service_sid, whatsapp_from, content_sid }
+        Self {
+            base_url,
+            account_sid,
+            auth_token,
+            from,
+            messaging_service_sid,
+            whatsapp_from,
+            content_sid,
+        }
     }
 }
 
@@ -70,11 +90,13 @@ fn is_sid(text: &str) -> bool {
 }
 
 fn is_number(text: &str) -> bool {
-    text.strip_prefix('+').is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
+    text.strip_prefix('+').is_some_and(|digits| {
+        (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    })
 }
 
 impl Carrier for Twilio {
-    fn request(&self, message: &Outgoing<'_>) -> Request<String> {
+    fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         match message.channel {
             // No carrier of this kind is configured for e-mail.
             Channel::Sms | Channel::Email => self.text(message),
@@ -84,38 +106,55 @@ impl Carrier for Twilio {
     }
 
     fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else { return wire::unreadable(answer, now) };
+        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
+            return vendor_formats::unreadable(answer, now);
+        };
         let has_id = body["sid"].as_str().is_some_and(|sid| !sid.is_empty());
-        match [&body["code"], &body["error_code"]].into_iter().find_map(whole) {
+        match [&body["code"], &body["error_code"]]
+            .into_iter()
+            .find_map(whole)
+        {
             Some(code) if PERMANENT.contains(&code) => Receipt::Permanent,
-            Some(code) if TRANSIENT.contains(&code) => wire::not_now(answer, now),
+            Some(code) if TRANSIENT.contains(&code) => vendor_formats::not_now(answer, now),
             // Key, sender, account; and what is not in the table.
-            Some(_) => wire::unlisted(answer, now),
+            Some(_) => vendor_formats::unlisted(answer, now),
             None if has_id && answer.status().is_success() => Receipt::Accepted,
-            None => wire::unreadable(answer, now),
+            None => vendor_formats::unreadable(answer, now),
         }
     }
 
     fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
-        let parameters = self.signed_parameters(callback).ok_or(ReportError::Forged)?;
+        let parameters = self
+            .signed_parameters(callback)
+            .ok_or(ReportError::Forged)?;
         let value = |name: &str| parameters.get(name).map(String::as_str);
-        let status = match (value("CallStatus"), value("MessageStatus").or_else(|| value("SmsStatus"))) {
+        let status = match (
+            value("CallStatus"),
+            value("MessageStatus").or_else(|| value("SmsStatus")),
+        ) {
             (Some(status), _) => of_call(status, value("AnsweredBy").unwrap_or_default()),
             (None, Some(status)) => of_message(status, value("ErrorCode").unwrap_or_default()),
             (None, None) if parameters.is_empty() => return Err(ReportError::Unreadable),
             (None, None) => None,
         };
         // There is no field for our reference: the signed URL has it.
-        Ok(Report { reference: None, status })
+        Ok(Report {
+            reference: None,
+            status,
+        })
     }
 }
 
 impl Twilio {
     /// `SmartEncoded` and `RiskCheck` are left alone: the text is already in the alphabet that was chosen for it, and a protection
     /// that the operator pays for stays on.
-    fn text(&self, message: &Outgoing<'_>) -> Request<String> {
+    fn text(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let validity = validity(message);
-        let mut form = vec![("To", message.to.reveal()), ("StatusCallback", message.callback_url), ("ValidityPeriod", &validity)];
+        let mut form = vec![
+            ("To", message.to.reveal()),
+            ("StatusCallback", message.callback_url),
+            ("ValidityPeriod", &validity),
+        ];
         // The sender is Twilio's to know: a name that it does not expect is refused. So the number or the service of the settings.
         form.extend(match (&self.messaging_service_sid, &self.from) {
             (Some(service), _) => Some(("MessagingServiceSid", service.as_str())),
@@ -126,39 +165,72 @@ impl Twilio {
     }
 
     /// A code outside a session needs an approved template: `content_sid`, whose first variable is the code.
-    fn whatsapp(&self, message: &Outgoing<'_>) -> Request<String> {
-        let (to, validity) = (format!("whatsapp:{}", message.to.reveal()), validity(message));
-        let from = self.whatsapp_from.as_ref().or(self.from.as_ref()).map(|from| format!("whatsapp:{from}"));
+    fn whatsapp(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        let (to, validity) = (
+            format!("whatsapp:{}", message.to.reveal()),
+            validity(message),
+        );
+        let from = self
+            .whatsapp_from
+            .as_ref()
+            .or(self.from.as_ref())
+            .map(|from| format!("whatsapp:{from}"));
         let variables = json!({ "1": message.code }).to_string();
-        let mut form = vec![("To", to.as_str()), ("StatusCallback", message.callback_url), ("ValidityPeriod", &validity)];
+        let mut form = vec![
+            ("To", to.as_str()),
+            ("StatusCallback", message.callback_url),
+            ("ValidityPeriod", &validity),
+        ];
         form.extend(match (&from, &self.messaging_service_sid) {
             (Some(from), _) => Some(("From", from.as_str())),
-            (None, service) => service.as_deref().map(|service| ("MessagingServiceSid", service)),
+            (None, service) => service
+                .as_deref()
+                .map(|service| ("MessagingServiceSid", service)),
         });
         match &self.content_sid {
-            Some(template) => form.extend([("ContentSid", template.as_str()), ("ContentVariables", &variables)]),
+            Some(template) => form.extend([
+                ("ContentSid", template.as_str()),
+                ("ContentVariables", &variables),
+            ]),
             None => form.push(("Body", &message.message.text)),
         }
         self.post("Messages", &form)
     }
 
     /// A call that speaks the text, which already says the code twice and digit by digit.
-    fn call(&self, message: &Outgoing<'_>) -> Request<String> {
-        let language = language(message.locale, message.to.country()).map(|tag| format!(" language=\"{tag}\"")).unwrap_or_default();
+    fn call(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        let language = language(message.locale, message.to.country())
+            .map(|tag| format!(" language=\"{tag}\""))
+            .unwrap_or_default();
         let text = escaped(&message.message.text);
-        let twiml = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say{language}>{text}</Say></Response>");
+        let twiml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say{language}>{text}</Say></Response>"
+        );
         let mut form = vec![("To", message.to.reveal())];
         // A messaging service cannot call; without a number Twilio refuses, and says so to the operator.
         form.extend(self.from.as_deref().map(|from| ("From", from)));
         form.push(("StatusCallback", message.callback_url));
-        form.extend(["initiated", "ringing", "answered", "completed"].map(|event| ("StatusCallbackEvent", event)));
+        form.extend(
+            ["initiated", "ringing", "answered", "completed"]
+                .map(|event| ("StatusCallbackEvent", event)),
+        );
         form.extend([("Timeout", RING_SECONDS), ("Twiml", &twiml)]);
         self.post("Calls", &form)
     }
 
     fn post(&self, resource: &str, form: &[(&str, &str)]) -> Request<String> {
-        let url = format!("{}/2010-04-01/Accounts/{}/{resource}.json", self.base_url, self.account_sid);
-        wire::post_form(&url, &[("authorization", wire::basic(&self.account_sid, &self.auth_token))], form)
+        let url = format!(
+            "{}/2010-04-01/Accounts/{}/{resource}.json",
+            self.base_url, self.account_sid
+        );
+        vendor_formats::post_form(
+            &url,
+            &[(
+                "authorization",
+                vendor_formats::basic(&self.account_sid, &self.auth_token),
+            )],
+            form,
+        )
     }
 
     /// What is signed in a report: the parameters of its form, or of a JSON body whose hash stands in the signed URL.
@@ -166,24 +238,30 @@ impl Twilio {
         if callback.method != Method::POST {
             return None;
         }
-        let signature = BASE64.decode(callback.headers.get("x-twilio-signature")?.as_bytes()).ok()?;
+        let signature = BASE64
+            .decode(callback.headers.get("x-twilio-signature")?.as_bytes())
+            .ok()?;
         let url = match callback.query {
             "" => callback.url.to_owned(),
             _ if callback.url.contains('?') => callback.url.to_owned(),
             query => format!("{}?{query}", callback.url),
         };
         let query = url.split_once('?').map_or("", |(_, query)| query);
-        let body_hash = wire::form_fields(query.as_bytes()).find(|(name, _)| name == "bodySHA256");
+        let body_hash =
+            vendor_formats::form_fields(query.as_bytes()).find(|(name, _)| name == "bodySHA256");
         let mut form: Vec<(String, String)> = vec![];
         match &body_hash {
             Some((_, hash)) if *hash != HEXLOWER.encode(&sha256(callback.body)) => return None,
             Some(_) => {}
-            None => form.extend(wire::form_fields(callback.body)),
+            None => form.extend(vendor_formats::form_fields(callback.body)),
         }
         // Sorted, and what stands twice once, as Twilio's own validators do it.
         form.sort();
         form.dedup();
-        let parameters: Vec<&[u8]> = form.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).collect();
+        let parameters: Vec<&[u8]> = form
+            .iter()
+            .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])
+            .collect();
         let is_signed = |url: &String| {
             let signed = [&[url.as_bytes()][..], &parameters].concat();
             equal_in_constant_time(&hmac_sha1(self.auth_token.as_bytes(), &signed), &signature)
@@ -191,23 +269,40 @@ impl Twilio {
         if !spellings(&url)?.iter().any(is_signed) {
             return None;
         }
-        if body_hash.is_some() { wire::report_fields(&Callback { query: "", ..*callback }).ok() } else { Some(form.into_iter().collect()) }
+        if body_hash.is_some() {
+            vendor_formats::report_fields(&Callback {
+                query: "",
+                ..*callback
+            })
+            .ok()
+        } else {
+            Some(form.into_iter().collect())
+        }
     }
 }
 
 /// Seconds that Twilio may keep a message waiting.
-fn validity(message: &Outgoing<'_>) -> String {
-    message.validity_seconds.clamp(VALIDITY_SECONDS_MIN, VALIDITY_SECONDS_MAX).to_string()
+fn validity(message: &OutgoingMessage<'_>) -> String {
+    message
+        .validity_seconds
+        .clamp(VALIDITY_SECONDS_MIN, VALIDITY_SECONDS_MAX)
+        .to_string()
 }
 
 /// `url` as it stands, and without and with a port, which Twilio adds or leaves out as it likes.
 fn spellings(url: &str) -> Option<[String; 3]> {
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let with_port = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    let with_port = authority
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
     let host = with_port.map_or(authority, |(host, _)| host);
     let port = if scheme == "http" { 80 } else { 443 };
-    Some([url.to_owned(), format!("{scheme}://{host}{path}"), format!("{scheme}://{host}:{port}{path}")])
+    Some([
+        url.to_owned(),
+        format!("{scheme}://{host}{path}"),
+        format!("{scheme}://{host}:{port}{path}"),
+    ])
 }
 
 /// <https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks>
@@ -230,7 +325,9 @@ fn of_call(status: &str, answered_by: &str) -> Option<DeliveryStatus> {
         "queued" | "initiated" => Some(DeliveryStatus::Queued),
         "ringing" | "in-progress" => Some(DeliveryStatus::Sent),
         // An answering machine has heard the code, a person has not. Twilio tells only if the account asks it to.
-        "completed" if answered_by.starts_with("machine") || answered_by == "fax" => Some(DeliveryStatus::Undelivered),
+        "completed" if answered_by.starts_with("machine") || answered_by == "fax" => {
+            Some(DeliveryStatus::Undelivered)
+        }
         "completed" => Some(DeliveryStatus::Delivered),
         "busy" | "no-answer" | "failed" => Some(DeliveryStatus::Undelivered),
         "canceled" => Some(DeliveryStatus::Rejected),
@@ -242,10 +339,12 @@ fn of_call(status: &str, answered_by: &str) -> Option<DeliveryStatus> {
 /// <https://github.com/twilio/twilio-node/blob/main/src/twiml/VoiceResponse.ts>). With one that it does not know it may say nothing:
 /// <https://www.twilio.com/docs/voice/twiml/say>
 const LANGUAGES: [&str; 59] = [
-    "en-US", "en-GB", "en-AU", "en-CA", "en-IE", "en-IN", "en-NZ", "en-ZA", "am-ET", "ar-AE", "bg-BG", "bn-IN", "ca-ES", "cs-CZ", "da-DK", "de-DE",
-    "de-AT", "el-GR", "es-ES", "es-MX", "es-US", "fi-FI", "fil-PH", "fr-FR", "fr-BE", "fr-CA", "gu-IN", "he-IL", "hi-IN", "hu-HU", "id-ID", "is-IS",
-    "it-IT", "ja-JP", "kn-IN", "ko-KR", "lv-LV", "ml-IN", "mr-IN", "ms-MY", "nb-NO", "nl-NL", "nl-BE", "pa-IN", "pl-PL", "pt-PT", "pt-BR", "ro-RO",
-    "ru-RU", "sk-SK", "sr-RS", "sv-SE", "ta-IN", "te-IN", "th-TH", "tr-TR", "uk-UA", "vi-VN", "zh-CN",
+    "en-US", "en-GB", "en-AU", "en-CA", "en-IE", "en-IN", "en-NZ", "en-ZA", "am-ET", "ar-AE",
+    "bg-BG", "bn-IN", "ca-ES", "cs-CZ", "da-DK", "de-DE", "de-AT", "el-GR", "es-ES", "es-MX",
+    "es-US", "fi-FI", "fil-PH", "fr-FR", "fr-BE", "fr-CA", "gu-IN", "he-IL", "hi-IN", "hu-HU",
+    "id-ID", "is-IS", "it-IT", "ja-JP", "kn-IN", "ko-KR", "lv-LV", "ml-IN", "mr-IN", "ms-MY",
+    "nb-NO", "nl-NL", "nl-BE", "pa-IN", "pl-PL", "pt-PT", "pt-BR", "ro-RO", "ru-RU", "sk-SK",
+    "sr-RS", "sv-SE", "ta-IN", "te-IN", "th-TH", "tr-TR", "uk-UA", "vi-VN", "zh-CN",
 ];
 /// For `zh-Hant`.
 const TRADITIONAL_CHINESE: &str = "zh-TW";
@@ -259,25 +358,33 @@ fn language(locale: &str, country: Option<&str>) -> Option<&'static str> {
     let spoken = |tag: &str| LANGUAGES.into_iter().find(|known| *known == tag);
     let language = locale.split('-').next().unwrap_or_default();
     let local = || spoken(&format!("{language}-{}", country?));
-    spoken(locale).or_else(local).or_else(|| LANGUAGES.into_iter().find(|known| known.split('-').next() == Some(language)))
+    spoken(locale).or_else(local).or_else(|| {
+        LANGUAGES
+            .into_iter()
+            .find(|known| known.split('-').next() == Some(language))
+    })
 }
 
 /// `text` between the tags of an XML document.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
 mod tests {
     use ::http::{HeaderMap, HeaderValue};
 
-    use super::super::wire::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
+    use super::super::vendor_formats::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
     use super::*;
     use crate::message::Encoding;
 
     const SID: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    const PATH: &str = "http://127.0.0.1:9000/2010-04-01/Accounts/ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    const CALLBACK_FIELD: &str = "StatusCallback=https%3A%2F%2Fotp.example.com%2Fv1%2Fcallbacks%2Fvendor%2Ftoken";
+    const PATH: &str =
+        "http://127.0.0.1:9000/2010-04-01/Accounts/ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const CALLBACK_FIELD: &str =
+        "StatusCallback=https%3A%2F%2Fotp.example.com%2Fv1%2Fcallbacks%2Fvendor%2Ftoken";
 
     fn settings() -> Value {
         json!({ "account_sid": SID, "auth_token": "twilio-auth-token-for-tests-0001", "from": "+15017122661", "base_url": "http://127.0.0.1:9000" })
@@ -292,55 +399,104 @@ mod tests {
     }
 
     fn requested(carrier: &Twilio, channel: Channel) -> Request<String> {
-        fixture::request(carrier, "Your code is 4217", Encoding::Gsm7, |message| message.channel = channel)
+        fixture::request(carrier, "Your code is 4217", Encoding::Gsm7, |message| {
+            message.channel = channel
+        })
     }
 
     #[test]
     fn a_text_message_is_posted_as_the_vendors_sdk_does_it() {
         let request = requested(&carrier(), Channel::Sms);
-        assert_eq!((request.method(), request.uri().to_string()), (&Method::POST, format!("{PATH}/Messages.json")));
-        assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
+        assert_eq!(
+            (request.method(), request.uri().to_string()),
+            (&Method::POST, format!("{PATH}/Messages.json"))
+        );
+        assert_eq!(
+            request.headers()["content-type"],
+            "application/x-www-form-urlencoded"
+        );
         let basic = BASE64.encode(format!("{SID}:twilio-auth-token-for-tests-0001").as_bytes());
-        assert_eq!(request.headers()["authorization"], format!("Basic {basic}").as_str());
-        let expected = format!("To=%2B33612345678&{CALLBACK_FIELD}&ValidityPeriod=300&From=%2B15017122661&Body=Your+code+is+4217");
+        assert_eq!(
+            request.headers()["authorization"],
+            format!("Basic {basic}").as_str()
+        );
+        let expected = format!(
+            "To=%2B33612345678&{CALLBACK_FIELD}&ValidityPeriod=300&From=%2B15017122661&Body=Your+code+is+4217"
+        );
         assert_eq!(request.body(), &expected);
         let service = carrier_with("messaging_service_sid", json!("MGaaaa"));
-        assert!(requested(&service, Channel::Sms).body().contains("&MessagingServiceSid=MGaaaa&Body="));
+        assert!(
+            requested(&service, Channel::Sms)
+                .body()
+                .contains("&MessagingServiceSid=MGaaaa&Body=")
+        );
         let vendor = carrier_with("base_url", Value::Null);
-        assert_eq!(requested(&vendor, Channel::Sms).uri(), &*format!("https://api.twilio.com/2010-04-01/Accounts/{SID}/Messages.json"));
+        assert_eq!(
+            requested(&vendor, Channel::Sms).uri(),
+            &*format!("https://api.twilio.com/2010-04-01/Accounts/{SID}/Messages.json")
+        );
     }
 
     #[test]
     fn the_validity_stays_within_what_the_vendor_takes() {
         for (seconds, expected) in [(i64::MIN, 1), (42, 42), (i64::MAX, 36_000)] {
-            let request = fixture::request(&carrier(), "x", Encoding::Ucs2, |message| message.validity_seconds = seconds);
-            assert!(request.body().contains(&format!("&ValidityPeriod={expected}&")), "{seconds}");
+            let request = fixture::request(&carrier(), "x", Encoding::Ucs2, |message| {
+                message.validity_seconds = seconds
+            });
+            assert!(
+                request
+                    .body()
+                    .contains(&format!("&ValidityPeriod={expected}&")),
+                "{seconds}"
+            );
         }
     }
 
     #[test]
     fn whatsapp_gets_the_template_with_the_code_or_the_text() {
         let template = fixture::with(&settings(), "whatsapp_from", json!("whatsapp:+14155238886"));
-        let template = fixture::read(Twilio::read, fixture::with(&template, "content_sid", json!("HXaaaa"))).0;
+        let template = fixture::read(
+            Twilio::read,
+            fixture::with(&template, "content_sid", json!("HXaaaa")),
+        )
+        .0;
         let expected = format!(
             "To=whatsapp%3A%2B33612345678&{CALLBACK_FIELD}&ValidityPeriod=300&From=whatsapp%3A%2B14155238886&ContentSid=HXaaaa\
             &ContentVariables=%7B%221%22%3A%224217%22%7D"
         );
         assert_eq!(requested(&template, Channel::Whatsapp).body(), &expected);
         let plain = carrier_with("whatsapp_from", json!("+14155238886"));
-        assert!(requested(&plain, Channel::Whatsapp).body().ends_with("&From=whatsapp%3A%2B14155238886&Body=Your+code+is+4217"));
-        assert!(requested(&plain, Channel::Sms).body().contains("&From=%2B15017122661&"), "texts keep their number");
-        assert!(requested(&carrier(), Channel::Whatsapp).body().contains("&From=whatsapp%3A%2B15017122661&"));
+        assert!(
+            requested(&plain, Channel::Whatsapp)
+                .body()
+                .ends_with("&From=whatsapp%3A%2B14155238886&Body=Your+code+is+4217")
+        );
+        assert!(
+            requested(&plain, Channel::Sms)
+                .body()
+                .contains("&From=%2B15017122661&"),
+            "texts keep their number"
+        );
+        assert!(
+            requested(&carrier(), Channel::Whatsapp)
+                .body()
+                .contains("&From=whatsapp%3A%2B15017122661&")
+        );
     }
 
     #[test]
     fn a_call_speaks_the_text_in_its_language_and_no_markup_gets_into_it() {
-        let request = fixture::request(&carrier(), "Code <Q> & </Say><Hangup/> \"4217\"", Encoding::Gsm7, |message| {
-            message.channel = Channel::Voice;
-            message.locale = "fr";
-        });
+        let request = fixture::request(
+            &carrier(),
+            "Code <Q> & </Say><Hangup/> \"4217\"",
+            Encoding::Gsm7,
+            |message| {
+                message.channel = Channel::Voice;
+                message.locale = "fr";
+            },
+        );
         assert_eq!(request.uri().to_string(), format!("{PATH}/Calls.json"));
-        let form: Vec<_> = wire::form_fields(request.body().as_bytes()).collect();
+        let form: Vec<_> = vendor_formats::form_fields(request.body().as_bytes()).collect();
         let twiml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say language=\"fr-FR\">\
             Code &lt;Q&gt; &amp; &lt;/Say&gt;&lt;Hangup/&gt; \"4217\"</Say></Response>";
         let expected = [
@@ -354,7 +510,12 @@ mod tests {
             ("Timeout", "30"),
             ("Twiml", twiml),
         ];
-        assert!(form.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected), "{form:?}");
+        assert!(
+            form.iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .eq(expected),
+            "{form:?}"
+        );
     }
 
     #[test]
@@ -381,38 +542,95 @@ mod tests {
 
     #[test]
     fn settings_that_twilio_could_not_use_are_refused() {
-        let wrong = |name: &str, value: Value| fixture::read(Twilio::read, fixture::with(&settings(), name, value)).1.join(" ");
-        assert_eq!(fixture::read(Twilio::read, json!({})).1, ["account_sid", "auth_token", "from"]);
+        let wrong = |name: &str, value: Value| {
+            fixture::read(Twilio::read, fixture::with(&settings(), name, value))
+                .1
+                .join(" ")
+        };
+        assert_eq!(
+            fixture::read(Twilio::read, json!({})).1,
+            ["account_sid", "auth_token", "from"]
+        );
         assert_eq!(wrong("messaging_service_sid", json!("MG1")), "");
         assert_eq!(wrong("from", Value::Null), "from");
-        assert_eq!(wrong("from", json!("")), "from from", "no number, and nothing else instead");
+        assert_eq!(
+            wrong("from", json!("")),
+            "from from",
+            "no number, and nothing else instead"
+        );
         assert_eq!(wrong("account_sid", json!("AC/../x")), "account_sid");
         assert_eq!(wrong("auth_token", json!("")), "auth_token");
-        assert_eq!(wrong("messaging_service_sid", json!("MG 1")), "messaging_service_sid");
+        assert_eq!(
+            wrong("messaging_service_sid", json!("MG 1")),
+            "messaging_service_sid"
+        );
         assert_eq!(wrong("content_sid", json!("é")), "content_sid");
-        assert_eq!(wrong("whatsapp_from", json!("whatsapp:Acme")), "whatsapp_from");
+        assert_eq!(
+            wrong("whatsapp_from", json!("whatsapp:Acme")),
+            "whatsapp_from"
+        );
     }
 
     #[test]
     fn every_class_of_answer_is_read() {
         let accepted = json!({"account_sid": SID, "body": "Your code is 4217", "error_code": null, "error_message": null, "num_segments": "1",
             "sid": "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "status": "queued", "to": "+33612345678"});
-        assert_eq!(fixture::receipt(&carrier(), 201, &accepted.to_string()), Receipt::Accepted);
+        assert_eq!(
+            fixture::receipt(&carrier(), 201, &accepted.to_string()),
+            Receipt::Accepted
+        );
         let class = |http: u16, code: i64| {
             let body = json!({"code": code, "message": "…", "more_info": format!("https://www.twilio.com/docs/errors/{code}"), "status": http});
             fixture::receipt(&carrier(), http, &body.to_string())
         };
         for code in PERMANENT {
-            assert_eq!([class(400, code), class(403, code), class(200, code)], [const { Receipt::Permanent }; 3], "{code}");
+            assert_eq!(
+                [class(400, code), class(403, code), class(200, code)],
+                [const { Receipt::Permanent }; 3],
+                "{code}"
+            );
         }
         for code in [21606, 21608, 10001, 20003, 21212, 99_999] {
-            assert_eq!([class(400, code), class(401, code), class(200, code)], [const { Receipt::Misconfigured }; 3], "{code}");
+            assert_eq!(
+                [class(400, code), class(401, code), class(200, code)],
+                [const { Receipt::Misconfigured }; 3],
+                "{code}"
+            );
         }
-        assert_eq!(class(404, 20404), Receipt::Misconfigured, "the account, not the number");
-        assert_eq!([class(429, 20429), class(400, 63018), class(429, 1), class(500, 20500)], [const { IN_SEVEN_SECONDS }; 4]);
-        assert_eq!(fixture::receipt(&carrier(), 201, &fixture::with(&accepted, "error_code", json!(21610)).to_string()), Receipt::Permanent);
-        assert_eq!(fixture::receipt(&carrier(), 201, &fixture::with(&accepted, "sid", json!("")).to_string()), Receipt::Unknown);
-        assert_eq!(fixture::receipt(&carrier(), 500, &accepted.to_string()), IN_SEVEN_SECONDS);
+        assert_eq!(
+            class(404, 20404),
+            Receipt::Misconfigured,
+            "the account, not the number"
+        );
+        assert_eq!(
+            [
+                class(429, 20429),
+                class(400, 63018),
+                class(429, 1),
+                class(500, 20500)
+            ],
+            [const { IN_SEVEN_SECONDS }; 4]
+        );
+        assert_eq!(
+            fixture::receipt(
+                &carrier(),
+                201,
+                &fixture::with(&accepted, "error_code", json!(21610)).to_string()
+            ),
+            Receipt::Permanent
+        );
+        assert_eq!(
+            fixture::receipt(
+                &carrier(),
+                201,
+                &fixture::with(&accepted, "sid", json!("")).to_string()
+            ),
+            Receipt::Unknown
+        );
+        assert_eq!(
+            fixture::receipt(&carrier(), 500, &accepted.to_string()),
+            IN_SEVEN_SECONDS
+        );
         fixture::answers_that_cannot_be_read_are_no_success(&carrier());
     }
 
@@ -434,11 +652,22 @@ mod tests {
         &ChannelInstallSid=XEdddddddddddddddddddddddddddddddd&To=whatsapp%3A%2B33612345678&From=whatsapp%3A%2B14155238886\
         &MessageSid=SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb&AccountSid=ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa&EventType=READ";
 
-    fn reported(token: &str, url: &str, signature: &str, body: &[u8]) -> Result<Report, ReportError> {
+    fn reported(
+        token: &str,
+        url: &str,
+        signature: &str,
+        body: &[u8],
+    ) -> Result<Report, ReportError> {
         let mut headers = HeaderMap::new();
         let signature = HeaderValue::from_bytes(signature.as_bytes()).expect("a header value");
         headers.insert("x-twilio-signature", signature);
-        let callback = Callback { method: &Method::POST, query: "", headers: &headers, body, url };
+        let callback = Callback {
+            method: &Method::POST,
+            query: "",
+            headers: &headers,
+            body,
+            url,
+        };
         carrier_with("auth_token", json!(token)).report(&callback, fixture::NOW)
     }
 
@@ -450,33 +679,94 @@ mod tests {
     fn genuine(fields: &[(&str, &str)]) -> Result<Report, ReportError> {
         let mut sorted = fields.to_vec();
         sorted.sort_unstable();
-        let parts: Vec<&[u8]> = sorted.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).collect();
-        let signature = BASE64.encode(&hmac_sha1(TOKEN.as_bytes(), &[&[CALLBACK_URL.as_bytes()][..], &parts].concat()));
-        signed(CALLBACK_URL, &signature, &wire::form(fields))
+        let parts: Vec<&[u8]> = sorted
+            .iter()
+            .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])
+            .collect();
+        let signature = BASE64.encode(&hmac_sha1(
+            TOKEN.as_bytes(),
+            &[&[CALLBACK_URL.as_bytes()][..], &parts].concat(),
+        ));
+        signed(CALLBACK_URL, &signature, &vendor_formats::form(fields))
     }
 
     #[test]
     fn the_signatures_of_the_vendors_sdk_hold() {
         use DeliveryStatus::{Delivered, Undelivered};
         let undelivered = T1.replace("delivered", "undelivered") + "&ErrorCode=30003";
-        let text = wire::form(&[("Body", "Ваш код 4217 & +1=2")]);
+        let text = vendor_formats::form(&[("Body", "Ваш код 4217 & +1=2")]);
         for (name, url, signature, body, expected) in [
             ("T1", URL, T1_SIGNATURE, T1, Delivered),
             ("T1p", URL, "3JSDkm9NVbk5tKhFG9XdHr0J0VA=", T1, Delivered),
-            ("T1p", "https://otp.example.com:443/dlr/twilio?t=tenant1&m=msg_01HZX", T1_SIGNATURE, T1, Delivered),
-            ("T2", URL, "rhWA9i0jVH28VOGEbFnHVbG9VF8=", &undelivered, Undelivered),
-            ("T3", URL, "M8GXS1Ivbt0JUHtkHK1MBKxmmC8=", &format!("{T1}&ErrorMessage="), Delivered),
-            ("T4", URL, "JsyyHLJ7rQrQ9gE1A1BvLkpeTvo=", &format!("{T1}&{text}"), Delivered),
-            ("T6", VOICE_URL, "YxiT4W3gT3DGc/lfEM/0Hlvnl1I=", T6, Delivered),
-            ("T7", OTHER_URL, "CsbdLyR2PU8bN05pLWJa66KC25Y=", T7, Delivered),
+            (
+                "T1p",
+                "https://otp.example.com:443/dlr/twilio?t=tenant1&m=msg_01HZX",
+                T1_SIGNATURE,
+                T1,
+                Delivered,
+            ),
+            (
+                "T2",
+                URL,
+                "rhWA9i0jVH28VOGEbFnHVbG9VF8=",
+                &undelivered,
+                Undelivered,
+            ),
+            (
+                "T3",
+                URL,
+                "M8GXS1Ivbt0JUHtkHK1MBKxmmC8=",
+                &format!("{T1}&ErrorMessage="),
+                Delivered,
+            ),
+            (
+                "T4",
+                URL,
+                "JsyyHLJ7rQrQ9gE1A1BvLkpeTvo=",
+                &format!("{T1}&{text}"),
+                Delivered,
+            ),
+            (
+                "T6",
+                VOICE_URL,
+                "YxiT4W3gT3DGc/lfEM/0Hlvnl1I=",
+                T6,
+                Delivered,
+            ),
+            (
+                "T7",
+                OTHER_URL,
+                "CsbdLyR2PU8bN05pLWJa66KC25Y=",
+                T7,
+                Delivered,
+            ),
         ] {
-            assert_eq!(signed(url, signature, body), fixture::status(expected), "{name}");
-            assert_eq!(signed(url, signature, body), fixture::status(expected), "{name} again");
+            assert_eq!(
+                signed(url, signature, body),
+                fixture::status(expected),
+                "{name}"
+            );
+            assert_eq!(
+                signed(url, signature, body),
+                fixture::status(expected),
+                "{name} again"
+            );
         }
         let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
-        let genuine = reported("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", "RSOYDt4T1cUTdK1PDd93/VVr8B8=", body.as_bytes());
-        let nothing = Ok(Report { reference: None, status: None });
-        assert_eq!(genuine, nothing, "T0: Twilio's own, and no word about a message");
+        let genuine = reported(
+            "12345",
+            "https://mycompany.com/myapp.php?foo=1&bar=2",
+            "RSOYDt4T1cUTdK1PDd93/VVr8B8=",
+            body.as_bytes(),
+        );
+        let nothing = Ok(Report {
+            reference: None,
+            status: None,
+        });
+        assert_eq!(
+            genuine, nothing,
+            "T0: Twilio's own, and no word about a message"
+        );
         let url = "https://otp.example.com/dlr/twilio?bodySHA256=93a23971a914e5eacbf0a8d25154cda309c3c1c72fbb9914d47c60f3cb681588";
         let json = |body: &str| signed(url, "Pjlt3KfRsrdc6JHcLMUZE0VyYyk=", body);
         assert_eq!(json("{\"hello\":\"world\"}"), nothing, "T5: the same");
@@ -485,8 +775,18 @@ mod tests {
 
     #[test]
     fn a_parameter_that_comes_twice_is_signed_with_each_value_once() {
-        let signature = BASE64.encode(&hmac_sha1(TOKEN.as_bytes(), &[CALLBACK_URL.as_bytes(), b"CallStatusbusyEventaEventb"]));
-        assert_eq!(signed(CALLBACK_URL, &signature, "Event=b&CallStatus=busy&Event=a&Event=b"), fixture::status(DeliveryStatus::Undelivered));
+        let signature = BASE64.encode(&hmac_sha1(
+            TOKEN.as_bytes(),
+            &[CALLBACK_URL.as_bytes(), b"CallStatusbusyEventaEventb"],
+        ));
+        assert_eq!(
+            signed(
+                CALLBACK_URL,
+                &signature,
+                "Event=b&CallStatus=busy&Event=a&Event=b"
+            ),
+            fixture::status(DeliveryStatus::Undelivered)
+        );
     }
 
     #[test]
@@ -501,9 +801,23 @@ mod tests {
             (path, "t=tenant1&m=msg_01HZY", Err(ReportError::Forged)),
         ] {
             for method in [Method::POST, Method::GET, Method::PUT] {
-                let callback = Callback { method: &method, query, headers: &headers, body: T1.as_bytes(), url };
-                let expected = if method == Method::POST { expected.clone() } else { Err(ReportError::Forged) };
-                assert_eq!(carrier().report(&callback, fixture::NOW), expected, "{method} {url} {query}");
+                let callback = Callback {
+                    method: &method,
+                    query,
+                    headers: &headers,
+                    body: T1.as_bytes(),
+                    url,
+                };
+                let expected = if method == Method::POST {
+                    expected.clone()
+                } else {
+                    Err(ReportError::Forged)
+                };
+                assert_eq!(
+                    carrier().report(&callback, fixture::NOW),
+                    expected,
+                    "{method} {url} {query}"
+                );
             }
         }
     }
@@ -513,40 +827,112 @@ mod tests {
         for at in 0..T1.len() {
             let mut altered = T1.as_bytes().to_vec();
             altered[at] ^= 1;
-            assert_eq!(reported(TOKEN, URL, T1_SIGNATURE, &altered), Err(ReportError::Forged), "byte {at}");
-            assert_eq!(reported(TOKEN, URL, T1_SIGNATURE, &T1.as_bytes()[..at]), Err(ReportError::Forged), "cut at {at}");
+            assert_eq!(
+                reported(TOKEN, URL, T1_SIGNATURE, &altered),
+                Err(ReportError::Forged),
+                "byte {at}"
+            );
+            assert_eq!(
+                reported(TOKEN, URL, T1_SIGNATURE, &T1.as_bytes()[..at]),
+                Err(ReportError::Forged),
+                "cut at {at}"
+            );
         }
         for at in 0..URL.len() {
             let mut url = URL.as_bytes().to_vec();
             url[at] ^= 1;
-            assert_eq!(signed(&String::from_utf8_lossy(&url), T1_SIGNATURE, T1), Err(ReportError::Forged), "for another message: byte {at}");
+            assert_eq!(
+                signed(&String::from_utf8_lossy(&url), T1_SIGNATURE, T1),
+                Err(ReportError::Forged),
+                "for another message: byte {at}"
+            );
         }
         for at in 0..T1_SIGNATURE.len() {
             let mut signature = T1_SIGNATURE.as_bytes().to_vec();
             signature[at] ^= 1;
-            assert_eq!(signed(URL, &String::from_utf8_lossy(&signature), T1), Err(ReportError::Forged), "signature byte {at}");
+            assert_eq!(
+                signed(URL, &String::from_utf8_lossy(&signature), T1),
+                Err(ReportError::Forged),
+                "signature byte {at}"
+            );
         }
-        let blanks_dropped: Vec<_> = T6.split('&').filter(|field| !field.ends_with('=')).collect();
-        assert_eq!(signed(VOICE_URL, "YxiT4W3gT3DGc/lfEM/0Hlvnl1I=", &blanks_dropped.join("&")), Err(ReportError::Forged));
-        assert_eq!(signed(VOICE_URL, "gBvEMtI+aHjmYIeMP9WeiNsd/UA=", T6), Err(ReportError::Forged));
-        assert_eq!(signed(&URL.replace("https", "http"), T1_SIGNATURE, T1), Err(ReportError::Forged));
-        assert_eq!(reported("twilio-auth-token-for-tests-0002", URL, T1_SIGNATURE, T1.as_bytes()), Err(ReportError::Forged));
+        let blanks_dropped: Vec<_> = T6
+            .split('&')
+            .filter(|field| !field.ends_with('='))
+            .collect();
+        assert_eq!(
+            signed(
+                VOICE_URL,
+                "YxiT4W3gT3DGc/lfEM/0Hlvnl1I=",
+                &blanks_dropped.join("&")
+            ),
+            Err(ReportError::Forged)
+        );
+        assert_eq!(
+            signed(VOICE_URL, "gBvEMtI+aHjmYIeMP9WeiNsd/UA=", T6),
+            Err(ReportError::Forged)
+        );
+        assert_eq!(
+            signed(&URL.replace("https", "http"), T1_SIGNATURE, T1),
+            Err(ReportError::Forged)
+        );
+        assert_eq!(
+            reported(
+                "twilio-auth-token-for-tests-0002",
+                URL,
+                T1_SIGNATURE,
+                T1.as_bytes()
+            ),
+            Err(ReportError::Forged)
+        );
     }
 
     #[test]
     fn reports_that_nobody_signed_are_forged_whatever_they_hold() {
         let of_sha256 = "SSyZI1d4bmMHrhpVBYkBijlb8iLL3s4atT5OVQRYGYo=";
         let long = "A".repeat(10_000);
-        for signature in ["", "=", "jgJLpMnXwtWWsHjB8kMfehWRL1A", " jgJLpMnXwtWWsHjB8kMfehWRL1A=", "AAAA", "ÿÿÿÿ", of_sha256, &long] {
-            assert_eq!(signed(URL, signature, T1), Err(ReportError::Forged), "{signature:.60}");
+        for signature in [
+            "",
+            "=",
+            "jgJLpMnXwtWWsHjB8kMfehWRL1A",
+            " jgJLpMnXwtWWsHjB8kMfehWRL1A=",
+            "AAAA",
+            "ÿÿÿÿ",
+            of_sha256,
+            &long,
+        ] {
+            assert_eq!(
+                signed(URL, signature, T1),
+                Err(ReportError::Forged),
+                "{signature:.60}"
+            );
         }
-        for url in ["", "otp.example.com", "https://", "://", "https://:@:/?", "https://[::1]:x/?bodySHA256=", "https://h?bodySHA256=%ff"] {
-            assert_eq!(signed(url, T1_SIGNATURE, T1), Err(ReportError::Forged), "{url}");
+        for url in [
+            "",
+            "otp.example.com",
+            "https://",
+            "://",
+            "https://:@:/?",
+            "https://[::1]:x/?bodySHA256=",
+            "https://h?bodySHA256=%ff",
+        ] {
+            assert_eq!(
+                signed(url, T1_SIGNATURE, T1),
+                Err(ReportError::Forged),
+                "{url}"
+            );
         }
-        assert_eq!(fixture::report(&carrier(), &Method::POST, "", T1.as_bytes()), Err(ReportError::Forged), "no signature");
+        assert_eq!(
+            fixture::report(&carrier(), &Method::POST, "", T1.as_bytes()),
+            Err(ReportError::Forged),
+            "no signature"
+        );
         let huge = "MessageStatus=delivered&".repeat(40_000) + "%ff=%";
         assert_eq!(signed(URL, T1_SIGNATURE, &huge), Err(ReportError::Forged));
-        assert_eq!(reported(TOKEN, URL, T1_SIGNATURE, b"\xff\xfe=\xc0&%ff=%f"), Err(ReportError::Forged));
+        assert_eq!(
+            reported(TOKEN, URL, T1_SIGNATURE, b"\xff\xfe=\xc0&%ff=%f"),
+            Err(ReportError::Forged)
+        );
         fixture::hostile_reports_change_nothing(&carrier());
     }
 
@@ -554,7 +940,11 @@ mod tests {
     fn every_word_about_a_message_is_read() {
         use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
         for (words, error, expected) in [
-            (&["queued", "accepted", "scheduled", "sending"][..], "", Some(Queued)),
+            (
+                &["queued", "accepted", "scheduled", "sending"][..],
+                "",
+                Some(Queued),
+            ),
             (&["sent"], "", Some(Sent)),
             (&["delivered", "read"], "", Some(Delivered)),
             (&["undelivered"], "", Some(Undelivered)),
@@ -564,15 +954,47 @@ mod tests {
             (&["undelivered", "failed"], "30453", Some(Rejected)),
             (&["undelivered", "failed"], "30036", Some(Expired)),
             (&["failed", "canceled"], "", Some(Rejected)),
-            (&["partially_delivered", "receiving", "received", "teleported", ""], "", None),
+            (
+                &[
+                    "partially_delivered",
+                    "receiving",
+                    "received",
+                    "teleported",
+                    "",
+                ],
+                "",
+                None,
+            ),
         ] {
             for word in words {
-                let expected = Ok(Report { reference: None, status: expected });
-                assert_eq!(genuine(&[("MessageStatus", word), ("SmsStatus", word), ("ErrorCode", error)]), expected, "{word} {error}");
-                assert_eq!(genuine(&[("SmsStatus", word), ("ErrorCode", error)]), expected, "{word} {error}");
+                let expected = Ok(Report {
+                    reference: None,
+                    status: expected,
+                });
+                assert_eq!(
+                    genuine(&[
+                        ("MessageStatus", word),
+                        ("SmsStatus", word),
+                        ("ErrorCode", error)
+                    ]),
+                    expected,
+                    "{word} {error}"
+                );
+                assert_eq!(
+                    genuine(&[("SmsStatus", word), ("ErrorCode", error)]),
+                    expected,
+                    "{word} {error}"
+                );
             }
         }
-        assert_eq!(genuine(&[("ErrorCode", "30003")]), Ok(Report { reference: None, status: None }), "no word at all changes nothing");
+        assert_eq!(
+            genuine(&[("ErrorCode", "30003")]),
+            Ok(Report {
+                reference: None,
+                status: None
+            }),
+            "no word at all changes nothing"
+        );
         assert_eq!(genuine(&[]), Err(ReportError::Unreadable));
     }
 
@@ -594,8 +1016,19 @@ mod tests {
             ("canceled", "", Some(Rejected)),
             ("teleported", "", None),
         ] {
-            let expected = Ok(Report { reference: None, status: expected });
-            assert_eq!(genuine(&[("CallStatus", word), ("AnsweredBy", answered_by), ("ToZip", "")]), expected, "{word} {answered_by}");
+            let expected = Ok(Report {
+                reference: None,
+                status: expected,
+            });
+            assert_eq!(
+                genuine(&[
+                    ("CallStatus", word),
+                    ("AnsweredBy", answered_by),
+                    ("ToZip", "")
+                ]),
+                expected,
+                "{word} {answered_by}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! GSM-7: which alphabet a text message travels in, how many parts it is billed as, and how to write it without foreign letters.
 //! Pure; may use nothing. Counting must follow 3GPP TS 23.038 to the letter: one character outside its alphabet more than halves a part.
 
-use super::romanise::romanised;
+use super::transliterate::romanised;
 
 /// The alphabet of a text message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,8 +13,7 @@ pub enum Encoding {
 }
 
 /// Characters of the default alphabet, one septet each. The escape itself is no character.
-const DEFAULT: &str =
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+const DEFAULT: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 /// Characters of the extension table: escape and one more septet. The national tables are left out, no carrier of ours speaks them.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
@@ -27,7 +26,11 @@ const UNITS: (u32, u32) = (70, 67);
 /// surrogate pair is never cut: it moves to the next part whole, so a part may stay one unit short.
 #[must_use]
 pub fn segments(text: &str) -> (Encoding, u32, u8) {
-    let encoding = if text.chars().all(is_gsm7) { Encoding::Gsm7 } else { Encoding::Ucs2 };
+    let encoding = if text.chars().all(is_gsm7) {
+        Encoding::Gsm7
+    } else {
+        Encoding::Ucs2
+    };
     let (alone, part) = match encoding {
         Encoding::Gsm7 => SEPTETS,
         Encoding::Ucs2 => UNITS,
@@ -78,7 +81,9 @@ pub(super) fn transliterate(text: &str) -> String {
 
 /// Whether `text` can be read when it is transliterated: none of its letters is left out.
 pub(super) fn is_transliterable(text: &str) -> bool {
-    text.chars().filter(|character| character.is_alphanumeric()).all(|letter| is_gsm7(letter) || romanised(letter).is_some())
+    text.chars()
+        .filter(|character| character.is_alphanumeric())
+        .all(|letter| is_gsm7(letter) || romanised(letter).is_some())
 }
 
 fn septets(character: char) -> Option<u32> {
@@ -131,7 +136,12 @@ mod tests {
             (ya(66) + "😀" + &ya(65), Ucs2, 133, 2),
             (ya(66) + "😀" + &ya(66), Ucs2, 134, 3),
             ("\u{c}^{}\\[~]|€".into(), Gsm7, 20, 1),
-            ("Your code is 4217\n@otp.example.com #4217".into(), Gsm7, 40, 1),
+            (
+                "Your code is 4217\n@otp.example.com #4217".into(),
+                Gsm7,
+                40,
+                1,
+            ),
             (String::new(), Gsm7, 0, 1),
         ];
         for (text, encoding, units, parts) in table {
@@ -141,7 +151,10 @@ mod tests {
 
     #[test]
     fn a_text_of_any_length_is_counted_without_overflow() {
-        assert_eq!(segments(&"я".repeat(100_000)), (Encoding::Ucs2, 100_000, u8::MAX));
+        assert_eq!(
+            segments(&"я".repeat(100_000)),
+            (Encoding::Ucs2, 100_000, u8::MAX)
+        );
     }
 
     #[test]
@@ -159,6 +172,10 @@ mod tests {
             assert_eq!(transliterate(text), written);
             assert!(written.chars().all(is_gsm7));
         }
-        assert!(is_transliterable("Щука é ő") && !is_transliterable("قهوة") && !is_transliterable("日本"));
+        assert!(
+            is_transliterable("Щука é ő")
+                && !is_transliterable("قهوة")
+                && !is_transliterable("日本")
+        );
     }
 }

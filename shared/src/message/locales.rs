@@ -95,12 +95,17 @@ impl Locale {
     /// The value of `key`, if the file has it. The file is searched each time: a scan of two kilobytes costs less than parsing
     /// all files at a start that needs one line of one of them.
     pub(super) fn find(self, key: &str) -> Option<&'static str> {
-        self.entry().1.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))
+        self.entry()
+            .1
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))
     }
 
     /// The value of `key`; a test holds every file to having it.
     pub(super) fn text(self, key: &str) -> &'static str {
-        self.find(key).or_else(|| Self::ENGLISH.find(key)).unwrap_or_default()
+        self.find(key)
+            .or_else(|| Self::ENGLISH.find(key))
+            .unwrap_or_default()
     }
 
     /// Whether it is written from right to left.
@@ -136,7 +141,9 @@ pub(super) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<Cow<'a, st
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
-        let known = after.split_once('}').and_then(|(name, behind)| Some((value(name)?, behind)));
+        let known = after
+            .split_once('}')
+            .and_then(|(name, behind)| Some((value(name)?, behind)));
         if let Some((value, behind)) = known {
             filled.push_str(&value);
             rest = behind;
@@ -152,8 +159,18 @@ pub(super) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<Cow<'a, st
 mod tests {
     use super::*;
 
-    const KEYS: [&str; 10] =
-        ["name", "dir", "sms", "sms_short", "sms_transaction", "voice", "voice_transaction", "subject", "email", "email_transaction"];
+    const KEYS: [&str; 10] = [
+        "name",
+        "dir",
+        "sms",
+        "sms_short",
+        "sms_transaction",
+        "voice",
+        "voice_transaction",
+        "subject",
+        "email",
+        "email_transaction",
+    ];
     const OPTIONAL: [&str; 3] = ["sms_gsm7", "sms_short_gsm7", "sms_transaction_gsm7"];
 
     /// The placeholders of the value of `key`: it has to have all of them, and may have no others.
@@ -163,14 +180,20 @@ mod tests {
             "subject" => &["brand"],
             "voice" => &["brand", "digits", "minutes"],
             "voice_transaction" => &["brand", "digits", "minutes", "amount", "currency", "payee"],
-            "sms_transaction" | "email_transaction" => &["brand", "code", "minutes", "amount", "currency", "payee"],
+            "sms_transaction" | "email_transaction" => {
+                &["brand", "code", "minutes", "amount", "currency", "payee"]
+            }
             _ => &["brand", "code", "minutes"],
         }
     }
 
     /// Names between braces, once for each time that they are there.
     fn names(value: &str) -> Vec<&str> {
-        value.split('{').skip(1).map(|rest| rest.split_once('}').map_or("", |(name, _)| name)).collect()
+        value
+            .split('{')
+            .skip(1)
+            .map(|rest| rest.split_once('}').map_or("", |(name, _)| name))
+            .collect()
     }
 
     /// The sentence of an `email` that says not to share the code: the one behind the sentence with the minutes.
@@ -186,12 +209,24 @@ mod tests {
     #[test]
     fn every_locale_file_has_all_keys_once_and_only_known_ones() {
         for locale in all() {
-            let lines = locale.entry().1.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let lines = locale
+                .entry()
+                .1
+                .lines()
+                .filter(|line| !line.is_empty() && !line.starts_with('#'));
             let mut seen: Vec<&str> = Vec::new();
             for line in lines {
-                let (key, value) = line.split_once(" = ").unwrap_or_else(|| panic!("{locale:?}: {line}"));
-                assert!(KEYS.contains(&key) || OPTIONAL.contains(&key), "{locale:?}: {key}");
-                assert!(!seen.contains(&key) && value.trim() == value && !value.is_empty(), "{locale:?}: {key}");
+                let (key, value) = line
+                    .split_once(" = ")
+                    .unwrap_or_else(|| panic!("{locale:?}: {line}"));
+                assert!(
+                    KEYS.contains(&key) || OPTIONAL.contains(&key),
+                    "{locale:?}: {key}"
+                );
+                assert!(
+                    !seen.contains(&key) && value.trim() == value && !value.is_empty(),
+                    "{locale:?}: {key}"
+                );
                 seen.push(key);
             }
             for key in &KEYS {
@@ -205,15 +240,28 @@ mod tests {
     fn every_text_has_the_placeholders_of_its_key_and_no_others() {
         for locale in all() {
             for key in KEYS.iter().chain(&OPTIONAL) {
-                let Some(value) = locale.find(key) else { continue };
+                let Some(value) = locale.find(key) else {
+                    continue;
+                };
                 let (placeholders, names) = (placeholders(key), names(value));
                 for name in placeholders {
                     assert!(names.contains(name), "{locale:?} {key}: no {{{name}}}");
                 }
-                assert!(names.iter().all(|name| placeholders.contains(name)), "{locale:?} {key}: {names:?}");
-                assert_eq!(value.matches('{').count(), value.matches('}').count(), "{locale:?} {key}");
+                assert!(
+                    names.iter().all(|name| placeholders.contains(name)),
+                    "{locale:?} {key}: {names:?}"
+                );
+                assert_eq!(
+                    value.matches('{').count(),
+                    value.matches('}').count(),
+                    "{locale:?} {key}"
+                );
                 let spoken = names.iter().filter(|name| **name == "digits").count();
-                assert_eq!(spoken, if key.starts_with("voice") { 2 } else { 0 }, "{locale:?} {key}");
+                assert_eq!(
+                    spoken,
+                    if key.starts_with("voice") { 2 } else { 0 },
+                    "{locale:?} {key}"
+                );
             }
         }
     }
@@ -221,11 +269,17 @@ mod tests {
     #[test]
     fn calls_and_emails_say_not_to_share_the_code_behind_how_long_it_is_valid() {
         for locale in all() {
-            let warning = warning(locale.text("email")).unwrap_or_else(|| panic!("{locale:?}: {}", locale.text("email")));
+            let warning = warning(locale.text("email"))
+                .unwrap_or_else(|| panic!("{locale:?}: {}", locale.text("email")));
             for key in ["voice", "voice_transaction", "email_transaction"] {
                 let value = locale.text(key);
-                let is_warned = value.split_once("{minutes}").is_some_and(|(_, behind)| behind.contains(warning));
-                assert!(is_warned, "{locale:?} {key}: behind the minutes is no {warning}: {value}");
+                let is_warned = value
+                    .split_once("{minutes}")
+                    .is_some_and(|(_, behind)| behind.contains(warning));
+                assert!(
+                    is_warned,
+                    "{locale:?} {key}: behind the minutes is no {warning}: {value}"
+                );
             }
         }
     }
@@ -233,11 +287,26 @@ mod tests {
     #[test]
     fn no_text_has_a_link_a_hidden_character_or_a_digit_of_its_own() {
         for locale in all() {
-            for line in locale.entry().1.lines().filter(|line| !line.starts_with('#') && !line.starts_with("name")) {
+            for line in locale
+                .entry()
+                .1
+                .lines()
+                .filter(|line| !line.starts_with('#') && !line.starts_with("name"))
+            {
                 let text: String = line.split_once(" = ").map_or("", |(_, text)| text).into();
-                assert!(!text.contains(['@', '#']) && !text.contains("://") && !text.contains("www."), "{locale:?}: {line}");
-                assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')), "{locale:?}");
-                assert!(!text.contains(|c: char| c.is_numeric()), "{locale:?}: {line}");
+                assert!(
+                    !text.contains(['@', '#']) && !text.contains("://") && !text.contains("www."),
+                    "{locale:?}: {line}"
+                );
+                assert!(
+                    !text.contains(|c: char| c.is_control()
+                        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')),
+                    "{locale:?}"
+                );
+                assert!(
+                    !text.contains(|c: char| c.is_numeric()),
+                    "{locale:?}: {line}"
+                );
             }
         }
     }

@@ -7,10 +7,10 @@ use rand::RngExt as _;
 
 use super::item::{self, Record, blob, n};
 use super::{Store, StoreError, TTL_SECONDS, store_error};
-use crate::ambient::{entropy, random_bytes};
-use crate::recipient::Recipient;
-use crate::seal::RecipientKey;
-use crate::timestamp::Timestamp;
+use crate::crypto::seal::RecordKey;
+use crate::domain::recipient::Recipient;
+use crate::domain::time::Timestamp;
+use crate::platform::random::{entropy, random_bytes};
 
 /// How often a write of the whole item is tried again after another writer came first.
 const CONFLICT_RETRIES_MAX: u32 = 3;
@@ -53,13 +53,14 @@ impl Store {
     /// [`StoreError`], also after too many conflicts.
     pub async fn change<T, E>(
         &self,
-        key: &RecipientKey,
+        key: &RecordKey,
         app: &str,
         begin: Begin,
         now: Timestamp,
         rule: impl FnMut(&mut Recipient) -> Result<Change<T>, E>,
     ) -> Result<Result<T, E>, StoreError> {
-        self.change_after(key, app, begin, now, rule, async |value| Ok(value)).await
+        self.change_after(key, app, begin, now, rule, async |value| Ok(value))
+            .await
     }
 
     /// As [`Self::change`]. Before the first write that the rule wants as [`Change::WriteAfter`], `first` runs, once, and its error
@@ -69,7 +70,7 @@ impl Store {
     /// [`StoreError`], also after too many conflicts.
     pub async fn change_after<T, E>(
         &self,
-        key: &RecipientKey,
+        key: &RecordKey,
         app: &str,
         begin: Begin,
         now: Timestamp,
@@ -84,7 +85,10 @@ impl Store {
         let write: [u8; 8] = random_bytes();
         let mut conflicts = 0;
         loop {
-            let mut recipient = record.as_ref().map(|record| record.recipient.clone()).unwrap_or_default();
+            let mut recipient = record
+                .as_ref()
+                .map(|record| record.recipient.clone())
+                .unwrap_or_default();
             app.clone_into(&mut recipient.app);
             let value = match rule(&mut recipient) {
                 Err(refusal) => return Ok(Err(refusal)),
@@ -99,7 +103,16 @@ impl Store {
                 },
             };
             let begun_blank = record.is_none();
-            match self.replace(key, &recipient, record.map(|record| record.version), &write, now).await? {
+            match self
+                .replace(
+                    key,
+                    &recipient,
+                    record.map(|record| record.version),
+                    &write,
+                    now,
+                )
+                .await?
+            {
                 None => return Ok(Ok(value)),
                 // Our own write, whose answer was lost, was repeated by the SDK.
                 Some(now_there) if now_there.write == write => return Ok(Ok(value)),
@@ -115,38 +128,65 @@ impl Store {
         }
     }
 
-    pub(super) async fn record(&self, key: &RecipientKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let read = self.client.get_item().table_name(&self.table).key(item::KEY, blob(key)).consistent_read(true).send().await;
+    pub(super) async fn record(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
+        let read = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(item::KEY, blob(key))
+            .consistent_read(true)
+            .send()
+            .await;
         let output = read.map_err(|error| store_error(&error))?;
-        Ok(output.item().map(|there| item::read(&self.seal, key, there, now)))
+        Ok(output
+            .item()
+            .map(|there| item::read(&self.seal, key, there, now)))
     }
 
     /// Writes the whole item if nothing is there, or if `version` is. `None` when done, else what is there.
     async fn replace(
         &self,
-        key: &RecipientKey,
+        key: &RecordKey,
         recipient: &Recipient,
         version: Option<u64>,
         write: &[u8],
         now: Timestamp,
     ) -> Result<Option<Record>, StoreError> {
         let mut whole = item::write(key, recipient);
-        whole.insert(item::VERSION.into(), n(version.map_or(1, |version| version + 1)));
-        whole.insert(item::TTL.into(), n(now.plus(TTL_SECONDS).0));
+        whole.insert(
+            item::VERSION.into(),
+            n(version.map_or(1, |version| version + 1)),
+        );
+        whole.insert(item::TTL.into(), n((now + TTL_SECONDS).0));
         whole.insert(item::WRITE.into(), blob(write));
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(whole));
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(whole));
         let put = match version {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(version) => put.condition_expression("ver = :ver").expression_attribute_values(":ver", n(version)),
+            Some(version) => put
+                .condition_expression("ver = :ver")
+                .expression_attribute_values(":ver", n(version)),
         };
-        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let put = put
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.send().await {
             Ok(_) => Ok(None),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
                     // The item was removed in between: the rule begins anew, from nothing, under its own condition.
-                    let there = refused.item().map(|there| item::read(&self.seal, key, there, now));
-                    there.map(Some).ok_or_else(|| StoreError("the item was removed while it was replaced".into()))
+                    let there = refused
+                        .item()
+                        .map(|there| item::read(&self.seal, key, there, now));
+                    there.map(Some).ok_or_else(|| {
+                        StoreError("the item was removed while it was replaced".into())
+                    })
                 }
                 _ => Err(store_error(&error)),
             },

@@ -10,14 +10,17 @@
 use super::change::part;
 use super::counter::{Outcome, Write};
 use super::item::{self, Item, blob, bytes, n, number};
-use super::outcomes::{pack_bits, packed, sample_name, unpack_bits, unpacked};
+use super::sample_codec::{pack_bits, packed, sample_name, unpack_bits, unpacked};
 use super::window::Place;
 use super::{Store, StoreError, window};
-use crate::recipient::Recipient;
-use crate::seal::RecipientKey;
-use crate::timestamp::{DAY_SECONDS, Timestamp};
-use crate::traffic::{ConversionMin, HELD_ONE_IN, Outcomes, Rules, SAMPLES_MAX, Sample, Scope, Verdict};
-use crate::verification::Status;
+use crate::crypto::seal::RecordKey;
+use crate::domain::conversion::Rules;
+use crate::domain::conversion::Scope;
+use crate::domain::conversion::Verdict;
+use crate::domain::conversion::{ConversionRule, HELD_ONE_IN, Outcomes, SAMPLES_MAX, Sample};
+use crate::domain::recipient::Recipient;
+use crate::domain::time::{DAY_SECONDS, Timestamp};
+use crate::domain::verification::Status;
 
 /// How often a write is planned anew after another send came first. Each time some send got its way.
 const TRIES_MAX: u64 = 30;
@@ -103,14 +106,17 @@ impl Store {
     /// Counts a send to the scope under `key`; refused until then, if `Err`.
     pub(super) async fn take_of_scope(
         &self,
-        key: &RecipientKey,
+        key: &RecordKey,
         rules: Rules,
         sample: &Sample,
         now: Timestamp,
     ) -> Result<Result<TakenOfScope, Refused>, StoreError> {
         let (mut plan, mut turn) = (Plan::first(rules), None);
         for tries in 1..=TRIES_MAX {
-            let there = match self.write(key, plan.write(rules, sample, now), ttl(rules, now)).await? {
+            let there = match self
+                .write(key, plan.write(rules, sample, now), ttl(rules, now))
+                .await?
+            {
                 Outcome::Done => return Ok(plan.end(rules)),
                 Outcome::Refused(there) => there,
             };
@@ -136,65 +142,127 @@ impl Store {
                 Err(end) => return Ok(end),
             }
         }
-        Err(StoreError("other sends to the scope came first each time".into()))
+        Err(StoreError(
+            "other sends to the scope came first each time".into(),
+        ))
     }
 
     /// Gives back what [`Self::take_of_scope`] took.
     pub(super) async fn give_back_to_scope(
         &self,
-        key: &RecipientKey,
+        key: &RecordKey,
         rules: Rules,
         sample: &Sample,
         taken: &TakenOfScope,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         // As if it were still the newest, and its block had others.
-        let mut place = rules.quota.filter(|_| taken.window).map(|quota| Place { quota, at: 0, filled: u32::MAX });
+        let mut place = rules.quota.filter(|_| taken.window).map(|quota| Place {
+            quota,
+            at: 0,
+            filled: u32::MAX,
+        });
         for _ in 0..TRIES_MAX {
             if place.is_none() && taken.sample.is_none() && !taken.chosen {
                 return Ok(());
             }
-            let there = match self.write_once(key, give_back(place, sample, taken), ttl(rules, now)).await? {
+            let there = match self
+                .write_once(key, give_back(place, sample, taken), ttl(rules, now))
+                .await?
+            {
                 Outcome::Done => return Ok(()),
                 Outcome::Refused(there) => there,
             };
-            if taken.sample.as_ref().is_some_and(|name| bytes(&there, name) != packed(sample)) {
+            if taken
+                .sample
+                .as_ref()
+                .is_some_and(|name| bytes(&there, name) != packed(sample))
+            {
                 // Given back before, or long since learned from.
                 return Ok(());
             }
-            place = place.and_then(|place| place.found(&read(&there, rules).scope.window, sample.at));
+            place =
+                place.and_then(|place| place.found(&read(&there, rules).scope.window, sample.at));
         }
-        Err(StoreError("other sends to the scope came first each time".into()))
+        Err(StoreError(
+            "other sends to the scope came first each time".into(),
+        ))
     }
 
     /// Looks up what became of the samples that are old enough.
-    async fn learn(&self, seen: &Seen, rule: ConversionMin, now: Timestamp) -> Result<Learned, StoreError> {
-        let due: Vec<&(String, Sample)> = seen.samples.iter().filter(|(_, sample)| sample.due() <= now).collect();
-        let mut keys: Vec<RecipientKey> = due.iter().map(|(_, sample)| sample.recipient).collect();
+    async fn learn(
+        &self,
+        seen: &Seen,
+        rule: ConversionRule,
+        now: Timestamp,
+    ) -> Result<Learned, StoreError> {
+        let due: Vec<&(String, Sample)> = seen
+            .samples
+            .iter()
+            .filter(|(_, sample)| sample.due() <= now)
+            .collect();
+        let mut keys: Vec<RecordKey> = due.iter().map(|(_, sample)| sample.recipient).collect();
         keys.sort_unstable();
         keys.dedup();
-        let read = |(key, there): (RecipientKey, Option<Item>)| (key, there.map(|there| item::read(&self.seal, &key, &there, now).recipient));
-        let recipients: Vec<_> = self.items(&keys, false).await?.into_iter().map(read).collect();
+        let read = |(key, there): (RecordKey, Option<Item>)| {
+            (
+                key,
+                there.map(|there| item::read(&self.seal, &key, &there, now).recipient),
+            )
+        };
+        let recipients: Vec<_> = self
+            .items(&keys, false)
+            .await?
+            .into_iter()
+            .map(read)
+            .collect();
         let (mut outcomes, mut done) = (seen.scope.outcomes.clone(), vec![]);
         for (name, sample) in due {
             // One that the table had no time for stays a sample.
-            let Some((_, recipient)) = recipients.iter().find(|(key, _)| *key == sample.recipient) else { continue };
-            let approved = recipient.as_ref().and_then(|recipient| approved(recipient, sample, now));
+            let Some((_, recipient)) = recipients.iter().find(|(key, _)| *key == sample.recipient)
+            else {
+                continue;
+            };
+            let approved = recipient
+                .as_ref()
+                .and_then(|recipient| approved(recipient, sample, now));
             outcomes.learn(sample.outcome(approved, now), rule);
             done.push(name.clone());
         }
         outcomes.learn([], rule);
-        let left: Vec<Timestamp> = seen.samples.iter().filter(|(name, _)| !done.contains(name)).map(|(_, sample)| sample.due()).collect();
-        Ok(Learned { outcomes, done, left: left.len(), due: left.into_iter().min() })
+        let left: Vec<Timestamp> = seen
+            .samples
+            .iter()
+            .filter(|(name, _)| !done.contains(name))
+            .map(|(_, sample)| sample.due())
+            .collect();
+        Ok(Learned {
+            outcomes,
+            done,
+            left: left.len(),
+            due: left.into_iter().min(),
+        })
     }
 }
 
 /// Whether the verification of `sample` was approved; `None` if nothing is known of it.
 fn approved(recipient: &Recipient, sample: &Sample, now: Timestamp) -> Option<bool> {
     let is_it = |nonce: &[u8; 16]| nonce.starts_with(&sample.verification);
-    let of_now = recipient.verification.as_ref().filter(|v| is_it(&v.terms.nonce)).map(|v| v.status(now));
-    let before = || recipient.ended.iter().find(|ended| is_it(&ended.terms.nonce)).map(|ended| ended.status);
-    of_now.or_else(before).map(|status| status == Status::Approved)
+    let of_now = recipient
+        .verification
+        .as_ref()
+        .filter(|v| is_it(&v.params.nonce))
+        .map(|v| v.status(now));
+    let before = || {
+        recipient
+            .ended
+            .iter()
+            .find(|ended| is_it(&ended.params.nonce))
+            .map(|ended| ended.status)
+    };
+    of_now
+        .or_else(before)
+        .map(|status| status == Status::Approved)
 }
 
 impl Seen {
@@ -219,13 +287,24 @@ impl Plan {
     }
 
     /// The next write, after one was refused because of what was `seen`; the end, if there is nothing to write.
-    fn after(mut seen: Seen, learned: Option<Learned>, rules: Rules, now: Timestamp) -> Result<Self, Result<TakenOfScope, Refused>> {
-        let was_low = rules.conversion.is_some_and(|rule| seen.scope.outcomes.are_low(rule));
-        let pending = learned.as_ref().map_or(seen.pending, |learned| learned.left);
+    fn after(
+        mut seen: Seen,
+        learned: Option<Learned>,
+        rules: Rules,
+        now: Timestamp,
+    ) -> Result<Self, Result<TakenOfScope, Refused>> {
+        let was_low = rules
+            .conversion
+            .is_some_and(|rule| seen.scope.outcomes.are_low(rule));
+        let pending = learned
+            .as_ref()
+            .map_or(seen.pending, |learned| learned.left);
         if let Some(learned) = &learned {
             seen.scope.outcomes = learned.outcomes.clone();
         }
-        let is_low = rules.conversion.is_some_and(|rule| seen.scope.outcomes.are_low(rule));
+        let is_low = rules
+            .conversion
+            .is_some_and(|rule| seen.scope.outcomes.are_low(rule));
         let becomes_low = is_low && !was_low;
         if becomes_low {
             seen.scope.held = 0;
@@ -243,8 +322,11 @@ impl Plan {
         let newest = seen.scope.window.moments.first();
         let plan = Self {
             refused,
-            is_contested: newest.is_some_and(|newest| now.since(*newest) <= CONTESTED_SECONDS),
-            begins_block: rules.quota.is_some_and(|quota| seen.scope.window.begins_block(quota, now)),
+            is_contested: newest
+                .is_some_and(|newest| now.seconds_since(*newest) <= CONTESTED_SECONDS),
+            begins_block: rules
+                .quota
+                .is_some_and(|quota| seen.scope.window.begins_block(quota, now)),
             sample: is_sample.then(|| {
                 loop {
                     let name = sample_name();
@@ -258,15 +340,29 @@ impl Plan {
             learned,
         };
         let counts = plan.refused.is_none() && rules.quota.is_some();
-        let writes = counts || plan.sample.is_some() || plan.held != Held::Same || plan.learned.is_some();
-        if writes { Ok(plan) } else { Err(plan.end(rules)) }
+        let writes =
+            counts || plan.sample.is_some() || plan.held != Held::Same || plan.learned.is_some();
+        if writes {
+            Ok(plan)
+        } else {
+            Err(plan.end(rules))
+        }
     }
 
     /// What the send comes to once the plan is written.
     fn end(self, rules: Rules) -> Result<TakenOfScope, Refused> {
-        let taken = TakenOfScope { window: rules.quota.is_some(), sample: self.sample, chosen: self.held == Held::Chosen };
+        let taken = TakenOfScope {
+            window: rules.quota.is_some(),
+            sample: self.sample,
+            chosen: self.held == Held::Chosen,
+        };
         let is_contested = self.is_contested;
-        self.refused.map_or(Ok(taken), |until| Err(Refused { until, is_contested }))
+        self.refused.map_or(Ok(taken), |until| {
+            Err(Refused {
+                until,
+                is_contested,
+            })
+        })
     }
 
     fn write(&self, rules: Rules, sample: &Sample, now: Timestamp) -> Write {
@@ -274,7 +370,9 @@ impl Plan {
         if let Some(quota) = rules.quota.filter(|_| self.refused.is_none()) {
             write = window::take(write, quota, self.begins_block, now);
         }
-        let Some(rule) = rules.conversion else { return write };
+        let Some(rule) = rules.conversion else {
+            return write;
+        };
         write = match self.learned_before {
             None => write
                 .when(format!("(attribute_not_exists({KNOWN}) OR {KNOWN} < :window OR ({KNOWN} = :window AND {APPROVED} >= :approved))"))
@@ -284,7 +382,10 @@ impl Plan {
             Some(learned) => write.when(format!("{LEARNED} = :learned")).value(":learned", n(learned)),
         };
         if let Some(name) = &self.sample {
-            write = write.set(format!("#{name} = :sample")).when(format!("attribute_not_exists(#{name})")).value(":sample", blob(&packed(sample)));
+            write = write
+                .set(format!("#{name} = :sample"))
+                .when(format!("attribute_not_exists(#{name})"))
+                .value(":sample", blob(&packed(sample)));
         }
         write = match &self.learned {
             Some(learned) => self.write_learned(write, learned, sample),
@@ -295,25 +396,39 @@ impl Plan {
             Held::Set(held) => write.set(format!("{HELD} = :held")).value(":held", n(held)),
             Held::More => write
                 .set(format!("{HELD} = if_not_exists({HELD}, :none) + :more"))
-                .when(format!("(attribute_not_exists({HELD}) OR {HELD} < :before)"))
+                .when(format!(
+                    "(attribute_not_exists({HELD}) OR {HELD} < :before)"
+                ))
                 .value(":none", n(0))
                 .value(":more", n(1))
                 .value(":before", n(HELD_BEFORE_ONE)),
-            Held::Chosen => write.set(format!("{HELD} = {HELD} - :before")).when(format!("{HELD} >= :before")).value(":before", n(HELD_BEFORE_ONE)),
+            Held::Chosen => write
+                .set(format!("{HELD} = {HELD} - :before"))
+                .when(format!("{HELD} >= :before"))
+                .value(":before", n(HELD_BEFORE_ONE)),
         }
     }
 
     /// With what has become known, and the new sample among those that are left.
     fn write_learned(&self, write: Write, learned: &Learned, sample: &Sample) -> Write {
         let pending = learned.left + usize::from(self.sample.is_some());
-        let due = learned.due.into_iter().chain(self.sample.as_ref().map(|_| sample.due())).min();
+        let due = learned
+            .due
+            .into_iter()
+            .chain(self.sample.as_ref().map(|_| sample.due()))
+            .min();
         let mut write = write
-            .set(format!("{OUTCOMES} = :outcomes, {KNOWN} = :known, {APPROVED} = :approved"))
+            .set(format!(
+                "{OUTCOMES} = :outcomes, {KNOWN} = :known, {APPROVED} = :approved"
+            ))
             .set(format!("{LEARNED} = :next, {PENDING} = :pending"))
             .value(":outcomes", blob(&pack_bits(&learned.outcomes)))
             .value(":known", n(learned.outcomes.known()))
             .value(":approved", n(learned.outcomes.approved()))
-            .value(":next", n(self.learned_before.unwrap_or(0).saturating_add(1)))
+            .value(
+                ":next",
+                n(self.learned_before.unwrap_or(0).saturating_add(1)),
+            )
             .value(":pending", n(pending));
         for name in &learned.done {
             write = write.remove(name);
@@ -326,7 +441,9 @@ impl Plan {
 
     /// With the new sample, if there is nothing to learn and room for it.
     fn write_sampled(&self, write: Write, sample: &Sample, now: Timestamp) -> Write {
-        let write = write.when(format!("(attribute_not_exists({DUE}) OR {DUE} > :now)")).value(":now", n(now.0));
+        let write = write
+            .when(format!("(attribute_not_exists({DUE}) OR {DUE} > :now)"))
+            .value(":now", n(now.0));
         if self.sample.is_none() {
             return write;
         }
@@ -355,7 +472,10 @@ fn give_back(place: Option<Place>, sample: &Sample, taken: &TakenOfScope) -> Wri
             .value(":sample", blob(&packed(sample)));
     }
     if taken.chosen {
-        write = write.set(format!("{HELD} = if_not_exists({HELD}, :none) + :before")).value(":none", n(0)).value(":before", n(HELD_BEFORE_ONE));
+        write = write
+            .set(format!("{HELD} = if_not_exists({HELD}, :none) + :before"))
+            .value(":none", n(0))
+            .value(":before", n(HELD_BEFORE_ONE));
     }
     write
 }
@@ -364,14 +484,26 @@ fn give_back(place: Option<Place>, sample: &Sample, taken: &TakenOfScope) -> Wri
 pub(super) fn read(there: &Item, rules: Rules) -> Seen {
     let count = |name: &str| u32::try_from(number(there, name)).unwrap_or(0);
     let mut outcomes = unpack_bits(bytes(there, OUTCOMES), count(KNOWN));
-    let is_longer = rules.conversion.is_some_and(|rule| outcomes.known() > rule.window);
+    let is_longer = rules
+        .conversion
+        .is_some_and(|rule| outcomes.known() > rule.window);
     if let Some(rule) = rules.conversion {
         outcomes.learn([], rule);
     }
-    let mut samples: Vec<_> = there.iter().filter_map(|(name, value)| Some((name.clone(), unpacked(name, value)?))).collect();
+    let mut samples: Vec<_> = there
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), unpacked(name, value)?)))
+        .collect();
     samples.sort_unstable_by_key(|(_, sample)| sample.at);
     Seen {
-        scope: Scope { window: rules.quota.map(|quota| window::read(there, quota)).unwrap_or_default(), outcomes, held: count(HELD) },
+        scope: Scope {
+            window: rules
+                .quota
+                .map(|quota| window::read(there, quota))
+                .unwrap_or_default(),
+            outcomes,
+            held: count(HELD),
+        },
         samples,
         pending: usize::try_from(number(there, PENDING)).unwrap_or(0),
         due: Some(Timestamp(number(there, DUE))).filter(|due| due.0 > 0),
@@ -381,27 +513,78 @@ pub(super) fn read(there: &Item, rules: Rules) -> Seen {
 }
 
 fn ttl(rules: Rules, now: Timestamp) -> Timestamp {
-    let window = rules.quota.map_or(0, |quota| quota.seconds).saturating_add(DAY_SECONDS);
-    now.plus(if rules.conversion.is_some() { window.max(OUTCOMES_SECONDS) } else { window })
+    let window = rules
+        .quota
+        .map_or(0, |quota| quota.seconds)
+        .saturating_add(DAY_SECONDS);
+    now + (if rules.conversion.is_some() {
+        window.max(OUTCOMES_SECONDS)
+    } else {
+        window
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Quota;
+    use crate::domain::rate_limit::Quota;
 
     /// The table takes expressions of at most 4096 bytes, and 300 functions and operators in an update.
     #[test]
     fn the_longest_write_fits_the_table() {
-        let quota = Quota { sends: 1_000_000, seconds: DAY_SECONDS };
-        let sample = Sample { recipient: [7; 16], verification: [8; 4], at: Timestamp(1_795_291_200) };
-        let rules = Rules { quota: Some(quota), conversion: Some(ConversionMin { percent: 10, window: 1000 }) };
+        let quota = Quota {
+            sends: 1_000_000,
+            seconds: DAY_SECONDS,
+        };
+        let sample = Sample {
+            recipient: [7; 16],
+            verification: [8; 4],
+            at: Timestamp(1_795_291_200),
+        };
+        let rules = Rules {
+            quota: Some(quota),
+            conversion: Some(ConversionRule {
+                percent: 10,
+                window: 1000,
+            }),
+        };
         let done = (0..100).map(|at| format!("s{at:04x}")).collect();
-        let learned = Learned { outcomes: Outcomes(vec![false; 1000]), done, left: 0, due: None };
-        let plan = Plan { begins_block: true, learned: Some(learned), learned_before: Some(7), held: Held::Chosen, ..Plan::first(rules) };
+        let learned = Learned {
+            outcomes: Outcomes(vec![false; 1000]),
+            done,
+            left: 0,
+            due: None,
+        };
+        let plan = Plan {
+            begins_block: true,
+            learned: Some(learned),
+            learned_before: Some(7),
+            held: Held::Chosen,
+            ..Plan::first(rules)
+        };
         assert!(plan.write(rules, &sample, sample.at).update().len() < 4000);
-        let taken = TakenOfScope { window: true, sample: plan.sample.clone(), chosen: true };
-        let longest = Quota { sends: 100, seconds: DAY_SECONDS };
-        assert!(give_back(Some(Place { quota: longest, at: 0, filled: 1 }), &sample, &taken).update().len() < 4000);
+        let taken = TakenOfScope {
+            window: true,
+            sample: plan.sample.clone(),
+            chosen: true,
+        };
+        let longest = Quota {
+            sends: 100,
+            seconds: DAY_SECONDS,
+        };
+        assert!(
+            give_back(
+                Some(Place {
+                    quota: longest,
+                    at: 0,
+                    filled: 1
+                }),
+                &sample,
+                &taken
+            )
+            .update()
+            .len()
+                < 4000
+        );
     }
 }

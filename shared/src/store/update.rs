@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{self, blob, n};
 use super::{Claim, Handover};
-use crate::delivery::{DeliveryStatus, DeliveryTag};
-use crate::timestamp::Timestamp;
+use crate::domain::delivery::{DeliveryStatus, DeliveryTag};
+use crate::domain::time::Timestamp;
 
 /// The step is still this claim's.
 pub(super) const CLAIMED: &str = "id = :id AND seq = :seq AND who = :who";
@@ -23,7 +23,13 @@ pub(super) struct Update {
 
 impl Update {
     pub(super) fn when(condition: &str) -> Self {
-        Self { set: vec!["ver = ver + :one", "#ttl = :ttl"], remove: String::new(), condition: condition.into(), names: vec![], values: vec![] }
+        Self {
+            set: vec!["ver = ver + :one", "#ttl = :ttl"],
+            remove: String::new(),
+            condition: condition.into(),
+            names: vec![],
+            values: vec![],
+        }
     }
 
     pub(super) fn set(mut self, assignments: &'static str) -> Self {
@@ -52,11 +58,19 @@ impl Update {
     }
 
     pub(super) fn claimed(self, claim: &Claim) -> Self {
-        self.value(":id", blob(&claim.nonce)).value(":seq", n(claim.sequence)).value(":who", blob(&claim.holder))
+        self.value(":id", blob(&claim.nonce))
+            .value(":seq", n(claim.sequence))
+            .value(":who", blob(&claim.holder))
     }
 
     /// Sets the state of the message called `tag`, only ever upwards and only for the carrier that has it.
-    pub(super) fn raising(mut self, tag: &DeliveryTag, status: DeliveryStatus, carrier: Option<&str>, now: Timestamp) -> Self {
+    pub(super) fn raising(
+        mut self,
+        tag: &DeliveryTag,
+        status: DeliveryStatus,
+        carrier: Option<&str>,
+        now: Timestamp,
+    ) -> Self {
         self = self
             .set("msgs.#tag.s = :status, msgs.#tag.t = :at")
             .and("msgs.#tag.s < :floor")
@@ -76,10 +90,14 @@ impl Update {
     /// Sets what the handover of a message noted.
     pub(super) fn noting(mut self, handover: &Handover) -> Self {
         if handover.parts > 0 {
-            self = self.set("msgs.#tag.p = :parts").value(":parts", n(handover.parts));
+            self = self
+                .set("msgs.#tag.p = :parts")
+                .value(":parts", n(handover.parts));
         }
         if let Some(vendor_id) = &handover.vendor_id {
-            self = self.set("msgs.#tag.i = :vendor").value(":vendor", AttributeValue::S(vendor_id.clone()));
+            self = self
+                .set("msgs.#tag.i = :vendor")
+                .value(":vendor", AttributeValue::S(vendor_id.clone()));
         }
         self.named("#tag", item::tag_name(&handover.tag))
     }
@@ -89,7 +107,9 @@ impl Update {
 pub(super) fn names_in(expressions: &[&str]) -> Vec<String> {
     let mut names: Vec<String> = vec![];
     for expression in expressions {
-        for token in expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '#' || c == '_')) {
+        for token in
+            expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '#' || c == '_'))
+        {
             if token.starts_with('#') && !names.iter().any(|name| name == token) {
                 names.push(token.to_owned());
             }

@@ -4,8 +4,8 @@
 
 use super::counter::Write;
 use super::item::{Item, n, number};
-use crate::timestamp::Timestamp;
-use crate::traffic::{Quota, Window};
+use crate::domain::rate_limit::{Quota, Window};
+use crate::domain::time::Timestamp;
 
 const FILLED: &str = "c";
 
@@ -13,7 +13,10 @@ const FILLED: &str = "c";
 pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestamp) -> Write {
     let last = quota.blocks() - 1;
     let has_left = format!("(attribute_not_exists(t{last}) OR t{last} <= :edge)");
-    let write = write.set("t0 = :now".into()).value(":now", n(now.0)).value(":edge", n(quota.edge(now).0));
+    let write = write
+        .set("t0 = :now".into())
+        .value(":now", n(now.0))
+        .value(":edge", n(quota.edge(now).0));
     if !begins_block {
         return write
             // Where each moment stood for one send until now, nothing counts those of the newest.
@@ -30,7 +33,9 @@ pub(super) fn take(write: Write, quota: Quota, begins_block: bool, now: Timestam
     }
     write
         .set(format!("{FILLED} = :filled"))
-        .when(format!("(attribute_not_exists({FILLED}) OR {FILLED} >= :full OR t0 <= :edge)"))
+        .when(format!(
+            "(attribute_not_exists({FILLED}) OR {FILLED} >= :full OR t0 <= :edge)"
+        ))
         .value(":filled", n(1))
         .value(":full", n(quota.block_sends()))
 }
@@ -49,8 +54,17 @@ impl Place {
     /// The send of `moment` in the window as it is now; `None` if it has left it. Later sends moved it on, and all of one moment are
     /// alike. Within a block one send is like another.
     pub(super) fn found(self, window: &Window, moment: Timestamp) -> Option<Self> {
-        let at = if self.quota.block_sends() > 1 { Some(0) } else { window.moments.iter().position(|at| *at == moment) };
-        at.filter(|_| self.quota.block_sends() == 1 || window.filled > 0).map(|at| Self { at, filled: window.filled, ..self })
+        let at = if self.quota.block_sends() > 1 {
+            Some(0)
+        } else {
+            window.moments.iter().position(|at| *at == moment)
+        };
+        at.filter(|_| self.quota.block_sends() == 1 || window.filled > 0)
+            .map(|at| Self {
+                at,
+                filled: window.filled,
+                ..self
+            })
     }
 }
 
@@ -60,22 +74,44 @@ pub(super) fn give_back(write: Write, place: Place, at: Timestamp) -> Write {
     let Place { quota, filled, .. } = place;
     let (last, full) = (quota.blocks() - 1, quota.block_sends());
     if full > 1 && filled > 1 {
-        return write.set(format!("{FILLED} = {FILLED} - :filled")).when(format!("{FILLED} > :filled")).value(":filled", n(1));
+        return write
+            .set(format!("{FILLED} = {FILLED} - :filled"))
+            .when(format!("{FILLED} > :filled"))
+            .value(":filled", n(1));
     }
-    let write = (place.at..last).fold(write, |write, at| moved(write, at + 1, at)).set(format!("t{last}=:z")).value(":z", n(0));
+    let write = (place.at..last)
+        .fold(write, |write, at| moved(write, at + 1, at))
+        .set(format!("t{last}=:z"))
+        .value(":z", n(0));
     if full > 1 {
-        return write.set(format!("{FILLED} = :full")).when(format!("{FILLED} = :filled")).value(":full", n(full)).value(":filled", n(filled));
+        return write
+            .set(format!("{FILLED} = :full"))
+            .when(format!("{FILLED} = :filled"))
+            .value(":full", n(full))
+            .value(":filled", n(filled));
     }
-    write.when(format!("t{} = :at", place.at)).value(":at", n(at.0))
+    write
+        .when(format!("t{} = :at", place.at))
+        .value(":at", n(at.0))
 }
 
 /// Reads the window.
 pub(super) fn read(there: &Item, quota: Quota) -> Window {
-    let moment = |at: usize| there.get(&format!("t{at}")).and_then(|v| v.as_n().ok()?.parse().ok()).map(Timestamp);
-    Window { moments: (0..quota.blocks()).map_while(moment).collect(), filled: u32::try_from(number(there, FILLED)).unwrap_or(0) }
+    let moment = |at: usize| {
+        there
+            .get(&format!("t{at}"))
+            .and_then(|v| v.as_n().ok()?.parse().ok())
+            .map(Timestamp)
+    };
+    Window {
+        moments: (0..quota.blocks()).map_while(moment).collect(),
+        filled: u32::try_from(number(there, FILLED)).unwrap_or(0),
+    }
 }
 
 /// Moves one moment on; where there is none yet, one long ago. Without spaces, as there are many.
 fn moved(write: Write, from: usize, to: usize) -> Write {
-    write.set(format!("t{to}=if_not_exists(t{from},:z)")).value(":z", n(0))
+    write
+        .set(format!("t{to}=if_not_exists(t{from},:z)"))
+        .value(":z", n(0))
 }

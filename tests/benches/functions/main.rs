@@ -29,12 +29,42 @@ use world::{Event, World};
 
 /// The binaries, the event of each, and what a right answer holds. The second is what the others are held against.
 const FUNCTIONS: [(&str, &str, Event, &str); 6] = [
-    ("bench-hello", "a bare function", Event::Any, r#""statusCode":200"#),
-    ("bench-floor", "one `UpdateItem`", Event::Any, r#""statusCode":200"#),
-    ("verify", "`verify`: a wrong code", Event::Check, "wrong_code"),
-    ("send", "`send`: a stranger's first", Event::Send, r#""statusCode":201"#),
-    ("carrier-worker", "`carrier-worker`: one dispatch", Event::Dispatch, r#""batchItemFailures":[]"#),
-    ("delivery-callback", "`delivery-callback`: one report", Event::Report, r#""statusCode":200"#),
+    (
+        "bench-hello",
+        "a bare function",
+        Event::Any,
+        r#""statusCode":200"#,
+    ),
+    (
+        "bench-floor",
+        "one `UpdateItem`",
+        Event::Any,
+        r#""statusCode":200"#,
+    ),
+    (
+        "verify",
+        "`verify`: a wrong code",
+        Event::Check,
+        "wrong_code",
+    ),
+    (
+        "send",
+        "`send`: a stranger's first",
+        Event::Send,
+        r#""statusCode":201"#,
+    ),
+    (
+        "carrier-worker",
+        "`carrier-worker`: one dispatch",
+        Event::Dispatch,
+        r#""batchItemFailures":[]"#,
+    ),
+    (
+        "delivery-callback",
+        "`delivery-callback`: one report",
+        Event::Report,
+        r#""statusCode":200"#,
+    ),
 ];
 const FLOOR: usize = 1;
 /// Processes that are started for one invocation each.
@@ -68,18 +98,32 @@ struct Figures {
 }
 
 fn main() {
-    let caller = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
+    let caller = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a thread");
     let arguments = Arguments::parse();
     let own = std::env::current_exe().expect("this program");
-    let beside = own.parent().and_then(|deps| deps.parent()).expect("the target's directory");
+    let beside = own
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("the target's directory");
     let directory = arguments.binaries.unwrap_or_else(|| beside.to_owned());
     let mut all = vec![];
     for (binary, name, event, answers) in FUNCTIONS {
         eprintln!("{binary}");
         let binary = directory.join(binary);
-        assert!(binary.exists(), "{} is not there: build it first, as the head of this bench says", binary.display());
+        assert!(
+            binary.exists(),
+            "{} is not there: build it first, as the head of this bench says",
+            binary.display()
+        );
         let mut world = World::open(&caller);
-        let function = Function { binary, variables: world.variables(), answers };
+        let function = Function {
+            binary,
+            variables: world.variables(),
+            answers,
+        };
         all.push(caller.block_on(measured(name, &function, event, &mut world)));
     }
     println!("## The functions, on {}", std::env::consts::ARCH);
@@ -88,7 +132,12 @@ fn main() {
     print_ratios(&all);
 }
 
-async fn measured(name: &'static str, function: &Function, event: Event, world: &mut World) -> Figures {
+async fn measured(
+    name: &'static str,
+    function: &Function,
+    event: Event,
+    world: &mut World,
+) -> Figures {
     let (mut inits, mut firsts, mut warms) = (vec![], vec![], vec![]);
     for event in world.events(event, COLD).await {
         let (mut process, init) = Process::start(function, &[]).await;
@@ -116,37 +165,94 @@ async fn measured(name: &'static str, function: &Function, event: Event, world: 
 }
 
 fn median(times: &[Took]) -> Took {
-    let of = |part: fn(&Took) -> Duration| quantile(&times.iter().map(part).collect::<Vec<_>>(), 0.5);
-    Took { wall: of(|took| took.wall), cpu: of(|took| took.cpu) }
+    let of =
+        |part: fn(&Took) -> Duration| quantile(&times.iter().map(part).collect::<Vec<_>>(), 0.5);
+    Took {
+        wall: of(|took| took.wall),
+        cpu: of(|took| took.cpu),
+    }
 }
 
 fn print_costs(all: &[Figures]) {
-    let header = ["", "file, KB", "gzip, KB", "memory, MB", "init, ms", "CPU", "first, ms", "CPU", "warm, ms", "CPU"];
+    let header = [
+        "",
+        "file, KB",
+        "gzip, KB",
+        "memory, MB",
+        "init, ms",
+        "CPU",
+        "first, ms",
+        "CPU",
+        "warm, ms",
+        "CPU",
+    ];
     let times = |took: Took| [figure(millis(took.wall)), figure(millis(took.cpu))];
     let row = |of: &Figures| {
-        let sizes = vec![of.name.to_owned(), figure(of.bytes / 1e3), found(of.gzip_bytes.map(|bytes| bytes / 1e3)), figure(of.peak_bytes / 1e6)];
-        [sizes, times(of.init).to_vec(), times(of.first).to_vec(), times(of.warm).to_vec()].concat()
+        let sizes = vec![
+            of.name.to_owned(),
+            figure(of.bytes / 1e3),
+            found(of.gzip_bytes.map(|bytes| bytes / 1e3)),
+            figure(of.peak_bytes / 1e6),
+        ];
+        [
+            sizes,
+            times(of.init).to_vec(),
+            times(of.first).to_vec(),
+            times(of.warm).to_vec(),
+        ]
+        .concat()
     };
-    let heading = format!("Size, start and invocations: medians of {COLD} starts and {WARM} warm invocations; peak memory after {}", WARM_UP + WARM);
+    let heading = format!(
+        "Size, start and invocations: medians of {COLD} starts and {WARM} warm invocations; peak memory after {}",
+        WARM_UP + WARM
+    );
     print(&heading, &header, &all.iter().map(row).collect::<Vec<_>>());
 }
 
 fn print_counts(all: &[Figures]) {
-    let header = ["", "instructions of init, M", "of the first", "of a warm one", "system calls of init", "of the first", "of a warm one"];
+    let header = [
+        "",
+        "instructions of init, M",
+        "of the first",
+        "of a warm one",
+        "system calls of init",
+        "of the first",
+        "of a warm one",
+    ];
     let counts = |counts: Option<&Counts>, unit: f64| {
         let of = |part: fn(&Counts) -> f64| found(counts.map(|counts| part(counts) / unit));
         vec![of(|c| c.init), of(|c| c.first), of(|c| c.warm)]
     };
-    let row = |of: &Figures| [vec![of.name.to_owned()], counts(of.instructions.as_ref(), 1e6), counts(of.calls.as_ref(), 1.0)].concat();
-    print("Instructions and system calls", &header, &all.iter().map(row).collect::<Vec<_>>());
+    let row = |of: &Figures| {
+        [
+            vec![of.name.to_owned()],
+            counts(of.instructions.as_ref(), 1e6),
+            counts(of.calls.as_ref(), 1.0),
+        ]
+        .concat()
+    };
+    print(
+        "Instructions and system calls",
+        &header,
+        &all.iter().map(row).collect::<Vec<_>>(),
+    );
 }
 
 fn print_ratios(all: &[Figures]) {
-    let header = ["", "file", "memory", "CPU of init", "of the first", "of a warm one", "instructions of a warm one"];
+    let header = [
+        "",
+        "file",
+        "memory",
+        "CPU of init",
+        "of the first",
+        "of a warm one",
+        "instructions of a warm one",
+    ];
     let floor = &all[FLOOR];
     let row = |of: &Figures| {
         let cpu = |part: fn(&Figures) -> Took| ratio(millis(part(of).cpu), millis(part(floor).cpu));
-        let instructions = |of: &Figures| of.instructions.as_ref().map_or(0.0, |counts| counts.warm);
+        let instructions =
+            |of: &Figures| of.instructions.as_ref().map_or(0.0, |counts| counts.warm);
         vec![
             of.name.to_owned(),
             ratio(of.bytes, floor.bytes),
@@ -157,5 +263,9 @@ fn print_ratios(all: &[Figures]) {
             ratio(instructions(of), instructions(floor)),
         ]
     };
-    print("As multiples of one `UpdateItem`", &header, &all.iter().map(row).collect::<Vec<_>>());
+    print(
+        "As multiples of one `UpdateItem`",
+        &header,
+        &all.iter().map(row).collect::<Vec<_>>(),
+    );
 }

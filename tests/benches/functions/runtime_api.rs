@@ -31,7 +31,9 @@ pub struct Next {
 impl Next {
     /// Ends the wait.
     pub fn hand_over(self, event: &Value) {
-        self.event.send(event.to_string().into()).expect("the process waits");
+        self.event
+            .send(event.to_string().into())
+            .expect("the process waits");
     }
 }
 
@@ -50,9 +52,19 @@ impl RuntimeApi {
         let (answer, answers) = mpsc::unbounded_channel();
         let listener = Listener::open(0, move |request| {
             let (next, answer) = (next.clone(), answer.clone());
-            async move { if request.path == NEXT { given(&next).await } else { taken(&answer, request) } }
+            async move {
+                if request.path == NEXT {
+                    given(&next).await
+                } else {
+                    taken(&answer, request)
+                }
+            }
         });
-        Self { listener: listener.await, nexts, answers }
+        Self {
+            listener: listener.await,
+            nexts,
+            answers,
+        }
     }
 
     /// `AWS_LAMBDA_RUNTIME_API`.
@@ -77,20 +89,46 @@ impl RuntimeApi {
 
 async fn given(next: &mpsc::UnboundedSender<Next>) -> Response {
     let (event, wanted) = oneshot::channel();
-    next.send(Next { at: Instant::now(), event }).ok()?;
+    next.send(Next {
+        at: Instant::now(),
+        event,
+    })
+    .ok()?;
     let event = wanted.await.ok()?;
     let headers = [
         ("content-type", "application/json"),
-        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
+        (
+            "lambda-runtime-aws-request-id",
+            "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+        ),
         ("lambda-runtime-deadline-ms", DEADLINE_MILLIS),
         ("lambda-runtime-invoked-function-arn", FUNCTION),
-        ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0"),
+        (
+            "lambda-runtime-trace-id",
+            "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0",
+        ),
     ];
     response(200, &headers, event)
 }
 
 fn taken(answer: &mpsc::UnboundedSender<Answer>, request: Request) -> Response {
-    let kind = request.path.rsplit('/').next().unwrap_or_default().to_owned();
-    answer.send(Answer { at: Instant::now(), kind, body: request.body }).ok()?;
-    Some(hyper::Response::builder().status(202).body(Full::new(Bytes::new())).expect("a response"))
+    let kind = request
+        .path
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    answer
+        .send(Answer {
+            at: Instant::now(),
+            kind,
+            body: request.body,
+        })
+        .ok()?;
+    Some(
+        hyper::Response::builder()
+            .status(202)
+            .body(Full::new(Bytes::new()))
+            .expect("a response"),
+    )
 }

@@ -22,15 +22,35 @@ pub struct Counts {
 
 /// Size of `file` as a deployment package roughly is.
 pub async fn gzip_bytes(file: &Path) -> Option<f64> {
-    let packed = Command::new("gzip").args(["-9", "-c"]).arg(file).output().await.ok()?;
-    packed.status.success().then_some(packed.stdout.len() as f64)
+    let packed = Command::new("gzip")
+        .args(["-9", "-c"])
+        .arg(file)
+        .output()
+        .await
+        .ok()?;
+    packed
+        .status
+        .success()
+        .then_some(packed.stdout.len() as f64)
 }
 
 /// Calls of all threads.
 pub async fn system_calls(function: &Function, event: Event, world: &mut World) -> Option<Counts> {
     let log = output("strace");
-    let arguments = ["strace", "-f", "-qq", "-e", "signal=none", "-o", log.to_str()?];
-    let lines = |text: &str| text.lines().filter(|line| !line.contains("resumed>")).count() as f64;
+    let arguments = [
+        "strace",
+        "-f",
+        "-qq",
+        "-e",
+        "signal=none",
+        "-o",
+        log.to_str()?,
+    ];
+    let lines = |text: &str| {
+        text.lines()
+            .filter(|line| !line.contains("resumed>"))
+            .count() as f64
+    };
     counted(function, event, world, &arguments, &log, lines).await
 }
 
@@ -40,8 +60,12 @@ pub async fn instructions(function: &Function, event: Event, world: &mut World) 
     let file = format!("--callgrind-out-file={}", log.display());
     let arguments = ["valgrind", "-q", "--tool=callgrind", file.as_str()];
     let summary = |text: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix("summary:").or_else(|| line.strip_prefix("totals:")));
-        line.and_then(|line| line.trim().parse().ok()).expect("callgrind sums up")
+        let line = text.lines().find_map(|line| {
+            line.strip_prefix("summary:")
+                .or_else(|| line.strip_prefix("totals:"))
+        });
+        line.and_then(|line| line.trim().parse().ok())
+            .expect("callgrind sums up")
     };
     counted(function, event, world, &arguments, &log, summary).await
 }
@@ -50,8 +74,20 @@ fn output(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}.out"))
 }
 
-async fn counted(function: &Function, event: Event, world: &mut World, wrapper: &[&str], log: &Path, count: impl Fn(&str) -> f64) -> Option<Counts> {
-    let is_there = Command::new(wrapper[0]).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+async fn counted(
+    function: &Function,
+    event: Event,
+    world: &mut World,
+    wrapper: &[&str],
+    log: &Path,
+    count: impl Fn(&str) -> f64,
+) -> Option<Counts> {
+    let is_there = Command::new(wrapper[0])
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .await;
     if !is_there.is_ok_and(|status| status.success()) {
         return None;
     }
@@ -67,5 +103,9 @@ async fn counted(function: &Function, event: Event, world: &mut World, wrapper: 
         counts.push(count(&std::fs::read_to_string(log).expect("what it wrote")));
     }
     let warm = (counts[3] - counts[2]) / (AFTER - BEFORE) as f64;
-    Some(Counts { init: counts[0], first: counts[1] - counts[0], warm })
+    Some(Counts {
+        init: counts[0],
+        first: counts[1] - counts[0],
+        warm,
+    })
 }

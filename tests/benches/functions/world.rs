@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::{BASE64, HEXLOWER};
 use local::Wires;
-use otp::ambient::Clock;
-use otp::seal::sha256;
+use otp::crypto::seal::sha256;
+use otp::platform::clock::Clock;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use tokio::runtime::Runtime;
@@ -61,10 +61,29 @@ impl World {
         let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
         let carriers = json!([{"kind": "http", "name": "http", "base_url": carrier.url(), "token": "carrier-token", "secret": CARRIER_SECRET}]);
         let (secrets, carriers) = (secrets.to_string(), carriers.to_string());
-        let wires = Wires { sqs: Some(queue.url()), ..Wires::default() };
+        let wires = Wires {
+            sqs: Some(queue.url()),
+            ..Wires::default()
+        };
         let keys = format!("default={API_KEY}");
-        let home = Home::start_behind(&[("OTP_SECRETS", &secrets), ("OTP_CARRIERS", &carriers), ("OTP_LOCAL_API_KEYS", &keys)], wires);
-        Self { home, secrets, carriers, next: 0, queued, carried, queue, _carrier: carrier }
+        let home = Home::start_behind(
+            &[
+                ("OTP_SECRETS", &secrets),
+                ("OTP_CARRIERS", &carriers),
+                ("OTP_LOCAL_API_KEYS", &keys),
+            ],
+            wires,
+        );
+        Self {
+            home,
+            secrets,
+            carriers,
+            next: 0,
+            queued,
+            carried,
+            queue,
+            _carrier: carrier,
+        }
     }
 
     /// The variables of a function: what Lambda sets, and what the template does.
@@ -85,7 +104,10 @@ impl World {
             ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
             ("AWS_REGION", "eu-west-1"),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+            (
+                "AWS_SECRET_ACCESS_KEY",
+                "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            ),
             ("AWS_SESSION_TOKEN", "a-session-token"),
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.home.server.dynamodb_url),
             ("AWS_ENDPOINT_URL_SQS", &self.queue.url()),
@@ -95,7 +117,10 @@ impl World {
             ("OTP_SECRETS", &self.secrets),
             ("OTP_CARRIERS", &self.carriers),
         ];
-        fixed.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
+        fixed
+            .into_iter()
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect()
     }
 
     /// So many events, each for a recipient of its own.
@@ -114,7 +139,11 @@ impl World {
                 }
             });
         }
-        if event == Event::Report { self.reports(&events).await } else { events }
+        if event == Event::Report {
+            self.reports(&events).await
+        } else {
+            events
+        }
     }
 
     fn base(&self) -> String {
@@ -122,7 +151,14 @@ impl World {
     }
 
     async fn sent(&self, to: &str) -> String {
-        let answer = self.home.call("POST", "/v1/verifications", Some(json!({"to": to, "purpose": "login"}))).await;
+        let answer = self
+            .home
+            .call(
+                "POST",
+                "/v1/verifications",
+                Some(json!({"to": to, "purpose": "login"})),
+            )
+            .await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.body["id"].as_str().expect("an id").to_owned()
     }
@@ -135,7 +171,10 @@ impl World {
         self.home.advance(0).await;
         let now = Clock::default().now().0;
         let carried = std::mem::take(&mut *lock(&self.carried));
-        carried.iter().map(|message| report(message, &self.base(), now)).collect()
+        carried
+            .iter()
+            .map(|message| report(message, &self.base(), now))
+            .collect()
     }
 }
 
@@ -144,8 +183,16 @@ async fn keeping(kept: &Kept, answer: &'static str) -> Listener {
     let kept = kept.clone();
     Listener::open(0, move |request| {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        lock(&kept).push(if body["MessageBody"].is_string() { body["MessageBody"].clone() } else { body });
-        std::future::ready(response(200, &[("content-type", "application/json")], answer))
+        lock(&kept).push(if body["MessageBody"].is_string() {
+            body["MessageBody"].clone()
+        } else {
+            body
+        });
+        std::future::ready(response(
+            200,
+            &[("content-type", "application/json")],
+            answer,
+        ))
     })
     .await
 }
@@ -166,7 +213,8 @@ fn at(mut event: Value, path: &str) -> Value {
 
 fn send(to: &str, n: usize) -> Value {
     let mut event = sample(include_str!("../../../events/send.json"));
-    let mut body: Value = serde_json::from_str(event["body"].as_str().expect("a body")).expect("JSON");
+    let mut body: Value =
+        serde_json::from_str(event["body"].as_str().expect("a body")).expect("JSON");
     body["to"] = json!(to);
     body["client_ip"] = json!(format!("198.18.{}.{}", n / 250, n % 250));
     event["body"] = json!(body.to_string());
@@ -175,24 +223,40 @@ fn send(to: &str, n: usize) -> Value {
 }
 
 fn check(id: &str) -> Value {
-    let mut event = at(sample(include_str!("../../../events/check-wrong.json")), &format!("/v1/verifications/{id}/check"));
+    let mut event = at(
+        sample(include_str!("../../../events/check-wrong.json")),
+        &format!("/v1/verifications/{id}/check"),
+    );
     event["pathParameters"]["id"] = json!(id);
     event
 }
 
 fn dispatch(body: &Value) -> Value {
     let mut event = sample(include_str!("../../../events/dispatch.json"));
-    event["Records"].as_array_mut().expect("records").truncate(1);
+    event["Records"]
+        .as_array_mut()
+        .expect("records")
+        .truncate(1);
     event["Records"][0]["body"] = body.clone();
     event
 }
 
 fn report(message: &Value, base: &str, now: i64) -> Value {
-    let path = message["callback_url"].as_str().and_then(|url| url.strip_prefix(base)).expect("a callback URL");
-    let mut event = at(sample(include_str!("../../../events/report-http.json")), path);
+    let path = message["callback_url"]
+        .as_str()
+        .and_then(|url| url.strip_prefix(base))
+        .expect("a callback URL");
+    let mut event = at(
+        sample(include_str!("../../../events/report-http.json")),
+        path,
+    );
     let body = json!({"id": "theirs", "reference": message["reference"], "status": "delivered", "timestamp": "2026-01-01T00:00:00Z"}).to_string();
     let webhook = Webhook::new(CARRIER_SECRET).expect("a secret");
-    event["headers"]["webhook-signature"] = json!(webhook.sign("evt_1", now, body.as_bytes()).expect("a signature"));
+    event["headers"]["webhook-signature"] = json!(
+        webhook
+            .sign("evt_1", now, body.as_bytes())
+            .expect("a signature")
+    );
     event["headers"]["webhook-id"] = json!("evt_1");
     event["headers"]["webhook-timestamp"] = json!(now.to_string());
     event["pathParameters"]["token"] = json!(path.rsplit('/').next());

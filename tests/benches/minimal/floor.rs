@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_http::{Error, Request, run, service_fn};
-use otp::aws::{Aws, AwsSettings, Service};
-use otp::config::environment;
+use otp::platform::aws::{Aws, AwsSettings, Service};
+use otp::platform::environment::environment;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -18,14 +18,29 @@ async fn main() -> Result<(), Error> {
         session_token: environment("AWS_SESSION_TOKEN"),
         endpoint_urls: [environment("AWS_ENDPOINT_URL_DYNAMODB"), None, None],
     };
-    let (client, table) = (&Client::new(&Aws::new(settings).config(Service::DynamoDb)), &variable("OTP_TABLE"));
+    let (client, table) = (
+        &Client::new(&Aws::new(settings).config(Service::DynamoDb)),
+        &variable("OTP_TABLE"),
+    );
     let key = || AttributeValue::B(Blob::new(*b"bench-floor-0001"));
     // Only the connection is wanted.
-    let _ = client.get_item().table_name(table).key("pk", key()).send().await;
+    let _ = client
+        .get_item()
+        .table_name(table)
+        .key("pk", key())
+        .send()
+        .await;
     run(service_fn(async |_: Request| {
         let one = AttributeValue::N("1".into());
-        let update = client.update_item().table_name(table).key("pk", key()).update_expression("ADD calls :one");
-        update.expression_attribute_values(":one", one).send().await?;
+        let update = client
+            .update_item()
+            .table_name(table)
+            .key("pk", key())
+            .update_expression("ADD calls :one");
+        update
+            .expression_attribute_values(":one", one)
+            .send()
+            .await?;
         Ok::<_, Error>("done")
     }))
     .await

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use hyper::body::Bytes;
-use otp::seal::sha256;
+use otp::crypto::seal::sha256;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -25,7 +25,10 @@ const WRITERS: usize = 4;
 
 /// Prints the table.
 pub fn measure(caller: &Runtime, recipients_max: usize) {
-    let sizes: Vec<usize> = SIZES.into_iter().filter(|size| *size <= recipients_max).collect();
+    let sizes: Vec<usize> = SIZES
+        .into_iter()
+        .filter(|size| *size <= recipients_max)
+        .collect();
     let homes: Vec<Arc<Home>> = sizes.iter().map(|_| Arc::new(Home::start(&[]))).collect();
     for (home, size) in homes.iter().zip(&sizes) {
         caller.block_on(fill(home, *size));
@@ -47,12 +50,21 @@ pub fn measure(caller: &Runtime, recipients_max: usize) {
         sizes.iter().zip(times).map(move |(size, of_size)| {
             let median = |times: &[Duration]| quantile(times, 0.5).as_secs_f64();
             let to_first = ratio(median(&of_size[column]), median(&times[0][column]));
-            [vec![format!("{name}, {size} recipients")], latencies(&of_size[column]), vec![to_first]].concat()
+            [
+                vec![format!("{name}, {size} recipients")],
+                latencies(&of_size[column]),
+                vec![to_first],
+            ]
+            .concat()
         })
     };
     let rows: Vec<Vec<String>> = rows(0, "send").chain(rows(1, "check")).collect();
     let header = ["ms", "median", "90 %", "99 %", "median to the first"];
-    print(&format!("Growth: one call at a time ({SAMPLES} rounds)"), &header, &rows);
+    print(
+        &format!("Growth: one call at a time ({SAMPLES} rounds)"),
+        &header,
+        &rows,
+    );
 }
 
 async fn round(home: &Home) -> (Duration, Duration) {
@@ -79,10 +91,19 @@ async fn fill(home: &Arc<Home>, size: usize) {
                 if first.is_multiple_of(50_000) {
                     eprintln!("recipients in the table: {first} of {size}");
                 }
-                let puts: Vec<Value> = (first..size.min(first + BATCH)).map(|n| json!({"PutRequest": {"Item": copy(&item.0, item.1, n)}})).collect();
+                let puts: Vec<Value> = (first..size.min(first + BATCH))
+                    .map(|n| json!({"PutRequest": {"Item": copy(&item.0, item.1, n)}}))
+                    .collect();
                 let batch = json!({"RequestItems": {"otp": puts}});
-                let answer = home.table("BatchWriteItem", Bytes::from(batch.to_string())).await;
-                assert_eq!((answer.status, &answer.body["UnprocessedItems"]), (200, &json!({})), "{}", answer.body);
+                let answer = home
+                    .table("BatchWriteItem", Bytes::from(batch.to_string()))
+                    .await;
+                assert_eq!(
+                    (answer.status, &answer.body["UnprocessedItems"]),
+                    (200, &json!({})),
+                    "{}",
+                    answer.body
+                );
             }
         });
     }
@@ -95,8 +116,13 @@ async fn real(home: &Home) -> (Value, usize) {
     let scan = json!({"TableName": "otp"}).to_string();
     let found = home.table("Scan", scan.into()).await.body;
     let items = found["Items"].as_array().expect("items");
-    let item = items.iter().find(|item| item.get("addr").is_some()).unwrap_or_else(|| panic!("no recipient in {found}"));
-    let key = BASE64.decode(item["pk"]["B"].as_str().expect("a key").as_bytes()).expect("base64");
+    let item = items
+        .iter()
+        .find(|item| item.get("addr").is_some())
+        .unwrap_or_else(|| panic!("no recipient in {found}"));
+    let key = BASE64
+        .decode(item["pk"]["B"].as_str().expect("a key").as_bytes())
+        .expect("base64");
     (item.clone(), key.len())
 }
 

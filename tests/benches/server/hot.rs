@@ -39,7 +39,11 @@ pub fn measure(caller: &Runtime) {
         rows.push(caller.block_on(row(name, &home, call, recipients)));
     }
     let header = ["ms", "median", "90 %", "99 %", "a second", "outcomes"];
-    print(&format!("Hot recipients: {CALLS} calls, {CALLERS} at a time"), &header, &rows);
+    print(
+        &format!("Hot recipients: {CALLS} calls, {CALLERS} at a time"),
+        &header,
+        &rows,
+    );
 }
 
 async fn row(name: &str, home: &Arc<Home>, call: Call, recipients: usize) -> Vec<String> {
@@ -69,9 +73,19 @@ async fn row(name: &str, home: &Arc<Home>, call: Call, recipients: usize) -> Vec
     let a_second = CALLS as f64 / begun.elapsed().as_secs_f64();
     let times: Vec<Duration> = answers.iter().map(|(_, took)| *took).collect();
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
-    answers.iter().for_each(|(outcome, _)| *outcomes.entry(outcome).or_default() += 1);
-    let outcomes: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-    [vec![name.to_owned()], latencies(&times), vec![figure(a_second), outcomes.join(", ")]].concat()
+    answers
+        .iter()
+        .for_each(|(outcome, _)| *outcomes.entry(outcome).or_default() += 1);
+    let outcomes: Vec<String> = outcomes
+        .iter()
+        .map(|(outcome, count)| format!("{count} {outcome}"))
+        .collect();
+    [
+        vec![name.to_owned()],
+        latencies(&times),
+        vec![figure(a_second), outcomes.join(", ")],
+    ]
+    .concat()
 }
 
 /// The outcome in the API's own word.
@@ -79,8 +93,13 @@ async fn called(home: &Home, call: Call, id: &str) -> (String, Duration) {
     let answer = match call {
         // One chance in a million to be wrong about it.
         Call::WrongCode => home.check(id, "000000").await,
-        Call::Resend => home.call("POST", &format!("/v1/verifications/{id}/resend"), None).await,
+        Call::Resend => {
+            home.call("POST", &format!("/v1/verifications/{id}/resend"), None)
+                .await
+        }
     };
-    let word = ["reason", "limit", "code"].into_iter().find_map(|name| answer.body[name].as_str());
+    let word = ["reason", "limit", "code"]
+        .into_iter()
+        .find_map(|name| answer.body[name].as_str());
     (word.unwrap_or("accepted").to_owned(), answer.took)
 }

@@ -46,8 +46,14 @@ struct Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
-    let caller = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
-    println!("## The local server in memory, on {} cores", std::thread::available_parallelism().map_or(0, usize::from));
+    let caller = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a thread");
+    println!(
+        "## The local server in memory, on {} cores",
+        std::thread::available_parallelism().map_or(0, usize::from)
+    );
     rounds::measure(&caller, Duration::from_secs(arguments.seconds));
     if arguments.rounds {
         return;
@@ -77,7 +83,16 @@ fn one_at_a_time(caller: &tokio::runtime::Runtime) {
             }
         }
     });
-    let row = |name: &str, times: &[Duration]| [vec![name.to_owned()], table::latencies(times)].concat();
-    let rows = [row("send", &sends), row("send, until the message is on the phone", &arrivals), row("check, right", &checks)];
-    table::print(&format!("One call at a time ({SAMPLES} rounds)"), &["ms", "median", "90 %", "99 %"], &rows);
+    let row =
+        |name: &str, times: &[Duration]| [vec![name.to_owned()], table::latencies(times)].concat();
+    let rows = [
+        row("send", &sends),
+        row("send, until the message is on the phone", &arrivals),
+        row("check, right", &checks),
+    ];
+    table::print(
+        &format!("One call at a time ({SAMPLES} rounds)"),
+        &["ms", "median", "90 %", "99 %"],
+        &rows,
+    );
 }

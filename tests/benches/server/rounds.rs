@@ -41,7 +41,16 @@ impl Stretch {
         let server = self.cpu.since(self.caller_cpu);
         let cores = |cpu: Duration| figure(cpu.as_secs_f64() / wall);
         let costs = [self.cpu, server, self.caller_cpu].map(|cpu| each(cpu.used));
-        [vec![name.to_owned(), figure(count / wall), cores(self.cpu.used), cores(self.cpu.waited)], costs.to_vec()].concat()
+        [
+            vec![
+                name.to_owned(),
+                figure(count / wall),
+                cores(self.cpu.used),
+                cores(self.cpu.waited),
+            ],
+            costs.to_vec(),
+        ]
+        .concat()
     }
 
     fn cpu_millis_each(&self) -> f64 {
@@ -61,27 +70,76 @@ pub fn measure(caller: &Runtime, enough: Duration) {
         }
     });
     let looks = Arc::new(AtomicU64::new(0));
-    let rounds = caller.block_on(stretch(enough, |until, done| rounds_until(home.clone(), until, done, looks.clone())));
+    let rounds = caller.block_on(stretch(enough, |until, done| {
+        rounds_until(home.clone(), until, done, looks.clone())
+    }));
     eprintln!("bare table calls, for {} s", enough.as_secs());
-    let updates = caller.block_on(stretch(enough, |until, done| updates_until(home.clone(), until, done)));
-    let header = ["", "a second", "cores busy", "waited for", "CPU ms each", "of it the server", "the caller"];
-    let heading = format!("Throughput, {} rounds and {} table calls at a time, for {} s each", 2 * CALLERS, 2 * CALLERS, enough.as_secs());
-    print(&heading, &header, &[rounds.row("rounds: send, deliver, check"), updates.row("bare `UpdateItem` of one small item")]);
+    let updates = caller.block_on(stretch(enough, |until, done| {
+        updates_until(home.clone(), until, done)
+    }));
+    let header = [
+        "",
+        "a second",
+        "cores busy",
+        "waited for",
+        "CPU ms each",
+        "of it the server",
+        "the caller",
+    ];
+    let heading = format!(
+        "Throughput, {} rounds and {} table calls at a time, for {} s each",
+        2 * CALLERS,
+        2 * CALLERS,
+        enough.as_secs()
+    );
+    print(
+        &heading,
+        &header,
+        &[
+            rounds.row("rounds: send, deliver, check"),
+            updates.row("bare `UpdateItem` of one small item"),
+        ],
+    );
 
     let looks = looks.load(Ordering::SeqCst) as f64 / rounds.count as f64;
-    print_bounds(&calls, looks, rounds.cpu_millis_each(), updates.cpu_millis_each());
+    print_bounds(
+        &calls,
+        looks,
+        rounds.cpu_millis_each(),
+        updates.cpu_millis_each(),
+    );
 }
 
 fn print_bounds(calls: &BTreeMap<String, f64>, looks: f64, round_millis: f64, update_millis: f64) {
     // The simulated network reads the table once a message, on a wire of its own.
     let sum: f64 = calls.values().sum::<f64>() + 1.0;
-    let listed: Vec<String> = calls.iter().map(|(name, count)| format!("{} {name}", figure(*count))).collect();
+    let listed: Vec<String> = calls
+        .iter()
+        .map(|(name, count)| format!("{} {name}", figure(*count)))
+        .collect();
     let bare = sum * update_millis;
-    println!("\nA round calls the table {} times: the functions {}, and the simulated network one read, to", figure(sum), listed.join(", "));
-    println!("know whose message it is. The caller looks at the phone {} times. So many bare calls would take", figure(looks));
-    println!("{} ms of CPU, {:.0} % of a round.", figure(bare), 100.0 * bare / round_millis);
-    println!("\nWhere the cores busy and those waited for are together as many as there are, CPU bounds the rate: {} ms", figure(round_millis));
-    println!("a round are {} rounds a second where nobody else needs the cores.", figure(cores() * 1000.0 / round_millis));
+    println!(
+        "\nA round calls the table {} times: the functions {}, and the simulated network one read, to",
+        figure(sum),
+        listed.join(", ")
+    );
+    println!(
+        "know whose message it is. The caller looks at the phone {} times. So many bare calls would take",
+        figure(looks)
+    );
+    println!(
+        "{} ms of CPU, {:.0} % of a round.",
+        figure(bare),
+        100.0 * bare / round_millis
+    );
+    println!(
+        "\nWhere the cores busy and those waited for are together as many as there are, CPU bounds the rate: {} ms",
+        figure(round_millis)
+    );
+    println!(
+        "a round are {} rounds a second where nobody else needs the cores.",
+        figure(cores() * 1000.0 / round_millis)
+    );
 }
 
 fn cores() -> f64 {
@@ -92,7 +150,13 @@ fn cores() -> f64 {
 fn calls_of_a_round(caller: &Runtime) -> BTreeMap<String, f64> {
     let (counts, wire) = (Counts::default(), Arc::new(OnceLock::new()));
     let listening = caller.block_on(counting(counts.clone(), wire.clone()));
-    let home = Arc::new(Home::start_behind(&[], Wires { dynamodb: Some(listening.url()), ..Wires::default() }));
+    let home = Arc::new(Home::start_behind(
+        &[],
+        Wires {
+            dynamodb: Some(listening.url()),
+            ..Wires::default()
+        },
+    ));
     let _ = wire.set(Arc::downgrade(&home));
     caller.block_on(async {
         round(&home).await;
@@ -102,7 +166,10 @@ fn calls_of_a_round(caller: &Runtime) -> BTreeMap<String, f64> {
         }
     });
     let counts = lock(&counts);
-    counts.iter().map(|(operation, count)| (operation.clone(), *count as f64 / COUNTED as f64)).collect()
+    counts
+        .iter()
+        .map(|(operation, count)| (operation.clone(), *count as f64 / COUNTED as f64))
+        .collect()
 }
 
 type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -112,7 +179,11 @@ async fn counting(counts: Counts, to: Arc<OnceLock<Weak<Home>>>) -> Listener {
     Listener::open(0, move |request: Request| {
         let (counts, home) = (counts.clone(), to.get().and_then(Weak::upgrade));
         async move {
-            let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+            let target = request
+                .headers
+                .get("x-amz-target")
+                .and_then(|target| target.to_str().ok())
+                .unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default();
             *lock(&counts).entry(operation.to_owned()).or_default() += 1;
             let answer = home?.table(operation, request.body).await;
@@ -123,7 +194,11 @@ async fn counting(counts: Counts, to: Arc<OnceLock<Weak<Home>>>) -> Listener {
 }
 
 fn passed_on(status: u16, body: Bytes) -> Response {
-    response(status, &[("content-type", "application/x-amz-json-1.0")], body)
+    response(
+        status,
+        &[("content-type", "application/x-amz-json-1.0")],
+        body,
+    )
 }
 
 fn lock(counts: &Mutex<BTreeMap<String, u32>>) -> MutexGuard<'_, BTreeMap<String, u32>> {
@@ -139,9 +214,16 @@ async fn round(home: &Home) {
 }
 
 /// Lets `work` go on until `enough` time has passed.
-async fn stretch<F: Future<Output = ()>>(enough: Duration, work: impl FnOnce(Instant, Arc<AtomicU64>) -> F) -> Stretch {
+async fn stretch<F: Future<Output = ()>>(
+    enough: Duration,
+    work: impl FnOnce(Instant, Arc<AtomicU64>) -> F,
+) -> Stretch {
     let done = Arc::new(AtomicU64::new(0));
-    let (cpu, caller_cpu, begun) = (cpu::of_process("self"), cpu::of_first_thread(), Instant::now());
+    let (cpu, caller_cpu, begun) = (
+        cpu::of_process("self"),
+        cpu::of_first_thread(),
+        Instant::now(),
+    );
     work(begun + enough, done.clone()).await;
     Stretch {
         count: done.load(Ordering::SeqCst),
@@ -151,7 +233,12 @@ async fn stretch<F: Future<Output = ()>>(enough: Duration, work: impl FnOnce(Ins
     }
 }
 
-async fn rounds_until(home: Arc<Home>, until: Instant, done: Arc<AtomicU64>, looks: Arc<AtomicU64>) {
+async fn rounds_until(
+    home: Arc<Home>,
+    until: Instant,
+    done: Arc<AtomicU64>,
+    looks: Arc<AtomicU64>,
+) {
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
         let (home, done, looks) = (home.clone(), done.clone(), looks.clone());

@@ -1,0 +1,8 @@
+//! API: HTTP requests and responses around the use cases. `v1` is the native dialect; another dialect is a folder beside it.
+
+pub mod authorization;
+pub mod problem;
+pub mod request;
+pub mod response;
+pub mod routing;
+pub mod v1;

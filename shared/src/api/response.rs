@@ -1,0 +1,94 @@
+//! Responses: a success or a problem document, logged once.
+
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use lambda_http::{Body, Response};
+use serde_json::Value;
+
+use super::problem::Problem;
+
+/// A successful response.
+pub struct Success {
+    status: StatusCode,
+    content_type: &'static str,
+    body: String,
+    headers: Vec<(HeaderName, String)>,
+}
+
+impl Success {
+    /// 200 with a JSON body.
+    #[must_use]
+    pub fn ok(body: &Value) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: "application/json",
+            body: body.to_string(),
+            headers: vec![],
+        }
+    }
+
+    /// 200 with plain text, for carriers that expect a fixed word.
+    #[must_use]
+    pub fn text(body: &str) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: "text/plain; charset=utf-8",
+            body: body.to_owned(),
+            headers: vec![],
+        }
+    }
+
+    /// 201 with a JSON body and its `Location`.
+    #[must_use]
+    pub fn created(body: &Value, location: String) -> Self {
+        let headers = vec![(LOCATION, location)];
+        Self {
+            status: StatusCode::CREATED,
+            headers,
+            ..Self::ok(body)
+        }
+    }
+
+    /// Adds `Idempotent-Replayed: true` if `is_replayed`.
+    #[must_use]
+    pub fn replayed(mut self, is_replayed: bool) -> Self {
+        if is_replayed {
+            self.headers.push((
+                HeaderName::from_static("idempotent-replayed"),
+                "true".into(),
+            ));
+        }
+        self
+    }
+}
+
+/// The response for the result of a use case. A failure is logged here, once.
+#[must_use]
+pub fn respond(
+    function: &str,
+    request_id: &str,
+    result: Result<Success, Problem>,
+) -> Response<Body> {
+    let success = result.unwrap_or_else(|problem| {
+        problem.log(function, request_id);
+        Success {
+            status: problem.code().status(),
+            content_type: "application/problem+json",
+            body: problem.body(request_id).to_string(),
+            headers: problem.into_headers(),
+        }
+    });
+    let mut response = Response::new(Body::Text(success.body));
+    *response.status_mut() = success.status;
+    let common = [
+        (CONTENT_TYPE, success.content_type.to_owned()),
+        (CACHE_CONTROL, "no-store".to_owned()),
+        (HeaderName::from_static("request-id"), request_id.to_owned()),
+    ];
+    for (name, value) in common.into_iter().chain(success.headers) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

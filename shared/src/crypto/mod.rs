@@ -1,0 +1,3 @@
+//! Crypto: sealed values, ids and keyed hashes.
+
+pub mod seal;

@@ -1,0 +1,19 @@
+//! Domain: the rules. Values and `now` in, values out.
+//!
+//! Invariant: no async, no IO, no serde, no clock.
+
+pub mod time;
+pub mod phone;
+pub mod email;
+pub mod channel;
+pub mod address;
+pub mod code;
+pub mod delivery;
+pub mod verification;
+pub mod past_verification;
+pub mod verification_ref;
+pub mod recipient;
+pub mod rate_limit;
+pub mod conversion;
+pub mod money;
+pub mod policy;

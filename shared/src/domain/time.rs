@@ -1,0 +1,70 @@
+//! Time in whole seconds, the only precision that the rules need.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+/// Seconds in an hour.
+pub const HOUR_SECONDS: i64 = 3600;
+/// Seconds in a day.
+pub const DAY_SECONDS: i64 = 86_400;
+/// How long a recipient's record is kept after its last event.
+pub const RETENTION_SECONDS: i64 = 2 * DAY_SECONDS;
+
+/// Seconds since 1970-01-01T00:00:00Z. Arithmetic saturates, so a hostile or broken clock cannot make it panic.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// Seconds from `earlier` to this moment; negative when `earlier` is later.
+    #[must_use]
+    pub fn seconds_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<i64> for Timestamp {
+    type Output = Self;
+
+    fn add(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+}
+
+impl Sub<i64> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, seconds: i64) -> Self {
+        Self(self.0.saturating_sub(seconds))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, to the second: `2026-11-21T20:00:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        jiff::Timestamp::from_second(self.0)
+            .unwrap_or_default()
+            .fmt(f)
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_rfc_3339_without_fractions() {
+        assert_eq!(Timestamp(1_795_291_200).to_string(), "2026-11-21T20:00:00Z");
+    }
+
+    #[test]
+    fn arithmetic_at_the_ends_of_time_saturates() {
+        assert_eq!(Timestamp(i64::MAX) + 1, Timestamp(i64::MAX));
+        assert_eq!(Timestamp(i64::MIN).seconds_since(Timestamp(1)), i64::MIN);
+    }
+}

@@ -1,0 +1,12 @@
+//! Platform: what the code runs on. Clock, random numbers, AWS clients, HTTPS, queue, JSON, logs and metrics.
+
+pub mod aws;
+pub mod clock;
+pub mod environment;
+pub mod https;
+pub mod json;
+pub mod logging;
+pub mod metrics;
+pub mod queue;
+pub mod random;
+pub mod url;
