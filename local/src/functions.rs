@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
-use otp::config::{Config, Role};
+use otp::config::{CallbackConfig, SendConfig, Variables, VerifyConfig, WorkerConfig};
 use otp::platform::clock::Clock;
 use serde_json::{Value, json};
 
@@ -93,9 +93,9 @@ const OFFSET_FILE: &str = "CLOCK_OFFSET_FILE";
 pub(crate) enum Functions {
     /// In this process.
     Here {
-        send: Box<send::App>,
-        verify: Box<verify::App>,
-        delivery_callback: Box<delivery_callback::App>,
+        send: Box<send::State>,
+        verify: Box<verify::State>,
+        delivery_callback: Box<delivery_callback::State>,
     },
     /// As processes.
     Processes(Processes),
@@ -103,31 +103,31 @@ pub(crate) enum Functions {
 
 /// The handlers, in this process.
 pub(crate) fn here(
-    config: &dyn Fn(Role) -> Result<Config, String>,
+    variables: Variables<'_>,
     clock: &Clock,
     figures: &Figures,
 ) -> Result<(Functions, Worker), String> {
     let functions = Functions::Here {
-        send: Box::new(send::App::new(
-            config(Role::Send)?,
+        send: Box::new(send::State::new(
+            SendConfig::read(variables).map_err(|error| error.to_string())?,
             clock.clone(),
             figures.metrics(),
         )),
-        verify: Box::new(verify::App::new(
-            config(Role::Verify)?,
+        verify: Box::new(verify::State::new(
+            VerifyConfig::read(variables).map_err(|error| error.to_string())?,
             clock.clone(),
             figures.metrics(),
         )),
-        delivery_callback: Box::new(delivery_callback::App::new(
-            config(Role::DeliveryCallback)?,
+        delivery_callback: Box::new(delivery_callback::State::new(
+            CallbackConfig::read(variables).map_err(|error| error.to_string())?,
             clock.clone(),
             figures.metrics(),
         )),
     };
     Ok((
         functions,
-        Worker::Here(carrier_worker::App::new(
-            config(Role::CarrierWorker)?,
+        Worker::Here(carrier_worker::State::new(
+            WorkerConfig::read(variables).map_err(|error| error.to_string())?,
             clock.clone(),
             figures.metrics(),
         )),
@@ -263,7 +263,7 @@ fn variables(
 #[derive(Clone)]
 pub(crate) enum Worker {
     /// In this process.
-    Here(carrier_worker::App),
+    Here(carrier_worker::State),
     /// As processes.
     Processes(Processes),
 }

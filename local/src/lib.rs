@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use otp::config::{Config, ConfigError, Role};
+use otp::config::{CallbackConfig, SendConfig, VerifyConfig, WorkerConfig};
 use otp::platform::clock::Clock;
 use otp::store::Store;
 
@@ -164,26 +164,21 @@ impl Server {
             &carrier_keys,
         );
 
-        let read = |role: Role, fixed: &HashMap<&str, String>| {
-            Config::read(role, &|name| {
+        fixed.insert("OTP_QUEUE_URL", "http://127.0.0.1/queue".into());
+        let config = read_config(
+            &|name| {
                 fixed
                     .get(name)
                     .cloned()
                     .or_else(|| variable(name))
                     .or_else(|| template.default_of(name))
-            })
-        };
-        fixed.insert("OTP_QUEUE_URL", "http://127.0.0.1/queue".into());
-        let config = match (read(Role::Verify, &fixed), wrong_keys) {
-            (Ok(config), None) => config,
-            (config, wrong_keys) => {
-                return Err(all_problems(&read, &fixed, config.err(), wrong_keys));
-            }
-        };
+            },
+            wrong_keys,
+        )?;
         let store = Store::new(
             &config.aws.config(otp::platform::aws::Service::DynamoDb),
             engine.table().into(),
-            config.seal.clone(),
+            config.keyring.clone(),
         );
         let apps = secrets
             .api_keys
@@ -194,27 +189,24 @@ impl Server {
             queue.clone(),
             clock.clone(),
             apps,
-            (config.seal, store),
+            (config.keyring, store),
             carrier_keys,
         )
         .await?;
         let aws_port = aws::serve(queue.clone(), network.clone()).await?;
         let sqs_url = format!("http://127.0.0.1:{aws_port}");
         fixed.extend(options.wires.variables(&dynamodb_url, &sqs_url));
-        let config = |role: Role| read(role, &fixed).map_err(|error| error.to_string());
         let figures = Figures::default();
+        let value = |name: &str| {
+            fixed
+                .get(name)
+                .cloned()
+                .or_else(|| variable(name))
+                .or_else(|| template.default_of(name))
+        };
         let (functions, worker) = match &options.functions {
-            Some(built) => {
-                let value = |name: &str| {
-                    fixed
-                        .get(name)
-                        .cloned()
-                        .or_else(|| variable(name))
-                        .or_else(|| template.default_of(name))
-                };
-                functions::built(built, &template, &clock, &figures, &value)?
-            }
-            None => functions::here(&config, &clock, &figures)?,
+            Some(built) => functions::built(built, &template, &clock, &figures, &value)?,
+            None => functions::here(&value, &clock, &figures)?,
         };
         tokio::spawn(work(worker, queue.clone(), template.batch_size));
         let table = engine.table().to_owned();
@@ -309,27 +301,32 @@ fn fixed_variables(
     fixed
 }
 
-type ReadConfig<'a> = dyn Fn(Role, &HashMap<&str, String>) -> Result<Config, ConfigError> + 'a;
-
-/// A setting may be wrong for one function only: all of their problems are told, each once.
-fn all_problems(
-    read: &ReadConfig<'_>,
-    fixed: &HashMap<&'static str, String>,
-    found: Option<ConfigError>,
+/// The configuration of `verify`. A setting may be invalid for one function only, so the problems of
+/// all functions are reported, each once.
+fn read_config(
+    variables: otp::config::Variables<'_>,
     wrong_keys: Option<String>,
-) -> String {
-    let of_others = [Role::Send, Role::DeliveryCallback, Role::CarrierWorker]
-        .map(|role| read(role, fixed).err());
-    let mut problems: Vec<String> = of_others
+) -> Result<VerifyConfig, String> {
+    let verify = VerifyConfig::read(variables);
+    let others = [
+        SendConfig::read(variables).err(),
+        CallbackConfig::read(variables).err(),
+        WorkerConfig::read(variables).err(),
+    ];
+    let mut problems: Vec<String> = others
         .into_iter()
-        .chain([found])
         .flatten()
         .flat_map(|error| error.0)
-        .chain(wrong_keys)
         .collect();
+    problems.extend(wrong_keys);
+    match verify {
+        Ok(config) if problems.is_empty() => return Ok(config),
+        Ok(_) => {}
+        Err(error) => problems.extend(error.0),
+    }
     problems.sort();
     problems.dedup();
-    problems.join("\n")
+    Err(problems.join("\n"))
 }
 
 /// The trigger: batches from the queue to the worker, and what it could not do back to the queue.

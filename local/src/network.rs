@@ -19,7 +19,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use otp::crypto::seal::Keyring;
+use otp::crypto::keyring::Keyring;
 use otp::domain::delivery::Delivery;
 use otp::platform::clock::Clock;
 use otp::platform::random::random_bytes;
@@ -310,38 +310,27 @@ impl Network {
                 .collect(),
         };
         for key in keys {
-            let Some(recipient) = self.0.store.read(&key, now).await.ok().flatten() else {
+            let Ok(stored) = self.0.store.load(key, "", now).await else {
                 continue;
             };
+            let recipient = stored.recipient;
             let has_it = |deliveries: &[Delivery]| {
                 named.is_none_or(|(_, tag)| deliveries.iter().any(|delivery| delivery.tag == tag))
             };
-            let Some(verification) = recipient.verification.filter(|v| has_it(&v.deliveries))
+            let id = |nonce| seal.verification_id(&recipient.app, key, nonce).to_string();
+            let Some(verification) = recipient.current.as_ref().filter(|v| has_it(&v.deliveries))
             else {
-                let ended = recipient
-                    .ended
-                    .iter()
-                    .find(|ended| named.is_some() && has_it(&ended.deliveries));
-                let Some(ended) = ended else { continue };
-                return Some((
-                    seal.verification_id(&recipient.app, &key, &ended.params.nonce),
-                    None,
-                ));
+                let mut past = recipient.past.iter();
+                let past = past.find(|past| named.is_some() && has_it(&past.deliveries));
+                let Some(past) = past else { continue };
+                return Some((id(past.params.nonce), None));
             };
-            let code = self
-                .0
-                .store
-                .open_code(&key, &verification)
+            let code = seal
+                .open_code(key, verification)
                 .map(|code| code.reveal().to_owned());
-            if named.is_some()
-                || code
-                    .as_ref()
-                    .is_some_and(|code| handed.text.contains(code.as_str()))
-            {
-                return Some((
-                    seal.verification_id(&recipient.app, &key, &verification.params.nonce),
-                    code,
-                ));
+            let is_in_text = |code: &String| handed.text.contains(code.as_str());
+            if named.is_some() || code.as_ref().is_some_and(is_in_text) {
+                return Some((id(verification.params.nonce), code));
             }
         }
         None

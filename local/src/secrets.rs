@@ -5,7 +5,7 @@ use std::path::Path;
 
 use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER};
 use otp::config::is_app_name;
-use otp::crypto::seal::sha256;
+use otp::crypto::hashes::sha256;
 use otp::platform::json::parse_object;
 use otp::platform::random::random_bytes;
 use serde::{Deserialize, Serialize};

@@ -36,4 +36,5 @@ pub mod message;
 pub mod carrier;
 pub mod store;
 pub mod config;
+pub mod service;
 pub mod api;

@@ -1,48 +1,38 @@
-//! delivery-callback: what carriers report, over HTTP or from an SNS topic that invokes the function. Authentic reports
-//! move the state of one message, up, and nothing else.
-//! Must never parse before it has verified, write for a stranger, or fetch anything that a report names: what SNS wants
-//! fetched is at SNS itself.
-
-use std::sync::Arc;
+//! delivery-callback: receives the carriers' reports, over HTTP or from an SNS topic that invokes
+//! the function.
+//!
+//! Invariants: a report is authenticated before it is parsed. Nothing is fetched that a report
+//! names, except from SNS itself.
 
 use lambda_http::http::Method;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{
     Adapter, Body, Error, LambdaEvent, Request, RequestExt as _, Response, Service as _, service_fn,
 };
-
 use otp::api::problem::{ErrorCode, Problem};
-use otp::api::request;
-use otp::api::response::Success;
-use otp::api::response::respond;
+use otp::api::request::{bounded_body, request_id};
+use otp::api::response::{Success, respond};
 use otp::api::routing::{Route, route};
-use otp::carrier::sns_envelope::{Certificates, Envelope, Notice, Unreachable};
+use otp::carrier::sns_envelope::{Certificates, Envelope, Notice};
 use otp::carrier::{Callback, ConfiguredCarrier, Report, ReportError};
-use otp::config::{Config, DispatchMode};
-use otp::crypto::seal::{Keyring, RecordKey, equal_in_constant_time};
-use otp::domain::address::Address;
-use otp::domain::delivery::{self, Delivery, DeliveryStatus, DeliveryTag, Next, Waits};
-use otp::domain::recipient::Recipient;
+use otp::config::CallbackConfig;
+use otp::crypto::signatures::equal_in_constant_time;
 use otp::domain::time::Timestamp;
-use otp::domain::verification::Status;
 use otp::platform::aws::Service;
 use otp::platform::clock::Clock;
-use otp::platform::metrics::{Metric, Metrics};
-use otp::platform::queue::{Dispatch, Queue, QueueError};
-use otp::store::{Raised, Store, StoreError};
+use otp::platform::metrics::Metrics;
+use otp::platform::queue::Queue;
+use otp::service::report::{ApplyReportError, ReportOutcome, Reporting};
+use otp::store::Store;
 use serde_json::Value;
 
-/// What the function holds between invocations.
-pub struct App {
-    store: Store,
-    queue: Option<Queue>,
-    seal: Arc<Keyring>,
+/// What the function keeps between invocations.
+pub struct State {
+    reporting: Reporting,
     carriers: Vec<ConfiguredCarrier>,
     certificates: Certificates,
-    waits: Waits,
     public_url: String,
     clock: Clock,
-    metrics: Metrics,
 }
 
 static ROUTES: &[Route] = &[Route {
@@ -50,90 +40,84 @@ static ROUTES: &[Route] = &[Route {
     methods: &[Method::POST, Method::GET],
 }];
 
-impl App {
-    /// From the function's configuration.
+impl State {
+    /// From the configuration.
     #[must_use]
-    pub fn new(config: Config, clock: Clock, metrics: Metrics) -> Self {
-        let store = Store::new(
-            &config.aws.config(Service::DynamoDb),
-            config.table,
-            config.seal.clone(),
-        );
-        let queue = (config.dispatch == DispatchMode::Queue)
-            .then(|| Queue::new(&config.aws.config(Service::Sqs), config.queue_url));
-        let certificates = Certificates::new(config.aws.endpoint_url(Service::Sns));
-        let (seal, carriers, public_url) = (config.seal, config.carriers, config.public_url);
-        Self {
-            store,
-            queue,
-            seal,
-            carriers,
-            certificates,
+    pub fn new(config: CallbackConfig, clock: Clock, metrics: Metrics) -> Self {
+        let dynamodb = config.aws.config(Service::DynamoDb);
+        let queue = |url| Queue::new(&config.aws.config(Service::Sqs), url);
+        let reporting = Reporting {
+            store: Store::new(&dynamodb, config.table, config.keyring.clone()),
+            queue: config.queue_url.map(queue),
+            keyring: config.keyring,
             waits: config.waits,
-            public_url,
-            clock,
             metrics,
+        };
+        Self {
+            reporting,
+            carriers: config.carriers,
+            certificates: Certificates::new(config.aws.endpoint_url(Service::Sns)),
+            public_url: config.public_url.unwrap_or_default(),
+            clock,
         }
     }
 
-    /// What the first call would wait for, done during init.
+    /// Does during init what the first report would wait for.
     pub async fn warm_up(&self) {
-        self.store.warm_up().await;
+        self.reporting.store.warm_up().await;
     }
 }
 
-/// Either kind of event in: a call of the gateway, or messages of the SNS topic that IAM lets invoke the function.
+/// Answers an event of either kind: a request of the gateway, or messages of an SNS topic.
 ///
 /// # Errors
-/// For an event that is neither, and for reports that could not be written: Lambda invokes again.
-pub async fn invoke(app: &App, event: LambdaEvent<Value>) -> Result<Value, Error> {
+/// The event is of neither kind, or a report could not be applied: Lambda invokes again.
+pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, Error> {
     if event.payload["Records"][0]["EventSource"] == "aws:sns" {
-        let records = event.payload["Records"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        handle_topic(app, records)
-            .await
-            .map_err(|error| Error::from(error.0))?;
+        let records = event.payload["Records"].as_array();
+        let records = records.map(Vec::as_slice).unwrap_or_default();
+        apply_topic_messages(state, records).await?;
         return Ok(Value::Null);
     }
-    let call = LambdaEvent::new(
-        serde_json::from_value::<LambdaRequest>(event.payload)?,
-        event.context,
-    );
-    let mut gateway = Adapter::from(service_fn(async |request| {
-        Ok::<_, Error>(handle(app, &request).await)
-    }));
-    Ok(serde_json::to_value(gateway.call(call).await?)?)
+    let request = serde_json::from_value::<LambdaRequest>(event.payload)?;
+    let handler = async |request| Ok::<_, Error>(handle(state, &request).await);
+    let mut gateway = Adapter::from(service_fn(handler));
+    let response = gateway
+        .call(LambdaEvent::new(request, event.context))
+        .await?;
+    Ok(serde_json::to_value(response)?)
 }
 
-/// HTTP in, answer out, logged once.
-pub async fn handle(app: &App, request: &Request) -> Response<Body> {
-    let request_id = request::request_id(request);
-    let outcome = answer(app, request).await;
-    respond("delivery-callback", &request_id, outcome)
+/// Answers one request.
+pub async fn handle(state: &State, request: &Request) -> Response<Body> {
+    let request_id = request_id(request);
+    let result = answer(state, request).await;
+    respond("delivery-callback", &request_id, result)
 }
 
-/// Messages of the topic: each is for the carrier that can read it and, where two can, that has the message.
-async fn handle_topic(app: &App, records: &[Value]) -> Result<(), RecordError> {
-    let now = app.clock.now();
+/// Applies messages of a topic. Each belongs to the carrier that can read it and, if several can,
+/// to the one that has the message.
+async fn apply_topic_messages(state: &State, records: &[Value]) -> Result<(), ApplyReportError> {
+    let now = state.clock.now();
     for message in records.iter().map(|record| &record["Sns"]) {
-        let (topic_arn, text) = (
-            message["TopicArn"].as_str(),
-            message["Message"].as_str().unwrap_or_default(),
-        );
-        let of_topic = app
-            .carriers
-            .iter()
-            .filter(|carrier| carrier.topic_arn().is_none_or(|own| Some(own) == topic_arn));
-        for (carrier, report) in
-            of_topic.filter_map(|carrier| Some((carrier, carrier.event(text, now).ok()?)))
-        {
-            let applied = match report.reference.as_deref() {
-                Some(reference) => apply(app, carrier, reference, report.status, now).await?,
-                None => Applied::Gone,
+        let topic_arn = message["TopicArn"].as_str();
+        let text = message["Message"].as_str().unwrap_or_default();
+        for carrier in &state.carriers {
+            if carrier
+                .topic_arn()
+                .is_some_and(|own| Some(own) != topic_arn)
+            {
+                continue;
+            }
+            let Ok(report) = carrier.event(text, now) else {
+                continue;
             };
-            if matches!(applied, Applied::Raised) {
+            let Some(reference) = report.reference else {
+                continue;
+            };
+            let (name, status) = (&carrier.name, report.status);
+            let outcome = state.reporting.apply(name, &reference, status, now).await?;
+            if outcome == ReportOutcome::Raised {
                 break;
             }
         }
@@ -141,265 +125,121 @@ async fn handle_topic(app: &App, records: &[Value]) -> Result<(), RecordError> {
     Ok(())
 }
 
-async fn answer(app: &App, request: &Request) -> Result<Success, Problem> {
+async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
     let (_, values) = route(request, ROUTES)?;
     let [name, token] = <[String; 2]>::try_from(values).unwrap_or_default();
-    let body = request::bounded_body(request)?;
-    let carrier = app
-        .carriers
-        .iter()
-        .find(|carrier| carrier.name == name)
-        .ok_or_else(stranger)?;
-    let is_of_account = carrier
+    let body = bounded_body(request)?;
+    let carrier = state.carriers.iter().find(|carrier| carrier.name == name);
+    let carrier = carrier.ok_or_else(not_found)?;
+    let is_account_token = carrier
         .account_token()
         .is_some_and(|expected| equal_in_constant_time(expected.as_bytes(), token.as_bytes()));
-    let of_message = app.seal.open_callback_token(&carrier.name, &token);
-    if !is_of_account && of_message.is_none() {
-        return Err(stranger());
+    let message_reference = state
+        .reporting
+        .keyring
+        .open_callback_token(&carrier.name, &token);
+    if !is_account_token && message_reference.is_none() {
+        return Err(not_found());
     }
-    let now = app.clock.now();
-    let mut further = vec![];
-    let report = if carrier.reports_through_sns() {
-        // Nobody was given the URL of one message here.
-        if !is_of_account {
-            return Err(stranger());
+    let now = state.clock.now();
+    let reports = if carrier.reports_through_sns() {
+        // Such a carrier has no URL for a single message.
+        if !is_account_token {
+            return Err(not_found());
         }
-        through_sns(app, carrier, body, now).await?
+        read_sns_envelope(state, carrier, body, now)
+            .await?
+            .into_iter()
+            .collect()
     } else {
-        let callback = Callback {
-            method: request.method(),
-            query: request.uri().query().unwrap_or_default(),
-            headers: request.headers(),
-            body,
-            url: &format!("{}{}", app.public_url, request.raw_http_path()),
-        };
-        let report = carrier.report(&callback, now).map_err(refused)?;
-        // The URL of one message speaks for that message alone.
-        if is_of_account {
-            further = carrier.further_reports(&callback);
-        }
-        Some(report)
+        read_callback(state, carrier, request, body, is_account_token, now)?
     };
-    let named = report
-        .as_ref()
-        .and_then(|report| report.reference.as_deref());
-    if of_message.is_some() && named.is_some() && of_message != named {
-        return Err(stranger());
+    for report in reports {
+        let named = report.reference.as_deref();
+        if message_reference.is_some() && named.is_some() && message_reference != named {
+            return Err(not_found());
+        }
+        // An account may have messages of other programs: their reports change nothing here.
+        let Some(reference) = message_reference.or(named) else {
+            continue;
+        };
+        let applied = state
+            .reporting
+            .apply(&carrier.name, reference, report.status, now)
+            .await;
+        applied.map_err(|error| Problem::unavailable(&error))?;
     }
-    // An account may carry messages that are none of ours: their reports are genuine, and change nothing here.
-    if let (Some(report), Some(reference)) = (&report, of_message.or(named)) {
-        apply(app, carrier, reference, report.status, now)
-            .await
-            .map_err(|error| Problem::unavailable(error.0))?;
-    }
-    for Report { reference, status } in &further {
-        let reference = reference.as_deref().unwrap_or_default();
-        apply(app, carrier, reference, *status, now)
-            .await
-            .map_err(|error| Problem::unavailable(error.0))?;
-    }
-    // One carrier takes nothing but this word for an answer; the others look at the status.
+    // One vendor requires this word; the others look at the status.
     Ok(Success::text("OK"))
 }
 
-/// The report in an envelope of SNS, once its signature holds; `None` for what reports nothing.
-async fn through_sns(
-    app: &App,
+/// The reports of a carrier that calls over HTTP. At the URL of one message there is one.
+fn read_callback(
+    state: &State,
+    carrier: &ConfiguredCarrier,
+    request: &Request,
+    body: &[u8],
+    is_account_token: bool,
+    now: Timestamp,
+) -> Result<Vec<Report>, Problem> {
+    let callback = Callback {
+        method: request.method(),
+        query: request.uri().query().unwrap_or_default(),
+        headers: request.headers(),
+        body,
+        url: &format!("{}{}", state.public_url, request.raw_http_path()),
+    };
+    let mut reports = vec![carrier.report(&callback, now).map_err(report_problem)?];
+    if is_account_token {
+        reports.extend(carrier.further_reports(&callback));
+    }
+    Ok(reports)
+}
+
+/// The report in an SNS envelope, once its signature is verified; `None` if it is not a report.
+async fn read_sns_envelope(
+    state: &State,
     carrier: &ConfiguredCarrier,
     body: &[u8],
     now: Timestamp,
 ) -> Result<Option<Report>, Problem> {
-    let not_now = |error: Unreachable| Problem::unavailable(error.0);
-    let envelope = Envelope::parse(body).map_err(refused)?;
-    let certificate = app
-        .certificates
-        .of(envelope.certificate_url())
-        .await
-        .map_err(not_now)?;
-    match envelope
-        .verify(&certificate, carrier.topic_arn(), now)
-        .map_err(refused)?
-    {
-        // Other messages of the topic, such as the one that greets it, are none of our business.
+    let envelope = Envelope::parse(body).map_err(report_problem)?;
+    let certificate = state.certificates.of(envelope.certificate_url()).await;
+    let certificate = certificate.map_err(|error| Problem::unavailable(&error))?;
+    let notice = envelope.verify(&certificate, carrier.topic_arn(), now);
+    match notice.map_err(report_problem)? {
+        // Other messages of the topic, such as the first one, are not reports.
         Notice::Notification(message) => return Ok(carrier.event(&message, now).ok()),
         Notice::SubscriptionConfirmation(url) => {
-            app.certificates.fetch(&url).await.map_err(not_now)?;
+            let confirmed = state.certificates.fetch(&url).await;
+            confirmed.map_err(|error| Problem::unavailable(&error))?;
             tracing::warn!(
                 delivery.carrier = carrier.name,
-                "the subscription to a topic of reports was confirmed"
+                "confirmed the subscription of the report endpoint to an SNS topic"
             );
         }
-        Notice::UnsubscribeConfirmation => {
-            tracing::error!(
-                delivery.carrier = carrier.name,
-                error.kind = "unsubscribed",
-                "a topic of reports will send no more"
-            );
-        }
+        Notice::UnsubscribeConfirmation => tracing::error!(
+            delivery.carrier = carrier.name,
+            error.kind = "unsubscribed",
+            "SNS unsubscribed the report endpoint"
+        ),
     }
     Ok(None)
 }
 
-/// Applies a genuine report to the message that `reference` names.
-async fn apply(
-    app: &App,
-    carrier: &ConfiguredCarrier,
-    reference: &str,
-    status: Option<DeliveryStatus>,
-    now: Timestamp,
-) -> Result<Applied, RecordError> {
-    let applied = match (app.seal.open_reference(reference), status) {
-        (Some((key, tag)), Some(status)) => {
-            record(app, &carrier.name, &key, &tag, status, now).await?
-        }
-        (Some(_), None) => Applied::Unchanged,
-        (None, _) => Applied::Gone,
-    };
-    tracing::info!(delivery.carrier = carrier.name, delivery.status = status.map_or("", DeliveryStatus::name), applied = ?applied, "a report came");
-    Ok(applied)
-}
-
-/// A report could not be written, or what follows from it could not be asked for. For the log only.
-#[derive(Debug)]
-struct RecordError(String);
-
-impl From<StoreError> for RecordError {
-    fn from(error: StoreError) -> Self {
-        Self(error.0)
-    }
-}
-
-impl From<QueueError> for RecordError {
-    fn from(error: QueueError) -> Self {
-        Self(error.0)
-    }
-}
-
-/// What a genuine report did.
-#[derive(Clone, Copy, Debug)]
-enum Applied {
-    /// The state moved up.
-    Raised,
-    /// It was there or above already, or is not known to us.
-    Unchanged,
-    /// Nothing is known of this message any more.
-    Gone,
-}
-
-/// One conditional write, and what follows from it.
-async fn record(
-    app: &App,
-    carrier: &str,
-    key: &RecordKey,
-    tag: &DeliveryTag,
-    status: DeliveryStatus,
-    now: Timestamp,
-) -> Result<Applied, RecordError> {
-    if status.floor() == 0 {
-        // Nothing stands below `queued`.
-        return Ok(Applied::Unchanged);
-    }
-    let (recipient, applied) = match app
-        .store
-        .raise(key, tag, status, Some(carrier), now)
-        .await?
-    {
-        Raised::Done(recipient) => (recipient, Applied::Raised),
-        Raised::Unchanged(recipient) => (recipient, Applied::Unchanged),
-        Raised::Gone => return Ok(Applied::Gone),
-    };
-    if matches!(applied, Applied::Raised) {
-        let country = recipient.address.as_ref().and_then(Address::country);
-        app.metrics.count(
-            &Metric::Delivery {
-                carrier: Some(carrier),
-                country,
-                status: status.name(),
-            },
-            now,
-        );
-        if status == DeliveryStatus::Delivered
-            && let Some(opened_at) = opened_with(&recipient, tag)
-        {
-            app.metrics.count(
-                &Metric::Report {
-                    carrier,
-                    seconds: now.seconds_since(opened_at),
-                },
-                now,
-            );
-        }
-    }
-    if status.ended_badly() {
-        fall_back(app, key, &recipient, now).await?;
-    }
-    Ok(applied)
-}
-
-/// When the verification was opened that `tag` is the first message of: only that one was handed over then.
-fn opened_with(recipient: &Recipient, tag: &DeliveryTag) -> Option<Timestamp> {
-    let now = recipient
-        .verification
-        .iter()
-        .map(|verification| (&verification.params, &verification.deliveries));
-    let mut all = now.chain(
-        recipient
-            .ended
-            .iter()
-            .map(|ended| (&ended.params, &ended.deliveries)),
-    );
-    let is_first = |deliveries: &Vec<Delivery>| {
-        deliveries
-            .iter()
-            .any(|delivery| delivery.tag == *tag && delivery.number == 1)
-    };
-    all.find(|(_, deliveries)| is_first(deliveries))
-        .map(|(params, _)| params.created_at)
-}
-
-/// A message that ended badly may have a fallback channel: its step is asked for at once. A repeated report asks again,
-/// which is harmless and mends a dispatch that was lost.
-async fn fall_back(
-    app: &App,
-    key: &RecordKey,
-    recipient: &Recipient,
-    now: Timestamp,
-) -> Result<(), QueueError> {
-    let (Some(verification), Some(queue)) = (&recipient.verification, &app.queue) else {
-        return Ok(());
-    };
-    let next = delivery::next(
-        &verification.deliveries,
-        false,
-        verification.fallback_left(),
-        app.waits,
-        now,
-    );
-    if !matches!(next, Next::Open { .. })
-        || verification.status(now) != Status::Pending
-        || verification.step.due > now
-    {
-        return Ok(());
-    }
-    let id = app
-        .seal
-        .verification_id(&recipient.app, key, &verification.params.nonce);
-    let dispatch = Dispatch::new(&recipient.app, id, verification.step.sequence);
-    queue.enqueue(&dispatch, 0).await
-}
-
 /// Forged and unknown look alike.
-fn stranger() -> Problem {
-    Problem::new(ErrorCode::NotFound, "There is nothing at this path.")
+fn not_found() -> Problem {
+    Problem::new(ErrorCode::NotFound, "No resource exists at this path.")
 }
 
-fn refused(error: ReportError) -> Problem {
+fn report_problem(error: ReportError) -> Problem {
     match error {
-        ReportError::Forged => {
-            Problem::new(ErrorCode::Unauthorized, "The signature does not hold.")
-        }
+        ReportError::Forged => Problem::new(
+            ErrorCode::Unauthorized,
+            "The signature of the report is invalid.",
+        ),
         ReportError::Unreadable => {
-            Problem::new(ErrorCode::MalformedRequest, "The report cannot be read.")
+            Problem::new(ErrorCode::MalformedRequest, "The report cannot be parsed.")
         }
     }
 }

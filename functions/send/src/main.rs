@@ -1,18 +1,18 @@
 //! The send function on Lambda.
 
 use lambda_http::{Error, run, service_fn};
-use otp::config::{Config, Role};
+use otp::config::SendConfig;
 use otp::platform::{clock::Clock, logging, metrics::Metrics};
-use send::{App, handle};
+use send::{State, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init(logging::Reader::Lambda);
-    let config = Config::from_env(Role::Send).unwrap_or_else(|error| error.exit());
-    let app = &App::new(config, Clock::default(), Metrics::to_stdout());
-    app.warm_up().await;
+    let config = SendConfig::from_environment().unwrap_or_else(|error| error.exit());
+    let state = &State::new(config, Clock::default(), Metrics::to_stdout());
+    state.warm_up().await;
     run(service_fn(async |request| {
-        Ok::<_, Error>(handle(app, &request).await)
+        Ok::<_, Error>(handle(state, &request).await)
     }))
     .await
 }

@@ -1,18 +1,18 @@
 //! The verify function on Lambda.
 
 use lambda_http::{Error, run, service_fn};
-use otp::config::{Config, Role};
+use otp::config::VerifyConfig;
 use otp::platform::{clock::Clock, logging, metrics::Metrics};
-use verify::{App, handle};
+use verify::{State, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init(logging::Reader::Lambda);
-    let config = Config::from_env(Role::Verify).unwrap_or_else(|error| error.exit());
-    let app = &App::new(config, Clock::default(), Metrics::to_stdout());
-    app.warm_up().await;
+    let config = VerifyConfig::from_environment().unwrap_or_else(|error| error.exit());
+    let state = &State::new(config, Clock::default(), Metrics::to_stdout());
+    state.warm_up().await;
     run(service_fn(async |request| {
-        Ok::<_, Error>(handle(app, &request).await)
+        Ok::<_, Error>(handle(state, &request).await)
     }))
     .await
 }

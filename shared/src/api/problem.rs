@@ -2,6 +2,8 @@
 //!
 //! Invariant: no message contains a code, a number, an ARN or a path.
 
+use std::error::Error;
+
 use lambda_http::http::header::RETRY_AFTER;
 use lambda_http::http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use crate::domain::policy::Policy;
 use crate::domain::rate_limit::{Limit, LimitExceeded};
 use crate::domain::time::Timestamp;
 use crate::platform::json::FieldError;
+use crate::platform::logging::causes;
 
 /// `Retry-After` of a 503, in seconds.
 const UNAVAILABLE_RETRY_SECONDS: i64 = 1;
@@ -198,11 +201,11 @@ impl Problem {
 
     /// 503: nothing was charged and nothing was compared. `cause` goes to the log only.
     #[must_use]
-    pub fn unavailable(cause: String) -> Self {
+    pub fn unavailable(cause: &dyn Error) -> Self {
         let detail = "The service is temporarily unavailable. No attempt or send was counted. \
                       Retry after `Retry-After`.";
         let problem = Self {
-            cause: Some(cause),
+            cause: Some(causes(cause)),
             ..Self::new(ErrorCode::Unavailable, detail)
         };
         problem.header(RETRY_AFTER, UNAVAILABLE_RETRY_SECONDS.to_string())

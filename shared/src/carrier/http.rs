@@ -9,7 +9,7 @@ use super::{
     Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, receipt_by_status,
     vendor_formats,
 };
-use crate::crypto::seal::{equal_in_constant_time, hmac_sha256};
+use crate::crypto::signatures::{equal_in_constant_time, hmac_sha256};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;

@@ -65,7 +65,7 @@ impl Carrier for SmsPm {
         match (error, state.as_deref()) {
             (Some(error), _) => refused(&error, answer, now),
             (None, Some(state)) if is_an_error(state) => refused(state, answer, now),
-            (None, Some(state)) if status(state).is_some_and(DeliveryStatus::ended_badly) => {
+            (None, Some(state)) if status(state).is_some_and(DeliveryStatus::is_failure) => {
                 Receipt::Permanent
             }
             (None, _) if has_id && answer.status().is_success() => Receipt::Accepted,

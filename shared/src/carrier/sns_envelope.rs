@@ -17,7 +17,7 @@ use webpki::EndEntityCert;
 
 use super::ReportError;
 use super::client::Exchange;
-use crate::crypto::seal::{is_rsa_sha1, is_rsa_sha256};
+use crate::crypto::signatures::{is_rsa_sha1, is_rsa_sha256};
 use crate::domain::time::Timestamp;
 use crate::platform::json;
 
@@ -298,7 +298,8 @@ pub struct Certificates {
 }
 
 /// Why something is not to be had from SNS at the moment, for the log. Holds no URL.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct Unreachable(pub String);
 
 impl Certificates {
@@ -523,7 +524,7 @@ sYxwPbIjc4UgwwZ5GvPTCZc=
         let envelope = Envelope::parse(notification("2", S2).to_string().as_bytes())
             .unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!(
-            hex(&crate::crypto::seal::sha256(envelope.signed.as_bytes())),
+            hex(&crate::crypto::hashes::sha256(envelope.signed.as_bytes())),
             "0b16510809732e8adf463e7edd19d6d96a3d8be559458f400c3209496dfe0c64"
         );
         assert!(

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::vendor_formats::{self, whole};
 use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
-use crate::crypto::seal::{equal_in_constant_time, hmac_sha1, sha256};
+use crate::crypto::hashes::sha256;
+use crate::crypto::signatures::{equal_in_constant_time, hmac_sha1};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;

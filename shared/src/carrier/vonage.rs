@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::vendor_formats::{self, whole};
 use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
-use crate::crypto::seal::{equal_in_constant_time, hmac_sha256, sha256};
+use crate::crypto::hashes::sha256;
+use crate::crypto::signatures::{equal_in_constant_time, hmac_sha256};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;

@@ -2,6 +2,7 @@
 //!
 //! The table keeps the counts and decides in its conditions. These rules say what the counts mean.
 
+use crate::domain::ids::{RecordKey, VerificationNonce};
 use crate::domain::rate_limit::{Quota, Window};
 use crate::domain::time::{RETENTION_SECONDS, Timestamp};
 
@@ -35,9 +36,9 @@ impl ConversionRule {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sample {
     /// Where the recipient's record is.
-    pub recipient: [u8; 16],
-    /// How the nonce of the verification begins.
-    pub verification: [u8; 4],
+    pub recipient: RecordKey,
+    /// Its verification.
+    pub verification: VerificationNonce,
     /// When it was sent.
     pub at: Timestamp,
 }
@@ -210,8 +211,8 @@ mod tests {
     #[test]
     fn an_outcome_counts_after_ten_minutes_and_is_unknown_once_records_are_gone() {
         let sample = Sample {
-            recipient: [0; 16],
-            verification: [0; 4],
+            recipient: RecordKey([0; 12]),
+            verification: VerificationNonce([0; 4]),
             at: NOW,
         };
         assert_eq!(sample.due(), NOW + 601);

@@ -3,16 +3,20 @@
 //! Invariant: no async, no IO, no serde, no clock.
 
 pub mod time;
+pub mod ids;
 pub mod phone;
 pub mod email;
 pub mod channel;
 pub mod address;
 pub mod code;
 pub mod delivery;
+pub mod delivery_plan;
+pub mod step;
 pub mod verification;
 pub mod past_verification;
 pub mod verification_ref;
 pub mod recipient;
+pub mod recipient_limits;
 pub mod rate_limit;
 pub mod conversion;
 pub mod money;

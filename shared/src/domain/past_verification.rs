@@ -1,83 +1,83 @@
-//! PastVerification: a verification whose place was taken, and what is still told about it. Pure.
+//! A verification that was replaced, as history: how it ended and what is still shown of it.
 
 use crate::domain::delivery::Delivery;
+use crate::domain::ids::{AttemptHash, AttemptNonce};
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{
-    AttemptHash, KEYED_ATTEMPT_NONCE_LENGTH, Outcome, Status, Verification, VerificationParams,
-};
+use crate::domain::verification::{CheckOutcome, Status, Verification, VerificationParams};
 
-/// A verification whose place was taken: what is still told about it.
+/// A verification that was replaced.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PastVerification {
-    /// What was agreed.
+    /// What was agreed at its start.
     pub params: VerificationParams,
     /// How it ended; never `Pending`.
     pub status: Status,
-    /// When its place was taken.
+    /// When it was replaced.
     pub ended_at: Timestamp,
-    /// Attempts that it took.
+    /// Attempts that it used.
     pub attempts_used: u8,
     /// Its messages, oldest first.
     pub deliveries: Vec<Delivery>,
-    /// Outcomes of the attempts that carried an `Idempotency-Key`.
-    pub answers: Vec<Answer>,
+    /// Outcomes of the checks that had an `Idempotency-Key`.
+    pub recorded_checks: Vec<RecordedCheck>,
 }
 
-/// The first answer to a check with an `Idempotency-Key`, kept for its repetition.
+/// Outcome of a check with an `Idempotency-Key`, kept for its replay.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
+pub struct RecordedCheck {
     /// Derived from the key.
-    pub nonce: Vec<u8>,
-    /// What was presented.
+    pub nonce: AttemptNonce,
+    /// What was submitted.
     pub hash: AttemptHash,
     /// What was answered.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
 }
 
 impl PastVerification {
     /// What is kept of `verification` once another one replaces it.
     #[must_use]
     pub fn new(mut verification: Verification, now: Timestamp) -> Self {
-        verification.leave_latest(now);
-        let status = Some(verification.status(now))
-            .filter(|status| *status != Status::Pending)
-            .unwrap_or(Status::Superseded);
+        verification.finish_latest_delivery(now);
+        let status = match verification.status(now) {
+            Status::Pending => Status::Superseded,
+            ended => ended,
+        };
         let keyed = verification
             .attempts
             .iter()
-            .filter(|attempt| attempt.nonce.len() == KEYED_ATTEMPT_NONCE_LENGTH);
-        let answers = keyed.map(|attempt| Answer {
-            nonce: attempt.nonce.clone(),
-            hash: attempt.hash,
-            outcome: verification.outcome(&attempt.nonce, now),
-        });
-        let (answers, attempts_used) = (answers.collect(), verification.attempts_used());
+            .filter(|attempt| matches!(attempt.nonce, AttemptNonce::Keyed(_)));
+        let recorded_checks = keyed
+            .map(|attempt| RecordedCheck {
+                nonce: attempt.nonce,
+                hash: attempt.hash,
+                outcome: verification.outcome(attempt.nonce, now),
+            })
+            .collect();
         Self {
-            attempts_used,
-            params: verification.params,
             status,
             ended_at: now,
+            attempts_used: verification.attempts_used(),
+            recorded_checks,
+            params: verification.params,
             deliveries: verification.deliveries,
-            answers,
         }
     }
 
-    /// What an attempt finds: the first answer again, or why it comes too late.
+    /// Outcome of the attempt `nonce`: the recorded one, or why it is too late.
     #[must_use]
-    pub fn outcome(&self, nonce: &[u8]) -> Outcome {
-        let answered = self
-            .answers
+    pub fn outcome(&self, nonce: AttemptNonce) -> CheckOutcome {
+        let recorded = self
+            .recorded_checks
             .iter()
-            .find(|answer| answer.nonce == nonce)
-            .map(|answer| answer.outcome);
-        answered.unwrap_or(Outcome {
-            reason: self.status.refusal(),
+            .find(|check| check.nonce == nonce);
+        recorded.map(|check| check.outcome).unwrap_or(CheckOutcome {
+            reason: self.status.rejection(),
             status: self.status,
             attempts_left: self.attempts_left(),
         })
     }
 
-    /// What was left at the end.
+    /// Attempts that were left at its end.
     #[must_use]
     pub fn attempts_left(&self) -> u8 {
         self.params.attempts_max.saturating_sub(self.attempts_used)
@@ -87,28 +87,29 @@ impl PastVerification {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::verification::tests::{attempt, verification};
+    use crate::domain::verification::tests::{attempt, nonce, verification};
     use crate::domain::verification::{Attempt, Reason};
 
     #[test]
-    fn keyed_check_outcome_survives_the_end_of_the_verification() {
+    fn keyed_check_outcome_survives_the_end() {
         let mut v = verification(5);
+        let keyed = AttemptNonce::Keyed([5; 8]);
         v.attempts = vec![
             Attempt {
-                nonce: vec![5; 9],
+                nonce: keyed,
                 ..attempt(5, false)
             },
             attempt(6, false),
         ];
-        let first = v.outcome(&[5; 9], Timestamp(1002));
-        let ended = PastVerification::new(v, Timestamp(1100));
-        assert_eq!(ended.status, Status::Superseded);
-        assert_eq!(ended.outcome(&[5; 9]), first);
+        let first = v.outcome(keyed, Timestamp(1002));
+        let past = PastVerification::new(v, Timestamp(1100));
+        assert_eq!(past.status, Status::Superseded);
+        assert_eq!(past.outcome(keyed), first);
         assert_eq!(
-            ended.outcome(&[6; 8]).reason,
+            past.outcome(nonce(6)).reason,
             Some(Reason::Superseded),
-            "without a key nothing is kept"
+            "not kept without key"
         );
-        assert_eq!(ended.attempts_left(), 3);
+        assert_eq!(past.attempts_left(), 3);
     }
 }

@@ -251,4 +251,21 @@ mod tests {
         assert_eq!(prefix("+33612345678"), "+3361234");
         assert_eq!(prefix("+1"), "");
     }
+
+    #[test]
+    fn of_several_limits_the_last_end_counts() {
+        let exceeded = |limit, seconds| LimitExceeded {
+            limit,
+            until: NOW + seconds,
+        };
+        let others = [
+            exceeded(Limit::Prefix, 9),
+            exceeded(Limit::Spend, 9),
+            exceeded(Limit::Country, 3),
+        ];
+        let sooner = exceeded(Limit::Client, 5).or_later(others);
+        assert_eq!(sooner, exceeded(Limit::Prefix, 9));
+        let same = exceeded(Limit::Client, 9).or_later(others);
+        assert_eq!(same, exceeded(Limit::Client, 9));
+    }
 }

@@ -1,33 +1,34 @@
-//! Verification: one recipient being proven once for a purpose. States, and `judge`, the pure function of the attempt log.
-//! Pure. An attempt that is not in the log was never made; nothing here gives an attempt back.
+//! Verification: one recipient being proven once for a purpose. Its status, and the attempt log.
+//!
+//! Invariant: an attempt that is not in the log was not compared, and nothing restores an attempt.
 
 use crate::domain::channel::Channel;
-use crate::domain::delivery::{Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
+use crate::domain::delivery::{
+    Cause, DELIVERIES_MAX, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS,
+};
+use crate::domain::ids::{
+    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce,
+};
+use crate::domain::step::{Step, StepState};
 use crate::domain::time::Timestamp;
 
-/// Random part of a verification id.
-pub type Nonce = [u8; 16];
-/// Keyed hash of what was presented: purpose, transaction and code together, so that nothing tells which was wrong.
-pub type AttemptHash = [u8; 16];
-/// Random name of a worker's claim.
-pub type ClaimId = [u8; 6];
-/// Keyed hash of an `Idempotency-Key` or of the body that came with it.
-pub type KeyHash = [u8; 8];
+/// Purpose of a verification that names none.
+pub const DEFAULT_PURPOSE: &str = "default";
 
-/// Where a verification stands.
+/// Status of a verification.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
-    /// Waiting for the code.
+    /// Waiting for its code.
     Pending,
-    /// The code was presented. Final.
+    /// The right code was submitted. Final.
     Approved,
-    /// PastVerification by the caller. Final.
+    /// Canceled by the app. Final.
     Canceled,
-    /// Its time is over. Final.
+    /// Its validity ended. Final.
     Expired,
     /// Its attempts are used up. Final.
     Exhausted,
-    /// A newer verification took its place. Final.
+    /// Replaced by a newer verification. Final.
     Superseded,
 }
 
@@ -42,7 +43,7 @@ impl Status {
         Self::Superseded,
     ];
 
-    /// The word on the wire.
+    /// Name in responses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -55,15 +56,9 @@ impl Status {
         }
     }
 
-    /// The status called `name`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
-    }
-
     /// Why a code is rejected in this state; `None` while the verification is pending.
     #[must_use]
-    pub fn refusal(self) -> Option<Reason> {
+    pub fn rejection(self) -> Option<Reason> {
         match self {
             Self::Pending => None,
             Self::Approved => Some(Reason::AlreadyUsed),
@@ -75,25 +70,25 @@ impl Status {
     }
 }
 
-/// Why a check was not valid.
+/// Why a check is not valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
-    /// Code, purpose or transaction did not fit.
+    /// Code, purpose or transaction does not match.
     WrongCode,
-    /// Too late, or the key that sealed the code is gone.
+    /// Too late, or the key that sealed the code was removed.
     Expired,
     /// No attempts left.
     Exhausted,
-    /// Another attempt succeeded.
+    /// Another attempt was the success.
     AlreadyUsed,
-    /// PastVerification by the caller.
+    /// Canceled by the app.
     Canceled,
-    /// A newer verification took its place.
+    /// Replaced by a newer verification.
     Superseded,
 }
 
 impl Reason {
-    /// The word on the wire.
+    /// Name in responses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -107,171 +102,194 @@ impl Reason {
     }
 }
 
-/// What a payment must show and repeat (PSD2 dynamic linking).
+/// What a payment shows and a check repeats (PSD2 dynamic linking).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transaction {
-    /// As the person reads it.
+    /// Amount, as shown to the person.
     pub amount: String,
-    /// As the person reads it.
+    /// Currency, as shown to the person.
     pub currency: String,
-    /// Who is paid.
+    /// Payee, as shown to the person.
     pub payee: String,
+}
+
+/// The `Idempotency-Key` of a send and the body that it came with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Idempotency {
+    /// Hash of the key.
+    pub key: IdempotencyKeyHash,
+    /// Hash of the body.
+    pub body: BodyHash,
 }
 
 /// What was agreed at the start; never changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerificationParams {
-    /// Random part of the id.
-    pub nonce: Nonce,
-    /// The channel asked for.
+    /// Distinguishes it from the recipient's other verifications.
+    pub nonce: VerificationNonce,
+    /// The requested channel.
     pub channel: Channel,
-    /// Channels to fall back to, in order.
+    /// Fallback channels, in order.
     pub fallback: Vec<Channel>,
-    /// Tag of the text's language.
+    /// Language tag of the text.
     pub locale: String,
-    /// What is proven.
+    /// What is verified.
     pub purpose: String,
     /// What is paid.
     pub transaction: Option<Transaction>,
-    /// Echoed, never interpreted.
+    /// The app's reference, never interpreted.
     pub reference: Option<String>,
-    /// The `Idempotency-Key` that made it, and the body that came along.
-    pub idempotency: Option<(KeyHash, KeyHash)>,
-    /// When it was made.
+    /// Present if the send had an `Idempotency-Key`.
+    pub idempotency: Option<Idempotency>,
+    /// When it was opened.
     pub created_at: Timestamp,
     /// From this moment on no code is right.
     pub expires_at: Timestamp,
-    /// Attempts that it can take: k, or what was left of the guess budget.
+    /// Attempts that it accepts: k, or what was left of the guess budget.
     pub attempts_max: u8,
 }
 
 impl VerificationParams {
-    /// Whether a message that is handed over at `now` does not arrive with a dead code.
+    /// Whether a message may be handed over at `now`.
     #[must_use]
     pub fn is_in_time(&self, now: Timestamp) -> bool {
         now <= self.expires_at - HANDOVER_MARGIN_SECONDS
     }
 
-    /// Whether a message that is asked for at `at` can still be handed over.
+    /// Whether a message that is requested at `at` can still be handed over.
     #[must_use]
     pub fn has_time_for_a_send(&self, at: Timestamp) -> bool {
         self.is_in_time(at + 1)
     }
 }
 
-/// One entry of the attempt log, in the order in which the table took them.
+/// One entry of the attempt log. The log has the order in which the table accepted the entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attempt {
-    /// Names the attempt: random, or derived from its `Idempotency-Key`. A repeated nonce is the same attempt.
-    pub nonce: Vec<u8>,
-    /// What was presented.
+    /// Names the attempt.
+    pub nonce: AttemptNonce,
+    /// What was submitted.
     pub hash: AttemptHash,
     /// When.
     pub at: Timestamp,
-    /// Which invocation wrote it: tells the SDK's own retry from a caller's.
+    /// The invocation that wrote it: distinguishes the SDK's own retry from the app's.
     pub invocation: [u8; 4],
 }
 
-/// Where the work on a verification's deliveries stands; see `delivery::next`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Step {
-    /// The dispatch that may take the next step. Any other is stale.
-    pub sequence: u16,
-    /// Not before.
-    pub due: Timestamp,
-    /// A worker has it until then.
-    pub held_until: Timestamp,
-    /// The claim of that worker, or of the last one.
-    pub holder: ClaimId,
-    /// Rounds through the carriers in which nobody took the message.
-    pub rounds: u8,
-}
-
-/// The verification that a recipient has now, whatever became of it, until a newer one takes its place.
+/// The current verification of a recipient, whatever its status, until a newer one replaces it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verification {
-    /// What was agreed.
+    /// What was agreed at its start.
     pub params: VerificationParams,
     /// The attempt log.
     pub attempts: Vec<Attempt>,
-    /// Attempts before this index met an earlier code (policy `fresh`) and were wrong.
-    pub attempts_settled: usize,
-    /// Attempts before this index no longer count against the guess budget: support unlocked the recipient.
+    /// Attempts before this index met an earlier code (policy `fresh`) and are wrong.
+    pub attempts_at_earlier_codes: usize,
+    /// Attempts before this index no longer count against the guess budget (unlocked).
     pub attempts_forgiven: usize,
-    /// Whether the key that sealed the code is live. Without it no attempt is taken and nothing can be sent.
-    pub is_openable: bool,
-    /// The code as it rests.
+    /// Whether the key that sealed the code is live. Without it no attempt is accepted and nothing
+    /// can be sent.
+    pub has_live_key: bool,
+    /// The code, sealed.
     pub sealed_code: Vec<u8>,
     /// What the right attempt hashes to.
-    pub expected: AttemptHash,
-    /// When the caller ended it.
+    pub expected_hash: AttemptHash,
+    /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
     /// Its messages, oldest first.
     pub deliveries: Vec<Delivery>,
-    /// Fallback channels already used.
+    /// Number of fallback channels already used.
     pub fallbacks_used: u8,
-    /// Where the work on its deliveries stands.
+    /// The work on its deliveries.
     pub step: Step,
 }
 
-/// What a check found.
+/// A code as it is stored: sealed, and as the hash of the right attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealedCode {
+    /// The code, sealed.
+    pub sealed: Vec<u8>,
+    /// What the right attempt hashes to.
+    pub expected_hash: AttemptHash,
+}
+
+/// Outcome of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Outcome {
-    /// `None`: the code was right and this attempt is the success.
+pub struct CheckOutcome {
+    /// `None`: this attempt is the success.
     pub reason: Option<Reason>,
-    /// Where the verification stood right after it.
+    /// Status of the verification right after it.
     pub status: Status,
-    /// What was left right after it.
+    /// Attempts left right after it.
     pub attempts_left: u8,
 }
 
-/// Index of the attempt that succeeded: the first one, from `settled` on, that hashes to `expected`.
-/// Every entry is compared, in constant time, whatever was found before.
+/// Index of the success in the log: the first attempt, from index `from` on, that hashes to
+/// `expected`. Every entry is compared in constant time, whatever was found before.
 #[must_use]
-pub fn judge(attempts: &[Attempt], settled: usize, expected: &AttemptHash) -> Option<usize> {
-    let mut winner = None;
-    for (index, attempt) in attempts.iter().enumerate().skip(settled) {
-        let differing = attempt
-            .hash
-            .iter()
-            .zip(expected)
-            .fold(0u8, |bits, (a, b)| bits | (a ^ b));
-        if std::hint::black_box(differing) == 0 && winner.is_none() {
-            winner = Some(index);
+pub fn find_success(attempts: &[Attempt], from: usize, expected: AttemptHash) -> Option<usize> {
+    let mut success = None;
+    for (index, attempt) in attempts.iter().enumerate().skip(from) {
+        let pairs = attempt.hash.0.iter().zip(expected.0);
+        let difference = pairs.fold(0u8, |bits, (a, b)| bits | (a ^ b));
+        if std::hint::black_box(difference) == 0 && success.is_none() {
+            success = Some(index);
         }
     }
-    winner
+    success
 }
 
 impl Verification {
-    /// Index of the attempt that succeeded.
+    /// A verification without messages.
     #[must_use]
-    pub fn winner(&self) -> Option<usize> {
-        judge(&self.attempts, self.attempts_settled, &self.expected)
+    pub fn new(params: VerificationParams, code: SealedCode) -> Self {
+        Self {
+            step: Step::due_now(1, params.created_at),
+            params,
+            attempts: vec![],
+            attempts_at_earlier_codes: 0,
+            attempts_forgiven: 0,
+            has_live_key: true,
+            sealed_code: code.sealed,
+            expected_hash: code.expected_hash,
+            canceled_at: None,
+            deliveries: vec![],
+            fallbacks_used: 0,
+        }
     }
 
-    /// Where it stands at `now`.
+    /// Index of the successful attempt.
+    #[must_use]
+    pub fn success_index(&self) -> Option<usize> {
+        find_success(
+            &self.attempts,
+            self.attempts_at_earlier_codes,
+            self.expected_hash,
+        )
+    }
+
+    /// Status at `now`.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
-        if self.winner().is_some() {
+        if self.success_index().is_some() {
             Status::Approved
         } else if self.canceled_at.is_some() {
             Status::Canceled
         } else if self.attempts.len() >= usize::from(self.params.attempts_max) {
             Status::Exhausted
-        } else if now >= self.params.expires_at || !self.is_openable {
+        } else if now >= self.params.expires_at || !self.has_live_key {
             Status::Expired
         } else {
             Status::Pending
         }
     }
 
-    /// Attempts that count: those after a success changed nothing.
+    /// Attempts that count: those after the success changed nothing.
     #[must_use]
     pub fn attempts_used(&self) -> u8 {
         let used = self
-            .winner()
-            .map_or(self.attempts.len(), |winner| winner + 1);
+            .success_index()
+            .map_or(self.attempts.len(), |index| index + 1);
         u8::try_from(used).unwrap_or(u8::MAX)
     }
 
@@ -283,74 +301,78 @@ impl Verification {
             .saturating_sub(self.attempts_used())
     }
 
-    /// Moments of the wrong attempts that count against the guess budget.
+    /// Times of the wrong attempts that count against the guess budget.
     pub fn wrong_attempts(&self) -> impl Iterator<Item = Timestamp> {
-        let end = self.winner().unwrap_or(self.attempts.len());
+        let end = self.success_index().unwrap_or(self.attempts.len());
         self.attempts[..end]
             .iter()
             .skip(self.attempts_forgiven)
             .map(|attempt| attempt.at)
     }
 
-    /// What the attempt called `nonce` found; if it is not in the log, why no further attempt is taken.
+    /// Outcome of the attempt `nonce`; if it is not in the log, why no further attempt is accepted.
     #[must_use]
-    pub fn outcome(&self, nonce: &[u8], now: Timestamp) -> Outcome {
+    pub fn outcome(&self, nonce: AttemptNonce, now: Timestamp) -> CheckOutcome {
         match self
             .attempts
             .iter()
             .position(|attempt| attempt.nonce == nonce)
         {
             Some(index) => self.outcome_at(index),
-            None => self.refusal(now),
+            None => self.rejection(now),
         }
     }
 
-    fn outcome_at(&self, index: usize) -> Outcome {
+    fn outcome_at(&self, index: usize) -> CheckOutcome {
         let left_after = |used: usize| {
             self.params
                 .attempts_max
                 .saturating_sub(u8::try_from(used).unwrap_or(u8::MAX))
         };
-        match self.winner() {
-            Some(winner) if index == winner => Outcome {
-                reason: None,
+        match self.success_index() {
+            Some(success) if index >= success => CheckOutcome {
+                reason: (index > success).then_some(Reason::AlreadyUsed),
                 status: Status::Approved,
-                attempts_left: left_after(winner + 1),
-            },
-            Some(winner) if index > winner => Outcome {
-                reason: Some(Reason::AlreadyUsed),
-                status: Status::Approved,
-                attempts_left: left_after(winner + 1),
+                attempts_left: left_after(success + 1),
             },
             _ => {
                 let attempts_left = left_after(index + 1);
-                let status = if attempts_left == 0 {
-                    Status::Exhausted
-                } else {
-                    Status::Pending
-                };
-                Outcome {
+                let is_last = attempts_left == 0;
+                CheckOutcome {
                     reason: Some(Reason::WrongCode),
-                    status,
+                    status: if is_last {
+                        Status::Exhausted
+                    } else {
+                        Status::Pending
+                    },
                     attempts_left,
                 }
             }
         }
     }
 
-    fn refusal(&self, now: Timestamp) -> Outcome {
-        // The table refused an attempt that the rules would take only when its clock is behind the writer's.
-        let status = Some(self.status(now))
-            .filter(|status| *status != Status::Pending)
-            .unwrap_or(Status::Expired);
-        Outcome {
-            reason: status.refusal(),
+    fn rejection(&self, now: Timestamp) -> CheckOutcome {
+        // The table rejects an attempt that the rules would accept only if the clock here is behind
+        // the clock of the writer.
+        let status = match self.status(now) {
+            Status::Pending => Status::Expired,
+            ended => ended,
+        };
+        CheckOutcome {
+            reason: status.rejection(),
             status,
             attempts_left: self.attempts_left(),
         }
     }
 
-    /// Fallback channels not used yet.
+    /// Whether a message may be handed over now: the verification is pending, and its code does
+    /// not expire before the message arrives.
+    #[must_use]
+    pub fn is_deliverable(&self, now: Timestamp) -> bool {
+        self.status(now) == Status::Pending && self.params.is_in_time(now)
+    }
+
+    /// Fallback channels that are not used yet.
     #[must_use]
     pub fn fallback_left(&self) -> &[Channel] {
         self.params
@@ -359,88 +381,81 @@ impl Verification {
             .unwrap_or_default()
     }
 
-    /// Number of the next delivery.
-    #[must_use]
-    pub fn next_delivery_number(&self) -> u16 {
-        self.deliveries
+    /// Adds a message. Past [`DELIVERIES_MAX`] the oldest one is dropped.
+    pub fn add_delivery(
+        &mut self,
+        channel: Channel,
+        cause: Cause,
+        tag: DeliveryTag,
+        now: Timestamp,
+    ) {
+        let number = self
+            .deliveries
             .last()
-            .map_or(1, |latest| latest.number.saturating_add(1))
+            .map_or(1, |latest| latest.number.saturating_add(1));
+        self.deliveries.push(Delivery {
+            tag,
+            number,
+            channel,
+            status: DeliveryStatus::Queued,
+            carrier: None,
+            cause,
+            updated_at: now,
+            parts: None,
+            vendor_id: None,
+        });
+        if self.deliveries.len() > DELIVERIES_MAX {
+            self.deliveries.remove(0);
+        }
     }
 
-    /// Whether its latest message waits in the queue and no worker ever took it.
+    /// Whether the latest message was requested and no worker ever claimed it.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        self.step.held_until == Timestamp(0) && self.is_unheard_of()
+        let is_queued = self.latest_is_queued();
+        is_queued && self.step.claim.is_none() && self.step.retry_rounds == 0
     }
 
-    /// Whether nothing is known of its latest message but that it was asked for.
+    /// Whether the latest message has not been handed over.
     #[must_use]
-    pub fn is_unheard_of(&self) -> bool {
+    pub fn latest_is_queued(&self) -> bool {
         self.deliveries
             .last()
             .is_some_and(|latest| latest.status == DeliveryStatus::Queued)
     }
 
-    /// Whether a worker is handing its latest message over right now.
+    /// Status of a queued message that no worker will claim any more: a worker that holds it will
+    /// record its status, one that crashed may have handed it over.
     #[must_use]
-    pub fn is_in_hand(&self, now: Timestamp) -> bool {
-        self.step.held_until > now
-    }
-
-    /// Whether whoever had its latest message in hand has died: they planned nothing after it, and hold it no more. It may have gone out.
-    #[must_use]
-    pub fn was_dropped(&self, now: Timestamp) -> bool {
-        self.step.held_until > self.step.due && !self.is_in_hand(now)
-    }
-
-    /// Whether its latest message was asked for more than `after_seconds` ago and never left the queue.
-    #[must_use]
-    pub fn is_stuck(&self, now: Timestamp, after_seconds: i64) -> bool {
-        self.is_untouched()
-            && self
-                .deliveries
-                .last()
-                .is_some_and(|latest| now.seconds_since(latest.updated_at) > after_seconds)
-    }
-
-    /// What a latest message that is still queued comes to when no step will be taken for it any more: a worker that has it will say
-    /// what became of it, one that died with it in hand will not, and without one it will never go.
-    #[must_use]
-    pub fn left_as(&self, now: Timestamp) -> DeliveryStatus {
-        match (self.is_in_hand(now), self.was_dropped(now)) {
-            (true, _) => DeliveryStatus::Sending,
-            (false, true) => DeliveryStatus::Unknown,
-            (false, false) => DeliveryStatus::Failed,
+    pub fn final_status_of_queued(&self, now: Timestamp) -> DeliveryStatus {
+        match self.step.state(now) {
+            StepState::Held { .. } => DeliveryStatus::Sending,
+            StepState::Abandoned => DeliveryStatus::Unknown,
+            StepState::Queued | StepState::Done => DeliveryStatus::Failed,
         }
     }
 
-    /// Settles a latest message that is still queued.
-    pub fn leave_latest(&mut self, now: Timestamp) {
-        let left_as = self.left_as(now);
-        if let Some(latest) = self
-            .deliveries
-            .last_mut()
-            .filter(|latest| latest.status == DeliveryStatus::Queued)
-        {
-            (latest.status, latest.updated_at) = (left_as, now);
+    /// Moves a latest message that is still queued to its final status.
+    pub fn finish_latest_delivery(&mut self, now: Timestamp) {
+        let status = self.final_status_of_queued(now);
+        let latest = self.deliveries.last_mut();
+        if let Some(latest) = latest.filter(|latest| latest.status == DeliveryStatus::Queued) {
+            (latest.status, latest.updated_at) = (status, now);
         }
     }
 }
-
-/// Nonces of attempts with an `Idempotency-Key` are longer than random ones: they are kept for its repetition.
-pub const KEYED_ATTEMPT_NONCE_LENGTH: usize = 9;
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    pub(crate) const RIGHT: AttemptHash = [7; 16];
+    pub(crate) const RIGHT: AttemptHash = AttemptHash([7; 16]);
 
     pub(crate) fn verification(attempts_max: u8) -> Verification {
         Verification {
             params: VerificationParams {
-                nonce: [1; 16],
+                nonce: VerificationNonce([1; 4]),
                 channel: Channel::Sms,
                 fallback: vec![],
                 locale: "en".into(),
@@ -453,35 +468,33 @@ pub(crate) mod tests {
                 attempts_max,
             },
             attempts: vec![],
-            attempts_settled: 0,
+            attempts_at_earlier_codes: 0,
             attempts_forgiven: 0,
-            is_openable: true,
+            has_live_key: true,
             sealed_code: vec![],
-            expected: RIGHT,
+            expected_hash: RIGHT,
             canceled_at: None,
             deliveries: vec![],
             fallbacks_used: 0,
-            step: Step {
-                sequence: 1,
-                due: Timestamp(1000),
-                held_until: Timestamp(0),
-                holder: [0; 6],
-                rounds: 0,
-            },
+            step: Step::due_now(1, Timestamp(1000)),
         }
+    }
+
+    pub(crate) fn nonce(n: u8) -> AttemptNonce {
+        AttemptNonce::Random([n; 8])
     }
 
     pub(crate) fn attempt(nonce: u8, right: bool) -> Attempt {
         Attempt {
-            nonce: vec![nonce; 8],
-            hash: if right { RIGHT } else { [0; 16] },
+            nonce: AttemptNonce::Random([nonce; 8]),
+            hash: if right { RIGHT } else { AttemptHash([0; 16]) },
             at: Timestamp(1001),
             invocation: [0; 4],
         }
     }
 
     #[test]
-    fn the_first_match_is_the_success_and_every_other_is_not() {
+    fn first_match_is_the_only_success() {
         let mut v = verification(5);
         v.attempts = vec![
             attempt(1, false),
@@ -489,10 +502,10 @@ pub(crate) mod tests {
             attempt(3, true),
             attempt(4, false),
         ];
-        let outcome = |n: u8| v.outcome(&[n; 8], Timestamp(1002));
+        let outcome = |n: u8| v.outcome(nonce(n), Timestamp(1002));
         assert_eq!(
             outcome(1),
-            Outcome {
+            CheckOutcome {
                 reason: Some(Reason::WrongCode),
                 status: Status::Pending,
                 attempts_left: 4
@@ -500,7 +513,7 @@ pub(crate) mod tests {
         );
         assert_eq!(
             outcome(2),
-            Outcome {
+            CheckOutcome {
                 reason: None,
                 status: Status::Approved,
                 attempts_left: 3
@@ -517,20 +530,20 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_last_wrong_code_is_wrong_and_the_next_one_exhausted_even_if_right() {
+    fn last_wrong_code_exhausts_the_verification() {
         let mut v = verification(2);
         v.attempts = vec![attempt(1, false), attempt(2, false)];
         assert_eq!(
-            v.outcome(&[2; 8], Timestamp(1002)),
-            Outcome {
+            v.outcome(nonce(2), Timestamp(1002)),
+            CheckOutcome {
                 reason: Some(Reason::WrongCode),
                 status: Status::Exhausted,
                 attempts_left: 0
             }
         );
         assert_eq!(
-            v.outcome(&[3; 8], Timestamp(1002)),
-            Outcome {
+            v.outcome(nonce(3), Timestamp(1002)),
+            CheckOutcome {
                 reason: Some(Reason::Exhausted),
                 status: Status::Exhausted,
                 attempts_left: 0
@@ -539,40 +552,40 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_code_whose_key_is_gone_is_expired() {
+    fn code_without_its_key_is_expired() {
         let mut v = verification(5);
-        v.is_openable = false;
+        v.has_live_key = false;
         v.attempts = vec![attempt(1, false)];
         assert_eq!(
-            v.outcome(&[9; 8], Timestamp(1002)).reason,
+            v.outcome(nonce(9), Timestamp(1002)).reason,
             Some(Reason::Expired)
         );
         v.attempts.push(attempt(2, true));
         assert_eq!(
-            v.outcome(&[9; 8], Timestamp(1002)).reason,
+            v.outcome(nonce(9), Timestamp(1002)).reason,
             Some(Reason::AlreadyUsed),
-            "what was approved stays so"
+            "an approval is final"
         );
     }
 
     #[test]
-    fn an_attempt_against_an_earlier_code_stays_wrong_when_a_fresh_code_equals_it() {
+    fn attempt_at_an_earlier_code_stays_wrong() {
         let mut v = verification(5);
         v.attempts = vec![attempt(1, true)];
-        v.attempts_settled = 1;
+        v.attempts_at_earlier_codes = 1;
         assert_eq!(v.status(Timestamp(1002)), Status::Pending);
         assert_eq!(
-            v.outcome(&[1; 8], Timestamp(1002)).reason,
+            v.outcome(nonce(1), Timestamp(1002)).reason,
             Some(Reason::WrongCode)
         );
     }
 
     proptest! {
         #[test]
-        fn at_most_one_attempt_is_valid_and_none_past_the_cap(rights in proptest::collection::vec(any::<bool>(), 0..12), max in 1u8..=10) {
+        fn at_most_one_attempt_within_the_cap_is_valid(rights in proptest::collection::vec(any::<bool>(), 0..12), max in 1u8..=10) {
             let mut v = verification(max);
             v.attempts = rights.iter().take(usize::from(max)).enumerate().map(|(n, right)| attempt(n as u8, *right)).collect();
-            let outcomes: Vec<_> = (0..12u8).map(|n| v.outcome(&[n; 8], Timestamp(1002))).collect();
+            let outcomes: Vec<_> = (0..12u8).map(|n| v.outcome(nonce(n), Timestamp(1002))).collect();
             prop_assert!(outcomes.iter().filter(|o| o.reason.is_none()).count() <= 1);
             let first = rights.iter().take(usize::from(max)).position(|right| *right);
             prop_assert_eq!(first, outcomes.iter().position(|o| o.reason.is_none()));

@@ -14,22 +14,22 @@ pub enum VerificationRef<'a> {
     Past(&'a PastVerification),
 }
 
-impl VerificationRef<'_> {
+impl<'a> VerificationRef<'a> {
     /// What was agreed at its start.
     #[must_use]
-    pub fn params(&self) -> &VerificationParams {
+    pub fn params(&self) -> &'a VerificationParams {
         match self {
             Self::Current(verification) => &verification.params,
-            Self::Past(ended) => &ended.params,
+            Self::Past(past) => &past.params,
         }
     }
 
-    /// Where it stands.
+    /// Its status at `now`.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         match self {
             Self::Current(verification) => verification.status(now),
-            Self::Past(ended) => ended.status,
+            Self::Past(past) => past.status,
         }
     }
 
@@ -38,16 +38,16 @@ impl VerificationRef<'_> {
     pub fn attempts_left(&self) -> u8 {
         match self {
             Self::Current(verification) => verification.attempts_left(),
-            Self::Past(ended) => ended.attempts_left(),
+            Self::Past(past) => past.attempts_left(),
         }
     }
 
     /// Its messages, oldest first.
     #[must_use]
-    pub fn deliveries(&self) -> &[Delivery] {
+    pub fn deliveries(&self) -> &'a [Delivery] {
         match self {
             Self::Current(verification) => &verification.deliveries,
-            Self::Past(ended) => &ended.deliveries,
+            Self::Past(past) => &past.deliveries,
         }
     }
 }

@@ -1,46 +1,61 @@
-//! The dispatch queue: asks a worker to take the next step with a verification's deliveries.
-//! The only file that names the SQS client. A dispatch holds ids only: no code, no number, no text.
+//! The dispatch queue: a dispatch asks a worker to take the next step with a verification's
+//! deliveries.
+//!
+//! Invariants: a dispatch holds ids only, no code, number or text. This file alone names the SQS
+//! client.
 
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
 
-use crate::platform::logging::causes;
+use crate::domain::ids::VerificationId;
 
-/// The longest delay that the queue takes.
+/// Longest delay that SQS supports.
 const DELAY_SECONDS_MAX: i64 = 900;
+/// Version of the message format that this code writes.
+const FORMAT_VERSION: u8 = 1;
 
-/// One dispatch. Only the one with the verification's current sequence number is acted on; any other is stale.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One dispatch. It is stale unless it names the current step of the verification.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dispatch {
-    /// Version of this shape.
-    pub v: u8,
     /// The app of the verification.
     pub app: String,
     /// The verification.
-    pub id: String,
-    /// The step of its deliveries.
-    pub seq: u16,
+    pub id: VerificationId,
+    /// The step.
+    pub step: u16,
+}
+
+/// A dispatch as the body of a message.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    v: u8,
+    app: String,
+    id: String,
+    step: u16,
 }
 
 impl Dispatch {
-    /// The shape written today.
-    #[must_use]
-    pub fn new(app: &str, id: String, sequence: u16) -> Self {
-        Self {
-            v: 1,
-            app: app.to_owned(),
-            id,
-            seq: sequence,
-        }
-    }
-
-    /// Reads a message body; `None` if it is none of ours.
+    /// Reads the body of a message; `None` if it is not a dispatch of this version.
     #[must_use]
     pub fn parse(body: &str) -> Option<Self> {
-        serde_json::from_str(body)
-            .ok()
-            .filter(|dispatch: &Self| dispatch.v == 1)
+        let body: Body = serde_json::from_str(body).ok()?;
+        let id = body.id.parse().ok()?;
+        (body.v == FORMAT_VERSION).then_some(Self {
+            app: body.app,
+            id,
+            step: body.step,
+        })
+    }
+
+    fn to_body(&self) -> Result<String, serde_json::Error> {
+        let (app, id) = (self.app.clone(), self.id.to_string());
+        serde_json::to_string(&Body {
+            v: FORMAT_VERSION,
+            app,
+            id,
+            step: self.step,
+        })
     }
 }
 
@@ -51,9 +66,10 @@ pub struct Queue {
     url: String,
 }
 
-/// The queue did not take a dispatch, or did not say so in time.
-#[derive(Debug)]
-pub struct QueueError(pub String);
+/// A dispatch was not enqueued, or it is not known whether it was.
+#[derive(Debug, thiserror::Error)]
+#[error("the request to the queue failed")]
+pub struct QueueError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl Queue {
     /// The queue at `url`.
@@ -65,23 +81,18 @@ impl Queue {
         }
     }
 
-    /// Enqueues `dispatch`, to be seen no earlier than `delay_seconds` from now.
+    /// Enqueues `dispatch`, to be received no earlier than `delay_seconds` from now (0 to 900).
     ///
     /// # Errors
-    /// [`QueueError`]: it may or may not be enqueued.
+    /// [`QueueError`].
     pub async fn enqueue(&self, dispatch: &Dispatch, delay_seconds: i64) -> Result<(), QueueError> {
-        let body =
-            serde_json::to_string(dispatch).map_err(|error| QueueError(error.to_string()))?;
+        let body = dispatch
+            .to_body()
+            .map_err(|error| QueueError(Box::new(error)))?;
         let delay = i32::try_from(delay_seconds.clamp(0, DELAY_SECONDS_MAX)).unwrap_or(0);
-        let sent = self
-            .client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(body)
-            .delay_seconds(delay)
-            .send()
-            .await;
-        sent.map(|_| ()).map_err(|error| QueueError(causes(&error)))
+        let message = self.client.send_message().queue_url(&self.url);
+        let sent = message.message_body(body).delay_seconds(delay).send().await;
+        sent.map(drop).map_err(|error| QueueError(Box::new(error)))
     }
 }
 
@@ -90,20 +101,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dispatch_is_read_back_and_anything_else_is_not() {
-        let dispatch = Dispatch::new("default", "ve_abc".into(), 3);
-        let body = serde_json::to_string(&dispatch).expect("plain values");
-        assert_eq!(body, r#"{"v":1,"app":"default","id":"ve_abc","seq":3}"#);
+    fn dispatch_is_read_back_as_written() {
+        let id = VerificationId([7; 16]);
+        let dispatch = Dispatch {
+            app: "default".into(),
+            id,
+            step: 3,
+        };
+        let body = dispatch.to_body().expect("plain values");
+        assert_eq!(
+            body,
+            format!(r#"{{"v":1,"app":"default","id":"{id}","step":3}}"#)
+        );
         assert_eq!(Dispatch::parse(&body), Some(dispatch));
+    }
+
+    #[test]
+    fn other_message_is_not_a_dispatch() {
+        let id = VerificationId([7; 16]);
         for other in [
-            "",
-            "{}",
-            "[]",
-            r#"{"v":2,"app":"a","id":"i","seq":1}"#,
-            r#"{"v":1,"app":"a","id":"i","seq":-1}"#,
-            r#"{"v":1,"app":"a","id":"i","seq":1,"x":1}"#,
+            String::new(),
+            "{}".into(),
+            "[]".into(),
+            format!(r#"{{"v":2,"app":"a","id":"{id}","step":1}}"#),
+            format!(r#"{{"v":1,"app":"a","id":"{id}","step":-1}}"#),
+            format!(r#"{{"v":1,"app":"a","id":"{id}","step":1,"x":1}}"#),
+            r#"{"v":1,"app":"a","id":"i","step":1}"#.into(),
         ] {
-            assert_eq!(Dispatch::parse(other), None, "{other}");
+            assert_eq!(Dispatch::parse(&other), None, "{other}");
         }
     }
 }

@@ -1,57 +1,54 @@
-//! The carriers' breakers: one record for all of them, two numbers a carrier.
+//! Breakers: one item for the circuit breakers of all carriers.
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-
-use super::item::{self, blob, n};
-use super::{Store, StoreError, TTL_SECONDS, store_error};
-use crate::crypto::seal::RecordKey;
+use super::attributes::{self, binary, number, number_value};
+use super::expression::{Repeat, Update, WriteResult};
+use super::{Store, StoreError, TTL_SECONDS};
+use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
 
-/// Attribute names begin so, the carrier's name follows.
-const FAILURES: &str = "f:";
-const OPEN_UNTIL: &str = "u:";
-const BUSY_UNTIL: &str = "w:";
+// Attribute names are one of these and the carrier's name.
+const FAILURES: &str = "failures:";
+const OPEN_UNTIL: &str = "open_until:";
+const BUSY_UNTIL: &str = "busy_until:";
 
-/// What the workers know together of one carrier.
+/// What all workers know of one carrier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BreakerState {
-    /// Failures since its last success.
+    /// Consecutive failures.
     pub failures: u32,
-    /// No call before this moment, once there are enough failures.
+    /// With enough failures: no call before this moment.
     pub open_until: Timestamp,
-    /// No call before this moment, whatever else: it said so itself.
+    /// No call before this moment, because the carrier sent `Retry-After`.
     pub busy_until: Timestamp,
 }
 
 impl Store {
-    /// All breakers, by carrier.
+    /// States of all breakers, by carrier.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn breakers(
         &self,
-        key: &RecordKey,
+        key: RecordKey,
         now: Timestamp,
     ) -> Result<BTreeMap<String, BreakerState>, StoreError> {
-        let read = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(item::KEY, blob(key))
-            .send()
-            .await;
-        let output = read.map_err(|error| store_error(&error))?;
-        let there = output
+        let read = self.client.get_item().table_name(&self.table);
+        let read = read.key(attributes::KEY, binary(&key.0)).send().await;
+        let output = read.map_err(StoreError::request)?;
+        let item = output
             .item()
-            .filter(|there| item::number(there, item::TTL) > now.0);
+            .filter(|item| number(item, attributes::TTL) > now.0);
         let mut states: BTreeMap<String, BreakerState> = BTreeMap::new();
-        for name in there.into_iter().flat_map(|there| there.keys()) {
-            let value = there.map_or(0, |there| item::number(there, name));
+        for (item, name) in item
+            .into_iter()
+            .flat_map(|item| item.keys().map(move |n| (item, n)))
+        {
+            let value = number(item, name);
             if let Some(carrier) = name.strip_prefix(FAILURES) {
-                states.entry(carrier.into()).or_default().failures =
-                    u32::try_from(value).unwrap_or(u32::MAX);
+                let failures = u32::try_from(value).unwrap_or(u32::MAX);
+                states.entry(carrier.into()).or_default().failures = failures;
             } else if let Some(carrier) = name.strip_prefix(OPEN_UNTIL) {
                 states.entry(carrier.into()).or_default().open_until = Timestamp(value);
             } else if let Some(carrier) = name.strip_prefix(BUSY_UNTIL) {
@@ -61,56 +58,55 @@ impl Store {
         Ok(states)
     }
 
-    /// Counts a failure of `carrier`; should it open the breaker, then until `open_until`. A carrier that named a time is
-    /// left alone until then.
+    /// Counts a failure of `carrier`. If that opens the breaker, it is open until `open_until`.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn count_carrier_failure(
         &self,
-        key: &RecordKey,
+        key: RecordKey,
         carrier: &str,
         open_until: Timestamp,
         busy_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let state = BreakerState {
-            failures: 1,
-            open_until,
-            busy_until: busy_until.unwrap_or_default(),
-        };
-        let update = match busy_until {
-            Some(_) => "SET #u = :u, #w = :w, #ttl = :ttl ADD #f :f",
-            None => "SET #u = :u, #ttl = :ttl ADD #f :f",
-        };
-        self.write_breaker(key, carrier, update, &state, None, now)
+        let mut update = Update::default()
+            .set("#failures = if_not_exists(#failures, :zero) + :one, #open_until = :open_until")
+            .name("#failures", format!("{FAILURES}{carrier}"))
+            .name("#open_until", format!("{OPEN_UNTIL}{carrier}"))
+            .value(":zero", number_value(0))
+            .value(":one", number_value(1))
+            .value(":open_until", number_value(open_until.0));
+        if let Some(busy_until) = busy_until {
+            update = update
+                .set("#busy_until = :busy_until")
+                .name("#busy_until", format!("{BUSY_UNTIL}{carrier}"))
+                .value(":busy_until", number_value(busy_until.0));
+        }
+        self.update(key, update, now + TTL_SECONDS, Repeat::BySdk)
             .await
-            .map(|_| ())
+            .map(drop)
     }
 
-    /// Forgets the failures of `carrier`.
+    /// Clears the failures of `carrier`.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn close_breaker(
         &self,
-        key: &RecordKey,
+        key: RecordKey,
         carrier: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write_breaker(
-            key,
-            carrier,
-            "SET #u = :u, #f = :f, #ttl = :ttl",
-            &BreakerState {
-                open_until: now,
-                ..BreakerState::default()
-            },
-            None,
-            now,
-        )
-        .await
-        .map(|_| ())
+        let update = Update::default()
+            .set("#failures = :zero, #open_until = :now")
+            .name("#failures", format!("{FAILURES}{carrier}"))
+            .name("#open_until", format!("{OPEN_UNTIL}{carrier}"))
+            .value(":zero", number_value(0))
+            .value(":now", number_value(now.0));
+        self.update(key, update, now + TTL_SECONDS, Repeat::BySdk)
+            .await
+            .map(drop)
     }
 
     /// Takes the one probe of an open breaker; `false` if another worker has it.
@@ -119,63 +115,22 @@ impl Store {
     /// [`StoreError`].
     pub async fn take_probe(
         &self,
-        key: &RecordKey,
+        key: RecordKey,
         carrier: &str,
         seen: &BreakerState,
         open_until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.write_breaker(
-            key,
-            carrier,
-            "SET #u = :u, #f = :f, #ttl = :ttl",
-            &BreakerState {
-                open_until,
-                ..*seen
-            },
-            Some(seen),
-            now,
-        )
-        .await
-    }
-
-    async fn write_breaker(
-        &self,
-        key: &RecordKey,
-        carrier: &str,
-        update: &str,
-        state: &BreakerState,
-        seen: Option<&BreakerState>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key(item::KEY, blob(key))
-            .update_expression(update)
-            .expression_attribute_names("#u", format!("{OPEN_UNTIL}{carrier}"))
-            .expression_attribute_names("#f", format!("{FAILURES}{carrier}"))
-            .expression_attribute_names("#ttl", item::TTL)
-            .expression_attribute_values(":u", n(state.open_until.0))
-            .expression_attribute_values(":f", n(state.failures))
-            .expression_attribute_values(":ttl", n((now + TTL_SECONDS).0));
-        if update.contains("#w") {
-            call = call
-                .expression_attribute_names("#w", format!("{BUSY_UNTIL}{carrier}"))
-                .expression_attribute_values(":w", n(state.busy_until.0));
-        }
-        if let Some(seen) = seen {
-            call = call
-                .condition_expression("#u = :seen AND #f = :f")
-                .expression_attribute_values(":seen", n(seen.open_until.0));
-        }
-        match call.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(store_error(&error)),
-            },
-        }
+        let update = Update::when("#open_until = :seen AND #failures = :failures")
+            .set("#open_until = :open_until")
+            .name("#failures", format!("{FAILURES}{carrier}"))
+            .name("#open_until", format!("{OPEN_UNTIL}{carrier}"))
+            .value(":failures", number_value(seen.failures))
+            .value(":seen", number_value(seen.open_until.0))
+            .value(":open_until", number_value(open_until.0));
+        let written = self
+            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
+            .await?;
+        Ok(matches!(written, WriteResult::Written(_)))
     }
 }

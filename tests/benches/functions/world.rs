@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::{BASE64, HEXLOWER};
 use local::Wires;
-use otp::crypto::seal::sha256;
+use otp::crypto::hashes::sha256;
 use otp::platform::clock::Clock;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;

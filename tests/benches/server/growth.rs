@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use hyper::body::Bytes;
-use otp::crypto::seal::sha256;
+use otp::crypto::hashes::sha256;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;

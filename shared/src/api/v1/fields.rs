@@ -7,21 +7,22 @@ use crate::platform::json::Fields;
 /// Each of amount, currency and payee.
 const TRANSACTION_TEXT_LENGTH_MAX: usize = 64;
 
-/// What a purpose may be, for messages.
-pub const PURPOSE_WORDS: &str = "1 to 32 characters of a-z, 0-9, _ and -";
-
-/// A purpose, if `text` can be one.
-#[must_use]
-pub fn purpose(text: &str) -> Option<String> {
-    let fits = (1..=32).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-    fits.then(|| text.to_owned())
+/// `purpose`.
+pub(super) fn purpose(fields: &mut Fields) -> Option<String> {
+    let is_allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    let purpose = |text: &str| {
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(is_allowed);
+        fits.then(|| text.to_owned())
+    };
+    fields.word(
+        "purpose",
+        purpose,
+        "1 to 32 characters of a-z, 0-9, _ and -",
+    )
 }
 
-/// The `transaction` of a body.
-pub fn transaction(fields: &mut Fields) -> Option<Transaction> {
+/// `transaction`.
+pub(super) fn transaction(fields: &mut Fields) -> Option<Transaction> {
     fields.object("transaction", |nested| {
         let [amount, currency, payee] = ["amount", "currency", "payee"].map(|name| {
             let text = nested.required_text_of(name, 1..=TRANSACTION_TEXT_LENGTH_MAX);

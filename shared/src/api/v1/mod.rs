@@ -1,4 +1,8 @@
 //! v1: the native dialect. JSON in, JSON and problem documents out.
 
-pub mod fields;
+pub mod check;
+pub mod errors;
+mod fields;
+pub mod recipient;
+pub mod send;
 pub mod verification;

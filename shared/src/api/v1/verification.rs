@@ -1,41 +1,45 @@
-//! The verification object: what callers see of a verification. Made here only, so that all answers agree.
-//! Must never show a code, an id of a carrier, or anything of the text.
+//! The verification object: how the native API shows a verification.
+//!
+//! Invariant: no code, no text and no vendor's id of a message is shown.
 
 use serde_json::{Value, json};
 
-use crate::domain::delivery::{Delivery, DeliveryStatus, IN_HAND_SECONDS};
+use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
 use crate::domain::recipient::Recipient;
+use crate::domain::step::{CLAIM_SECONDS, StepState};
 use crate::domain::time::Timestamp;
-use crate::domain::verification::Status;
+use crate::domain::verification::{Status, Verification};
 use crate::domain::verification_ref::VerificationRef;
 
-/// The verification object for `found`, one of `recipient`'s.
+/// The verification object of `verification`, one of `recipient`'s.
 #[must_use]
 pub fn render(
-    id: &str,
+    id: VerificationId,
     recipient: &Recipient,
-    found: VerificationRef<'_>,
+    verification: VerificationRef<'_>,
     policy: &Policy,
     now: Timestamp,
 ) -> Value {
-    let params = found.params();
-    let status = found.status(now);
-    let deliveries: Vec<Value> = found
-        .deliveries()
-        .iter()
-        .map(|d| delivery(d, &found, now))
+    let params = verification.params();
+    let status = verification.status(now);
+    let deliveries = verification.deliveries().iter();
+    let deliveries: Vec<Value> = deliveries
+        .map(|delivery| render_delivery(delivery, verification, now))
         .collect();
-    let transaction = params
-        .transaction
-        .as_ref()
-        .map(|t| json!({"amount": t.amount, "currency": t.currency, "payee": t.payee}));
-    let resend_at = (status == Status::Pending).then(|| recipient.next_send_at(policy, now));
-    let resend_at = resend_at
-        .filter(|at| params.has_time_for_a_send(*at))
-        .map(|at| at.to_string());
+    let transaction = params.transaction.as_ref().map(|transaction| {
+        json!({
+            "amount": transaction.amount,
+            "currency": transaction.currency,
+            "payee": transaction.payee,
+        })
+    });
+    let resend_at = (status == Status::Pending)
+        .then(|| recipient.next_send_at(policy, now))
+        .filter(|at| params.has_time_for_a_send(*at));
     json!({
-        "id": id,
+        "id": id.to_string(),
         "status": status.name(),
         "to": recipient.address.as_ref().map(|address| address.reveal()),
         "channel": params.channel.name(),
@@ -43,8 +47,8 @@ pub fn render(
         "locale": params.locale,
         "created_at": params.created_at.to_string(),
         "expires_at": params.expires_at.to_string(),
-        "attempts_left": found.attempts_left(),
-        "resend_at": resend_at,
+        "attempts_left": verification.attempts_left(),
+        "resend_at": resend_at.map(|at| at.to_string()),
         "sends_left": recipient.sends_left(policy, now),
         "delivery": deliveries.last(),
         "deliveries": deliveries,
@@ -53,46 +57,52 @@ pub fn render(
     })
 }
 
-fn delivery(delivery: &Delivery, found: &VerificationRef<'_>, now: Timestamp) -> Value {
-    let mut shown = json!({
-        "status": shown_status(delivery, found, now).name(),
+fn render_delivery(
+    delivery: &Delivery,
+    verification: VerificationRef<'_>,
+    now: Timestamp,
+) -> Value {
+    let status = match verification {
+        VerificationRef::Current(current) => status_in_current(delivery, current, now),
+        VerificationRef::Past(_) => status_in_past(delivery, now),
+    };
+    let mut rendered = json!({
+        "status": status.name(),
         "channel": delivery.channel.name(),
         "carrier": delivery.carrier,
         "updated_at": delivery.updated_at.to_string(),
     });
-    if delivery.parts > 0 {
-        shown["parts"] = delivery.parts.into();
+    if let Some(parts) = delivery.parts {
+        rendered["parts"] = parts.into();
     }
-    shown
+    rendered
 }
 
-/// A queued message that a worker has taken is being sent, which costs no write to say. It will never go once no worker can
-/// take it any more; while one can, it says what became of it, also of a verification that was settled meanwhile.
-fn shown_status(
+/// A queued message whose step is claimed is shown as `sending`, which costs no write. One that no
+/// worker can claim any more is shown with its final status.
+fn status_in_current(
     delivery: &Delivery,
-    found: &VerificationRef<'_>,
+    verification: &Verification,
     now: Timestamp,
 ) -> DeliveryStatus {
-    match (delivery.status, found) {
-        (DeliveryStatus::Queued, VerificationRef::Current(v)) if v.is_in_hand(now) => {
-            DeliveryStatus::Sending
-        }
-        (DeliveryStatus::Queued, VerificationRef::Current(v))
-            if v.canceled_at.is_some() || v.params.expires_at <= now =>
-        {
-            v.left_as(now)
-        }
-        (DeliveryStatus::Queued, VerificationRef::Current(v)) if v.is_untouched() => {
-            DeliveryStatus::Queued
-        }
-        (DeliveryStatus::Queued, VerificationRef::Current(_)) => DeliveryStatus::Sending,
-        (DeliveryStatus::Queued, VerificationRef::Past(_)) => DeliveryStatus::Failed,
-        // Whoever had it in hand when another message took its place has died: it may have gone out.
-        (DeliveryStatus::Sending, _)
-            if now.seconds_since(delivery.updated_at) > IN_HAND_SECONDS =>
-        {
-            DeliveryStatus::Unknown
-        }
-        (status, _) => status,
+    if delivery.status != DeliveryStatus::Queued {
+        return status_in_past(delivery, now);
+    }
+    let has_ended = verification.canceled_at.is_some() || verification.params.expires_at <= now;
+    match verification.step.state(now) {
+        StepState::Held { .. } => DeliveryStatus::Sending,
+        _ if has_ended => verification.final_status_of_queued(now),
+        _ if verification.is_untouched() => DeliveryStatus::Queued,
+        StepState::Queued | StepState::Abandoned | StepState::Done => DeliveryStatus::Sending,
+    }
+}
+
+/// A message that was left as `sending` is shown as `unknown` once its worker must have crashed.
+fn status_in_past(delivery: &Delivery, now: Timestamp) -> DeliveryStatus {
+    let is_lapsed = now.seconds_since(delivery.updated_at) > CLAIM_SECONDS;
+    match delivery.status {
+        DeliveryStatus::Queued => DeliveryStatus::Failed,
+        DeliveryStatus::Sending if is_lapsed => DeliveryStatus::Unknown,
+        status => status,
     }
 }

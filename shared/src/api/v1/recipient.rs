@@ -1,0 +1,43 @@
+//! Recipients in requests: phone numbers and e-mail addresses.
+
+use crate::api::problem::{ErrorCode, Problem};
+use crate::domain::address::Address;
+use crate::domain::email::EmailAddress;
+use crate::domain::phone::{PhoneError, PhoneNumber};
+use crate::platform::json::Fields;
+use serde_json::{Map, Value};
+
+/// Reads `{"to"}` of an unlock or a forget.
+///
+/// # Errors
+/// 422, 403.
+pub fn read_to(body: Map<String, Value>) -> Result<Address, Problem> {
+    let mut fields = Fields::of(body);
+    let to = fields.required_text("to");
+    fields.finish().map_err(Problem::invalid)?;
+    read_address(&to, to.contains('@'), None)
+}
+
+/// Reads an address. `country`: region of a national spelling.
+pub(super) fn read_address(
+    to: &str,
+    is_email: bool,
+    country: Option<&str>,
+) -> Result<Address, Problem> {
+    if is_email {
+        let email = EmailAddress::parse(to).map(Address::Email);
+        let detail = "Must be one plain e-mail address.";
+        return email.ok_or_else(|| Problem::field(ErrorCode::InvalidEmail, "to", detail));
+    }
+    match PhoneNumber::parse(to, country) {
+        Ok(number) => Ok(Address::Phone(number)),
+        Err(PhoneError::Invalid) => {
+            let detail = "Must be one valid phone number, international or with `country`.";
+            Err(Problem::field(ErrorCode::InvalidNumber, "to", detail))
+        }
+        Err(PhoneError::NotAllowed) => {
+            let detail = "Messages cannot be sent to this type of number.";
+            Err(Problem::new(ErrorCode::NumberNotAllowed, detail))
+        }
+    }
+}

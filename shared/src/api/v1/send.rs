@@ -1,0 +1,113 @@
+//! Requests for a send and a resend, and the response of both.
+
+use std::net::IpAddr;
+
+use lambda_http::Request;
+use serde_json::Value;
+
+use super::fields;
+use super::recipient::read_address;
+use super::verification::render;
+use crate::api::problem::{ErrorCode, Problem};
+use crate::api::request::{idempotency_key, json_body, optional_json_body};
+use crate::crypto::keyring::Keyring;
+use crate::domain::channel::Channel;
+use crate::domain::code::CODE_LENGTH_MAX;
+use crate::domain::phone::is_country;
+use crate::domain::policy::{Policy, TTL_SECONDS};
+use crate::domain::time::Timestamp;
+use crate::domain::verification::{DEFAULT_PURPOSE, Idempotency};
+use crate::message::is_language_tag;
+use crate::platform::json::{self, Fields};
+use crate::service::sending::{ResendRequest, SendRequest, Sent};
+
+/// Most fallback channels of a send.
+const FALLBACK_MAX: usize = 3;
+const REFERENCE_LENGTH_MAX: usize = 64;
+const CHANNEL_WORDS: &str = "sms, voice, whatsapp or email";
+
+/// Reads a send: all invalid fields at once, then the recipient.
+///
+/// # Errors
+/// 400, 413, 415, 422, 403.
+pub fn read_send(
+    request: &Request,
+    keyring: &Keyring,
+    app: &str,
+    policy: &Policy,
+) -> Result<SendRequest, Problem> {
+    let body = json_body(request)?;
+    let idempotency = idempotency_key(request)?.map(|key| Idempotency {
+        key: keyring.idempotency_key_hash(app, &key),
+        body: keyring.body_hash(app, &json::canonical(&body)),
+    });
+    let mut fields = Fields::of(body);
+    let to = fields.required_text("to");
+    let channel = fields.word("channel", |word| word.parse().ok(), CHANNEL_WORDS);
+    let channel = channel.unwrap_or(Channel::Sms);
+    let country = |word: &str| is_country(word).then(|| word.to_owned());
+    let country = fields.word("country", country, "an ISO 3166 code such as FR");
+    let lengths = i64::from(policy.code_length)..=i64::from(CODE_LENGTH_MAX);
+    let code_length = fields.whole("code_length", lengths);
+    let fallback = |word: &str| word.parse().ok();
+    let fallback = fields.words("fallback", FALLBACK_MAX, fallback, CHANNEL_WORDS);
+    let locale = |tag: &str| is_language_tag(tag).then(|| tag.to_owned());
+    let locale = fields.word(
+        "locale",
+        locale,
+        "a BCP 47 language tag such as fr or pt-BR",
+    );
+    let purpose = fields::purpose(&mut fields);
+    let transaction = fields::transaction(&mut fields);
+    let ttl_seconds = fields.whole("ttl_seconds", TTL_SECONDS);
+    let reference = fields.text_of("reference", 0..=REFERENCE_LENGTH_MAX);
+    let client_ip = client_ip(&mut fields);
+    fields.finish().map_err(Problem::invalid)?;
+    Ok(SendRequest {
+        to: read_address(&to, channel == Channel::Email, country.as_deref())?,
+        channel,
+        fallback,
+        locale,
+        purpose: purpose.unwrap_or_else(|| DEFAULT_PURPOSE.into()),
+        transaction,
+        code_length: code_length.and_then(|length| u8::try_from(length).ok()),
+        ttl_seconds,
+        reference,
+        client_ip,
+        idempotency,
+    })
+}
+
+/// Reads a resend.
+///
+/// # Errors
+/// 400, 413, 415, 422.
+pub fn read_resend(request: &Request) -> Result<ResendRequest, Problem> {
+    let mut fields = Fields::of(optional_json_body(request)?);
+    let channel = fields.word("channel", |word| word.parse().ok(), CHANNEL_WORDS);
+    let client_ip = client_ip(&mut fields);
+    fields.finish().map_err(Problem::invalid)?;
+    Ok(ResendRequest { channel, client_ip })
+}
+
+/// The verification object after a send or resend.
+///
+/// # Errors
+/// 404 if the verification was forgotten in between.
+pub fn render_sent(sent: &Sent, policy: &Policy, now: Timestamp) -> Result<Value, Problem> {
+    // A replayed verification is remembered for longer than it can be read by its id.
+    let mut all = sent.recipient.verifications();
+    let verification = all.find(|verification| verification.params().nonce == sent.nonce);
+    let missing = || {
+        Problem::new(
+            ErrorCode::NotFound,
+            "There is no verification with this id.",
+        )
+    };
+    let verification = verification.ok_or_else(missing)?;
+    Ok(render(sent.id, &sent.recipient, verification, policy, now))
+}
+
+fn client_ip(fields: &mut Fields) -> Option<IpAddr> {
+    fields.word("client_ip", |ip| ip.parse().ok(), "an IPv4 or IPv6 address")
+}

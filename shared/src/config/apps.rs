@@ -1,0 +1,41 @@
+//! Apps: the policy of each, and the API keys that belong to it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::crypto::hashes::sha256;
+use crate::domain::policy::Policy;
+
+/// Policies by app.
+#[derive(Clone, Debug)]
+pub struct Apps {
+    pub(super) default: Policy,
+    pub(super) apps: BTreeMap<String, Policy>,
+}
+
+impl Apps {
+    /// The policy of `app`: its own, or else the default.
+    #[must_use]
+    pub fn policy(&self, app: &str) -> &Policy {
+        self.apps.get(app).unwrap_or(&self.default)
+    }
+}
+
+/// API keys, as hashes, and their apps.
+#[derive(Clone, Default)]
+pub struct ApiKeys(pub(super) HashMap<[u8; 32], String>);
+
+impl ApiKeys {
+    /// The app that `key` belongs to. The lookup is by hash, so its timing reveals nothing about
+    /// the key.
+    #[must_use]
+    pub fn app_of(&self, key: &str) -> Option<&str> {
+        self.0.get(&sha256(key.as_bytes())).map(String::as_str)
+    }
+}
+
+/// Whether `name` can be the name of an app.
+#[must_use]
+pub fn is_app_name(name: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=32).contains(&name.len()) && name.bytes().all(is_allowed)
+}

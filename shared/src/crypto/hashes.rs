@@ -1,0 +1,144 @@
+//! Keyed hashes: HMAC-SHA-256 under the lookup key, each for one purpose.
+
+use ring::{digest, hmac};
+
+use super::keyring::Keyring;
+use crate::domain::ids::{
+    AttemptHash, AttemptNonce, BodyHash, IdempotencyKeyHash, RecordKey, VerificationNonce,
+};
+use crate::domain::verification::Transaction;
+
+impl Keyring {
+    /// Partition key of the recipient with this canonical address in `app`.
+    #[must_use]
+    pub fn recipient_key(&self, app: &str, address: &str) -> RecordKey {
+        self.record_key("recipient", &[app.as_bytes(), address.as_bytes()])
+    }
+
+    /// Partition key of another kind of item, such as a rate limit or the breakers.
+    #[must_use]
+    pub fn record_key(&self, kind: &str, parts: &[&[u8]]) -> RecordKey {
+        RecordKey(self.hash(kind, parts))
+    }
+
+    /// Hash of what is submitted at a check: purpose, transaction and code in one value.
+    #[must_use]
+    pub fn attempt_hash(
+        &self,
+        key: RecordKey,
+        nonce: VerificationNonce,
+        purpose: &str,
+        transaction: Option<&Transaction>,
+        code: &str,
+    ) -> AttemptHash {
+        let none = ["", "", ""].map(str::as_bytes);
+        let parts = transaction.map_or(none, |transaction| {
+            [
+                &transaction.amount,
+                &transaction.currency,
+                &transaction.payee,
+            ]
+            .map(|text| text.as_bytes())
+        });
+        let bound: &[u8] = if transaction.is_some() {
+            b"transaction"
+        } else {
+            b""
+        };
+        let [amount, currency, payee] = parts;
+        AttemptHash(self.hash(
+            "attempt",
+            &[
+                &key.0,
+                &nonce.0,
+                purpose.as_bytes(),
+                bound,
+                amount,
+                currency,
+                payee,
+                code.as_bytes(),
+            ],
+        ))
+    }
+
+    /// Nonce of the attempt with this `Idempotency-Key`.
+    #[must_use]
+    pub fn attempt_nonce(
+        &self,
+        key: RecordKey,
+        nonce: VerificationNonce,
+        idempotency_key: &str,
+    ) -> AttemptNonce {
+        let parts: [&[u8]; 3] = [&key.0, &nonce.0, idempotency_key.as_bytes()];
+        AttemptNonce::Keyed(self.hash("attempt nonce", &parts))
+    }
+
+    /// Hash of the `Idempotency-Key` of a send in `app`.
+    #[must_use]
+    pub fn idempotency_key_hash(&self, app: &str, idempotency_key: &str) -> IdempotencyKeyHash {
+        let parts: [&[u8]; 2] = [app.as_bytes(), idempotency_key.as_bytes()];
+        IdempotencyKeyHash(self.hash("idempotency key", &parts))
+    }
+
+    /// Hash of the canonical body of a send in `app`.
+    #[must_use]
+    pub fn body_hash(&self, app: &str, body: &[u8]) -> BodyHash {
+        BodyHash(self.hash("idempotency body", &[app.as_bytes(), body]))
+    }
+
+    /// Keyed hash of `parts`, cut to `N` (at most 32) bytes. Each part is framed by its length, so
+    /// that two different lists never hash the same bytes.
+    pub(super) fn hash<const N: usize>(&self, label: &str, parts: &[&[u8]]) -> [u8; N] {
+        let mut context = hmac::Context::with_key(&self.lookup);
+        for part in std::iter::once(&label.as_bytes()).chain(parts) {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let tag = context.sign();
+        let mut hash = [0; N];
+        hash.copy_from_slice(&tag.as_ref()[..N]);
+        hash
+    }
+}
+
+/// SHA-256, for API keys. They have 128 random bits or more, so a plain hash keeps them
+/// unreadable.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn attempt_hash_binds_purpose_and_transaction_unambiguously() {
+        let keyring = Keyring::new("k1".into(), &BTreeMap::new(), &[9; 32]);
+        let transaction = |amount: &str, payee: &str| Transaction {
+            amount: amount.into(),
+            currency: "EUR".into(),
+            payee: payee.into(),
+        };
+        let (key, nonce) = (RecordKey([1; 12]), VerificationNonce([1; 4]));
+        let hash = |key, nonce, purpose: &str, transaction: Option<&Transaction>| {
+            keyring.attempt_hash(key, nonce, purpose, transaction, "123456")
+        };
+        let all = [
+            hash(key, nonce, "a", None),
+            hash(key, nonce, "b", None),
+            hash(key, nonce, "a", Some(&transaction("1", "2x"))),
+            hash(key, nonce, "a", Some(&transaction("12", "x"))),
+            hash(key, nonce, "a", Some(&transaction("", ""))),
+            hash(RecordKey([2; 12]), nonce, "a", None),
+            hash(key, VerificationNonce([2; 4]), "a", None),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all[at + 1..].iter().all(|other| other != one), "{at}");
+        }
+    }
+}

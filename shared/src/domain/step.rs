@@ -1,0 +1,97 @@
+//! Step: the unit of work on a verification's deliveries, taken by one worker at a time.
+
+use crate::domain::ids::ClaimId;
+use crate::domain::time::Timestamp;
+
+/// How long a claim holds a step: longer than a function may run, so that only the claim of a
+/// crashed worker lapses.
+pub const CLAIM_SECONDS: i64 = 15;
+
+/// The work on a verification's deliveries; see `delivery_plan`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Number of the step. A dispatch with another number is stale.
+    pub sequence: u16,
+    /// When the step may be taken; `None` if none is planned.
+    pub due: Option<Timestamp>,
+    /// The worker that is taking it, or crashed while taking it.
+    pub claim: Option<StepClaim>,
+    /// Rounds through the carriers in which none accepted the message.
+    pub retry_rounds: u8,
+}
+
+/// A worker's claim on a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StepClaim {
+    /// Its name.
+    pub id: ClaimId,
+    /// When it lapses.
+    pub until: Timestamp,
+}
+
+/// State of a step at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepState {
+    /// Planned; no worker has claimed it.
+    Queued,
+    /// A worker is taking it until this moment at the latest.
+    Held {
+        /// When the claim lapses.
+        until: Timestamp,
+    },
+    /// Its worker crashed. The message may have been handed over.
+    Abandoned,
+    /// No step is planned.
+    Done,
+}
+
+impl Step {
+    /// A step that is due now.
+    #[must_use]
+    pub fn due_now(sequence: u16, now: Timestamp) -> Self {
+        Self {
+            sequence,
+            due: Some(now),
+            claim: None,
+            retry_rounds: 0,
+        }
+    }
+
+    /// Its state at `now`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> StepState {
+        match (self.claim, self.due) {
+            (Some(claim), _) if claim.until > now => StepState::Held { until: claim.until },
+            (Some(_), _) => StepState::Abandoned,
+            (None, Some(_)) => StepState::Queued,
+            (None, None) => StepState::Done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_state_follows_claim_and_due() {
+        let now = Timestamp(1000);
+        let queued = Step::due_now(1, now);
+        assert_eq!(queued.state(now), StepState::Queued);
+        assert_eq!(
+            Step {
+                due: None,
+                ..queued
+            }
+            .state(now),
+            StepState::Done
+        );
+        let claim = Some(StepClaim {
+            id: ClaimId([1; 6]),
+            until: now + 15,
+        });
+        let held = Step { claim, ..queued };
+        assert_eq!(held.state(now + 14), StepState::Held { until: now + 15 });
+        assert_eq!(held.state(now + 15), StepState::Abandoned);
+    }
+}

@@ -1,0 +1,75 @@
+//! Admission: whether an app may send to a recipient at all, before anything is read or counted.
+
+use super::sending::{SendContext, SendError, SendRequest, Sending};
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::phone::Line;
+use crate::domain::policy::Policy;
+
+/// Checks channels, country, number range and line type of a send.
+pub(super) fn admit(context: &SendContext<'_>, request: &SendRequest) -> Result<(), SendError> {
+    let to = &request.to;
+    admit_channel(context.sending, request.channel, to, false)?;
+    for channel in &request.fallback {
+        admit_channel(context.sending, *channel, to, true)?;
+    }
+    admit_number(context.policy, to)?;
+    let channels = std::iter::once(&request.channel).chain(&request.fallback);
+    channels
+        .copied()
+        .try_for_each(|channel| admit_line(channel, to))
+}
+
+/// Checks the channel of a resend.
+pub(super) fn admit_resend(
+    sending: &Sending,
+    channel: Channel,
+    to: &Address,
+) -> Result<(), SendError> {
+    admit_channel(sending, channel, to, false)?;
+    admit_line(channel, to)
+}
+
+fn admit_channel(
+    sending: &Sending,
+    channel: Channel,
+    to: &Address,
+    is_fallback: bool,
+) -> Result<(), SendError> {
+    if !to.supports(channel) {
+        return Err(SendError::ChannelMismatch { is_fallback });
+    }
+    let is_served = sending
+        .carriers
+        .iter()
+        .any(|carrier| carrier.serves(channel, to));
+    if is_served {
+        Ok(())
+    } else {
+        Err(SendError::ChannelNotConfigured(channel))
+    }
+}
+
+fn admit_number(policy: &Policy, to: &Address) -> Result<(), SendError> {
+    let Address::Phone(number) = to else {
+        return Ok(());
+    };
+    let countries = &policy.allowed_countries;
+    if !countries.is_empty() && !countries.iter().any(|country| country == number.country()) {
+        return Err(SendError::CountryNotAllowed);
+    }
+    let mut blocked = policy.blocked_prefixes.iter();
+    if blocked.any(|prefix| number.reveal().starts_with(prefix)) {
+        return Err(SendError::PrefixBlocked);
+    }
+    Ok(())
+}
+
+fn admit_line(channel: Channel, to: &Address) -> Result<(), SendError> {
+    match to {
+        Address::Phone(number) if number.line() == Line::Fixed && channel != Channel::Voice => {
+            Err(SendError::FixedLine)
+        }
+        Address::Phone(_) | Address::Email(_) => Ok(()),
+    }
+}

@@ -1,0 +1,68 @@
+//! The seam between delivering and the carriers: the worker calls all of them, `send` with
+//! `OTP_DISPATCH=sns` only SNS, so that it does not contain their HTTP client.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::carrier::{Carriers, ConfiguredCarrier, OutgoingMessage, Receipt};
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
+
+/// Calls carriers.
+pub trait CarrierClient: Send + Sync {
+    /// The carriers that serve `channel` to `to`, in order of preference.
+    fn serving<'a>(
+        &'a self,
+        channel: Channel,
+        to: &'a Address,
+    ) -> impl Iterator<Item = &'a ConfiguredCarrier> + Send;
+
+    /// Hands `message` over within `time_left`: the receipt, and the carrier's id of the message
+    /// where its status API is polled.
+    fn hand_over(
+        &self,
+        carrier: &ConfiguredCarrier,
+        message: &OutgoingMessage<'_>,
+        time_left: Duration,
+        now: Timestamp,
+    ) -> impl Future<Output = (Receipt, Option<String>)> + Send;
+
+    /// Polls the status of the message `vendor_id` to `to`; `None` if it is not known.
+    fn poll_status(
+        &self,
+        carrier: &ConfiguredCarrier,
+        vendor_id: &str,
+        to: &Address,
+    ) -> impl Future<Output = Option<DeliveryStatus>> + Send;
+}
+
+impl CarrierClient for Carriers {
+    fn serving<'a>(
+        &'a self,
+        channel: Channel,
+        to: &'a Address,
+    ) -> impl Iterator<Item = &'a ConfiguredCarrier> + Send {
+        Self::serving(self, channel, to)
+    }
+
+    fn hand_over(
+        &self,
+        carrier: &ConfiguredCarrier,
+        message: &OutgoingMessage<'_>,
+        time_left: Duration,
+        now: Timestamp,
+    ) -> impl Future<Output = (Receipt, Option<String>)> + Send {
+        Self::hand_over(self, carrier, message, time_left, now)
+    }
+
+    fn poll_status(
+        &self,
+        carrier: &ConfiguredCarrier,
+        vendor_id: &str,
+        to: &Address,
+    ) -> impl Future<Output = Option<DeliveryStatus>> + Send {
+        self.ask(carrier, vendor_id, to)
+    }
+}

@@ -1,0 +1,158 @@
+//! Fallback: adds a message of the second carrier or of a fallback channel, charges it, and hands
+//! it over.
+
+use super::DeliverError;
+use super::carrier_client::CarrierClient;
+use super::step_work::{Snapshot, StepWork};
+use crate::domain::channel::Channel;
+use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery};
+use crate::domain::ids::DeliveryTag;
+use crate::domain::recipient::Recipient;
+use crate::domain::verification::Verification;
+use crate::platform::random::random_bytes;
+use crate::store::{ClaimResult, StepResult};
+
+/// A message that could be added.
+struct Candidate<'c> {
+    channel: Channel,
+    cause: Cause,
+    /// The carrier that may have the message already.
+    except: Option<&'c str>,
+    /// Number of fallback channels that it uses up.
+    fallbacks_used: u8,
+}
+
+impl<C: CarrierClient> StepWork<'_, C> {
+    /// Charges and adds the first message that a carrier serves and the spend cap allows, then
+    /// hands it over.
+    pub(super) async fn add_delivery(
+        &self,
+        snapshot: Snapshot<'_>,
+        channel: Channel,
+        cause: Cause,
+        except: Option<&str>,
+    ) -> Result<(), DeliverError> {
+        let Snapshot {
+            recipient,
+            verification,
+            ..
+        } = snapshot;
+        let Some(to) = &recipient.address else {
+            return self.end(StepResult::default()).await;
+        };
+        for candidate in self.candidates(verification, channel, cause, except) {
+            let mut serving = self.delivering.carriers.serving(candidate.channel, to);
+            let carrier = serving.find(|carrier| Some(carrier.name.as_str()) != candidate.except);
+            let Some(carrier) = carrier else { continue };
+            let Some(charge) = self.charge(None, carrier.price_to(to)).await? else {
+                continue;
+            };
+            let added = self.added(verification, &candidate);
+            let Some(delivery) = added.deliveries.last() else {
+                return Ok(());
+            };
+            let read_at = self.delivering.clock.now();
+            let stored = match self.write_added(verification, &added, delivery).await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    // If it was written after all, it is charged when this step is taken again.
+                    self.release(Some(charge)).await;
+                    return Err(error);
+                }
+            };
+            let current = stored.as_ref().and_then(|stored| stored.current.as_ref());
+            let Some((recipient, verification)) = stored.as_ref().zip(current) else {
+                self.release(Some(charge)).await;
+                return Ok(());
+            };
+            let snapshot = Snapshot {
+                recipient,
+                verification,
+                read_at,
+            };
+            return self
+                .hand_over(snapshot, delivery, candidate.except, Some(charge))
+                .await;
+        }
+        // No carrier, or the spend cap is reached. Without a second carrier the fallback channel
+        // is due after its own wait.
+        let waits = self.delivering.waits;
+        let latest = verification.deliveries.last();
+        let due = latest.map(|latest| latest.updated_at + waits.fallback_seconds);
+        let has_fallback = !verification.fallback_left().is_empty();
+        let is_second_carrier = cause == Cause::SecondCarrier;
+        let due = due.filter(|at| is_second_carrier && has_fallback && *at > self.now);
+        self.end(StepResult {
+            due,
+            ..StepResult::default()
+        })
+        .await
+    }
+
+    /// The requested message, then those that may be sent instead of it.
+    fn candidates<'c>(
+        &self,
+        verification: &Verification,
+        channel: Channel,
+        cause: Cause,
+        except: Option<&'c str>,
+    ) -> Vec<Candidate<'c>> {
+        let waits = self.delivering.waits;
+        let is_silent = |latest: &Delivery| latest.updated_at + waits.fallback_seconds <= self.now;
+        let may_fall_back =
+            cause == Cause::Fallback || verification.deliveries.last().is_some_and(is_silent);
+        let mut candidates = vec![];
+        if cause == Cause::SecondCarrier {
+            candidates.push(Candidate {
+                channel,
+                cause,
+                except,
+                fallbacks_used: 0,
+            });
+        }
+        if may_fall_back {
+            let fallback = verification.fallback_left().iter().zip(1..);
+            candidates.extend(fallback.map(|(channel, fallbacks_used)| Candidate {
+                channel: *channel,
+                cause: Cause::Fallback,
+                except: None,
+                fallbacks_used,
+            }));
+        }
+        candidates
+    }
+
+    /// `verification` with the candidate's message.
+    fn added(&self, verification: &Verification, candidate: &Candidate<'_>) -> Verification {
+        let mut added = verification.clone();
+        added.fallbacks_used = added
+            .fallbacks_used
+            .saturating_add(candidate.fallbacks_used);
+        let tag = DeliveryTag(random_bytes());
+        added.add_delivery(candidate.channel, candidate.cause, tag, self.now);
+        added
+    }
+
+    /// The recipient with the added message; `None` if the claim was lost.
+    async fn write_added(
+        &self,
+        before: &Verification,
+        added: &Verification,
+        delivery: &Delivery,
+    ) -> Result<Option<Recipient>, DeliverError> {
+        let is_full = before.deliveries.len() >= DELIVERIES_MAX;
+        let dropped = before
+            .deliveries
+            .first()
+            .filter(|_| is_full)
+            .map(|oldest| oldest.tag);
+        let (store, now) = (&self.delivering.store, self.delivering.clock.now());
+        let written = store
+            .add_delivery(&self.claim, delivery, added.fallbacks_used, dropped, now)
+            .await?;
+        Ok(match written {
+            ClaimResult::Written(stored) => Some(stored.recipient),
+            ClaimResult::Lost(_) => None,
+        })
+    }
+}

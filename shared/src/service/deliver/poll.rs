@@ -1,0 +1,50 @@
+//! Status polling: asks the status API of a carrier whose reports may be lost.
+
+use super::DeliverError;
+use super::carrier_client::CarrierClient;
+use super::step_work::StepWork;
+use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::recipient::Recipient;
+use crate::domain::verification::Verification;
+
+impl<C: CarrierClient> StepWork<'_, C> {
+    /// Polls the status of `latest` and does what a report with it would do.
+    pub(super) async fn poll_status(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        latest: &Delivery,
+    ) -> Result<(), DeliverError> {
+        let status = self.polled_status(recipient, latest).await;
+        let status = status.filter(|status| latest.status.may_become(*status));
+        match (status, &latest.carrier) {
+            (Some(status), Some(carrier)) => {
+                self.record_outcome(recipient, verification, latest, status, carrier, None)
+                    .await
+            }
+            (None, _) | (_, None) => self.end_without_message(recipient, verification).await,
+        }
+    }
+
+    async fn polled_status(
+        &self,
+        recipient: &Recipient,
+        latest: &Delivery,
+    ) -> Option<DeliveryStatus> {
+        let (to, vendor_id) = (recipient.address.as_ref()?, latest.vendor_id.as_ref()?);
+        let mut serving = self.delivering.carriers.serving(latest.channel, to);
+        let carrier = serving.find(|carrier| latest.carrier.as_ref() == Some(&carrier.name))?;
+        let status = self
+            .delivering
+            .carriers
+            .poll_status(carrier, vendor_id, to)
+            .await;
+        tracing::info!(
+            verification.id = self.log_id(),
+            delivery.carrier = carrier.name,
+            delivery.status = status.map_or("", DeliveryStatus::name),
+            "polled the status of a message"
+        );
+        status
+    }
+}

@@ -1,0 +1,108 @@
+//! One handover within a request, for `OTP_DISPATCH=sns`: claim, hand over, record, without a queue.
+
+use super::carrier_client::CarrierClient;
+use super::handover::{Handover, SkipReason};
+use super::step_work::{Snapshot, StepWork};
+use super::{DeliverError, Delivering};
+use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::recipient::Recipient;
+use crate::platform::logging::causes;
+use crate::platform::queue::Dispatch;
+use crate::store::{ClaimResult, StoredRecipient, WriteId};
+
+/// Result of [`Delivering::hand_over_once`].
+pub enum SingleHandover {
+    /// The message was handed over, or its verification has ended. The recipient after that.
+    Done(Box<Recipient>),
+    /// No carrier accepted it. The version of the item that the claim left.
+    NotAccepted(Option<WriteId>),
+}
+
+impl<C: CarrierClient> Delivering<C> {
+    /// Takes the step that `dispatch` names within this request.
+    ///
+    /// # Errors
+    /// [`DeliverError`]: nothing was handed over.
+    pub async fn hand_over_once(
+        &self,
+        dispatch: &Dispatch,
+    ) -> Result<SingleHandover, DeliverError> {
+        let (work, claimed) = StepWork::claim(self, dispatch).await?;
+        let stored = match claimed {
+            ClaimResult::Written(stored) => stored,
+            // Another send or a cancel came first.
+            ClaimResult::Lost(recipient) => {
+                return Ok(SingleHandover::Done(recipient.unwrap_or_default()));
+            }
+        };
+        let StoredRecipient { recipient, version } = *stored;
+        let Some(verification) = &recipient.current else {
+            return Ok(SingleHandover::Done(Box::new(recipient)));
+        };
+        let Some(latest) = verification.deliveries.last() else {
+            return Ok(SingleHandover::Done(Box::new(recipient)));
+        };
+        let snapshot = Snapshot {
+            recipient: &recipient,
+            verification,
+            read_at: work.claimed_at,
+        };
+        let handover = work.try_carriers(snapshot, latest, None, None).await?;
+        let recorded = match handover {
+            Handover::Answered {
+                status,
+                carrier,
+                details,
+            } => {
+                let mut after = with_status(&recipient, latest, status, Some(&carrier));
+                let current = after.current.as_mut().and_then(|c| c.deliveries.last_mut());
+                if let Some(delivery) = current {
+                    delivery.parts = details.parts;
+                }
+                let details = Some(details);
+                let recorded = work
+                    .record_outcome(&recipient, verification, latest, status, &carrier, details)
+                    .await;
+                (after, recorded)
+            }
+            Handover::Skipped(SkipReason::Ended) => {
+                let after = with_status(&recipient, latest, DeliveryStatus::Failed, None);
+                (after, work.end_undeliverable(latest, true).await)
+            }
+            Handover::Skipped(SkipReason::ClaimLost) => (recipient.clone(), Ok(())),
+            Handover::NotAccepted { .. } => return Ok(SingleHandover::NotAccepted(version)),
+        };
+        let (after, result) = recorded;
+        if let Err(error) = result {
+            // The message was handed over, whatever the table says.
+            tracing::error!(
+                verification.id = work.log_id(),
+                error.kind = "not_recorded",
+                error.cause = causes(&error),
+                "failed to record the delivery status"
+            );
+        }
+        Ok(SingleHandover::Done(Box::new(after)))
+    }
+}
+
+fn with_status(
+    recipient: &Recipient,
+    delivery: &Delivery,
+    status: DeliveryStatus,
+    carrier: Option<&str>,
+) -> Recipient {
+    let mut after = recipient.clone();
+    let current = after
+        .current
+        .iter_mut()
+        .flat_map(|current| &mut current.deliveries);
+    for updated in current.filter(|updated| updated.tag == delivery.tag) {
+        updated.status = status;
+        updated.carrier = carrier.map(str::to_owned);
+    }
+    if let Some(current) = &mut after.current {
+        current.step.claim = None;
+    }
+    after
+}

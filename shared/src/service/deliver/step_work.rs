@@ -1,0 +1,171 @@
+//! The work on one claimed step: decides what the step is, and plans the next one.
+
+use super::carrier_client::CarrierClient;
+use super::{DeliverError, Delivering};
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
+use crate::domain::delivery_plan::{self, NextStep};
+use crate::domain::ids::ClaimId;
+use crate::domain::recipient::Recipient;
+use crate::domain::step::CLAIM_SECONDS;
+use crate::domain::time::Timestamp;
+use crate::domain::verification::Verification;
+use crate::platform::queue::Dispatch;
+use crate::platform::random::random_bytes;
+use crate::store::{Claim, ClaimResult, StoreError};
+
+/// One step of one verification, claimed or to be claimed.
+pub(super) struct StepWork<'a, C> {
+    pub(super) delivering: &'a Delivering<C>,
+    pub(super) dispatch: &'a Dispatch,
+    pub(super) claim: Claim,
+    /// When the claim was requested: what it returned is as old as this.
+    pub(super) claimed_at: Timestamp,
+    /// When its response arrived.
+    pub(super) now: Timestamp,
+}
+
+/// A verification as it was read at a moment.
+#[derive(Clone, Copy)]
+pub(super) struct Snapshot<'s> {
+    pub(super) recipient: &'s Recipient,
+    pub(super) verification: &'s Verification,
+    pub(super) read_at: Timestamp,
+}
+
+impl<'a, C: CarrierClient> StepWork<'a, C> {
+    /// Tries to claim the step that `dispatch` names.
+    pub(super) async fn claim(
+        delivering: &'a Delivering<C>,
+        dispatch: &'a Dispatch,
+    ) -> Result<(Self, ClaimResult), StoreError> {
+        let claimed_at = delivering.clock.now();
+        let (key, nonce) = delivering
+            .keyring
+            .open_verification_id(&dispatch.app, dispatch.id);
+        let claim = Claim {
+            key,
+            nonce,
+            sequence: dispatch.step,
+            id: ClaimId(random_bytes()),
+            until: claimed_at + CLAIM_SECONDS,
+        };
+        let claimed = delivering.store.claim_step(&claim, claimed_at).await?;
+        let now = delivering.clock.now();
+        Ok((
+            Self {
+                delivering,
+                dispatch,
+                claim,
+                claimed_at,
+                now,
+            },
+            claimed,
+        ))
+    }
+
+    /// Takes the claimed step.
+    pub(super) async fn take_step(&self, recipient: &Recipient) -> Result<(), DeliverError> {
+        let Some(verification) = &recipient.current else {
+            return Ok(());
+        };
+        let Some(latest) = verification.deliveries.last() else {
+            return Ok(());
+        };
+        if !verification.is_deliverable(self.now) {
+            let is_queued = latest.status == DeliveryStatus::Queued;
+            return self.end_undeliverable(latest, is_queued).await;
+        }
+        let expires_at = verification.params.expires_at;
+        let is_poll = |due| delivery_plan::is_poll(latest, expires_at, due);
+        if verification.step.due.is_some_and(is_poll) {
+            return self.poll_status(recipient, verification, latest).await;
+        }
+        match self.next_step(recipient, verification, &verification.deliveries, self.now) {
+            NextStep::Done | NextStep::WaitUntil(_) => {
+                self.end_without_message(recipient, verification).await
+            }
+            NextStep::HandOver => {
+                let snapshot = Snapshot {
+                    recipient,
+                    verification,
+                    read_at: self.claimed_at,
+                };
+                let except = carrier_before(verification, latest);
+                self.hand_over(snapshot, latest, except, None).await
+            }
+            NextStep::AddDelivery {
+                channel,
+                cause,
+                except,
+            } => {
+                let snapshot = Snapshot {
+                    recipient,
+                    verification,
+                    read_at: self.claimed_at,
+                };
+                self.add_delivery(snapshot, channel, cause, except.as_deref())
+                    .await
+            }
+        }
+    }
+
+    /// When the next step after `deliveries` is due; `None` if none is planned.
+    pub(super) fn next_due(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        deliveries: &[Delivery],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        // Without a queue no later step is ever taken.
+        self.delivering.queue.as_ref()?;
+        let step = match self.next_step(recipient, verification, deliveries, now) {
+            NextStep::WaitUntil(at) => Some(at),
+            NextStep::AddDelivery { .. } => Some(now),
+            NextStep::HandOver | NextStep::Done => None,
+        };
+        let expires_at = verification.params.expires_at;
+        let poll = deliveries
+            .last()
+            .and_then(|latest| delivery_plan::next_poll(latest, expires_at, now));
+        step.into_iter().chain(poll).min()
+    }
+
+    fn next_step(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        deliveries: &[Delivery],
+        now: Timestamp,
+    ) -> NextStep {
+        let latest = deliveries.last().zip(recipient.address.as_ref());
+        let has_second_carrier = latest.is_some_and(|(latest, to)| {
+            let mut serving = self.delivering.carriers.serving(latest.channel, to);
+            serving.any(|carrier| latest.carrier.as_ref() != Some(&carrier.name))
+        });
+        delivery_plan::next_step(
+            deliveries,
+            has_second_carrier,
+            verification.fallback_left(),
+            self.delivering.waits,
+            now,
+        )
+    }
+
+    /// First characters of the verification's id, for logs.
+    pub(super) fn log_id(&self) -> String {
+        self.dispatch.id.log_prefix()
+    }
+}
+
+/// The carrier that may already have the message that a second carrier is to send.
+fn carrier_before<'v>(verification: &'v Verification, latest: &Delivery) -> Option<&'v str> {
+    if latest.cause != Cause::SecondCarrier {
+        return None;
+    }
+    let mut earlier = verification.deliveries.iter().rev();
+    earlier
+        .find(|delivery| delivery.number < latest.number)?
+        .carrier
+        .as_deref()
+}

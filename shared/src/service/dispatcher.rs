@@ -1,0 +1,134 @@
+//! Dispatcher: how a saved message leaves `send`. Either it is enqueued for the worker, or, with
+//! `OTP_DISPATCH=sns`, handed over at once through the worker's code.
+
+use std::sync::Arc;
+
+use super::deliver::breakers::Breakers;
+use super::deliver::sns_publisher::SnsPublisher;
+use super::deliver::{DeliverError, Delivering, SingleHandover};
+use super::sending::{SendContext, SendError};
+use crate::carrier::ConfiguredCarrier;
+use crate::config::{self, Apps};
+use crate::crypto::keyring::Keyring;
+use crate::domain::delivery_plan::ReportWaits;
+use crate::domain::ids::VerificationId;
+use crate::domain::recipient::Recipient;
+use crate::domain::time::Timestamp;
+use crate::platform::aws::{Aws, Service};
+use crate::platform::clock::Clock;
+use crate::platform::metrics::Metrics;
+use crate::platform::queue::{Dispatch, Queue, QueueError};
+use crate::store::{Store, WriteId};
+
+/// How messages leave `send`.
+pub(super) enum Dispatcher {
+    /// Through the queue.
+    Queue(Queue),
+    /// To SNS, within the request.
+    Sns(Box<Delivering<SnsPublisher>>),
+}
+
+/// A message that left.
+pub(super) enum Dispatched {
+    /// It is in the queue.
+    Enqueued,
+    /// It was handed over, or its verification has ended meanwhile. The recipient after that.
+    HandedOver(Box<Recipient>),
+    /// With `OTP_DISPATCH=sns`: SNS did not accept it. The version of the item that the claim left.
+    NotAccepted(Option<WriteId>),
+}
+
+impl Dispatcher {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the dependencies of either way, each once"
+    )]
+    pub(super) fn new(
+        dispatch: config::Dispatch,
+        aws: &Aws,
+        store: &Store,
+        keyring: Arc<Keyring>,
+        apps: Apps,
+        carriers: Arc<Vec<ConfiguredCarrier>>,
+        waits: ReportWaits,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        match dispatch {
+            config::Dispatch::Queue(url) => Self::Queue(Queue::new(&aws.config(Service::Sqs), url)),
+            config::Dispatch::Sns => Self::Sns(Box::new(Delivering {
+                breakers: Breakers::new(store.clone(), &keyring, clock.clone()),
+                store: store.clone(),
+                queue: None,
+                carriers: SnsPublisher::new(carriers, aws),
+                keyring,
+                apps,
+                waits,
+                public_url: None,
+                clock,
+                metrics,
+            })),
+        }
+    }
+
+    /// Whether messages are handed over within the request.
+    pub(super) fn hands_over(&self) -> bool {
+        matches!(self, Self::Sns(_))
+    }
+
+    /// Enqueues the step `sequence` of the verification `id`, or takes it.
+    pub(super) async fn dispatch(
+        &self,
+        context: &SendContext<'_>,
+        id: VerificationId,
+        sequence: u16,
+    ) -> Result<Dispatched, SendError> {
+        let dispatch = Dispatch {
+            app: context.app.to_owned(),
+            id,
+            step: sequence,
+        };
+        match self {
+            Self::Queue(queue) => {
+                queue.enqueue(&dispatch, 0).await?;
+                Ok(Dispatched::Enqueued)
+            }
+            Self::Sns(delivering) => match delivering.hand_over_once(&dispatch).await? {
+                SingleHandover::Done(recipient) => Ok(Dispatched::HandedOver(recipient)),
+                SingleHandover::NotAccepted(version) => Ok(Dispatched::NotAccepted(version)),
+            },
+        }
+    }
+
+    /// Enqueues a step that is due later. Without a queue there is none.
+    pub(super) async fn enqueue_later(
+        &self,
+        context: &SendContext<'_>,
+        id: VerificationId,
+        sequence: u16,
+        due: Timestamp,
+    ) -> Result<(), QueueError> {
+        match self {
+            Self::Queue(queue) => {
+                let dispatch = Dispatch {
+                    app: context.app.to_owned(),
+                    id,
+                    step: sequence,
+                };
+                queue
+                    .enqueue(&dispatch, due.seconds_since(context.now))
+                    .await
+            }
+            Self::Sns(_) => Ok(()),
+        }
+    }
+}
+
+impl From<DeliverError> for SendError {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Store(error) => Self::Store(error),
+            DeliverError::Queue(error) => Self::Queue(error),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Services: the use cases. One file each; triggers and dialects call them and add no rule.
+
+pub mod sending;
+pub mod send;
+pub mod resend;
+pub mod check;
+pub mod cancel;
+pub mod show;
+pub mod recipients;
+pub mod report;
+pub mod deliver;
+mod admission;
+mod dispatcher;
+mod new_code;
+mod replay;
+mod reservation;

@@ -1,0 +1,70 @@
+//! New codes: the verification of a send, and the fresh code of a resend. A code comes from the
+//! operating system's generator and is sealed at once.
+
+use super::sending::{SendContext, SendRequest};
+use crate::domain::code::Code;
+use crate::domain::delivery::Cause;
+use crate::domain::ids::{DeliveryTag, VerificationNonce};
+use crate::domain::recipient::Recipient;
+use crate::domain::verification::{SealedCode, Verification, VerificationParams};
+use crate::message;
+use crate::platform::random::{entropy, random_bytes};
+
+/// The verification that `request` opens, with its first message.
+pub(super) fn new_verification(
+    context: &SendContext<'_>,
+    request: &SendRequest,
+    recipient: &Recipient,
+) -> Verification {
+    let (policy, now) = (context.policy, context.now);
+    let (country, requested) = (request.to.country(), request.locale.as_deref());
+    let locale = message::negotiate(requested, country, &policy.locale);
+    let ttl_seconds = request.ttl_seconds.unwrap_or(policy.code_ttl_seconds);
+    let params = VerificationParams {
+        nonce: unused_nonce(recipient),
+        channel: request.channel,
+        fallback: request.fallback.clone(),
+        locale: locale.tag().to_owned(),
+        purpose: request.purpose.clone(),
+        transaction: request.transaction.clone(),
+        reference: request.reference.clone(),
+        idempotency: request.idempotency,
+        created_at: now,
+        expires_at: now + ttl_seconds,
+        attempts_max: recipient.attempts_allowed(policy, now),
+    };
+    let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
+    let code = Code::generate(policy.code_alphabet, length, &mut entropy());
+    let code = context
+        .sending
+        .keyring
+        .seal_code(context.key, &params, &code);
+    let mut verification = Verification::new(params, code);
+    let tag = DeliveryTag(random_bytes());
+    verification.add_delivery(request.channel, Cause::Requested, tag, now);
+    verification
+}
+
+/// A code that replaces the one of `verification`.
+pub(super) fn fresh_code(
+    context: &SendContext<'_>,
+    recipient: &Recipient,
+    verification: &Verification,
+) -> SealedCode {
+    let (keyring, policy) = (&context.sending.keyring, context.policy);
+    let code = keyring.open_code(context.key, verification);
+    let length = code.and_then(|code| u8::try_from(code.reveal().len()).ok());
+    let length = recipient.code_length(length.unwrap_or(policy.code_length));
+    let code = Code::generate(policy.code_alphabet, length, &mut entropy());
+    keyring.seal_code(context.key, &verification.params, &code)
+}
+
+/// A random nonce that no remembered verification of `recipient` has.
+fn unused_nonce(recipient: &Recipient) -> VerificationNonce {
+    loop {
+        let nonce = VerificationNonce(random_bytes());
+        if !recipient.has_nonce(nonce) {
+            return nonce;
+        }
+    }
+}

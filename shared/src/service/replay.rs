@@ -1,0 +1,109 @@
+//! Replay: a send with an `Idempotency-Key` that was seen before.
+
+use super::dispatcher::Dispatched;
+use super::sending::{SendContext, SendError, Sent};
+use crate::domain::ids::VerificationNonce;
+use crate::domain::recipient::Recipient;
+use crate::domain::step::StepState;
+use crate::domain::verification::{Idempotency, Verification};
+use crate::domain::verification_ref::VerificationRef;
+use crate::store::{SaveResult, StoredRecipient};
+
+/// Result of looking for an `Idempotency-Key`.
+pub(super) enum Replay {
+    /// The key is new.
+    NewKey,
+    /// The verification that an earlier request opened.
+    Sent(Box<Sent>),
+    /// The record has changed in between: start over.
+    Conflict,
+}
+
+/// Finds the verification that the key opened. If no worker has claimed its message, the earlier
+/// request may not have enqueued it: it is enqueued again, under the same step number.
+pub(super) async fn replay(
+    context: &SendContext<'_>,
+    stored: &StoredRecipient,
+    idempotency: Idempotency,
+) -> Result<Replay, SendError> {
+    let recipient = &stored.recipient;
+    let found = recipient.find_by_idempotency_key(idempotency.key, context.now);
+    let Some((verification, opened_with)) = found else {
+        return Ok(Replay::NewKey);
+    };
+    if opened_with.body != idempotency.body {
+        return Err(SendError::IdempotencyMismatch);
+    }
+    let nonce = verification.params().nonce;
+    match verification {
+        VerificationRef::Current(current) if is_first_message_pending(context, current) => {
+            enqueue_again(context, stored, current).await
+        }
+        VerificationRef::Current(_) | VerificationRef::Past(_) => {
+            Ok(replayed(context, nonce, recipient.clone()))
+        }
+    }
+}
+
+/// Whether the message that a send opened `verification` with may still have to be enqueued.
+fn is_first_message_pending(context: &SendContext<'_>, verification: &Verification) -> bool {
+    let is_first = verification
+        .deliveries
+        .iter()
+        .all(|delivery| delivery.number == 1);
+    let hands_over = context.sending.dispatcher.hands_over();
+    let is_open = match verification.step.state(context.now) {
+        StepState::Queued => verification.is_untouched(),
+        // With `OTP_DISPATCH=sns` the request that holds the step publishes, or crashed.
+        StepState::Held { .. } | StepState::Abandoned => {
+            hands_over && verification.latest_is_queued()
+        }
+        StepState::Done => false,
+    };
+    is_first && is_open && verification.is_deliverable(context.now)
+}
+
+async fn enqueue_again(
+    context: &SendContext<'_>,
+    stored: &StoredRecipient,
+    verification: &Verification,
+) -> Result<Replay, SendError> {
+    if let StepState::Held { .. } = verification.step.state(context.now) {
+        return Err(SendError::InProgress);
+    }
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
+    let nonce = verification.params.nonce;
+    let sequence = verification.step.sequence;
+    match sending
+        .dispatcher
+        .dispatch(context, context.id(nonce), sequence)
+        .await?
+    {
+        Dispatched::HandedOver(recipient) => Ok(replayed(context, nonce, *recipient)),
+        Dispatched::NotAccepted(_) => Err(SendError::NotAccepted),
+        // The earlier request may be about to roll back. This write prevents that; if the earlier
+        // request was first, this one starts over.
+        Dispatched::Enqueued => {
+            let saved = sending
+                .store
+                .save(key, &stored.recipient, stored.version, now)
+                .await?;
+            Ok(match saved {
+                SaveResult::Saved(_) => replayed(context, nonce, stored.recipient.clone()),
+                SaveResult::Conflict(_) => Replay::Conflict,
+            })
+        }
+    }
+}
+
+fn replayed(context: &SendContext<'_>, nonce: VerificationNonce, recipient: Recipient) -> Replay {
+    let id = context.id(nonce);
+    Replay::Sent(Box::new(Sent {
+        id,
+        nonce,
+        recipient,
+        is_replay: true,
+    }))
+}

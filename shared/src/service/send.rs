@@ -1,0 +1,199 @@
+//! Send: opens a verification and enqueues its first message.
+//!
+//! One order for every send: look up, replay, decide, reserve, save, enqueue.
+//!
+//! Invariants: success only once the message is enqueued or handed over. A send that fails releases
+//! its reservation and leaves the recipient as it was.
+
+use super::admission::admit;
+use super::dispatcher::Dispatched;
+use super::new_code::new_verification;
+use super::replay::{Replay, replay};
+use super::reservation::SharedLimits;
+use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
+use crate::domain::recipient::Recipient;
+use crate::domain::time::Timestamp;
+use crate::platform::logging::causes;
+use crate::store::{RestoreResult, SaveResult, StoreError, StoredRecipient, WriteId};
+
+/// Sends a code to `request.to`.
+///
+/// # Errors
+/// [`SendError`]: nothing was sent and nothing is charged.
+pub async fn send(
+    sending: &Sending,
+    app: &str,
+    request: &SendRequest,
+    now: Timestamp,
+) -> Result<Sent, SendError> {
+    let key = sending.keyring.recipient_key(app, &request.to.canonical());
+    let context = SendContext::new(sending, app, key, now);
+    admit(&context, request)?;
+    for _ in 0..=CONFLICT_RETRIES_MAX {
+        if let Some(sent) = try_send(&context, request).await? {
+            return Ok(sent);
+        }
+    }
+    Err(StoreError::Conflict.into())
+}
+
+/// `None`: another writer was first, so the send starts over.
+async fn try_send(
+    context: &SendContext<'_>,
+    request: &SendRequest,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
+    // Look up.
+    let stored = sending.store.load(key, context.app, now).await?;
+    // Replay.
+    if let Some(idempotency) = request.idempotency {
+        match replay(context, &stored, idempotency).await? {
+            Replay::Sent(sent) => return Ok(Some(*sent)),
+            Replay::Conflict => return Ok(None),
+            Replay::NewKey => {}
+        }
+    }
+    // Decide.
+    let verification = new_verification(context, request, &stored.recipient);
+    let (nonce, channel) = (verification.params.nonce, request.channel);
+    let limits = SharedLimits::new(*context, &request.to, channel, request.client_ip, nonce);
+    if let Err(exceeded) = stored.recipient.check_limits(context.policy, now) {
+        return Err(limits.rejection(exceeded).await);
+    }
+    // Reserve.
+    let reservation = limits.reserve().await?;
+    // Save and enqueue.
+    let mut recipient = stored.recipient.clone();
+    recipient.sealed_address = sending.store.seal_address(key, &request.to);
+    recipient.address = Some(request.to.clone());
+    recipient.open(verification, now);
+    let result = save_and_enqueue(context, &stored, recipient).await;
+    if !matches!(result, Ok(Some(_))) {
+        reservation.release().await;
+    }
+    result
+}
+
+/// Saves `recipient`, whose current verification has a new message, and enqueues that message. If
+/// it cannot be enqueued, the recipient is restored. `None`: another writer was first.
+pub(super) async fn save_and_enqueue(
+    context: &SendContext<'_>,
+    before: &StoredRecipient,
+    recipient: Recipient,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
+    let Some(current) = &recipient.current else {
+        return Err(SendError::NotFound);
+    };
+    let (nonce, sequence) = (current.params.nonce, current.step.sequence);
+    let version = match sending
+        .store
+        .save(key, &recipient, before.version, now)
+        .await?
+    {
+        SaveResult::Saved(version) => version,
+        SaveResult::Conflict(_) => return Ok(None),
+    };
+    let id = context.id(nonce);
+    let sent = |recipient| {
+        Some(Sent {
+            id,
+            nonce,
+            recipient,
+            is_replay: false,
+        })
+    };
+    let dispatched = sending.dispatcher.dispatch(context, id, sequence).await;
+    let (error, version) = match dispatched {
+        Ok(Dispatched::Enqueued) => {
+            context.count_send(&recipient);
+            return Ok(sent(recipient));
+        }
+        Ok(Dispatched::HandedOver(recipient)) => {
+            context.count_send(&recipient);
+            return Ok(sent(*recipient));
+        }
+        Ok(Dispatched::NotAccepted(claimed)) => (SendError::NotAccepted, claimed),
+        Err(error) => (error, Some(version)),
+    };
+    match roll_back(context, before, version).await {
+        // A worker has the message although the queue's response was lost.
+        Some(changed) if is_picked_up(&changed, &recipient) => {
+            context.count_send(&changed.recipient);
+            Ok(sent(changed.recipient))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Restores the recipient as it was before a send, unless the record has changed since: then the
+/// changed recipient is returned and left as it is.
+async fn roll_back(
+    context: &SendContext<'_>,
+    before: &StoredRecipient,
+    written: Option<WriteId>,
+) -> Option<StoredRecipient> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
+    match sending
+        .store
+        .restore(key, &before.recipient, written?, now)
+        .await
+    {
+        Ok(RestoreResult::Restored) => {
+            enqueue_restored_step(context, &before.recipient).await;
+            None
+        }
+        Ok(RestoreResult::Changed(changed)) => Some(*changed),
+        Err(error) => {
+            tracing::error!(
+                app = context.app,
+                error.kind = "not_rolled_back",
+                error.cause = causes(&error),
+                "failed to roll back a send that could not be enqueued"
+            );
+            None
+        }
+    }
+}
+
+/// Enqueues the step that was planned before a send that was rolled back. Its own dispatch may have
+/// been dropped as stale in between.
+async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient) {
+    let Some(current) = recipient
+        .current
+        .as_ref()
+        .filter(|v| v.is_deliverable(context.now))
+    else {
+        return;
+    };
+    let Some(due) = current.step.due else { return };
+    let id = context.id(current.params.nonce);
+    let dispatcher = &context.sending.dispatcher;
+    let enqueued = dispatcher
+        .enqueue_later(context, id, current.step.sequence, due)
+        .await;
+    if let Err(error) = enqueued {
+        tracing::error!(
+            verification.id = id.log_prefix(),
+            error.kind = "not_enqueued",
+            error.cause = causes(&error),
+            "failed to enqueue the step of a restored verification"
+        );
+    }
+}
+
+/// Whether a worker has claimed the message that `saved` was saved with.
+fn is_picked_up(changed: &StoredRecipient, saved: &Recipient) -> bool {
+    let (Some(current), Some(saved)) = (&changed.recipient.current, &saved.current) else {
+        return false;
+    };
+    current.params.nonce == saved.params.nonce
+        && current.deliveries.len() >= saved.deliveries.len()
+        && !current.is_untouched()
+}

@@ -1,0 +1,203 @@
+//! Sending: what sends and resends share. Dependencies, the context of one request, result and
+//! errors.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::dispatcher::Dispatcher;
+use crate::carrier::ConfiguredCarrier;
+use crate::config::{Apps, SendConfig};
+use crate::crypto::keyring::Keyring;
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
+use crate::domain::policy::Policy;
+use crate::domain::rate_limit::LimitExceeded;
+use crate::domain::recipient::Recipient;
+use crate::domain::time::Timestamp;
+use crate::domain::verification::{Idempotency, Transaction};
+use crate::platform::aws::Service;
+use crate::platform::clock::Clock;
+use crate::platform::metrics::{Metric, Metrics};
+use crate::platform::queue::QueueError;
+use crate::store::{Store, StoreError};
+
+/// How often a send or resend starts over after another writer was first.
+pub(super) const CONFLICT_RETRIES_MAX: u32 = 3;
+
+/// What sends and resends need.
+pub struct Sending {
+    /// The table.
+    pub store: Store,
+    /// Seal keys and lookup key.
+    pub keyring: Arc<Keyring>,
+    /// Policies of the apps.
+    pub apps: Apps,
+    pub(super) carriers: Arc<Vec<ConfiguredCarrier>>,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) metrics: Metrics,
+}
+
+impl Sending {
+    /// From the configuration of `send`.
+    #[must_use]
+    pub fn new(config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
+        let dynamodb = config.aws.config(Service::DynamoDb);
+        let store = Store::new(&dynamodb, config.table.clone(), config.keyring.clone());
+        let carriers = Arc::new(config.carriers);
+        let dispatcher = Dispatcher::new(
+            config.dispatch,
+            &config.aws,
+            &store,
+            config.keyring.clone(),
+            config.apps.clone(),
+            carriers.clone(),
+            config.waits,
+            clock,
+            metrics.clone(),
+        );
+        Self {
+            store,
+            keyring: config.keyring,
+            apps: config.apps,
+            carriers,
+            dispatcher,
+            metrics,
+        }
+    }
+}
+
+/// A send, as requested. Formats are valid; whether the app may send it is checked by the use case.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SendRequest {
+    /// The recipient.
+    pub to: Address,
+    /// How the first message is sent.
+    pub channel: Channel,
+    /// Fallback channels, in order.
+    pub fallback: Vec<Channel>,
+    /// Requested language, a BCP 47 tag.
+    pub locale: Option<String>,
+    /// What is verified.
+    pub purpose: String,
+    /// What is paid.
+    pub transaction: Option<Transaction>,
+    /// Length of the code.
+    pub code_length: Option<u8>,
+    /// Validity of the code.
+    pub ttl_seconds: Option<i64>,
+    /// Returned unchanged, never interpreted.
+    pub reference: Option<String>,
+    /// Address of the end user.
+    pub client_ip: Option<IpAddr>,
+    /// The `Idempotency-Key` and the body that it came with.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A resend, as requested.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResendRequest {
+    /// How the message is sent; the channel of the verification, if `None`.
+    pub channel: Option<Channel>,
+    /// Address of the end user.
+    pub client_ip: Option<IpAddr>,
+}
+
+/// The context of one send or resend.
+#[derive(Clone, Copy)]
+pub(super) struct SendContext<'a> {
+    pub(super) sending: &'a Sending,
+    pub(super) app: &'a str,
+    pub(super) policy: &'a Policy,
+    pub(super) key: RecordKey,
+    pub(super) now: Timestamp,
+}
+
+impl<'a> SendContext<'a> {
+    pub(super) fn new(sending: &'a Sending, app: &'a str, key: RecordKey, now: Timestamp) -> Self {
+        Self {
+            sending,
+            app,
+            policy: sending.apps.policy(app),
+            key,
+            now,
+        }
+    }
+
+    pub(super) fn id(&self, nonce: VerificationNonce) -> VerificationId {
+        self.sending
+            .keyring
+            .verification_id(self.app, self.key, nonce)
+    }
+
+    /// Counts an accepted send.
+    pub(super) fn count_send(&self, recipient: &Recipient) {
+        let country = recipient.address.as_ref().and_then(Address::country);
+        self.sending
+            .metrics
+            .count(&Metric::Send { country }, self.now);
+    }
+}
+
+/// A verification whose message was enqueued or handed over, now or by an earlier request.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its id.
+    pub id: VerificationId,
+    /// Its nonce.
+    pub nonce: VerificationNonce,
+    /// Its recipient, as stored.
+    pub recipient: Recipient,
+    /// Whether an earlier request with the same `Idempotency-Key` opened it.
+    pub is_replay: bool,
+}
+
+/// Why nothing was sent. Nothing is charged either.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// There is no such verification.
+    #[error("there is no such verification")]
+    NotFound,
+    /// The verification has ended.
+    #[error("the verification has ended")]
+    NotPending,
+    /// The code expires before a message could arrive.
+    #[error("the code expires before a message could arrive")]
+    TooLate,
+    /// The `Idempotency-Key` was used with another body.
+    #[error("the Idempotency-Key was used with another body")]
+    IdempotencyMismatch,
+    /// A request with the same `Idempotency-Key` is being processed.
+    #[error("a request with the same Idempotency-Key is being processed")]
+    InProgress,
+    /// The channel cannot reach this type of recipient.
+    #[error("the channel cannot reach this type of recipient")]
+    ChannelMismatch {
+        /// Whether it is a fallback channel.
+        is_fallback: bool,
+    },
+    /// No carrier serves the channel for this recipient.
+    #[error("no carrier serves the channel for this recipient")]
+    ChannelNotConfigured(Channel),
+    /// The app does not send to this country.
+    #[error("the app does not send to this country")]
+    CountryNotAllowed,
+    /// The app does not send to this number range.
+    #[error("the app does not send to this number range")]
+    PrefixBlocked,
+    /// A fixed line receives no text messages.
+    #[error("a fixed line receives no text messages")]
+    FixedLine,
+    /// A limit is exceeded.
+    #[error("a limit is exceeded")]
+    LimitExceeded(LimitExceeded),
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// With `OTP_DISPATCH=sns`: SNS did not accept the message.
+    #[error("SNS did not accept the message")]
+    NotAccepted,
+}

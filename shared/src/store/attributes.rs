@@ -1,0 +1,62 @@
+//! DynamoDB attributes: the names that every item has, and values of the types that are used.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// Partition key.
+pub(super) const KEY: &str = "pk";
+/// When DynamoDB may delete the item, in seconds since 1970.
+pub(super) const TTL: &str = "ttl";
+/// Random id of the last write: the version of the item.
+pub(super) const WRITE_ID: &str = "write_id";
+/// Version of the stored format.
+pub(super) const FORMAT: &str = "format";
+
+/// An item.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+pub(super) fn number_value(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn binary(value: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// A number; `None` if it is absent or of another type.
+pub(super) fn optional_number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// A number; 0 if it is absent or of another type.
+pub(super) fn number(item: &Item, name: &str) -> i64 {
+    optional_number(item, name).unwrap_or(0)
+}
+
+/// Bytes; empty if they are absent or of another type.
+pub(super) fn bytes<'i>(item: &'i Item, name: &str) -> &'i [u8] {
+    let value = item.get(name).and_then(|value| value.as_b().ok());
+    value.map(AsRef::as_ref).unwrap_or_default()
+}
+
+/// A text; `None` if it is absent or of another type.
+pub(super) fn optional_text(item: &Item, name: &str) -> Option<String> {
+    item.get(name)?.as_s().ok().cloned()
+}
+
+/// A list; empty if it is absent or of another type.
+pub(super) fn list<'i>(item: &'i Item, name: &str) -> &'i [AttributeValue] {
+    let value = item.get(name).and_then(|value| value.as_l().ok());
+    value.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A map; `None` if it is absent or of another type.
+pub(super) fn map<'i>(item: &'i Item, name: &str) -> Option<&'i Item> {
+    item.get(name)?.as_m().ok()
+}

@@ -1,0 +1,178 @@
+//! One UpdateItem: assignments, conditions, names and values.
+//!
+//! Every update carries a random write id. If the response to our own update is lost and the SDK
+//! repeats it, the condition fails on an item with our write id: that is a success.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::attributes::{self, Item, binary, bytes, number_value};
+use super::{Store, StoreError, WriteId};
+use crate::domain::ids::RecordKey;
+use crate::domain::time::Timestamp;
+
+/// Text of an expression: most are constants.
+type Text = Cow<'static, str>;
+
+/// One UpdateItem. Attributes are written by their own names. A `#name` stands for an attribute
+/// that [`Self::name`] gives: one whose name DynamoDB reserves, or that is computed.
+#[derive(Default)]
+pub(super) struct Update {
+    assignments: Vec<Text>,
+    removed: Vec<Text>,
+    conditions: Vec<Text>,
+    names: Vec<(Text, Text)>,
+    values: Vec<(Text, AttributeValue)>,
+    returns_item: bool,
+}
+
+/// Result of a conditional write.
+#[derive(Debug)]
+pub(super) enum WriteResult {
+    /// Written. With the item if the update asks for it, or if it was written by an earlier try.
+    Written(Option<Item>),
+    /// The condition failed on this item; `None` if there is no item.
+    ConditionFailed(Option<Item>),
+}
+
+impl Update {
+    /// An update under `condition`.
+    pub(super) fn when(condition: impl Into<Text>) -> Self {
+        Self::default().and(condition)
+    }
+
+    /// Adds assignments, separated by commas: `step = :next, retry_rounds = :zero`.
+    pub(super) fn set(mut self, assignments: impl Into<Text>) -> Self {
+        self.assignments.push(assignments.into());
+        self
+    }
+
+    /// Removes an attribute.
+    pub(super) fn remove(mut self, path: impl Into<Text>) -> Self {
+        self.removed.push(path.into());
+        self
+    }
+
+    /// Adds a condition; all of them must hold.
+    pub(super) fn and(mut self, condition: impl Into<Text>) -> Self {
+        self.conditions.push(condition.into());
+        self
+    }
+
+    /// Gives the attribute that `token` (`#name`) stands for.
+    pub(super) fn name(mut self, token: impl Into<Text>, attribute: impl Into<Text>) -> Self {
+        let token = token.into();
+        if !self.names.iter().any(|(known, _)| *known == token) {
+            self.names.push((token, attribute.into()));
+        }
+        self
+    }
+
+    /// Gives the value that `token` (`:value`) stands for.
+    pub(super) fn value(mut self, token: impl Into<Text>, value: AttributeValue) -> Self {
+        self.values.push((token.into(), value));
+        self
+    }
+
+    /// Asks for the item after the update.
+    pub(super) fn returning_item(mut self) -> Self {
+        self.returns_item = true;
+        self
+    }
+
+    fn update_expression(&self) -> String {
+        let assignments = self.assignments.join(",");
+        if self.removed.is_empty() {
+            return format!("SET {assignments}");
+        }
+        format!("SET {assignments} REMOVE {}", self.removed.join(","))
+    }
+
+    /// Length of the update expression in bytes, for tests of DynamoDB's limit.
+    #[cfg(test)]
+    pub(super) fn expression_length(&self) -> usize {
+        self.update_expression().len()
+    }
+}
+
+/// How often the SDK may send one update.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Several times: a repeated update fails its condition.
+    BySdk,
+    /// Once: a repeated update could be applied twice.
+    Never,
+}
+
+impl Store {
+    /// Applies `update` to the item under `key`, creating it if no condition prevents that.
+    pub(super) async fn update(
+        &self,
+        key: RecordKey,
+        update: Update,
+        ttl: Timestamp,
+        repeat: Repeat,
+    ) -> Result<WriteResult, StoreError> {
+        let write_id = WriteId::random();
+        let update = update
+            .set("write_id = :write_id, #ttl = :ttl")
+            .and("NOT write_id = :write_id")
+            .name("#ttl", attributes::TTL)
+            .value(":write_id", binary(&write_id.0))
+            .value(":ttl", number_value(ttl.0));
+        let returned = if update.returns_item {
+            ReturnValue::AllNew
+        } else {
+            ReturnValue::None
+        };
+        let expression = update.update_expression();
+        let owned = |(token, name): (Text, Text)| (token.into_owned(), name.into_owned());
+        let names: HashMap<_, _> = update.names.into_iter().map(owned).collect();
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(attributes::KEY, binary(&key.0))
+            .update_expression(expression)
+            .condition_expression(update.conditions.join(" AND "))
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(
+                update
+                    .values
+                    .into_iter()
+                    .map(|(token, value)| (token.into_owned(), value))
+                    .collect(),
+            ))
+            .return_values(returned)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let sent = match repeat {
+            Repeat::BySdk => call.send().await,
+            Repeat::Never => {
+                let once = aws_sdk_dynamodb::config::Config::builder()
+                    .retry_config(RetryConfig::disabled());
+                call.customize().config_override(once).send().await
+            }
+        };
+        let error = match sent {
+            Ok(output) => return Ok(WriteResult::Written(output.attributes)),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let item = failed.item().cloned();
+                let is_ours = item
+                    .as_ref()
+                    .is_some_and(|item| bytes(item, attributes::WRITE_ID) == write_id.0);
+                Ok(match is_ours {
+                    true => WriteResult::Written(item),
+                    false => WriteResult::ConditionFailed(item),
+                })
+            }
+            _ => Err(StoreError::request(error)),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Packed values of a recipient: times, parameters, past verifications. They are read as a whole
+//! only. Their shapes belong to the format version of the item.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::channel::Channel;
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
+use crate::domain::ids::{
+    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce,
+};
+use crate::domain::past_verification::{PastVerification, RecordedCheck};
+use crate::domain::time::Timestamp;
+use crate::domain::verification::{
+    CheckOutcome, DEFAULT_PURPOSE, Idempotency, Reason, Status, Transaction, VerificationParams,
+};
+
+/// A time as four bytes, good until 2106.
+pub(super) fn stored_time(at: Timestamp) -> [u8; 4] {
+    seconds(at).to_be_bytes()
+}
+
+pub(super) fn time_from_stored(stored: [u8; 4]) -> Timestamp {
+    Timestamp(u32::from_be_bytes(stored).into())
+}
+
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.0).unwrap_or(u32::MAX)
+}
+
+pub(super) fn pack_times(times: &[Timestamp]) -> Vec<u8> {
+    times.iter().flat_map(|at| stored_time(*at)).collect()
+}
+
+pub(super) fn unpack_times(packed: &[u8]) -> Vec<Timestamp> {
+    let times = packed
+        .chunks_exact(4)
+        .filter_map(|time| time.try_into().ok());
+    times.map(time_from_stored).collect()
+}
+
+pub(super) fn channel_number(channel: Channel) -> u8 {
+    match channel {
+        Channel::Sms => 0,
+        Channel::Voice => 1,
+        Channel::Whatsapp => 2,
+        Channel::Email => 3,
+    }
+}
+
+pub(super) fn channel_from_number(number: u8) -> Option<Channel> {
+    Channel::ALL
+        .into_iter()
+        .find(|channel| channel_number(*channel) == number)
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredParams {
+    nonce: [u8; 4],
+    channel: u8,
+    fallback: Vec<u8>,
+    locale: String,
+    /// Empty for the default purpose, which most verifications have.
+    purpose: String,
+    /// Amount, currency, payee.
+    transaction: Option<(String, String, String)>,
+    reference: Option<String>,
+    /// Hashes of key and body.
+    idempotency: Option<([u8; 8], [u8; 8])>,
+    created_at: u32,
+    /// From `created_at` to the expiry.
+    ttl_seconds: u16,
+    attempts_max: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPastVerification {
+    params: StoredParams,
+    status: u8,
+    ended_at: u32,
+    attempts_used: u8,
+    deliveries: Vec<StoredDelivery>,
+    recorded_checks: Vec<StoredCheck>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredDelivery {
+    tag: [u8; 4],
+    number: u16,
+    channel: u8,
+    status: u8,
+    carrier: Option<String>,
+    cause: u8,
+    updated_at: u32,
+    parts: Option<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCheck {
+    nonce: [u8; 9],
+    hash: [u8; 16],
+    reason: u8,
+    status: u8,
+    attempts_left: u8,
+}
+
+fn pack<T: Serialize>(value: &T) -> Vec<u8> {
+    // Plain values with derived shapes: writing them to memory cannot fail.
+    postcard::to_allocvec(value).unwrap_or_default()
+}
+
+pub(super) fn pack_params(params: &VerificationParams) -> Vec<u8> {
+    pack(&stored_params(params))
+}
+
+pub(super) fn unpack_params(packed: &[u8]) -> Option<VerificationParams> {
+    params_from_stored(postcard::from_bytes(packed).ok()?)
+}
+
+fn stored_params(params: &VerificationParams) -> StoredParams {
+    let is_default_purpose = params.purpose == DEFAULT_PURPOSE;
+    StoredParams {
+        nonce: params.nonce.0,
+        channel: channel_number(params.channel),
+        fallback: params
+            .fallback
+            .iter()
+            .map(|channel| channel_number(*channel))
+            .collect(),
+        locale: params.locale.clone(),
+        purpose: if is_default_purpose {
+            String::new()
+        } else {
+            params.purpose.clone()
+        },
+        transaction: params
+            .transaction
+            .as_ref()
+            .map(|t| (t.amount.clone(), t.currency.clone(), t.payee.clone())),
+        reference: params.reference.clone(),
+        idempotency: params
+            .idempotency
+            .map(|idempotency| (idempotency.key.0, idempotency.body.0)),
+        created_at: seconds(params.created_at),
+        ttl_seconds: u16::try_from(params.expires_at.seconds_since(params.created_at)).unwrap_or(0),
+        attempts_max: params.attempts_max,
+    }
+}
+
+fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
+    let created_at = Timestamp(stored.created_at.into());
+    let fallback = stored.fallback.into_iter().map(channel_from_number);
+    let is_default_purpose = stored.purpose.is_empty();
+    Some(VerificationParams {
+        nonce: VerificationNonce(stored.nonce),
+        channel: channel_from_number(stored.channel)?,
+        fallback: fallback.collect::<Option<_>>()?,
+        locale: stored.locale,
+        purpose: if is_default_purpose {
+            DEFAULT_PURPOSE.into()
+        } else {
+            stored.purpose
+        },
+        transaction: stored
+            .transaction
+            .map(|(amount, currency, payee)| Transaction {
+                amount,
+                currency,
+                payee,
+            }),
+        reference: stored.reference,
+        idempotency: stored.idempotency.map(|(key, body)| Idempotency {
+            key: IdempotencyKeyHash(key),
+            body: BodyHash(body),
+        }),
+        created_at,
+        expires_at: created_at + i64::from(stored.ttl_seconds),
+        attempts_max: stored.attempts_max,
+    })
+}
+
+pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
+    pack(&StoredPastVerification {
+        params: stored_params(&past.params),
+        status: status_number(past.status),
+        ended_at: seconds(past.ended_at),
+        attempts_used: past.attempts_used,
+        deliveries: past.deliveries.iter().map(stored_delivery).collect(),
+        recorded_checks: past.recorded_checks.iter().map(stored_check).collect(),
+    })
+}
+
+pub(super) fn unpack_past(packed: &[u8]) -> Option<PastVerification> {
+    let stored: StoredPastVerification = postcard::from_bytes(packed).ok()?;
+    let deliveries = stored.deliveries.into_iter().map(delivery_from_stored);
+    let recorded_checks = stored.recorded_checks.into_iter().map(check_from_stored);
+    Some(PastVerification {
+        params: params_from_stored(stored.params)?,
+        status: status_from_number(stored.status)?,
+        ended_at: Timestamp(stored.ended_at.into()),
+        attempts_used: stored.attempts_used,
+        deliveries: deliveries.collect::<Option<_>>()?,
+        recorded_checks: recorded_checks.collect::<Option<_>>()?,
+    })
+}
+
+fn stored_delivery(delivery: &Delivery) -> StoredDelivery {
+    StoredDelivery {
+        tag: delivery.tag.0,
+        number: delivery.number,
+        channel: channel_number(delivery.channel),
+        status: delivery.status.number(),
+        carrier: delivery.carrier.clone(),
+        cause: delivery.cause.number(),
+        updated_at: seconds(delivery.updated_at),
+        parts: delivery.parts,
+    }
+}
+
+fn delivery_from_stored(stored: StoredDelivery) -> Option<Delivery> {
+    Some(Delivery {
+        tag: DeliveryTag(stored.tag),
+        number: stored.number,
+        channel: channel_from_number(stored.channel)?,
+        status: DeliveryStatus::try_from(stored.status).ok()?,
+        carrier: stored.carrier,
+        cause: Cause::try_from(stored.cause).ok()?,
+        updated_at: Timestamp(stored.updated_at.into()),
+        parts: stored.parts,
+        // The status of a past verification's message is not polled.
+        vendor_id: None,
+    })
+}
+
+fn stored_check(check: &RecordedCheck) -> StoredCheck {
+    StoredCheck {
+        nonce: check.nonce.to_bytes(),
+        hash: check.hash.0,
+        reason: reason_number(check.outcome.reason),
+        status: status_number(check.outcome.status),
+        attempts_left: check.outcome.attempts_left,
+    }
+}
+
+fn check_from_stored(stored: StoredCheck) -> Option<RecordedCheck> {
+    Some(RecordedCheck {
+        nonce: AttemptNonce::from_bytes(&stored.nonce)?,
+        hash: AttemptHash(stored.hash),
+        outcome: CheckOutcome {
+            reason: reason_from_number(stored.reason)?,
+            status: status_from_number(stored.status)?,
+            attempts_left: stored.attempts_left,
+        },
+    })
+}
+
+fn status_number(status: Status) -> u8 {
+    match status {
+        Status::Pending => 0,
+        Status::Approved => 1,
+        Status::Canceled => 2,
+        Status::Expired => 3,
+        Status::Exhausted => 4,
+        Status::Superseded => 5,
+    }
+}
+
+fn status_from_number(number: u8) -> Option<Status> {
+    Status::ALL
+        .into_iter()
+        .find(|status| status_number(*status) == number)
+}
+
+fn reason_number(reason: Option<Reason>) -> u8 {
+    match reason {
+        None => 0,
+        Some(Reason::WrongCode) => 1,
+        Some(Reason::Expired) => 2,
+        Some(Reason::Exhausted) => 3,
+        Some(Reason::AlreadyUsed) => 4,
+        Some(Reason::Canceled) => 5,
+        Some(Reason::Superseded) => 6,
+    }
+}
+
+/// Outer `None`: not a number of a reason. Inner `None`: a success, which has no reason.
+fn reason_from_number(number: u8) -> Option<Option<Reason>> {
+    let all = [
+        None,
+        Some(Reason::WrongCode),
+        Some(Reason::Expired),
+        Some(Reason::Exhausted),
+        Some(Reason::AlreadyUsed),
+        Some(Reason::Canceled),
+        Some(Reason::Superseded),
+    ];
+    all.into_iter()
+        .find(|reason| reason_number(*reason) == number)
+}

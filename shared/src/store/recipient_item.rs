@@ -1,0 +1,331 @@
+//! A recipient as an item: attribute names, and the mapping in both directions.
+//!
+//! Values that a condition compares are attributes of their own; what is only read as a whole is
+//! packed (`recipient_codec`).
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::attributes::{
+    FORMAT, Item, KEY, TTL, WRITE_ID, binary, bytes, list, map, number, number_value,
+    optional_number, optional_text, text,
+};
+use super::recipient_codec::{
+    channel_from_number, channel_number, pack_params, pack_past, pack_times, stored_time,
+    time_from_stored, unpack_params, unpack_past, unpack_times,
+};
+use super::{StoreError, WriteId};
+use crate::crypto::keyring::Keyring;
+use crate::crypto::sealing::{SealedFor, seal_key_id};
+use crate::domain::address::Address;
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
+use crate::domain::email::EmailAddress;
+use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, DeliveryTag, RecordKey};
+use crate::domain::phone::{Line, PhoneNumber};
+use crate::domain::recipient::Recipient;
+use crate::domain::step::{Step, StepClaim};
+use crate::domain::time::Timestamp;
+use crate::domain::verification::{Attempt, Verification};
+
+/// Version of the format that this code writes. A change of attributes or packed values raises it,
+/// and the reader keeps reading the versions before.
+const FORMAT_VERSION: i64 = 1;
+
+// The recipient.
+const APP: &str = "app";
+const SEALED_ADDRESS: &str = "sealed_address";
+const SENDS: &str = "sends";
+const FAILURES: &str = "failures";
+const FAILURE_STREAK: &str = "failure_streak";
+const PAST: &str = "past";
+// The current verification.
+const NONCE: &str = "nonce";
+const PARAMS: &str = "params";
+const EXPIRES_AT: &str = "expires_at";
+const ATTEMPTS_MAX: &str = "attempts_max";
+/// The attempt log: hash, time and invocation of each attempt.
+const ATTEMPTS: &str = "attempts";
+/// Their nonces, in the same order, which a condition searches.
+const ATTEMPT_NONCES: &str = "attempt_nonces";
+const ATTEMPTS_AT_EARLIER_CODES: &str = "attempts_at_earlier_codes";
+const ATTEMPTS_FORGIVEN: &str = "attempts_forgiven";
+const SEALED_CODE: &str = "sealed_code";
+/// Id of the key that sealed the code: no attempt is accepted without it.
+const CODE_KEY_ID: &str = "code_key_id";
+/// Hash of the right attempt, so that an approval outlives the key of the code.
+const EXPECTED_HASH: &str = "expected_hash";
+const CANCELED_AT: &str = "canceled_at";
+const FALLBACKS_USED: &str = "fallbacks_used";
+const STEP: &str = "step";
+const STEP_DUE: &str = "step_due";
+const CLAIM_ID: &str = "claim_id";
+const CLAIMED_UNTIL: &str = "claimed_until";
+const RETRY_ROUNDS: &str = "retry_rounds";
+/// Map of deliveries by tag.
+const DELIVERIES: &str = "deliveries";
+// One delivery.
+const DELIVERY_NUMBER: &str = "number";
+pub(super) const DELIVERY_STATUS: &str = "status";
+const DELIVERY_CARRIER: &str = "carrier";
+const DELIVERY_UPDATED_AT: &str = "updated_at";
+const DELIVERY_PARTS: &str = "parts";
+const DELIVERY_VENDOR_ID: &str = "vendor_id";
+const DELIVERY_CHANNEL: &str = "channel";
+const DELIVERY_CAUSE: &str = "cause";
+
+/// Stands in the sealed address for the country of an e-mail address.
+const EMAIL_MARK: &str = "@@";
+/// Between country and number of a fixed line.
+const FIXED_LINE_MARK: char = 'f';
+
+/// Seals an address with its country and line type, which are not looked up again.
+pub(super) fn seal_address(keyring: &Keyring, key: RecordKey, address: &Address) -> Vec<u8> {
+    let text = match address {
+        Address::Phone(number) if number.line() == Line::Fixed => {
+            format!("{}{FIXED_LINE_MARK}{}", number.country(), number.reveal())
+        }
+        Address::Phone(number) => format!("{}{}", number.country(), number.reveal()),
+        Address::Email(email) => format!("{EMAIL_MARK}{}", email.reveal()),
+    };
+    keyring.seal(SealedFor::Address(key), &text)
+}
+
+fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Address> {
+    let text = keyring.open(SealedFor::Address(key), sealed)?;
+    let (country, rest) = text.split_at_checked(2)?;
+    Some(match country {
+        EMAIL_MARK => Address::Email(EmailAddress::unsealed(rest.to_owned())),
+        country => Address::Phone(match rest.strip_prefix(FIXED_LINE_MARK) {
+            Some(e164) => PhoneNumber::unsealed(e164, country, Line::Fixed),
+            None => PhoneNumber::unsealed(rest, country, Line::Mobile),
+        }),
+    })
+}
+
+/// The version of an item.
+pub(super) fn version(item: &Item) -> Option<WriteId> {
+    bytes(item, WRITE_ID).try_into().ok().map(WriteId)
+}
+
+/// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. A missing
+/// or unreadable value reads as absent: expired rather than trusted.
+pub(super) fn read(
+    keyring: &Keyring,
+    key: RecordKey,
+    item: &Item,
+    now: Timestamp,
+) -> Result<Option<Recipient>, StoreError> {
+    if number(item, TTL) <= now.0 {
+        return Ok(None);
+    }
+    let format = number(item, FORMAT);
+    if format != FORMAT_VERSION {
+        return Err(StoreError::UnknownFormat(format));
+    }
+    let past = list(item, PAST).iter().filter_map(|packed| {
+        let packed = packed.as_b().ok()?;
+        unpack_past(packed.as_ref())
+    });
+    Ok(Some(Recipient {
+        app: optional_text(item, APP).unwrap_or_default(),
+        address: open_address(keyring, key, bytes(item, SEALED_ADDRESS)),
+        sealed_address: bytes(item, SEALED_ADDRESS).to_vec(),
+        sends: unpack_times(bytes(item, SENDS)),
+        failures: unpack_times(bytes(item, FAILURES)),
+        failure_streak: u32::try_from(number(item, FAILURE_STREAK)).unwrap_or(0),
+        current: read_verification(keyring, item),
+        past: past.collect(),
+    }))
+}
+
+/// The whole item for `recipient`, without TTL and write id.
+pub(super) fn write(key: RecordKey, recipient: &Recipient) -> Item {
+    let mut item = Item::from([
+        (KEY.into(), binary(&key.0)),
+        (FORMAT.into(), number_value(FORMAT_VERSION)),
+        (APP.into(), text(&recipient.app)),
+    ]);
+    let mut put = |name: &str, value: AttributeValue| drop(item.insert(name.into(), value));
+    for (name, packed) in [
+        (SEALED_ADDRESS, recipient.sealed_address.clone()),
+        (SENDS, pack_times(&recipient.sends)),
+        (FAILURES, pack_times(&recipient.failures)),
+    ] {
+        if !packed.is_empty() {
+            put(name, binary(&packed));
+        }
+    }
+    if recipient.failure_streak > 0 {
+        put(FAILURE_STREAK, number_value(recipient.failure_streak));
+    }
+    if !recipient.past.is_empty() {
+        let packed = recipient.past.iter().map(|past| binary(&pack_past(past)));
+        put(PAST, AttributeValue::L(packed.collect()));
+    }
+    if let Some(verification) = &recipient.current {
+        write_verification(verification, &mut put);
+    }
+    item
+}
+
+fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
+    let attempts = verification.attempts.iter();
+    let nonces = attempts
+        .clone()
+        .map(|attempt| binary(&attempt.nonce.to_bytes()));
+    let deliveries = verification.deliveries.iter();
+    let deliveries =
+        deliveries.map(|delivery| (delivery.tag.to_string(), write_delivery(delivery)));
+    put(NONCE, binary(&verification.params.nonce.0));
+    put(PARAMS, binary(&pack_params(&verification.params)));
+    put(EXPIRES_AT, number_value(verification.params.expires_at.0));
+    put(ATTEMPTS_MAX, number_value(verification.params.attempts_max));
+    put(
+        ATTEMPTS,
+        AttributeValue::L(attempts.map(write_attempt).collect()),
+    );
+    put(ATTEMPT_NONCES, AttributeValue::L(nonces.collect()));
+    put(SEALED_CODE, binary(&verification.sealed_code));
+    put(CODE_KEY_ID, text(seal_key_id(&verification.sealed_code)));
+    put(EXPECTED_HASH, binary(&verification.expected_hash.0));
+    put(DELIVERIES, AttributeValue::M(deliveries.collect()));
+    put(STEP, number_value(verification.step.sequence));
+    if let Some(due) = verification.step.due {
+        put(STEP_DUE, number_value(due.0));
+    }
+    if let Some(claim) = verification.step.claim {
+        put(CLAIM_ID, binary(&claim.id.0));
+        put(CLAIMED_UNTIL, number_value(claim.until.0));
+    }
+    if let Some(canceled_at) = verification.canceled_at {
+        put(CANCELED_AT, number_value(canceled_at.0));
+    }
+    for (name, count) in [
+        (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
+        (FALLBACKS_USED, usize::from(verification.fallbacks_used)),
+        (
+            ATTEMPTS_AT_EARLIER_CODES,
+            verification.attempts_at_earlier_codes,
+        ),
+        (ATTEMPTS_FORGIVEN, verification.attempts_forgiven),
+    ] {
+        if count > 0 {
+            put(name, number_value(count));
+        }
+    }
+}
+
+fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
+    let params = unpack_params(bytes(item, PARAMS))?;
+    let sealed_code = bytes(item, SEALED_CODE).to_vec();
+    let expected_hash = AttemptHash(bytes(item, EXPECTED_HASH).try_into().ok()?);
+    let logged = list(item, ATTEMPT_NONCES).iter().zip(list(item, ATTEMPTS));
+    let attempts = logged
+        .filter_map(|(nonce, rest)| read_attempt(nonce, rest))
+        .collect();
+    let deliveries = map(item, DELIVERIES).into_iter().flatten();
+    let mut deliveries: Vec<_> = deliveries
+        .filter_map(|(tag, value)| read_delivery(tag, value.as_m().ok()?))
+        .collect();
+    deliveries.sort_by_key(|delivery| delivery.number);
+    let key_id = seal_key_id(&sealed_code);
+    let count = |name: &str| usize::try_from(number(item, name)).unwrap_or(0);
+    Some(Verification {
+        attempts_at_earlier_codes: count(ATTEMPTS_AT_EARLIER_CODES),
+        attempts_forgiven: count(ATTEMPTS_FORGIVEN),
+        canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
+        fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
+        step: read_step(item),
+        has_live_key: keyring.seal_key_ids().any(|id| id == key_id),
+        params,
+        attempts,
+        sealed_code,
+        expected_hash,
+        deliveries,
+    })
+}
+
+fn read_step(item: &Item) -> Step {
+    let claim_id: Option<[u8; 6]> = bytes(item, CLAIM_ID).try_into().ok();
+    let until = optional_number(item, CLAIMED_UNTIL).map(Timestamp);
+    Step {
+        sequence: u16::try_from(number(item, STEP)).unwrap_or(u16::MAX),
+        due: optional_number(item, STEP_DUE).map(Timestamp),
+        claim: claim_id.zip(until).map(|(id, until)| StepClaim {
+            id: ClaimId(id),
+            until,
+        }),
+        retry_rounds: u8::try_from(number(item, RETRY_ROUNDS)).unwrap_or(u8::MAX),
+    }
+}
+
+/// Hash, time and invocation of an attempt. Its nonce is stored beside it.
+pub(super) fn write_attempt(attempt: &Attempt) -> AttributeValue {
+    binary(
+        &[
+            &attempt.hash.0[..],
+            &stored_time(attempt.at),
+            &attempt.invocation,
+        ]
+        .concat(),
+    )
+}
+
+fn read_attempt(nonce: &AttributeValue, rest: &AttributeValue) -> Option<Attempt> {
+    let rest = rest.as_b().ok()?.as_ref();
+    let (hash, rest) = rest.split_first_chunk::<16>()?;
+    let (at, rest) = rest.split_first_chunk::<4>()?;
+    Some(Attempt {
+        nonce: AttemptNonce::from_bytes(nonce.as_b().ok()?.as_ref())?,
+        hash: AttemptHash(*hash),
+        at: time_from_stored(*at),
+        invocation: rest.try_into().ok()?,
+    })
+}
+
+/// One delivery as a map.
+pub(super) fn write_delivery(delivery: &Delivery) -> AttributeValue {
+    let mut map = Item::from([
+        (DELIVERY_NUMBER.into(), number_value(delivery.number)),
+        (
+            DELIVERY_STATUS.into(),
+            number_value(delivery.status.number()),
+        ),
+        (
+            DELIVERY_CHANNEL.into(),
+            number_value(channel_number(delivery.channel)),
+        ),
+        (
+            DELIVERY_UPDATED_AT.into(),
+            number_value(delivery.updated_at.0),
+        ),
+    ]);
+    if delivery.cause != Cause::Requested {
+        map.insert(DELIVERY_CAUSE.into(), number_value(delivery.cause.number()));
+    }
+    if let Some(carrier) = &delivery.carrier {
+        map.insert(DELIVERY_CARRIER.into(), text(carrier));
+    }
+    if let Some(parts) = delivery.parts {
+        map.insert(DELIVERY_PARTS.into(), number_value(parts));
+    }
+    if let Some(vendor_id) = &delivery.vendor_id {
+        map.insert(DELIVERY_VENDOR_ID.into(), text(vendor_id));
+    }
+    AttributeValue::M(map)
+}
+
+fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
+    let small = |name: &str| u8::try_from(number(map, name)).ok();
+    let tag = data_encoding::HEXLOWER.decode(tag.as_bytes()).ok()?;
+    Some(Delivery {
+        tag: DeliveryTag(tag.try_into().ok()?),
+        number: u16::try_from(number(map, DELIVERY_NUMBER)).ok()?,
+        channel: channel_from_number(small(DELIVERY_CHANNEL)?)?,
+        status: DeliveryStatus::try_from(small(DELIVERY_STATUS)?).ok()?,
+        carrier: optional_text(map, DELIVERY_CARRIER),
+        cause: Cause::try_from(small(DELIVERY_CAUSE)?).ok()?,
+        updated_at: Timestamp(number(map, DELIVERY_UPDATED_AT)),
+        parts: small(DELIVERY_PARTS).filter(|parts| *parts > 0),
+        vendor_id: optional_text(map, DELIVERY_VENDOR_ID),
+    })
+}
