@@ -101,7 +101,10 @@ fn each_foreign_crate_is_named_in_its_one_place() {
         ("aws_sdk_sns", &["shared/src/carrier/sns.rs"]),
         ("aws_smithy_runtime_api", &["shared/src/platform/aws.rs"]),
         ("ring", &["shared/src/crypto/seal.rs"]),
-        ("webpki", &["shared/src/carrier/sns_envelope.rs"]),
+        (
+            "webpki",
+            &["shared/src/carrier/sns_envelope/certificate.rs"],
+        ),
         (
             "hyper_util",
             &[

@@ -1,6 +1,9 @@
-//! One HTTP round trip with a carrier: bounded in time and size.
-//! Must never follow a redirect, or log a body, a header or an answer.
+//! The HTTP client for carriers and for SNS: one round trip, bounded in time and size.
+//!
+//! Invariant: it follows no redirect. It logs nothing, and its errors contain no URL, header or
+//! body.
 
+use std::error::Error;
 use std::time::Duration;
 
 use ::http::header::{HeaderValue, USER_AGENT};
@@ -11,57 +14,82 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use super::Receipt;
 use crate::platform::https;
 
-/// Longest answer that is read.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// What carriers see as the caller.
-const CLIENT_NAME: &str = "lambda-otp carrier-client";
-/// To open a connection to a carrier: a host that is not there is known as such, not as an unknown outcome.
+/// Longest response body that is read.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// The `User-Agent` header.
+const USER_AGENT_NAME: &str = "lambda-otp carrier-client";
+/// Time to open a connection. It is shorter than the time-out of a carrier, so that a host that is
+/// down gives a connection error, not an unknown outcome.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The carriers' connection pool.
-pub struct Exchange(https::Client<Full<Bytes>>);
+/// An HTTP client with a connection pool.
+pub struct CarrierClient(https::Client<Full<Bytes>>);
 
-impl Default for Exchange {
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There was no connection, so nothing was sent.
+    #[error("could not connect")]
+    Connect(#[source] Box<dyn Error + Send + Sync>),
+    /// The connection failed after the request may have been sent.
+    #[error("the connection failed before the response")]
+    Interrupted(#[source] Box<dyn Error + Send + Sync>),
+    /// The time was over.
+    #[error("no response within {} ms", .0.as_millis())]
+    Timeout(Duration),
+}
+
+impl ClientError {
+    /// Whether the carrier may have the message: `Transient` if nothing was sent, else `Unknown`.
+    #[must_use]
+    pub fn receipt(&self) -> Receipt {
+        match self {
+            Self::Connect(_) => Receipt::Transient {
+                retry_after_seconds: None,
+            },
+            Self::Interrupted(_) | Self::Timeout(_) => Receipt::Unknown,
+        }
+    }
+}
+
+impl Default for CarrierClient {
     fn default() -> Self {
         Self(https::client(CONNECT_TIMEOUT))
     }
 }
 
-impl Exchange {
-    /// Sends `request` and reads the answer within `timeout`.
+impl CarrierClient {
+    /// Sends `request` and reads the response within `timeout`. A body that is cut off or longer
+    /// than 64 KiB is returned empty: the status alone is enough to classify the response.
     ///
     /// # Errors
-    /// Whether the other side may have the request: `Transient` if there was no connection, else `Unknown`.
-    pub async fn round_trip(
+    /// [`ClientError`].
+    pub async fn send(
         &self,
         request: Request<String>,
         timeout: Duration,
-    ) -> Result<Response<Vec<u8>>, Receipt> {
+    ) -> Result<Response<Vec<u8>>, ClientError> {
         let mut request = request.map(|body| Full::new(Bytes::from(body)));
         request
             .headers_mut()
-            .insert(USER_AGENT, HeaderValue::from_static(CLIENT_NAME));
+            .insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_NAME));
         let round_trip = async {
-            let answer = self.0.request(request).await.map_err(|error| {
-                // Without a connection nothing was sent; after that nobody knows.
+            let response = self.0.request(request).await.map_err(|error| {
                 if error.is_connect() {
-                    Receipt::Transient {
-                        retry_after_seconds: None,
-                    }
+                    ClientError::Connect(error.into())
                 } else {
-                    Receipt::Unknown
+                    ClientError::Interrupted(error.into())
                 }
             })?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX)
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, RESPONSE_BYTES_MAX)
                 .collect()
                 .await
                 .map(|body| body.to_bytes().to_vec());
-            // The status alone says enough where the body is cut or too long.
             Ok(Response::from_parts(parts, body.unwrap_or_default()))
         };
         tokio::time::timeout(timeout, round_trip)
             .await
-            .unwrap_or(Err(Receipt::Unknown))
+            .unwrap_or(Err(ClientError::Timeout(timeout)))
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use ::http::header::RETRY_AFTER;
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
-use client::Exchange;
+use client::CarrierClient;
 use registry::Adapter;
 pub use registry::{COMMON_FIELDS, ConfiguredCarrier, is_carrier_name, settings};
 
@@ -129,12 +129,15 @@ pub struct Report {
     pub status: Option<DeliveryStatus>,
 }
 
-/// Why a report is not applied.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Why a report is rejected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ReportError {
-    /// Not from the carrier.
+    /// The report does not come from the carrier.
+    #[error("the report is not authentic")]
     Forged,
-    /// From the carrier, and not readable: no report at all, rather than one that lacks something.
+    /// The report comes from the carrier, but it is not in the vendor's format. A report in that
+    /// format that lacks a field is not an error.
+    #[error("the report cannot be read")]
     Unreadable,
 }
 
@@ -155,7 +158,7 @@ pub struct Callback<'a> {
 /// The carriers, ready to be called.
 pub struct Carriers {
     list: Vec<ConfiguredCarrier>,
-    exchange: Exchange,
+    client: CarrierClient,
     aws: Aws,
     sns: Option<sns::Sns>,
 }
@@ -170,7 +173,7 @@ impl Carriers {
             .then(|| sns::Sns::new(&aws.config(Service::Sns)));
         Self {
             list,
-            exchange: Exchange::default(),
+            client: CarrierClient::default(),
             aws: aws.clone(),
             sns,
         }
@@ -228,7 +231,7 @@ impl Carriers {
             }
             (Some(Adapter::Sns), None) | (None, _) => return (Receipt::Misconfigured, None),
         };
-        match self.exchange.round_trip(request, timeout).await {
+        match self.client.send(request, timeout).await {
             Ok(answer) => match adapter.receipt(&answer, now) {
                 Receipt::Accepted => (
                     Receipt::Accepted,
@@ -236,7 +239,7 @@ impl Carriers {
                 ),
                 receipt => (receipt, None),
             },
-            Err(receipt) => (receipt, None),
+            Err(error) => (error.receipt(), None),
         }
     }
 
@@ -251,8 +254,8 @@ impl Carriers {
             return None;
         };
         let answer = self
-            .exchange
-            .round_trip(adapter.question(vendor_id, to)?, carrier.timeout)
+            .client
+            .send(adapter.question(vendor_id, to)?, carrier.timeout)
             .await
             .ok()?;
         adapter.told(&answer)
