@@ -11,7 +11,7 @@ use ::http::{Request, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 
-use super::Receipt;
+use super::carrier_trait::Receipt;
 use crate::platform::https;
 
 /// Longest response body that is read.

@@ -1,131 +1,118 @@
-//! Kind `cm`: CM.com, Messages API v1.0.
-//! Wire: `POST {base_url}/v1.0/message`; <https://developers.cm.com/messaging/docs/integration>. It cannot sign, gives no id of its own,
-//! and knows one callback URL for the whole account, so a report names its message by our reference.
+//! Kind `cm`: CM.com, over SMS.
+//!
+//! API: Messages API v1.0, `POST {base_url}/v1.0/message`,
+//! <https://developers.cm.com/messaging/docs/integration>; reports:
+//! <https://developers.cm.com/messaging/docs/incoming-status-report>.
+//!
+//! Reports are not signed, and the vendor knows one callback URL per account: the callback token of
+//! the account authenticates them. There is no vendor id; a report names the message by our
+//! reference.
 
 use ::http::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use super::vendor_formats::{self, whole};
-use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::lenient_json::{report_object, whole_number};
+use super::vendor_format::{config_fields, flat_report, request, response};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
 
-/// Text messages that one message may be billed as.
+/// Most parts that one message may be billed as.
 const PARTS_MAX: u8 = 8;
 
 /// A carrier of kind `cm`.
 pub struct Cm {
     base_url: String,
     product_token: String,
-    callback_token: String,
 }
 
 impl Cm {
-    /// From its settings: `product_token`, `callback_token`.
-    pub fn read(fields: &mut Fields) -> Self {
-        let base_url = super::base_url(fields, "https://gw.messaging.cm.com");
+    /// Fields: `product_token`.
+    pub fn from_fields(fields: &mut Fields) -> Self {
         Self {
-            base_url,
-            product_token: vendor_formats::credential(fields, "product_token"),
-            callback_token: vendor_formats::callback_token(fields),
+            base_url: config_fields::base_url(fields, Some("https://gw.messaging.cm.com")),
+            product_token: config_fields::credential(fields, "product_token"),
         }
     }
 }
 
 impl Carrier for Cm {
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
-        // Whole minutes that have passed when the code dies: a text with a dead code is worse than none.
+        // Whole minutes, rounded down: a message must not arrive after its code has expired.
         let minutes = (message.validity_seconds / 60).max(1);
-        // `auto` is CM's flag for Unicode: it looks at the text.
         let mut text = json!({
-            "allowedChannels": ["SMS"], "to": [{"number": format!("00{}", vendor_formats::digits(message.to))}],
-            "body": {"type": "auto", "content": message.message.text}, "reference": message.reference, "validity": format!("{minutes}m"),
-            "minimumNumberOfMessageParts": 1, "maximumNumberOfMessageParts": PARTS_MAX,
+            "allowedChannels": ["SMS"],
+            "to": [{"number": format!("00{}", request::digits(message.to))}],
+            // With `auto` CM chooses Unicode if the text needs it.
+            "body": {"type": "auto", "content": message.message.text},
+            "reference": message.reference,
+            "validity": format!("{minutes}m"),
+            "minimumNumberOfMessageParts": 1,
+            "maximumNumberOfMessageParts": PARTS_MAX,
         });
         if let Some(sender) = message.sender {
             text["from"] = sender.into();
         }
-        let url = format!("{}/v1.0/message", self.base_url);
-        vendor_formats::post_json(
-            &url,
+        request::post_json(
+            &format!("{}/v1.0/message", self.base_url),
             &[("x-cm-producttoken", self.product_token.clone())],
             &json!({"messages": {"msg": [text]}}),
         )
     }
 
-    /// One recipient, so its own entry tells; the code above it, where there is none.
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
-            return vendor_formats::unreadable(answer, now);
+    /// There is one recipient, so the entry of the message decides; the code of the whole response
+    /// if there is no entry.
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+            return response::without_result(response, now);
         };
         let entry = &body["messages"][0];
         let code = [&entry["messageErrorCode"], &body["errorCode"]]
             .into_iter()
-            .filter_map(whole)
+            .filter_map(whole_number)
             .find(|code| *code != 0);
         match (code, entry["status"].as_str()) {
-            (None, Some("Accepted")) if answer.status().is_success() => Receipt::Accepted,
+            (None, Some("Accepted")) if response.status().is_success() => Receipt::Accepted,
             (None, Some("Rejected")) | (Some(302 | 303 | 401..=403), _) => Receipt::Permanent,
-            (Some(500 | 999), _) => vendor_formats::not_now(answer, now),
-            // Authentication, balance, key; our document; the sender.
+            (Some(500 | 999), _) => response::transient(response, now),
+            // Authentication, balance, key; the request; the sender.
             (Some(101..=103 | 202 | 203 | 301 | 304 | 305), _) => Receipt::Misconfigured,
-            (Some(_), _) => vendor_formats::unlisted(answer, now),
-            (None, _) => vendor_formats::unreadable(answer, now),
+            (Some(_), _) => response::unknown_error(response, now),
+            (None, _) => response::without_result(response, now),
         }
     }
 
-    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
+    /// A JSON document, or the URL template of the account:
+    /// `?reference=[REFERENCE]&status=[STATUS]&error=[STANDARDERRORTEXT]`.
+    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
         if *callback.method == Method::POST
-            && let Ok(document) = vendor_formats::json_report(callback.body)
+            && let Ok(document) = report_object(callback.body)
         {
-            return Ok(from_document(&document));
+            return Ok(document_reports(&document));
         }
-        // The template of an account may be a URL: `?reference=[REFERENCE]&status=[STATUS]&error=[STANDARDERRORTEXT]`.
-        let fields = vendor_formats::report_fields(callback)?;
+        let fields = flat_report::fields(callback)?;
         let field = |name: &str| fields.get(name).map(String::as_str);
         let (reference, word) = (field("reference"), field("status"));
         if reference.is_none() && word.is_none() {
             return Err(ReportError::Unreadable);
         }
-        Ok(Report {
+        Ok(vec![Report {
             reference: reference.map(str::to_owned),
             status: word.and_then(|word| status(word, field("error").unwrap_or_default())),
-        })
-    }
-
-    /// The second message of a list and those behind it.
-    fn further_reports(&self, callback: &Callback<'_>) -> Vec<Report> {
-        let document = serde_json::from_slice::<Value>(callback.body).unwrap_or_default();
-        let messages = document["messages"]["msg"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        messages
-            .iter()
-            .skip(1)
-            .map(from_message)
-            .filter(|report| report.reference.is_some() && report.status.is_some())
-            .collect()
-    }
-
-    fn account_token(&self) -> Option<&str> {
-        Some(&self.callback_token)
+        }])
     }
 }
 
-/// A JSON report: <https://developers.cm.com/messaging/docs/incoming-status-report>
-fn from_document(document: &Value) -> Report {
-    let message = &document["messages"]["msg"];
-    // An object as documented, or a list.
-    from_message(if message.is_array() {
-        &message[0]
-    } else {
-        message
-    })
+/// One message as documented, or a list of messages.
+fn document_reports(document: &Value) -> Vec<Report> {
+    match &document["messages"]["msg"] {
+        Value::Array(messages) => messages.iter().map(message_report).collect(),
+        message => vec![message_report(message)],
+    }
 }
 
-fn from_message(message: &Value) -> Report {
+fn message_report(message: &Value) -> Report {
     let code = &message["status"]["code"];
     let word = code
         .as_str()
@@ -140,7 +127,8 @@ fn from_message(message: &Value) -> Report {
     }
 }
 
-/// The names are CM's (<https://www.cm.com/help/3308/>). What the numbers mean is said by others only.
+/// CM documents the names (<https://www.cm.com/help/3308/>). The meaning of the numbers comes from
+/// integrations of others.
 fn status(word: &str, error: &str) -> Option<DeliveryStatus> {
     let has_expired = error.to_ascii_lowercase().contains("expired");
     match word.trim().to_ascii_lowercase().as_str() {
@@ -155,16 +143,20 @@ fn status(word: &str, error: &str) -> Option<DeliveryStatus> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::vendor_formats::fixture::{self, CALLBACK_TOKEN, IN_SEVEN_SECONDS};
     use super::*;
+    use crate::carrier::fixture::{self, IN_SEVEN_SECONDS};
+    use crate::carrier::vendor_format::form;
     use crate::message::Encoding;
 
-    fn settings() -> Value {
-        json!({ "product_token": "00000000-0000-0000-0000-000000000000", "callback_token": CALLBACK_TOKEN, "base_url": "http://127.0.0.1:9000" })
+    fn entry() -> Value {
+        json!({
+            "product_token": "00000000-0000-0000-0000-000000000000",
+            "base_url": "http://127.0.0.1:9000",
+        })
     }
 
     fn carrier() -> Cm {
-        fixture::read(Cm::read, settings()).0
+        fixture::read(Cm::from_fields, entry()).0
     }
 
     fn posted(document: &Value) -> Result<Report, ReportError> {
@@ -176,14 +168,23 @@ mod tests {
         )
     }
 
-    /// CM's own example, for our reference.
+    /// CM's example, with our reference.
     fn document(code: Value, error: &str) -> Value {
-        json!({"messages": {"msg": {"received": "2025-11-21T19:30:00", "to": "0033612345678", "reference": fixture::REFERENCE,
-            "status": {"code": code, "errorCode": "", "errorDescription": error}, "operator": "20801"}}})
+        json!({
+            "messages": {
+                "msg": {
+                    "received": "2025-11-21T19:30:00",
+                    "to": "0033612345678",
+                    "reference": fixture::REFERENCE,
+                    "status": {"code": code, "errorCode": "", "errorDescription": error},
+                    "operator": "20801",
+                },
+            },
+        })
     }
 
     #[test]
-    fn a_message_is_posted_as_documented() {
+    fn message_is_posted_as_documented() {
         let request = fixture::request(&carrier(), "Your code is 4217", Encoding::Gsm7, |_| ());
         assert_eq!(
             (request.method(), request.uri().to_string().as_str()),
@@ -194,21 +195,34 @@ mod tests {
             "00000000-0000-0000-0000-000000000000"
         );
         assert_eq!(request.headers()["content-type"], "application/json");
-        let expected = json!({"messages": {"msg": [{"allowedChannels": ["SMS"], "from": "AcmeInc", "to": [{"number": "0033612345678"}],
-            "body": {"type": "auto", "content": "Your code is 4217"}, "reference": fixture::REFERENCE, "validity": "5m",
-            "minimumNumberOfMessageParts": 1, "maximumNumberOfMessageParts": 8}]}});
+        let expected = json!({
+            "messages": {
+                "msg": [
+                    {
+                        "allowedChannels": ["SMS"],
+                        "from": "AcmeInc",
+                        "to": [{"number": "0033612345678"}],
+                        "body": {"type": "auto", "content": "Your code is 4217"},
+                        "reference": fixture::REFERENCE,
+                        "validity": "5m",
+                        "minimumNumberOfMessageParts": 1,
+                        "maximumNumberOfMessageParts": 8,
+                    },
+                ],
+            },
+        });
         assert_eq!(fixture::json(&request), expected);
         assert!(
             fixture::REFERENCE.len() <= 32
                 && fixture::REFERENCE
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric()),
-            "the vendor takes no more"
+            "the vendor allows no more"
         );
     }
 
     #[test]
-    fn the_validity_ends_before_the_code_does() {
+    fn validity_ends_before_the_code_expires() {
         for (seconds, validity) in [(i64::MIN, "1m"), (30, "1m"), (119, "1m"), (659, "10m")] {
             let request = fixture::request(&carrier(), "x", Encoding::Gsm7, |message| {
                 message.validity_seconds = seconds;
@@ -220,40 +234,48 @@ mod tests {
                 (&json!(validity), None)
             );
         }
-        let elsewhere = fixture::read(
-            Cm::read,
-            fixture::with(&settings(), "base_url", Value::Null),
+        let default_url = fixture::read(
+            Cm::from_fields,
+            fixture::with(&entry(), "base_url", Value::Null),
         )
         .0;
         assert_eq!(
-            fixture::request(&elsewhere, "x", Encoding::Gsm7, |_| ()).uri(),
+            fixture::request(&default_url, "x", Encoding::Gsm7, |_| ()).uri(),
             "https://gw.messaging.cm.com/v1.0/message"
         );
     }
 
     #[test]
-    fn settings_without_tokens_are_refused() {
-        assert_eq!(fixture::read(Cm::read, settings()).1, Vec::<String>::new());
+    fn entries_without_a_token_are_rejected() {
         assert_eq!(
-            fixture::read(Cm::read, json!({})).1,
-            ["product_token", "callback_token"]
+            fixture::read(Cm::from_fields, entry()).1,
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            fixture::read(Cm::from_fields, json!({})).1,
+            ["product_token"]
         );
         assert_eq!(
             fixture::read(
-                Cm::read,
-                fixture::with(&settings(), "product_token", json!("a\r\nx: y"))
+                Cm::from_fields,
+                fixture::with(&entry(), "product_token", json!("a\r\nx: y"))
             )
             .1,
             ["product_token"]
         );
-        assert_eq!(carrier().account_token(), Some(CALLBACK_TOKEN));
     }
 
     #[test]
-    fn every_class_of_answer_is_read() {
+    fn responses_are_classified() {
         let class = |http: u16, code: i64, status: &str, entry_code: i64| {
-            let entry = json!({"to": "0033612345678", "status": status, "reference": fixture::REFERENCE, "parts": 1, "messageDetails": null,
-                "messageErrorCode": entry_code});
+            let entry = json!({
+                "to": "0033612345678",
+                "status": status,
+                "reference": fixture::REFERENCE,
+                "parts": 1,
+                "messageDetails": null,
+                "messageErrorCode": entry_code,
+            });
             fixture::receipt(
                 &carrier(),
                 http,
@@ -299,11 +321,11 @@ mod tests {
             ),
             Receipt::Unknown
         );
-        fixture::answers_that_cannot_be_read_are_no_success(&carrier());
+        fixture::unreadable_responses_are_not_accepted(&carrier());
     }
 
     #[test]
-    fn every_status_is_read_by_name_and_by_number_and_names_its_message() {
+    fn statuses_are_read_by_name_and_by_number() {
         use DeliveryStatus::{Delivered, Expired, Rejected, Sent, Undelivered};
         for (codes, error, expected) in [
             (&["Accepted", "Sent", "0"][..], "", Some(Sent)),
@@ -331,7 +353,7 @@ mod tests {
                 assert_eq!(posted(&document), expected, "{code} again");
                 document["messages"]["msg"] = json!([document["messages"]["msg"]]);
                 assert_eq!(posted(&document), expected, "{code} in a list");
-                let template = vendor_formats::form(&[
+                let template = form::encode(&[
                     ("reference", fixture::REFERENCE),
                     ("status", code),
                     ("error", error),
@@ -350,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_for_the_message_that_it_names_and_for_no_other() {
+    fn report_names_its_message() {
         let mut other = document(json!("2"), "");
         other["messages"]["msg"]["reference"] = json!("other");
         assert_eq!(
@@ -384,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_lacks_something_is_taken_and_changes_nothing() {
+    fn reports_with_missing_fields_are_accepted() {
         use DeliveryStatus::Delivered;
         let without = |field: &str| {
             let mut partial = document(json!("2"), "");
@@ -394,7 +416,7 @@ mod tests {
                 .remove(field);
             posted(&partial)
         };
-        let (nobodys, wordless) = (
+        let (without_reference, without_status) = (
             Report {
                 reference: None,
                 status: Some(Delivered),
@@ -406,19 +428,18 @@ mod tests {
         );
         assert_eq!(
             (without("reference"), without("status")),
-            (Ok(nobodys.clone()), Ok(wordless.clone()))
+            (Ok(without_reference.clone()), Ok(without_status.clone()))
         );
-        let of_url = |query: &str| fixture::report(&carrier(), &Method::GET, query, b"");
+        let in_url = |query: &str| fixture::report(&carrier(), &Method::GET, query, b"");
         assert_eq!(
             (
-                of_url("status=2"),
-                of_url(&format!("reference={}", fixture::REFERENCE))
+                in_url("status=2"),
+                in_url(&format!("reference={}", fixture::REFERENCE))
             ),
-            (Ok(nobodys), Ok(wordless))
+            (Ok(without_reference), Ok(without_status))
         );
         for nothing in [
             json!({}),
-            json!({"messages": {"msg": []}}),
             json!({"messages": {"msg": [7]}}),
             json!({"messages": 7}),
         ] {
@@ -431,6 +452,11 @@ mod tests {
                 "{nothing}"
             );
         }
+        let empty = json!({"messages": {"msg": []}}).to_string();
+        assert_eq!(
+            fixture::reports(&carrier(), &Method::POST, "", empty.as_bytes()),
+            Ok(vec![])
+        );
         for unreadable in [json!([]), json!(7), json!("2"), Value::Null] {
             assert_eq!(
                 posted(&unreadable),
@@ -441,9 +467,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_none_of_ours_does_not_hold_up_those_behind_it() {
+    fn list_has_a_report_for_every_message() {
         let ours = document(json!("2"), "")["messages"]["msg"].clone();
-        let body = json!({"messages": {"msg": [{"to": "00336", "status": {"code": "2"}}, 7, {"reference": "r"}, ours]}}).to_string();
+        let body = json!({
+            "messages": {
+                "msg": [{"to": "00336", "status": {"code": "2"}}, 7, {"reference": "r"}, ours],
+            },
+        })
+        .to_string();
         let callback = Callback {
             method: &Method::POST,
             query: "",
@@ -451,16 +482,19 @@ mod tests {
             body: body.as_bytes(),
             url: fixture::CALLBACK_URL,
         };
-        assert_eq!(
-            carrier()
-                .report(&callback, fixture::NOW)
-                .map(|report| report.reference),
-            Ok(None)
-        );
-        let delivered = Report {
-            reference: Some(fixture::REFERENCE.into()),
-            status: Some(DeliveryStatus::Delivered),
+        let report = |reference: Option<&str>, status| Report {
+            reference: reference.map(str::to_owned),
+            status,
         };
-        assert_eq!(carrier().further_reports(&callback), [delivered]);
+        let delivered = Some(DeliveryStatus::Delivered);
+        assert_eq!(
+            carrier().report(&callback, fixture::NOW),
+            Ok(vec![
+                report(None, delivered),
+                report(None, None),
+                report(Some("r"), None),
+                report(Some(fixture::REFERENCE), delivered),
+            ])
+        );
     }
 }

@@ -1,20 +1,24 @@
-//! Kind `http`: our own format, for any carrier or gateway that speaks it. Reports carry a Standard Webhooks signature.
-//! Wire: `POST {base_url}/messages`; <https://github.com/standard-webhooks/standard-webhooks> for the signature.
+//! Kind `http`: our own format, for any gateway that implements it, over every channel.
+//!
+//! API: `POST {base_url}/messages`; the HTTP status of the response is the receipt. Reports have a
+//! Standard Webhooks signature:
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+//!
+//! Invariant: a report is parsed only after its signature was verified and found recent.
 
 use ::http::{HeaderMap, Method, Request, Response};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use super::{
-    Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, receipt_by_status,
-    vendor_formats,
-};
+use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::lenient_json::report_object;
+use super::vendor_format::{config_fields, request, response};
 use crate::crypto::signatures::{equal_in_constant_time, hmac_sha256};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
 
-/// How far a report's timestamp may be from now, either way.
+/// Largest difference between the timestamp of a report and now, in both directions.
 const SIGNATURE_TOLERANCE_SECONDS: i64 = 300;
 
 /// A carrier of kind `http`.
@@ -25,65 +29,63 @@ pub struct Http {
 }
 
 impl Http {
-    /// From its settings: `base_url`, `token`, `secret`.
-    pub fn read(fields: &mut Fields) -> Self {
-        let base_url = super::base_url(fields, "");
+    /// Fields: `base_url`, `token`, `secret`.
+    pub fn from_fields(fields: &mut Fields) -> Self {
+        let base_url = config_fields::base_url(fields, None);
         let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
         let token =
-            vendor_formats::required(fields, "token", is_token, "printable ASCII without spaces");
-        let secret = vendor_formats::required(
+            config_fields::required(fields, "token", is_token, "printable ASCII without spaces");
+        let secret = config_fields::required(
             fields,
             "secret",
             |text| webhook_key(text).is_some(),
             "`whsec_` and the base64 of a key",
         );
-        let secret = webhook_key(&secret).unwrap_or_default();
         Self {
             base_url,
             token,
-            secret,
+            secret: webhook_key(&secret).unwrap_or_default(),
         }
     }
 }
 
-/// The key in a secret of Standard Webhooks.
+/// The key in a secret of Standard Webhooks. An empty key is rejected, as signatures made with it
+/// prove nothing.
 fn webhook_key(secret: &str) -> Option<Vec<u8>> {
-    let key = BASE64
-        .decode(secret.strip_prefix("whsec_")?.as_bytes())
-        .ok()?;
-    // Everybody signs with an empty key.
+    let base64 = secret.strip_prefix("whsec_")?;
+    let key = BASE64.decode(base64.as_bytes()).ok()?;
     Some(key).filter(|key| !key.is_empty())
 }
 
 impl Carrier for Http {
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let body = json!({
-            "to": message.to.reveal(), "from": message.sender, "channel": message.channel.name(), "text": message.message.text,
-            "reference": message.reference, "validity_seconds": message.validity_seconds, "callback_url": message.callback_url,
+            "to": message.to.reveal(),
+            "from": message.sender,
+            "channel": message.channel.name(),
+            "text": message.message.text,
+            "reference": message.reference,
+            "validity_seconds": message.validity_seconds,
+            "callback_url": message.callback_url,
             "locale": message.locale,
         });
         let headers = [
             ("authorization", format!("Bearer {}", self.token)),
-            ("content-type", "application/json".to_owned()),
             ("idempotency-key", message.reference.to_owned()),
         ];
-        super::post(
-            &format!("{}/messages", self.base_url),
-            &headers,
-            body.to_string(),
-        )
+        request::post_json(&format!("{}/messages", self.base_url), &headers, &body)
     }
 
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        receipt_by_status(answer, now)
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        response::by_status(response, now)
     }
 
-    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Report, ReportError> {
+    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError> {
         if callback.method != Method::POST || !self.is_signed(callback.headers, callback.body, now)
         {
             return Err(ReportError::Forged);
         }
-        let report = vendor_formats::json_report(callback.body)?;
+        let report = report_object(callback.body)?;
         let reference = match &report["reference"] {
             Value::Null => None,
             Value::String(reference) => Some(reference.clone()),
@@ -100,12 +102,14 @@ impl Carrier for Http {
             "expired" => Some(DeliveryStatus::Expired),
             _ => None,
         };
-        Ok(Report { reference, status })
+        Ok(vec![Report { reference, status }])
     }
 }
 
 impl Http {
-    /// Standard Webhooks: `v1,<base64 of HMAC-SHA-256 over id.timestamp.body>`, several while a secret is rotated.
+    /// Standard Webhooks: `v1,<base64 of HMAC-SHA-256 over id.timestamp.body>`, several of them
+    /// while a secret is rotated. The signature is not verified with a library, so that the
+    /// simulated carrier, which signs with one, checks this code.
     fn is_signed(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let (Some(id), Some(timestamp), Some(signatures)) = (
@@ -125,10 +129,9 @@ impl Http {
             &self.secret,
             &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body],
         );
-        let versioned = signatures
+        signatures
             .split(' ')
-            .filter_map(|signature| signature.strip_prefix("v1,"));
-        versioned
+            .filter_map(|signature| signature.strip_prefix("v1,"))
             .filter_map(|signature| BASE64.decode(signature.as_bytes()).ok())
             .any(|mac| equal_in_constant_time(&expected, &mac))
     }
@@ -137,6 +140,7 @@ impl Http {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carrier::fixture;
     use crate::domain::address::Address;
     use crate::domain::channel::Channel;
     use crate::domain::email::EmailAddress;
@@ -147,11 +151,15 @@ mod tests {
 
     fn carrier() -> Http {
         let secret = BASE64.encode(b"generic-carrier-secret-32-bytes!");
-        let object = json!({"base_url": "http://127.0.0.1:9000/", "token": "t0ken", "secret": format!("whsec_{secret}")});
+        let object = json!({
+            "base_url": "http://127.0.0.1:9000/",
+            "token": "t0ken",
+            "secret": format!("whsec_{secret}"),
+        });
         let Value::Object(object) = object else {
             unreachable!()
         };
-        Http::read(&mut Fields::of(object))
+        Http::from_fields(&mut Fields::of(object))
     }
 
     fn report(
@@ -170,10 +178,10 @@ mod tests {
             body: body.as_bytes(),
             url: "",
         };
-        carrier().report(&callback, Timestamp(now))
+        fixture::only_report(carrier().report(&callback, Timestamp(now)))
     }
 
-    /// The vector was checked with PyPI `standardwebhooks`.
+    /// Checked with PyPI `standardwebhooks`.
     const HEADERS: [(&str, &str); 3] = [
         ("webhook-id", "evt_1"),
         ("webhook-timestamp", "1763753400"),
@@ -184,7 +192,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_message_is_posted_as_documented() {
+    fn message_is_posted_as_documented() {
         let to = Address::Email(EmailAddress::parse("ann@example.com").expect("an address"));
         let message = Message {
             text: "123456".into(),
@@ -211,13 +219,21 @@ mod tests {
         assert_eq!(request.headers()["authorization"], "Bearer t0ken");
         assert_eq!(request.headers()["idempotency-key"], "ref1");
         let body: Value = serde_json::from_str(request.body()).expect("JSON");
-        let expected = json!({"to": "ann@example.com", "from": null, "channel": "email", "text": "123456", "reference": "ref1", "validity_seconds": 300,
-            "callback_url": "https://otp.example/v1/callbacks/http/x", "locale": "en"});
+        let expected = json!({
+            "to": "ann@example.com",
+            "from": null,
+            "channel": "email",
+            "text": "123456",
+            "reference": "ref1",
+            "validity_seconds": 300,
+            "callback_url": "https://otp.example/v1/callbacks/http/x",
+            "locale": "en",
+        });
         assert_eq!(body, expected);
     }
 
     #[test]
-    fn a_signed_report_is_read_within_five_minutes() {
+    fn signed_report_is_valid_for_five_minutes() {
         let delivered = Report {
             reference: Some("msg_01HZX".into()),
             status: Some(DeliveryStatus::Delivered),
@@ -238,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_altered_by_a_byte_is_forged() {
+    fn report_with_one_altered_byte_is_forged() {
         for at in 0..BODY.len() {
             let mut altered = BODY.as_bytes().to_vec();
             altered[at] ^= 1;
@@ -253,18 +269,21 @@ mod tests {
             let altered = value.replace('1', "2");
             headers[at].1 = &altered;
             assert_eq!(report(&headers, BODY, SIGNED_AT), Err(ReportError::Forged));
-            let rest: Vec<_> = HEADERS
+            let without_one: Vec<_> = HEADERS
                 .into_iter()
                 .enumerate()
                 .filter(|(n, _)| *n != at)
                 .map(|(_, h)| h)
                 .collect();
-            assert_eq!(report(&rest, BODY, SIGNED_AT), Err(ReportError::Forged));
+            assert_eq!(
+                report(&without_one, BODY, SIGNED_AT),
+                Err(ReportError::Forged)
+            );
         }
     }
 
-    /// `body` as its carrier would sign it.
-    fn genuine(body: &str) -> Result<Report, ReportError> {
+    /// The report in `body`, with a valid signature.
+    fn signed_report(body: &str) -> Result<Report, ReportError> {
         let mac = hmac_sha256(&carrier().secret, &[b"evt_1.1763753400.", body.as_bytes()]);
         report(
             &[
@@ -278,29 +297,29 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_lacks_something_is_taken_and_what_is_none_is_unreadable() {
+    fn reports_with_missing_fields_are_accepted() {
         let delivered = Report {
             reference: None,
             status: Some(DeliveryStatus::Delivered),
         };
         assert_eq!(
-            genuine(r#"{"status":"delivered"}"#),
+            signed_report(r#"{"status":"delivered"}"#),
             Ok(delivered.clone()),
-            "the URL names the message"
+            "only the URL names the message"
         );
         assert_eq!(
-            genuine(r#"{"status":"delivered","reference":null}"#),
+            signed_report(r#"{"status":"delivered","reference":null}"#),
             Ok(delivered)
         );
         assert_eq!(
-            genuine(r#"{"reference":"r"}"#),
+            signed_report(r#"{"reference":"r"}"#),
             Ok(Report {
                 reference: Some("r".into()),
                 status: None
             })
         );
         assert_eq!(
-            genuine("{}"),
+            signed_report("{}"),
             Ok(Report {
                 reference: None,
                 status: None
@@ -316,7 +335,7 @@ mod tests {
             r#"{"status":"delivered","reference":7}"#,
         ] {
             assert_eq!(
-                genuine(unreadable),
+                signed_report(unreadable),
                 Err(ReportError::Unreadable),
                 "{unreadable}"
             );

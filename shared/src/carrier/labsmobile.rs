@@ -1,16 +1,23 @@
-//! Kind `labsmobile`: LabsMobile.
-//! Wire: `POST {base_url}/json/send`; <https://apidocs.labsmobile.com/>. It cannot sign, and its `subid` is too short for our reference:
-//! a report counts for the message whose token URL it came to.
+//! Kind `labsmobile`: LabsMobile, over SMS.
+//!
+//! API: `POST {base_url}/json/send`, <https://apidocs.labsmobile.com/>.
+//!
+//! Reports are not signed, and `subid` is too short for our reference: the callback URL
+//! authenticates and names the message.
 
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::vendor_formats::{self, whole};
-use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::lenient_json::whole_number;
+use super::vendor_format::{config_fields, flat_report, request, response};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;
 use crate::platform::json::Fields;
+
+/// The fields of a report. A report with none of them is not one.
+const REPORT_FIELDS: [&str; 4] = ["acklevel", "status", "desc", "subid"];
 
 /// A carrier of kind `labsmobile`.
 pub struct LabsMobile {
@@ -20,52 +27,57 @@ pub struct LabsMobile {
 }
 
 impl LabsMobile {
-    /// From its settings: `username`, `token`.
-    pub fn read(fields: &mut Fields) -> Self {
-        let base_url = super::base_url(fields, "https://api.labsmobile.com");
+    /// Fields: `username`, `token`.
+    pub fn from_fields(fields: &mut Fields) -> Self {
         Self {
-            base_url,
-            username: vendor_formats::basic_credential(fields, "username"),
-            token: vendor_formats::credential(fields, "token"),
+            base_url: config_fields::base_url(fields, Some("https://api.labsmobile.com")),
+            username: config_fields::basic_user(fields, "username"),
+            token: config_fields::credential(fields, "token"),
         }
     }
 }
 
 impl Carrier for LabsMobile {
+    /// There is no field for a validity. Without `long` a text of several parts is rejected.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
-        // There is no field for a validity. `long` lets a text take several parts; without it a long one is refused.
         let mut body = json!({
-            "message": message.message.text, "recipient": [{"msisdn": vendor_formats::digits(message.to)}], "label": "otp", "long": 1,
-            "ucs2": u8::from(message.message.encoding == Encoding::Ucs2), "test": 0, "ackurl": message.callback_url,
+            "message": message.message.text,
+            "recipient": [{"msisdn": request::digits(message.to)}],
+            "label": "otp",
+            "long": 1,
+            "ucs2": u8::from(message.message.encoding == Encoding::Ucs2),
+            "test": 0,
+            "ackurl": message.callback_url,
         });
         if let Some(sender) = message.sender {
             body["tpoa"] = sender.into();
         }
-        let headers = [(
-            "authorization",
-            vendor_formats::basic(&self.username, &self.token),
-        )];
-        vendor_formats::post_json(&format!("{}/json/send", self.base_url), &headers, &body)
+        let authorization = request::basic_auth(&self.username, &self.token);
+        let url = format!("{}/json/send", self.base_url);
+        request::post_json(&url, &[authorization], &body)
     }
 
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
-            return vendor_formats::unreadable(answer, now);
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+            return response::without_result(response, now);
         };
-        match whole(&body["code"]) {
-            Some(0) if answer.status().is_success() => Receipt::Accepted,
-            // No recipients: what is left of a list of one bad number.
+        match whole_number(&body["code"]) {
+            Some(0) if response.status().is_success() => Receipt::Accepted,
+            // No recipients: the vendor has removed the invalid number from the list.
             Some(23) => Receipt::Permanent,
-            Some(30) => vendor_formats::not_now(answer, now),
-            // Our document; 35 is the balance.
+            Some(30) => response::transient(response, now),
+            // Errors of the request; 35 is the balance.
             Some(10 | 11 | 20 | 21 | 24 | 27 | 28 | 35 | 39 | 41) => Receipt::Misconfigured,
-            Some(0) | None => vendor_formats::unreadable(answer, now),
-            Some(_) => vendor_formats::unlisted(answer, now),
+            Some(0) | None => response::without_result(response, now),
+            Some(_) => response::unknown_error(response, now),
         }
     }
 
-    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
-        let fields = vendor_formats::report_fields(callback)?;
+    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
+        let fields = flat_report::fields(callback)?;
+        if !REPORT_FIELDS.iter().any(|name| fields.contains_key(*name)) {
+            return Err(ReportError::Unreadable);
+        }
         let word = |name: &str| {
             fields
                 .get(name)
@@ -73,23 +85,20 @@ impl Carrier for LabsMobile {
                 .unwrap_or_default()
         };
         let (level, state, description) = (word("acklevel"), word("status"), word("desc"));
-        if !["acklevel", "status", "desc", "subid"]
-            .iter()
-            .any(|name| fields.contains_key(*name))
-        {
-            return Err(ReportError::Unreadable);
-        }
-        Ok(Report {
+        Ok(vec![Report {
             reference: None,
-            status: by_description(&level, &description).or_else(|| by_level(&level, &state)),
-        })
+            status: description_status(&level, &description)
+                .or_else(|| level_status(&level, &state)),
+        }])
     }
 }
 
-/// The operator's word, which says most: <https://www.labsmobile.com/en/sms-api/api-versions/http-rest-post-json>
-fn by_description(level: &str, description: &str) -> Option<DeliveryStatus> {
+/// The status of the network, which is the most precise:
+/// <https://www.labsmobile.com/en/sms-api/api-versions/http-rest-post-json>
+fn description_status(level: &str, description: &str) -> Option<DeliveryStatus> {
     match description {
-        // Only the phone can say so; from a station on the way it means that this one is done.
+        // Only the phone confirms the delivery. At the other levels it means that the message was
+        // passed on.
         "delivrd" | "delivered" | "read" if matches!(level, "operator" | "gateway") => {
             Some(DeliveryStatus::Sent)
         }
@@ -103,7 +112,7 @@ fn by_description(level: &str, description: &str) -> Option<DeliveryStatus> {
     }
 }
 
-fn by_level(level: &str, state: &str) -> Option<DeliveryStatus> {
+fn level_status(level: &str, state: &str) -> Option<DeliveryStatus> {
     match (level, state) {
         ("error", _) | ("operator" | "handset", "ko") => Some(DeliveryStatus::Undelivered),
         ("handset", "ok") => Some(DeliveryStatus::Delivered),
@@ -117,15 +126,20 @@ fn by_level(level: &str, state: &str) -> Option<DeliveryStatus> {
 mod tests {
     use ::http::Method;
 
-    use super::super::vendor_formats::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
     use super::*;
+    use crate::carrier::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
+    use crate::carrier::vendor_format::form;
 
-    fn settings() -> Value {
-        json!({ "username": "ops@example.com", "token": "token-for-tests", "base_url": "http://127.0.0.1:9000" })
+    fn entry() -> Value {
+        json!({
+            "username": "ops@example.com",
+            "token": "token-for-tests",
+            "base_url": "http://127.0.0.1:9000",
+        })
     }
 
     fn carrier() -> LabsMobile {
-        fixture::read(LabsMobile::read, settings()).0
+        fixture::read(LabsMobile::from_fields, entry()).0
     }
 
     fn reported(query: &str) -> Result<Report, ReportError> {
@@ -133,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_posted_as_documented() {
+    fn message_is_posted_as_documented() {
         let request = fixture::request(&carrier(), "Your code is 4217", Encoding::Gsm7, |_| ());
         assert_eq!(
             (request.method(), request.uri().to_string().as_str()),
@@ -144,15 +158,23 @@ mod tests {
             "Basic b3BzQGV4YW1wbGUuY29tOnRva2VuLWZvci10ZXN0cw=="
         );
         assert_eq!(request.headers()["content-type"], "application/json");
-        let expected = json!({"message": "Your code is 4217", "tpoa": "AcmeInc", "recipient": [{"msisdn": "33612345678"}], "label": "otp", "long": 1,
-            "ucs2": 0, "test": 0, "ackurl": CALLBACK_URL});
+        let expected = json!({
+            "message": "Your code is 4217",
+            "tpoa": "AcmeInc",
+            "recipient": [{"msisdn": "33612345678"}],
+            "label": "otp",
+            "long": 1,
+            "ucs2": 0,
+            "test": 0,
+            "ackurl": CALLBACK_URL,
+        });
         assert_eq!(fixture::json(&request), expected);
-        let elsewhere = fixture::read(
-            LabsMobile::read,
-            fixture::with(&settings(), "base_url", Value::Null),
+        let default_url = fixture::read(
+            LabsMobile::from_fields,
+            fixture::with(&entry(), "base_url", Value::Null),
         )
         .0;
-        let request = fixture::request(&elsewhere, "код", Encoding::Ucs2, |message| {
+        let request = fixture::request(&default_url, "код", Encoding::Ucs2, |message| {
             message.sender = None
         });
         let body = fixture::json(&request);
@@ -167,19 +189,19 @@ mod tests {
     }
 
     #[test]
-    fn settings_without_user_or_token_are_refused() {
+    fn entries_without_user_or_token_are_rejected() {
         assert_eq!(
-            fixture::read(LabsMobile::read, settings()).1,
+            fixture::read(LabsMobile::from_fields, entry()).1,
             Vec::<String>::new()
         );
         assert_eq!(
-            fixture::read(LabsMobile::read, json!({})).1,
+            fixture::read(LabsMobile::from_fields, json!({})).1,
             ["username", "token"]
         );
         assert_eq!(
             fixture::read(
-                LabsMobile::read,
-                fixture::with(&settings(), "username", json!("a:b"))
+                LabsMobile::from_fields,
+                fixture::with(&entry(), "username", json!("a:b"))
             )
             .1,
             ["username"]
@@ -187,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_class_of_answer_is_read() {
+    fn responses_are_classified() {
         let class = |status: u16, code: Value| {
             fixture::receipt(
                 &carrier(),
@@ -219,11 +241,11 @@ mod tests {
             ],
             [const { IN_SEVEN_SECONDS }; 3]
         );
-        fixture::answers_that_cannot_be_read_are_no_success(&carrier());
+        fixture::unreadable_responses_are_not_accepted(&carrier());
     }
 
     #[test]
-    fn every_word_is_read() {
+    fn statuses_are_read() {
         use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
         for (level, state, description, expected) in [
             ("handset", "ok", "DELIVRD", Some(Delivered)),
@@ -244,7 +266,7 @@ mod tests {
             ("moon", "ok", "LANDED", None),
             ("handset", "perhaps", "", None),
         ] {
-            let query = vendor_formats::form(&[
+            let query = form::encode(&[
                 ("acklevel", level),
                 ("msisdn", "33612345678"),
                 ("status", state),
@@ -267,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_without_a_status_change_nothing_and_name_no_message() {
+    fn reports_without_a_status_are_accepted() {
         for query in ["subid=x", "desc=", "acklevel=&status=&desc=+"] {
             assert_eq!(
                 reported(query),
@@ -281,12 +303,12 @@ mod tests {
         for query in ["", "Desc=DELIVRD", "<desc>DELIVRD</desc>"] {
             assert_eq!(reported(query), Err(ReportError::Unreadable), "{query}");
         }
-        let named =
+        let with_subid =
             reported("acklevel=handset&desc=DELIVRD&subid=abcdefghijklmnopqrstuvwxyz234567");
         assert_eq!(
-            named.map(|report| report.reference),
+            with_subid.map(|report| report.reference),
             Ok(None),
-            "the URL names the message, nothing in the report does"
+            "only the URL names the message"
         );
         assert_eq!(
             fixture::report(&carrier(), &Method::PUT, "desc=DELIVRD", b""),

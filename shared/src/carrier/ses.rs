@@ -1,19 +1,23 @@
-//! Kind `ses`: e-mail through Amazon SES, API v2. Our reference goes out as an e-mail tag and comes back in every event
-//! of the configuration set. Events come through SNS: who calls `report` has verified them.
-//! Wire: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>,
+//! Kind `ses`: Amazon SES, over e-mail.
+//!
+//! API: version 2, `POST {base_url}/v2/email/outbound-emails`,
+//! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>; events:
 //! <https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html>.
+//!
+//! Our reference is an e-mail tag, which is in every event of the configuration set.
+//!
+//! Invariant: events come through SNS, and the caller of `report` has verified their envelope.
 
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, vendor_formats};
+use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::{aws_json, config_fields, request};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::email::EmailAddress;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
 
-/// What requests are signed for.
-pub const SERVICE: &str = "ses";
 /// Longest `from`, with its display name.
 const FROM_LENGTH_MAX: usize = 320;
 /// Longest name of a configuration set.
@@ -26,34 +30,26 @@ pub struct Ses {
     base_url: String,
     from: String,
     configuration_set: Option<String>,
-    callback_token: Option<String>,
 }
 
 impl Ses {
-    /// From its settings: `from` (an address, or `Name <address>`), `configuration_set`, which decides where events go,
-    /// and `callback_token` for events that SNS posts.
-    pub fn read(fields: &mut Fields, region: &str) -> Self {
-        let base_url = super::base_url(fields, &format!("https://email.{region}.amazonaws.com"));
-        let from = vendor_formats::required(
-            fields,
-            "from",
-            is_from,
-            "an e-mail address, or a name and an address in angle brackets",
-        );
-        let is_name = |name: &str| {
-            (1..=CONFIGURATION_SET_LENGTH_MAX).contains(&name.len())
-                && name.bytes().all(is_name_byte)
-        };
-        let configuration_set = fields.word(
-            "configuration_set",
-            |name| is_name(name).then(|| name.to_owned()),
-            "the name of a configuration set",
-        );
+    /// Fields: `from` (an address, or `Name <address>`); optional `configuration_set`, which has
+    /// the destination of the events.
+    pub fn from_fields(fields: &mut Fields, region: &str) -> Self {
+        let default_url = format!("https://email.{region}.amazonaws.com");
         Self {
-            base_url,
-            from,
-            configuration_set,
-            callback_token: vendor_formats::callback_token_if_any(fields),
+            base_url: config_fields::base_url(fields, Some(&default_url)),
+            from: config_fields::required(
+                fields,
+                "from",
+                is_from,
+                "an e-mail address, or a name and an address in angle brackets",
+            ),
+            configuration_set: fields.word(
+                "configuration_set",
+                |name| is_configuration_set(name).then(|| name.to_owned()),
+                "the name of a configuration set",
+            ),
         }
     }
 }
@@ -67,18 +63,26 @@ fn is_from(text: &str) -> bool {
         && address.is_some_and(|address| EmailAddress::parse(address).is_some())
 }
 
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+fn is_configuration_set(name: &str) -> bool {
+    (1..=CONFIGURATION_SET_LENGTH_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 impl Carrier for Ses {
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let utf8 = |text: &str| json!({"Data": text, "Charset": "UTF-8"});
+        let subject = message.message.subject.as_deref().unwrap_or_default();
         let mut body = json!({
-            "FromEmailAddress": self.from, "Destination": {"ToAddresses": [message.to.reveal()]},
-            "Content": {"Simple": {
-                "Subject": utf8(message.message.subject.as_deref().unwrap_or_default()), "Body": {"Text": utf8(&message.message.text)},
-            }},
+            "FromEmailAddress": self.from,
+            "Destination": {"ToAddresses": [message.to.reveal()]},
+            "Content": {
+                "Simple": {
+                    "Subject": utf8(subject),
+                    "Body": {"Text": utf8(&message.message.text)},
+                },
+            },
             "EmailTags": [{"Name": REFERENCE_TAG, "Value": message.reference}],
         });
         if let Some(html) = &message.message.html {
@@ -87,62 +91,58 @@ impl Carrier for Ses {
         if let Some(name) = &self.configuration_set {
             body["ConfigurationSetName"] = name.as_str().into();
         }
-        let headers = [("content-type", "application/json".to_owned())];
-        super::post(
+        request::post_json(
             &format!("{}/v2/email/outbound-emails", self.base_url),
-            &headers,
-            body.to_string(),
+            &[],
+            &body,
         )
     }
 
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        vendor_formats::aws_receipt(answer, now, refusal)
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        aws_json::receipt(response, now, classify_error)
     }
 
-    fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Report, ReportError> {
+    fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Vec<Report>, ReportError> {
         let event: Value =
             serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
-        // A topic that hangs on the identity instead of the configuration set has the other key, and no tags.
+        // Notifications of an identity have the other key and no tags.
         let word = event["eventType"]
             .as_str()
-            .or_else(|| event["notificationType"].as_str());
-        let word = word
+            .or_else(|| event["notificationType"].as_str())
             .filter(|_| event["mail"].is_object())
             .ok_or(ReportError::Unreadable)?;
         let reference = event["mail"]["tags"][REFERENCE_TAG][0]
             .as_str()
             .map(str::to_owned);
-        Ok(Report {
+        Ok(vec![Report {
             reference,
             status: status(word, &event),
-        })
-    }
-
-    fn account_token(&self) -> Option<&str> {
-        self.callback_token.as_deref()
+        }])
     }
 }
 
-/// What an error that is not about load means.
-fn refusal(code: &str, body: &Value) -> Receipt {
-    let says = body["message"]
+/// What an error other than throttling means.
+fn classify_error(error_type: &str, body: &Value) -> Receipt {
+    let text = body["message"]
         .as_str()
         .or_else(|| body["Message"].as_str())
         .unwrap_or_default();
-    match code {
-        // In the sandbox every recipient has to be verified, and the sender always: settings, not the recipient.
-        "MessageRejected" if says.contains("not verified") => Receipt::Misconfigured,
+    match error_type {
+        // The sender is not verified, or the account is in the sandbox, where every recipient has
+        // to be: this is about the configuration, not about the recipient.
+        "MessageRejected" if text.contains("not verified") => Receipt::Misconfigured,
         "MessageRejected" | "BadRequestException" => Receipt::Permanent,
-        // AccountSuspendedException, SendingPausedException, MailFromDomainNotVerifiedException, NotFoundException, signatures.
+        // AccountSuspendedException, SendingPausedException, MailFromDomainNotVerifiedException,
+        // NotFoundException, errors of the signature.
         _ => Receipt::Misconfigured,
     }
 }
 
 fn status(word: &str, event: &Value) -> Option<DeliveryStatus> {
     Some(match word {
-        // A delay may still end well; the bounce that ends it otherwise is an event of its own.
+        // SES still tries after a delay; if it gives up, it publishes a bounce.
         "Send" | "DeliveryDelay" => DeliveryStatus::Sent,
-        // Who opens or complains has it.
+        // A message that was opened, clicked or complained about has arrived.
         "Delivery" | "Open" | "Click" | "Complaint" => DeliveryStatus::Delivered,
         "Bounce" => match event["bounce"]["bounceSubType"].as_str() {
             Some("Suppressed" | "OnAccountSuppressionList") => DeliveryStatus::Rejected,
@@ -158,24 +158,25 @@ mod tests {
     use ::http::{HeaderMap, Method};
 
     use super::*;
+    use crate::carrier::fixture;
     use crate::domain::address::Address;
     use crate::domain::channel::Channel;
     use crate::domain::email::EmailAddress;
     use crate::message::{Encoding, Message};
 
-    fn carrier(settings: Value) -> Result<Ses, Vec<String>> {
-        let Value::Object(object) = settings else {
+    fn carrier(entry: Value) -> Result<Ses, Vec<String>> {
+        let Value::Object(object) = entry else {
             unreachable!()
         };
         let mut fields = Fields::of(object);
-        let carrier = Ses::read(&mut fields, "eu-west-1");
+        let carrier = Ses::from_fields(&mut fields, "eu-west-1");
         fields
             .finish()
             .map(|()| carrier)
             .map_err(|errors| errors.into_iter().map(|error| error.field).collect())
     }
 
-    fn request(settings: Value, html: Option<&str>) -> Request<String> {
+    fn request(entry: Value, html: Option<&str>) -> Request<String> {
         let to = Address::Email(EmailAddress::parse("user@example.net").expect("an address"));
         let (subject, html) = (Some("Your code".into()), html.map(str::to_owned));
         let message = Message {
@@ -185,7 +186,7 @@ mod tests {
             encoding: Encoding::Gsm7,
             parts: 1,
         };
-        let carrier = carrier(settings).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let carrier = carrier(entry).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         carrier.request(&OutgoingMessage {
             to: &to,
             sender: None,
@@ -200,9 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn an_e_mail_is_sent_as_the_sdk_sends_it() {
-        let settings = json!({"from": "Acme <otp@example.com>", "configuration_set": "otp"});
-        let request = request(settings, Some("<p>Your code is <b>4217</b></p>"));
+    fn email_is_sent_like_the_sdk() {
+        let entry = json!({"from": "Acme <otp@example.com>", "configuration_set": "otp"});
+        let request = request(entry, Some("<p>Your code is <b>4217</b></p>"));
         assert_eq!(request.method(), Method::POST);
         assert_eq!(
             request.uri().to_string(),
@@ -210,16 +211,26 @@ mod tests {
         );
         assert_eq!(request.headers()["content-type"], "application/json");
         let body: Value = serde_json::from_str(request.body()).expect("JSON");
-        let expected = json!({"FromEmailAddress": "Acme <otp@example.com>", "Destination": {"ToAddresses": ["user@example.net"]},
-            "Content": {"Simple": {"Subject": {"Data": "Your code", "Charset": "UTF-8"}, "Body": {
-                "Text": {"Data": "Your code is 4217", "Charset": "UTF-8"},
-                "Html": {"Data": "<p>Your code is <b>4217</b></p>", "Charset": "UTF-8"}}}},
-            "EmailTags": [{"Name": "m", "Value": "msg_01HZX"}], "ConfigurationSetName": "otp"});
+        let expected = json!({
+            "FromEmailAddress": "Acme <otp@example.com>",
+            "Destination": {"ToAddresses": ["user@example.net"]},
+            "Content": {
+                "Simple": {
+                    "Subject": {"Data": "Your code", "Charset": "UTF-8"},
+                    "Body": {
+                        "Text": {"Data": "Your code is 4217", "Charset": "UTF-8"},
+                        "Html": {"Data": "<p>Your code is <b>4217</b></p>", "Charset": "UTF-8"},
+                    },
+                },
+            },
+            "EmailTags": [{"Name": "m", "Value": "msg_01HZX"}],
+            "ConfigurationSetName": "otp",
+        });
         assert_eq!(body, expected);
     }
 
     #[test]
-    fn what_is_not_set_is_left_out() {
+    fn optional_fields_are_left_out() {
         let request = request(
             json!({"from": "otp@example.com", "base_url": "http://127.0.0.1:9000/"}),
             None,
@@ -236,39 +247,32 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_the_api_would_refuse_are_refused_at_the_start() {
-        let token = "t".repeat(22);
-        let all =
-            json!({"from": "otp@example.com", "configuration_set": "otp", "callback_token": token});
-        assert_eq!(
-            carrier(all).map(|c| c.account_token().map(str::to_owned)),
-            Ok(Some(token))
-        );
+    fn invalid_entries_are_rejected() {
+        assert!(carrier(json!({"from": "otp@example.com", "configuration_set": "otp"})).is_ok());
         for wrong in [
             json!({}),
             json!({"from": "Acme"}),
             json!({"from": "a@b.example\r\nBcc: c@d.example"}),
             json!({"from": format!("{}@b.example", "a".repeat(320))}),
             json!({"from": "a@b.example", "configuration_set": "a b"}),
-            json!({"from": "a@b.example", "callback_token": "short"}),
         ] {
             assert!(carrier(wrong.clone()).is_err(), "{wrong}");
         }
     }
 
     fn receipt(status: u16, error_type: &str, body: &str) -> Receipt {
-        let answer = Response::builder()
+        let response = Response::builder()
             .status(status)
             .header("x-amzn-errortype", error_type)
             .header("retry-after", "3");
-        let answer = answer.body(body.as_bytes().to_vec()).expect("an answer");
+        let response = response.body(body.as_bytes().to_vec()).expect("a response");
         carrier(json!({"from": "otp@example.com"}))
-            .map(|c| c.receipt(&answer, Timestamp(0)))
+            .map(|c| c.receipt(&response, Timestamp(0)))
             .unwrap_or(Receipt::Unknown)
     }
 
     #[test]
-    fn an_e_mail_is_accepted_only_with_an_id() {
+    fn email_is_accepted_only_with_an_id() {
         assert_eq!(
             receipt(200, "", r#"{"MessageId":"0102018c-000000"}"#),
             Receipt::Accepted
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_classed_by_their_type() {
+    fn errors_are_classified_by_type() {
         let later = Receipt::Transient {
             retry_after_seconds: Some(3),
         };
@@ -361,13 +365,13 @@ mod tests {
             body: event.as_bytes(),
             url: "",
         };
-        carrier(json!({"from": "otp@example.com"}))
-            .map_err(|_| ReportError::Forged)?
-            .report(&callback, Timestamp(0))
+        let carrier =
+            carrier(json!({"from": "otp@example.com"})).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        fixture::only_report(carrier.report(&callback, Timestamp(0)))
     }
 
     #[test]
-    fn the_documented_event_names_our_message() {
+    fn documented_event_names_our_message() {
         let event = r#"{"eventType":"Bounce","mail":{"timestamp":"2025-11-21T19:29:58.000Z","messageId":"0102018c-000000","source":"otp@example.com",
               "destination":["user@example.net"],"tags":{"m":["msg_01HZX"],"ses:configuration-set":["otp"]}},
             "bounce":{"bounceType":"Permanent","bounceSubType":"General","timestamp":"2025-11-21T19:30:00.000Z","feedbackId":"f",
@@ -384,10 +388,14 @@ mod tests {
     }
 
     #[test]
-    fn every_event_has_its_state_and_an_unknown_one_changes_nothing() {
+    fn statuses_of_events_are_read() {
         use DeliveryStatus::{Delivered, Rejected, Sent, Undelivered};
         let event = |key: &str, word: &str, sub_type: &str| {
-            let event = json!({key: word, "mail": {"tags": {"m": ["r"]}}, "bounce": {"bounceType": "Permanent", "bounceSubType": sub_type}});
+            let event = json!({
+                key: word,
+                "mail": {"tags": {"m": ["r"]}},
+                "bounce": {"bounceType": "Permanent", "bounceSubType": sub_type},
+            });
             report(&event.to_string()).map(|report| report.status)
         };
         for (word, status) in [
@@ -420,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_event_is_unreadable_and_one_without_tags_names_nobody() {
+    fn other_documents_are_unreadable_events_need_no_tags() {
         let validated = "Successfully validated SNS topic for Amazon SES event publishing.";
         for text in [
             "",

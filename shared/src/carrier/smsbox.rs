@@ -1,41 +1,42 @@
-//! Kind `smsbox`: SMSBOX (smsbox.net).
-//! Wire: `POST {base_url}/1.1/api.php`; <https://docs.smsbox.dev/sms>. It cannot sign, and knows one callback URL for the whole
-//! account, so a report names its message by the variable that we hand along.
+//! Kind `smsbox`: SMSBOX (smsbox.net), over SMS.
+//!
+//! API: `POST {base_url}/1.1/api.php`, <https://docs.smsbox.dev/sms>.
+//!
+//! Reports are not signed, and the vendor knows one callback URL per account: the callback token of
+//! the account authenticates them. A report names the message by a variable of ours, `cvar`.
 
 use ::http::{Request, Response};
 
-use super::vendor_formats;
-use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::{config_fields, flat_report, form, request, response};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;
 use crate::platform::json::Fields;
 
-/// Notifications: sent at any hour, without a mention of STOP. Left out, a message counts as advertising and waits for
-/// office hours.
+/// `strategy` of notifications, which are sent at any hour and without a mention of STOP. Without
+/// it a message counts as advertising and waits for office hours.
 const STRATEGY_NOTIFICATION: &str = "2";
-/// A longer text is cut, not refused, and what is cut off is the line that fills the code in.
+/// Longer texts are cut, not rejected. The end of the text is the line for automatic code entry.
 const PARTS_MAX: &str = "8";
+/// Bounds of `validity`.
 const VALIDITY_MINUTES_MIN: i64 = 5;
 const VALIDITY_MINUTES_MAX: i64 = 1440;
-/// The parameter of a report that carries our reference.
+/// The parameter of a report that contains our reference.
 const REFERENCE: &str = "m";
 
 /// A carrier of kind `smsbox`.
 pub struct SmsBox {
     base_url: String,
     api_key: String,
-    callback_token: String,
 }
 
 impl SmsBox {
-    /// From its settings: `api_key`, `callback_token`.
-    pub fn read(fields: &mut Fields) -> Self {
-        let base_url = super::base_url(fields, "https://api.smsbox.pro");
+    /// Fields: `api_key`.
+    pub fn from_fields(fields: &mut Fields) -> Self {
         Self {
-            base_url,
-            api_key: vendor_formats::credential(fields, "api_key"),
-            callback_token: vendor_formats::callback_token(fields),
+            base_url: config_fields::base_url(fields, Some("https://api.smsbox.pro")),
+            api_key: config_fields::credential(fields, "api_key"),
         }
     }
 }
@@ -49,10 +50,10 @@ impl Carrier for SmsBox {
         let validity = (message.validity_seconds / 60)
             .clamp(VALIDITY_MINUTES_MIN, VALIDITY_MINUTES_MAX)
             .to_string();
-        // A query string in itself: it is appended to the callback's.
-        let variables = vendor_formats::form(&[(REFERENCE, message.reference)]);
+        // A query string as a value: the vendor appends it to the callback URL.
+        let variables = form::encode(&[(REFERENCE, message.reference)]);
         let mut form = vec![
-            ("dest", vendor_formats::digits(message.to)),
+            ("dest", request::digits(message.to)),
             ("msg", &message.message.text),
         ];
         match message.sender {
@@ -69,37 +70,36 @@ impl Carrier for SmsBox {
             ("callback", "1"),
             ("cvar", &variables),
         ]);
-        vendor_formats::post_form(
+        request::post_form(
             &format!("{}/1.1/api.php", self.base_url),
             &[("authorization", format!("App {}", self.api_key))],
             &form,
         )
     }
 
-    /// Always 200 and plain text.
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let words = std::str::from_utf8(answer.body())
+    /// The status is always 200 and the body is plain text.
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        if !response.status().is_success() {
+            return response::without_result(response, now);
+        }
+        let words = std::str::from_utf8(response.body())
             .unwrap_or_default()
             .trim();
-        if !answer.status().is_success() {
-            return vendor_formats::unreadable(answer, now);
-        }
-        let is_reference =
-            |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+        let is_id = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
         match words.split_once(' ').unwrap_or((words, "")) {
             ("OK", "") => Receipt::Accepted,
-            ("OK", references) if references.split(',').all(is_reference) => Receipt::Accepted,
-            // Black list, repeated message, prefix that is not served.
+            ("OK", ids) if ids.split(',').all(is_id) => Receipt::Accepted,
+            // Blacklisted number, repeated message, prefix that is not served.
             ("ERROR", "" | "04") => Receipt::Permanent,
-            ("ERROR", "05") => vendor_formats::not_now(answer, now),
-            // 01 parameter, 02 key or IP address, 03 credit; and what is not documented.
+            ("ERROR", "05") => response::transient(response, now),
+            // 01 parameter, 02 key or IP address, 03 credit; and codes that are not documented.
             ("ERROR", _) => Receipt::Misconfigured,
             _ => Receipt::Unknown,
         }
     }
 
-    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
-        let fields = vendor_formats::report_fields(callback)?;
+    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
+        let fields = flat_report::fields(callback)?;
         let (reference, code) = (fields.get(REFERENCE), fields.get("accuse"));
         if reference.is_none() && code.is_none() {
             return Err(ReportError::Unreadable);
@@ -113,14 +113,10 @@ impl Carrier for SmsBox {
             "2" | "7" | "8" => Some(DeliveryStatus::Rejected),
             _ => None,
         };
-        Ok(Report {
+        Ok(vec![Report {
             reference: reference.cloned(),
             status,
-        })
-    }
-
-    fn account_token(&self) -> Option<&str> {
-        Some(&self.callback_token)
+        }])
     }
 }
 
@@ -129,15 +125,15 @@ mod tests {
     use ::http::Method;
     use serde_json::{Value, json};
 
-    use super::super::vendor_formats::fixture::{self, CALLBACK_TOKEN, IN_SEVEN_SECONDS};
     use super::*;
+    use crate::carrier::fixture::{self, IN_SEVEN_SECONDS};
 
-    fn settings() -> Value {
-        json!({ "api_key": "key-for-tests", "callback_token": CALLBACK_TOKEN, "base_url": "http://127.0.0.1:9000" })
+    fn entry() -> Value {
+        json!({ "api_key": "key-for-tests", "base_url": "http://127.0.0.1:9000" })
     }
 
     fn carrier() -> SmsBox {
-        fixture::read(SmsBox::read, settings()).0
+        fixture::read(SmsBox::from_fields, entry()).0
     }
 
     fn reported(query: &str) -> Result<Report, ReportError> {
@@ -145,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_posted_as_documented() {
+    fn message_is_posted_as_documented() {
         let request = fixture::request(&carrier(), "Your code is 4217", Encoding::Gsm7, |_| ());
         assert_eq!(
             (request.method(), request.uri().to_string().as_str()),
@@ -162,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn letters_outside_gsm_are_unicode_and_a_message_without_sender_is_standard() {
-        let elsewhere = fixture::read(
-            SmsBox::read,
-            fixture::with(&settings(), "base_url", Value::Null),
+    fn coding_and_mode_depend_on_text_and_sender() {
+        let default_url = fixture::read(
+            SmsBox::from_fields,
+            fixture::with(&entry(), "base_url", Value::Null),
         )
         .0;
-        let request = fixture::request(&elsewhere, "код", Encoding::Ucs2, |message| {
+        let request = fixture::request(&default_url, "код", Encoding::Ucs2, |message| {
             message.sender = None
         });
         assert_eq!(request.uri(), "https://api.smsbox.pro/1.1/api.php");
@@ -176,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_validity_stays_within_what_the_vendor_takes() {
+    fn validity_is_clamped_to_the_limits_of_the_vendor() {
         for (seconds, minutes) in [
             (i64::MIN, 5),
             (10, 5),
@@ -195,28 +191,16 @@ mod tests {
     }
 
     #[test]
-    fn settings_without_key_or_token_are_refused() {
+    fn entries_without_a_key_are_rejected() {
         assert_eq!(
-            fixture::read(SmsBox::read, settings()).1,
+            fixture::read(SmsBox::from_fields, entry()).1,
             Vec::<String>::new()
         );
-        assert_eq!(
-            fixture::read(SmsBox::read, json!({})).1,
-            ["api_key", "callback_token"]
-        );
-        assert_eq!(
-            fixture::read(
-                SmsBox::read,
-                fixture::with(&settings(), "callback_token", json!("short"))
-            )
-            .1,
-            ["callback_token"]
-        );
-        assert_eq!(carrier().account_token(), Some(CALLBACK_TOKEN));
+        assert_eq!(fixture::read(SmsBox::from_fields, json!({})).1, ["api_key"]);
     }
 
     #[test]
-    fn every_class_of_answer_is_read() {
+    fn responses_are_classified() {
         let class = |body: &str| fixture::receipt(&carrier(), 200, body);
         for accepted in [
             "OK",
@@ -257,11 +241,11 @@ mod tests {
             fixture::receipt(&carrier(), 502, "OK 123456789012"),
             IN_SEVEN_SECONDS
         );
-        fixture::answers_that_cannot_be_read_are_no_success(&carrier());
+        fixture::unreadable_responses_are_not_accepted(&carrier());
     }
 
     #[test]
-    fn every_code_is_read_and_names_its_message() {
+    fn report_codes_are_read() {
         use DeliveryStatus::{Delivered, Rejected, Sent, Undelivered};
         for (codes, expected) in [
             (&[0, 33, 34][..], Some(Delivered)),
@@ -291,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_for_the_message_that_it_names_and_for_no_other() {
+    fn report_names_its_message() {
         let named = |query: &str| reported(query).map(|report| report.reference);
         assert_eq!(named("accuse=0&m=other"), Ok(Some("other".into())));
         assert_eq!(named("accuse=0&m=first&m=second"), Ok(Some("first".into())));
@@ -306,15 +290,15 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_lacks_something_is_taken_and_changes_nothing() {
-        for nobodys in [
+    fn reports_with_missing_fields_are_accepted() {
+        for without_reference in [
             "accuse=0",
             "accuse=0&reference=123456789012&numero=33612345678&ts=1705326600",
         ] {
             assert_eq!(
-                reported(nobodys),
+                reported(without_reference),
                 fixture::status(DeliveryStatus::Delivered),
-                "{nobodys}"
+                "{without_reference}"
             );
         }
         assert_eq!(

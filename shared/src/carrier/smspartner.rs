@@ -1,15 +1,21 @@
-//! Kind `smspartner`: SMS Partner, whose OTP route is a setting that its support makes on the account.
-//! Wire: `POST {base_url}/v1/send`; <https://www.docpartner.dev/en/api/sms-partner/send-sms/single-send>. It cannot sign: a report
-//! counts for the message whose token URL it came to. How it pushes reports nobody has documented, so it is asked as well:
-//! `GET {base_url}/v1/message-status`; the same site, under "message status". The key goes in the body, and there in the query.
-
-use std::borrow::Cow;
+//! Kind `smspartner`: SMS Partner, over SMS. Its support enables the OTP route on the account.
+//!
+//! API: `POST {base_url}/v1/send`,
+//! <https://www.docpartner.dev/en/api/sms-partner/send-sms/single-send>; status API: `GET
+//! {base_url}/v1/message-status`, same site, "message status". The API key is in the body, and in
+//! the query of the status API.
+//!
+//! Reports are not signed: the callback URL authenticates the message. Their format is not
+//! documented, so the status API is polled as well.
 
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::vendor_formats::{self, whole};
-use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{
+    Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, StatusPolling,
+};
+use super::vendor_format::lenient_json::whole_number;
+use super::vendor_format::{config_fields, flat_report, form, request, response};
 use crate::domain::address::Address;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
@@ -23,88 +29,94 @@ pub struct SmsPartner {
 }
 
 impl SmsPartner {
-    /// From its settings: `api_key`.
-    pub fn read(fields: &mut Fields) -> Self {
+    /// Fields: `api_key`.
+    pub fn from_fields(fields: &mut Fields) -> Self {
         Self {
-            base_url: super::base_url(fields, "https://api.smspartner.fr"),
-            api_key: vendor_formats::credential(fields, "api_key"),
+            base_url: config_fields::base_url(fields, Some("https://api.smspartner.fr")),
+            api_key: config_fields::credential(fields, "api_key"),
         }
     }
 }
 
 impl Carrier for SmsPartner {
+    /// There is no field for a validity, and `tag` is too short for our reference.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
-        // There is no field for a validity, and `tag` is too short for our reference.
         let mut body = json!({
-            "apiKey": self.api_key, "phoneNumbers": message.to.reveal(), "message": written(&message.message.text), "gamme": 1,
-            "isUnicode": u8::from(message.message.encoding == Encoding::Ucs2), "isStopSms": 0, "urlDlr": message.callback_url, "sandbox": 0,
+            "apiKey": self.api_key,
+            "phoneNumbers": message.to.reveal(),
+            "message": encode_text(&message.message.text),
+            "gamme": 1,
+            "isUnicode": u8::from(message.message.encoding == Encoding::Ucs2),
+            "isStopSms": 0,
+            "urlDlr": message.callback_url,
+            "sandbox": 0,
             "_format": "json",
         });
         if let Some(sender) = message.sender {
             body["sender"] = sender.into();
         }
-        vendor_formats::post_json(&format!("{}/v1/send", self.base_url), &[], &body)
+        request::post_json(&format!("{}/v1/send", self.base_url), &[], &body)
     }
 
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
-            return vendor_formats::unreadable(answer, now);
+    /// The HTTP status of an error is not documented, so the code in the body decides:
+    /// <https://github.com/toodiz/docpartner>, `pages/docs/SMS/gestion-des-erreurs`
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+            return response::without_result(response, now);
         };
-        // Which HTTP status goes with which code is not documented, so the code decides:
-        // https://github.com/toodiz/docpartner pages/docs/SMS/gestion-des-erreurs
-        match (body["success"].as_bool(), whole(&body["code"])) {
+        match (body["success"].as_bool(), whole_number(&body["code"])) {
             (Some(true), None | Some(200)) => Receipt::Accepted,
-            (None, None | Some(200)) => vendor_formats::unreadable(answer, now),
-            (_, Some(9)) => broken_constraint(&body),
+            (None, None | Some(200)) => response::without_result(response, now),
+            (_, Some(9)) => invalid_field(&body),
             (_, Some(13..=15 | 55)) => Receipt::Permanent,
-            (_, Some(500)) => vendor_formats::not_now(answer, now),
+            (_, Some(500)) => response::transient(response, now),
             (_, Some(1 | 2 | 4 | 10 | 11 | 20 | 22 | 23 | 30 | 40 | 42..=52 | 90 | 96 | 992)) => {
                 Receipt::Misconfigured
             }
-            (Some(false), None) | (_, Some(_)) => vendor_formats::unlisted(answer, now),
+            (Some(false), None) | (_, Some(_)) => response::unknown_error(response, now),
         }
     }
 
-    /// The body of a report is not documented, and a report that cannot be read must not be sent again and again: it is taken
-    /// and changes nothing.
-    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
-        let fields = vendor_formats::report_fields(callback)?;
-        // The key is French in the status API, English in what others saw being pushed.
+    /// A report without a known status is accepted and changes nothing: the format is not
+    /// documented, and the vendor would repeat a rejected report.
+    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
+        let fields = flat_report::fields(callback)?;
+        // The key is French in the status API; others have received it in English.
         let word = fields.get("status").or_else(|| fields.get("statut"));
-        Ok(Report {
+        Ok(vec![Report {
             reference: None,
             status: word.and_then(|word| status(word)),
-        })
+        }])
     }
+}
 
-    fn vendor_id(&self, answer: &Response<Vec<u8>>) -> Option<String> {
-        let body = serde_json::from_slice::<Value>(answer.body()).ok()?;
-        // A number here, a text in the status API.
+impl StatusPolling for SmsPartner {
+    /// A number in this response; a text in the status API.
+    fn vendor_id(&self, response: &Response<Vec<u8>>) -> Option<String> {
+        let body = serde_json::from_slice::<Value>(response.body()).ok()?;
         let id = &body["message_id"];
         id.as_str()
             .map(str::to_owned)
             .or_else(|| id.as_u64().map(|id| id.to_string()))
     }
 
-    fn question(&self, vendor_id: &str, to: &Address) -> Option<Request<String>> {
-        let query = vendor_formats::form(&[
+    fn status_request(&self, vendor_id: &str, to: &Address) -> Request<String> {
+        let query = form::encode(&[
             ("apiKey", self.api_key.as_str()),
             ("messageId", vendor_id),
             ("phoneNumber", to.reveal()),
         ]);
-        Request::get(format!("{}/v1/message-status?{query}", self.base_url))
-            .body(String::new())
-            .ok()
+        request::get(&format!("{}/v1/message-status?{query}", self.base_url))
     }
 
-    fn told(&self, answer: &Response<Vec<u8>>) -> Option<DeliveryStatus> {
-        let body = serde_json::from_slice::<Value>(answer.body()).ok()?;
+    fn parse_status(&self, response: &Response<Vec<u8>>) -> Option<DeliveryStatus> {
+        let body = serde_json::from_slice::<Value>(response.body()).ok()?;
         body["success"].as_bool().filter(|success| *success)?;
         status(body["statut"].as_str()?)
     }
 }
 
-/// Words of the status API, and of the operators behind it.
+/// Statuses of the status API and of the networks behind it.
 fn status(word: &str) -> Option<DeliveryStatus> {
     match word.trim().to_ascii_lowercase().as_str() {
         "waiting" | "pending" | "enroute" => Some(DeliveryStatus::Queued),
@@ -117,8 +129,9 @@ fn status(word: &str) -> Option<DeliveryStatus> {
     }
 }
 
-/// Code 9 blames a field. Only a number that is wrong is so for every carrier.
-fn broken_constraint(body: &Value) -> Receipt {
+/// Code 9 names invalid fields. Only an invalid number ends the delivery; any other field is about
+/// this carrier alone.
+fn invalid_field(body: &Value) -> Receipt {
     let fields: Vec<&str> = ["error", "errors"]
         .iter()
         .filter_map(|key| body[*key].as_array())
@@ -132,26 +145,23 @@ fn broken_constraint(body: &Value) -> Receipt {
     }
 }
 
-/// `text` in the vendor's spelling, where `:br:` is a line break and `:euro:` the sign. Nothing that stood in the text, a name
-/// of a payee for instance, may become one.
-fn written(text: &str) -> Cow<'_, str> {
-    let mut written = String::with_capacity(text.len());
+/// `text` in the vendor's encoding, where `:br:` is a line break and `:euro:` the euro sign. Text
+/// that looks like one of these tags, such as in the name of a payee, gets a space, so that it is
+/// not one.
+fn encode_text(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
     for (at, character) in text.char_indices() {
         match character {
-            '\n' => written.push_str(":br:"),
-            '€' => written.push_str(":euro:"),
-            ':' => written.push_str(if starts_a_tag(&text[at + 1..]) {
-                ": "
-            } else {
-                ":"
-            }),
-            _ => written.push(character),
+            '\n' => encoded.push_str(":br:"),
+            '€' => encoded.push_str(":euro:"),
+            ':' if continues_as_tag(&text[at + 1..]) => encoded.push_str(": "),
+            _ => encoded.push(character),
         }
     }
-    written.into()
+    encoded
 }
 
-fn starts_a_tag(rest: &str) -> bool {
+fn continues_as_tag(rest: &str) -> bool {
     ["br:", "euro:"].iter().any(|tag| {
         rest.get(..tag.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(tag))
@@ -162,19 +172,19 @@ fn starts_a_tag(rest: &str) -> bool {
 mod tests {
     use ::http::Method;
 
-    use super::super::vendor_formats::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
     use super::*;
+    use crate::carrier::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
 
-    fn settings() -> Value {
+    fn entry() -> Value {
         json!({ "api_key": "key-for-tests", "base_url": "http://127.0.0.1:9000/" })
     }
 
     fn carrier() -> SmsPartner {
-        fixture::read(SmsPartner::read, settings()).0
+        fixture::read(SmsPartner::from_fields, entry()).0
     }
 
     #[test]
-    fn a_message_is_posted_as_documented() {
+    fn message_is_posted_as_documented() {
         let request = fixture::request(&carrier(), "Your code is 4217", Encoding::Gsm7, |_| ());
         assert_eq!(
             (request.method(), request.uri().to_string().as_str()),
@@ -182,15 +192,25 @@ mod tests {
         );
         assert_eq!(request.headers()["content-type"], "application/json");
         assert_eq!(request.headers().len(), 1, "the key is in the body");
-        let expected = json!({"apiKey": "key-for-tests", "phoneNumbers": "+33612345678", "message": "Your code is 4217", "gamme": 1,
-            "sender": "AcmeInc", "isUnicode": 0, "isStopSms": 0, "urlDlr": CALLBACK_URL, "sandbox": 0, "_format": "json"});
+        let expected = json!({
+            "apiKey": "key-for-tests",
+            "phoneNumbers": "+33612345678",
+            "message": "Your code is 4217",
+            "gamme": 1,
+            "sender": "AcmeInc",
+            "isUnicode": 0,
+            "isStopSms": 0,
+            "urlDlr": CALLBACK_URL,
+            "sandbox": 0,
+            "_format": "json",
+        });
         assert_eq!(fixture::json(&request), expected);
-        let elsewhere = fixture::read(
-            SmsPartner::read,
-            fixture::with(&settings(), "base_url", Value::Null),
+        let default_url = fixture::read(
+            SmsPartner::from_fields,
+            fixture::with(&entry(), "base_url", Value::Null),
         )
         .0;
-        let request = fixture::request(&elsewhere, "код 4217", Encoding::Ucs2, |message| {
+        let request = fixture::request(&default_url, "код 4217", Encoding::Ucs2, |message| {
             message.sender = None
         });
         assert_eq!(request.uri(), "https://api.smspartner.fr/v1/send");
@@ -202,30 +222,30 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_are_written_as_the_vendor_wants_them_and_only_ours_are_any() {
+    fn line_breaks_are_encoded_and_cannot_be_injected() {
         assert_eq!(
-            written("Code 4217, 5 €\n@a.example #4217"),
+            encode_text("Code 4217, 5 €\n@a.example #4217"),
             "Code 4217, 5 :euro::br:@a.example #4217"
         );
         assert_eq!(
-            written("to x:br:@evil.example #1"),
+            encode_text("to x:br:@evil.example #1"),
             "to x: br:@evil.example #1"
         );
-        assert_eq!(written(":br:br:BR::Euro:é:"), ": br: br: BR:: Euro:é:");
-        assert_eq!(written("12:30 : é:bré:"), "12:30 : é:bré:");
+        assert_eq!(encode_text(":br:br:BR::Euro:é:"), ": br: br: BR:: Euro:é:");
+        assert_eq!(encode_text("12:30 : é:bré:"), "12:30 : é:bré:");
     }
 
     #[test]
-    fn settings_without_a_usable_key_are_refused() {
+    fn entries_without_a_valid_key_are_rejected() {
         assert_eq!(
-            fixture::read(SmsPartner::read, settings()).1,
+            fixture::read(SmsPartner::from_fields, entry()).1,
             Vec::<String>::new()
         );
         for wrong in [Value::Null, json!(""), json!("a\nb"), json!(7)] {
             assert_eq!(
                 fixture::read(
-                    SmsPartner::read,
-                    fixture::with(&settings(), "api_key", wrong)
+                    SmsPartner::from_fields,
+                    fixture::with(&entry(), "api_key", wrong)
                 )
                 .1,
                 ["api_key"]
@@ -234,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn every_class_of_answer_is_read() {
+    fn responses_are_classified() {
         let class = |status: u16, body: &str| fixture::receipt(&carrier(), status, body);
         assert_eq!(
             class(
@@ -243,7 +263,7 @@ mod tests {
             ),
             Receipt::Accepted
         );
-        // The status is not documented, so neither value changes what the body says.
+        // The HTTP status is not documented, so it does not change the receipt.
         for status in [200, 400] {
             let coded = |code: i64| {
                 class(
@@ -276,18 +296,22 @@ mod tests {
             ],
             [const { Receipt::Unknown }; 2]
         );
-        fixture::answers_that_cannot_be_read_are_no_success(&carrier());
+        fixture::unreadable_responses_are_not_accepted(&carrier());
     }
 
     #[test]
-    fn a_broken_constraint_ends_the_delivery_only_if_it_is_the_number() {
+    fn invalid_field_is_permanent_only_for_the_number() {
         for key in ["error", "errors"] {
-            let blamed = |field: &str| {
-                let body = json!({"success": false, "code": 9, key: [{"elementId": field, "message": "Le numéro de téléphone est incorrect"}]});
+            let invalid = |field: &str| {
+                let body = json!({
+                    "success": false,
+                    "code": 9,
+                    key: [{"elementId": field, "message": "Le numéro de téléphone est incorrect"}],
+                });
                 fixture::receipt(&carrier(), 400, &body.to_string())
             };
-            assert_eq!(blamed("children[phoneNumbers].data"), Receipt::Permanent);
-            assert_eq!(blamed("children[sender].data"), Receipt::Misconfigured);
+            assert_eq!(invalid("children[phoneNumbers].data"), Receipt::Permanent);
+            assert_eq!(invalid("children[sender].data"), Receipt::Misconfigured);
         }
         assert_eq!(
             fixture::receipt(&carrier(), 200, r#"{"success":false,"code":9}"#),
@@ -296,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_read_in_every_shape() {
+    fn statuses_are_read_in_every_format() {
         use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
         for (words, expected) in [
             (&["Waiting", "waiting", "PENDING", "ENROUTE"][..], Queued),
@@ -310,8 +334,15 @@ mod tests {
             (&["EXPIRED"], Expired),
         ] {
             for word in words {
-                let pushed = json!({"message_id": 307, "phone": "+33612345678", "status": word, "date": 1_763_753_400, "cost": 0.038, "currency": "EUR"});
-                let form = vendor_formats::form(&[
+                let pushed = json!({
+                    "message_id": 307,
+                    "phone": "+33612345678",
+                    "status": word,
+                    "date": 1_763_753_400,
+                    "cost": 0.038,
+                    "currency": "EUR",
+                });
+                let form = form::encode(&[
                     ("messageId", "307"),
                     ("statut", word),
                     ("number", "+33612345678"),
@@ -336,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_that_say_nothing_are_taken_and_change_nothing() {
+    fn reports_without_a_status_are_accepted() {
         let nothing = Ok(Report {
             reference: None,
             status: None,
@@ -362,51 +393,54 @@ mod tests {
     }
 
     #[test]
-    fn it_is_asked_about_a_message_by_the_name_that_it_gave_it() {
-        let answer = |body: &str| Response::new(body.as_bytes().to_vec());
+    fn status_request_has_the_vendor_id() {
+        let response = |body: &str| Response::new(body.as_bytes().to_vec());
         let carrier = carrier();
-        let taken = r#"{"success":true,"code":200,"message_id":307,"nb_sms":1,"cost":0.038,"currency":"EUR"}"#;
-        assert_eq!(carrier.vendor_id(&answer(taken)).as_deref(), Some("307"));
+        let accepted = r#"{"success":true,"code":200,"message_id":307,"nb_sms":1,"cost":0.038,"currency":"EUR"}"#;
+        assert_eq!(
+            carrier.vendor_id(&response(accepted)).as_deref(),
+            Some("307")
+        );
         assert_eq!(
             carrier
-                .vendor_id(&answer(r#"{"message_id":"x-307"}"#))
+                .vendor_id(&response(r#"{"message_id":"x-307"}"#))
                 .as_deref(),
             Some("x-307")
         );
         assert_eq!(
             [r#"{"message_id":null}"#, "{}", "[]", "", "307"]
-                .map(|body| carrier.vendor_id(&answer(body))),
+                .map(|body| carrier.vendor_id(&response(body))),
             [const { None }; 5]
         );
         let to = Address::Phone(
             crate::domain::phone::PhoneNumber::parse("+33612345678", None).expect("a number"),
         );
-        let question = carrier.question("307", &to).expect("a request");
+        let request = carrier.status_request("307", &to);
         let url = "http://127.0.0.1:9000/v1/message-status?apiKey=key-for-tests&messageId=307&phoneNumber=%2B33612345678";
         assert_eq!(
-            (question.method(), question.uri().to_string().as_str()),
+            (request.method(), request.uri().to_string().as_str()),
             (&Method::GET, url)
         );
     }
 
     #[test]
-    fn what_it_tells_is_a_state_or_nothing() {
-        let told = |body: &str| carrier().told(&Response::new(body.as_bytes().to_vec()));
+    fn polled_status_is_a_known_status_or_none() {
+        let parsed = |body: &str| carrier().parse_status(&Response::new(body.as_bytes().to_vec()));
         let documented = r#"{"success":true,"code":200,"number":"+33612345678","messageId":"307","stopSms":false,
             "date":"2015-02-07 22:39:46","statut":"Delivered","cost":"0.038","countryCode":"FR","currency":"EUR"}"#;
-        assert_eq!(told(documented), Some(DeliveryStatus::Delivered));
+        assert_eq!(parsed(documented), Some(DeliveryStatus::Delivered));
         assert_eq!(
-            told(&documented.replace("Delivered", "Not delivered")),
+            parsed(&documented.replace("Delivered", "Not delivered")),
             Some(DeliveryStatus::Undelivered)
         );
         assert_eq!(
-            told(&documented.replace("Delivered", "Waiting")),
+            parsed(&documented.replace("Delivered", "Waiting")),
             Some(DeliveryStatus::Queued)
         );
-        assert_eq!(told(&documented.replace("Delivered", "Verzonden")), None);
-        assert_eq!(told(&documented.replace("true", "false")), None);
+        assert_eq!(parsed(&documented.replace("Delivered", "Verzonden")), None);
+        assert_eq!(parsed(&documented.replace("true", "false")), None);
         assert_eq!(
-            ["", "{}", "[1]", r#"{"success":true,"statut":7}"#, "\u{0}"].map(told),
+            ["", "{}", "[1]", r#"{"success":true,"statut":7}"#, "\u{0}"].map(parsed),
             [None; 5]
         );
     }

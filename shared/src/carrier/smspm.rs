@@ -1,16 +1,33 @@
-//! Kind `smspm`: SMSPM, its API v2.0.
-//! Wire: `POST {base_url}/`; <https://app.smspm.com/docs>. Its pages contradict one another: the request is the one that every
-//! integration uses, answers and reports are read in all their shapes. It cannot sign: a report counts for the message whose token
-//! URL it came to. Hash and token have no place but the body (or the query, which ends up in logs).
+//! Kind `smspm`: SMSPM, over SMS.
+//!
+//! API: version 2.0, `POST {base_url}/`, <https://app.smspm.com/docs>. The pages contradict one
+//! another: the request is the one of the known integrations; responses and reports are read in
+//! every documented format. Hash and token can only be in the body, or in the query, which would be
+//! logged.
+//!
+//! Reports are not signed: the callback URL authenticates the message.
 
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::vendor_formats;
-use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::{config_fields, flat_report, request, response};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
+
+/// Errors that the guide has in the `status` of a response with HTTP status 200.
+const ERRORS_IN_STATUS: [&str; 9] = [
+    "error",
+    "invalid_phone",
+    "destination_blocked",
+    "low_balance",
+    "invalid_sender",
+    "invalid_params",
+    "auth_failed",
+    "rate_limit",
+    "server_error",
+];
 
 /// A carrier of kind `smspm`.
 pub struct SmsPm {
@@ -20,63 +37,66 @@ pub struct SmsPm {
 }
 
 impl SmsPm {
-    /// From its settings: `hash`, `token`.
-    pub fn read(fields: &mut Fields) -> Self {
-        let base_url = super::base_url(fields, "https://api.smspm.com");
+    /// Fields: `hash`, `token`.
+    pub fn from_fields(fields: &mut Fields) -> Self {
         Self {
-            base_url,
-            hash: vendor_formats::credential(fields, "hash"),
-            token: vendor_formats::credential(fields, "token"),
+            base_url: config_fields::base_url(fields, Some("https://api.smspm.com")),
+            hash: config_fields::credential(fields, "hash"),
+            token: config_fields::credential(fields, "token"),
         }
     }
 }
 
 impl Carrier for SmsPm {
+    /// There are no fields for the encoding, the parts and the validity.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
-        // Unicode and parts are the vendor's own business, and there is no field for a validity.
         let mut body = json!({
-            "hash": self.hash, "token": self.token, "toNumber": vendor_formats::digits(message.to), "text": message.message.text, "smsId": message.reference,
+            "hash": self.hash,
+            "token": self.token,
+            "toNumber": request::digits(message.to),
+            "text": message.message.text,
+            "smsId": message.reference,
             "report": message.callback_url,
         });
         if let Some(sender) = message.sender {
             body["fromNumber"] = sender.into();
         }
-        vendor_formats::post_json(&format!("{}/", self.base_url), &[], &body)
+        request::post_json(&format!("{}/", self.base_url), &[], &body)
     }
 
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
-            return vendor_formats::unreadable(answer, now);
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+            return response::without_result(response, now);
         };
         let entry = &body["messages"][0];
-        let words = |values: [&Value; 2]| {
+        let first_word = |values: [&Value; 2]| {
             values
                 .into_iter()
                 .filter_map(|value| value.as_str().map(str::to_ascii_lowercase))
                 .find(|word| !word.is_empty())
         };
-        let (error, state) = (
-            words([&entry["error"], &body["error"]]),
-            words([&entry["status"], &body["status"]]),
-        );
+        let error = first_word([&entry["error"], &body["error"]]);
+        let state = first_word([&entry["status"], &body["status"]]);
         let has_id = [&entry["id"], &body["messageId"], &body["id"]]
             .into_iter()
             .any(|id| id.as_str().is_some_and(|id| !id.is_empty()));
         match (error, state.as_deref()) {
-            (Some(error), _) => refused(&error, answer, now),
-            (None, Some(state)) if is_an_error(state) => refused(state, answer, now),
+            (Some(error), _) => error_receipt(&error, response, now),
+            (None, Some(state)) if ERRORS_IN_STATUS.contains(&state) => {
+                error_receipt(state, response, now)
+            }
             (None, Some(state)) if status(state).is_some_and(DeliveryStatus::is_failure) => {
                 Receipt::Permanent
             }
-            (None, _) if has_id && answer.status().is_success() => Receipt::Accepted,
-            (None, _) => vendor_formats::unreadable(answer, now),
+            (None, _) if has_id && response.status().is_success() => Receipt::Accepted,
+            (None, _) => response::without_result(response, now),
         }
     }
 
-    /// The format is not documented in one way, and a report that cannot be read must not be sent again and again: it is taken
-    /// and changes nothing.
-    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
-        let fields = vendor_formats::report_fields(callback)?;
+    /// A report without a known status is accepted and changes nothing: the documented formats
+    /// contradict one another, and the vendor would repeat a rejected report.
+    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
+        let fields = flat_report::fields(callback)?;
         let event = || {
             fields
                 .get("event")
@@ -87,41 +107,26 @@ impl Carrier for SmsPm {
             .map(String::as_str)
             .or_else(event)
             .unwrap_or_default();
-        Ok(Report {
+        Ok(vec![Report {
             reference: None,
             status: status(&word.trim().to_ascii_lowercase()),
-        })
+        }])
     }
 }
 
-/// What an error means, in the words of the API (`Invalid phone number: …`) or of the guide (`invalid_phone`).
-fn refused(error: &str, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+/// What an error means, as the API writes it (`Invalid phone number: …`, in lower case) or as the
+/// guide does (`invalid_phone`).
+fn error_receipt(error: &str, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
     if ["rate_limit", "server_error"].contains(&error) {
-        vendor_formats::not_now(answer, now)
+        response::transient(response, now)
     } else if error.contains("phone") || error == "destination_blocked" {
         Receipt::Permanent
     } else {
-        vendor_formats::unlisted(answer, now)
+        response::unknown_error(response, now)
     }
 }
 
-/// Errors that the guide has in the `status` of an answer with status 200.
-fn is_an_error(state: &str) -> bool {
-    const ERRORS: [&str; 9] = [
-        "error",
-        "invalid_phone",
-        "destination_blocked",
-        "low_balance",
-        "invalid_sender",
-        "invalid_params",
-        "auth_failed",
-        "rate_limit",
-        "server_error",
-    ];
-    ERRORS.contains(&state)
-}
-
-/// A word in lower case.
+/// The status for a word in lower case.
 fn status(word: &str) -> Option<DeliveryStatus> {
     match word {
         "added to queue" | "queued" | "submitted" | "pending" => Some(DeliveryStatus::Queued),
@@ -138,35 +143,47 @@ fn status(word: &str) -> Option<DeliveryStatus> {
 mod tests {
     use ::http::Method;
 
-    use super::super::vendor_formats::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS, REFERENCE};
     use super::*;
+    use crate::carrier::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS, REFERENCE};
+    use crate::carrier::vendor_format::form;
     use crate::message::Encoding;
 
-    fn settings() -> Value {
-        json!({ "hash": "hash-for-tests", "token": "token-for-tests", "base_url": "http://127.0.0.1:9000" })
+    fn entry() -> Value {
+        json!({
+            "hash": "hash-for-tests",
+            "token": "token-for-tests",
+            "base_url": "http://127.0.0.1:9000",
+        })
     }
 
     fn carrier() -> SmsPm {
-        fixture::read(SmsPm::read, settings()).0
+        fixture::read(SmsPm::from_fields, entry()).0
     }
 
     #[test]
-    fn a_message_is_posted_as_documented() {
+    fn message_is_posted_as_documented() {
         let request = fixture::request(&carrier(), "Your code is 4217", Encoding::Gsm7, |_| ());
         assert_eq!(
             (request.method(), request.uri().to_string().as_str()),
             (&Method::POST, "http://127.0.0.1:9000/")
         );
         assert_eq!(request.headers()["content-type"], "application/json");
-        let expected = json!({"hash": "hash-for-tests", "token": "token-for-tests", "toNumber": "33612345678", "fromNumber": "AcmeInc",
-            "text": "Your code is 4217", "smsId": REFERENCE, "report": CALLBACK_URL});
+        let expected = json!({
+            "hash": "hash-for-tests",
+            "token": "token-for-tests",
+            "toNumber": "33612345678",
+            "fromNumber": "AcmeInc",
+            "text": "Your code is 4217",
+            "smsId": REFERENCE,
+            "report": CALLBACK_URL,
+        });
         assert_eq!(fixture::json(&request), expected);
-        let elsewhere = fixture::read(
-            SmsPm::read,
-            fixture::with(&settings(), "base_url", Value::Null),
+        let default_url = fixture::read(
+            SmsPm::from_fields,
+            fixture::with(&entry(), "base_url", Value::Null),
         )
         .0;
-        let request = fixture::request(&elsewhere, "код", Encoding::Ucs2, |message| {
+        let request = fixture::request(&default_url, "код", Encoding::Ucs2, |message| {
             message.sender = None
         });
         assert_eq!(
@@ -179,20 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn settings_without_hash_or_token_are_refused() {
+    fn entries_without_hash_or_token_are_rejected() {
         assert_eq!(
-            fixture::read(SmsPm::read, settings()).1,
+            fixture::read(SmsPm::from_fields, entry()).1,
             Vec::<String>::new()
         );
-        assert_eq!(fixture::read(SmsPm::read, json!({})).1, ["hash", "token"]);
         assert_eq!(
-            fixture::read(SmsPm::read, fixture::with(&settings(), "hash", json!("ü"))).1,
+            fixture::read(SmsPm::from_fields, json!({})).1,
+            ["hash", "token"]
+        );
+        assert_eq!(
+            fixture::read(
+                SmsPm::from_fields,
+                fixture::with(&entry(), "hash", json!("ü"))
+            )
+            .1,
             ["hash"]
         );
     }
 
     #[test]
-    fn every_class_of_answer_is_read() {
+    fn responses_are_classified() {
         let class = |status: u16, body: &str| fixture::receipt(&carrier(), status, body);
         let entry = |entry: Value| class(200, &json!({"messages": [entry]}).to_string());
         let id = "a7b3c1d2-0000-4000-8000-000000000001";
@@ -201,7 +225,17 @@ mod tests {
             Receipt::Accepted
         );
         assert_eq!(
-            class(200, &json!({"status": "success", "messageId": id, "parts": 1, "cost": 0.045, "currency": "EUR"}).to_string()),
+            class(
+                200,
+                &json!({
+                    "status": "success",
+                    "messageId": id,
+                    "parts": 1,
+                    "cost": 0.045,
+                    "currency": "EUR",
+                })
+                .to_string()
+            ),
             Receipt::Accepted
         );
         assert_eq!(
@@ -277,11 +311,11 @@ mod tests {
         ] {
             assert_eq!(class(status, body), expected, "{status} {body}");
         }
-        fixture::answers_that_cannot_be_read_are_no_success(&carrier());
+        fixture::unreadable_responses_are_not_accepted(&carrier());
     }
 
     #[test]
-    fn every_word_is_read_in_every_shape() {
+    fn statuses_are_read_in_every_format() {
         use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
         for (words, expected) in [
             (
@@ -295,13 +329,24 @@ mod tests {
             (&["expired"], Expired),
         ] {
             for word in words {
-                let query = vendor_formats::form(&[
+                let query = form::encode(&[
                     ("id", "a7b3c1d2"),
                     ("status", word),
                     ("toNumber", "33612345678"),
                 ]);
-                let first = json!({"messageId": "a7b3c1d2", "status": word, "to": "+33612345678", "timestamp": "2025-11-21T19:30:00Z"}).to_string();
-                let second = json!({"event": format!("sms.{}", word.to_lowercase()), "id": "a7b3c1d2", "to": "+33612345678"}).to_string();
+                let first = json!({
+                    "messageId": "a7b3c1d2",
+                    "status": word,
+                    "to": "+33612345678",
+                    "timestamp": "2025-11-21T19:30:00Z",
+                })
+                .to_string();
+                let second = json!({
+                    "event": format!("sms.{}", word.to_lowercase()),
+                    "id": "a7b3c1d2",
+                    "to": "+33612345678",
+                })
+                .to_string();
                 assert_eq!(
                     fixture::report(&carrier(), &Method::GET, &query, b""),
                     fixture::status(expected),
@@ -324,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_that_say_nothing_are_taken_and_change_nothing() {
+    fn reports_without_a_status_are_accepted() {
         let nothing = Ok(Report {
             reference: None,
             status: None,

@@ -1,11 +1,16 @@
-//! Kind `sns`: SMS through Amazon SNS Publish. No validity, no reference, no callback; delivery is told in CloudWatch Logs only.
-//! The only file that names the SNS client.
+//! Kind `sns`: Amazon SNS, over SMS.
+//!
+//! API: `Publish`, with the AWS SDK, <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
+//! It has no validity, no reference and no callback; delivery statuses are in CloudWatch Logs only.
+//! The only file that names the SDK's client for SNS.
+//!
+//! Invariant: the SDK never repeats a call, as publishing twice sends two messages.
 
 use aws_sdk_sns::Client;
-use aws_sdk_sns::error::{ConnectorError, SdkError};
+use aws_sdk_sns::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::types::MessageAttributeValue;
 
-use super::{OutgoingMessage, Receipt};
+use super::carrier_trait::{OutgoingMessage, Receipt};
 
 /// The SNS client.
 #[derive(Clone, Debug)]
@@ -14,21 +19,19 @@ pub struct Sns {
 }
 
 impl Sns {
-    /// With the SDK's configuration for SNS. Publishing twice would text twice, so the SDK must not repeat a call whose
-    /// outcome is unknown.
+    /// `config` is the SDK's configuration for SNS.
     #[must_use]
     pub fn new(config: &aws_types::SdkConfig) -> Self {
-        let once = aws_smithy_types::retry::RetryConfig::disabled();
+        let no_retries = aws_smithy_types::retry::RetryConfig::disabled();
+        let config = aws_sdk_sns::config::Builder::from(config)
+            .retry_config(no_retries)
+            .build();
         Self {
-            client: Client::from_conf(
-                aws_sdk_sns::config::Builder::from(config)
-                    .retry_config(once)
-                    .build(),
-            ),
+            client: Client::from_conf(config),
         }
     }
 
-    /// Publishes `message` to its number.
+    /// Publishes `message` to its phone number. A sender that SNS does not allow is left out.
     pub async fn publish(&self, message: &OutgoingMessage<'_>) -> Receipt {
         let sender = message.sender.filter(|sender| is_sender_id(sender));
         let mut call = self
@@ -40,10 +43,10 @@ impl Sns {
             ("AWS.SNS.SMS.SMSType", Some("Transactional")),
             ("AWS.SNS.SMS.SenderID", sender),
         ] {
-            let attribute = value.and_then(|v| {
+            let attribute = value.and_then(|value| {
                 MessageAttributeValue::builder()
                     .data_type("String")
-                    .string_value(v)
+                    .string_value(value)
                     .build()
                     .ok()
             });
@@ -58,23 +61,24 @@ impl Sns {
     }
 }
 
-/// SNS takes 3 to 11 letters, digits and hyphens with a letter among them, and no spaces.
+/// A sender id of SNS: 3 to 11 letters, digits and hyphens, with a letter, and without spaces.
 fn is_sender_id(sender: &str) -> bool {
-    let characters = sender
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'-');
     (3..=11).contains(&sender.len())
-        && characters
+        && sender
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && sender.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
-fn receipt<E: aws_sdk_sns::error::ProvideErrorMetadata>(error: &SdkError<E>) -> Receipt {
+fn receipt<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Receipt {
     match error {
-        SdkError::ServiceError(answer) => by_code(
-            answer.err().code().unwrap_or_default(),
-            answer.raw().status().as_u16(),
+        SdkError::ServiceError(response) => classify_error(
+            response.err().code().unwrap_or_default(),
+            response.raw().status().as_u16(),
         ),
-        SdkError::DispatchFailure(failure) if never_connected(failure.as_connector_error()) => {
+        SdkError::DispatchFailure(failure)
+            if is_connection_refused(failure.as_connector_error()) =>
+        {
             Receipt::Transient {
                 retry_after_seconds: None,
             }
@@ -84,8 +88,9 @@ fn receipt<E: aws_sdk_sns::error::ProvideErrorMetadata>(error: &SdkError<E>) -> 
     }
 }
 
-/// Whether nobody was there to take the call; any other broken connection may have carried it.
-fn never_connected(error: Option<&ConnectorError>) -> bool {
+/// Whether the connection was refused, so that nothing was sent. After any other connection error
+/// SNS may have the message.
+fn is_connection_refused(error: Option<&ConnectorError>) -> bool {
     let mut cause = error.map(|error| error as &dyn std::error::Error);
     while let Some(error) = cause {
         if error
@@ -99,7 +104,7 @@ fn never_connected(error: Option<&ConnectorError>) -> bool {
     false
 }
 
-fn by_code(code: &str, status: u16) -> Receipt {
+fn classify_error(code: &str, status: u16) -> Receipt {
     match code {
         "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid" | "OptedOut" => {
             Receipt::Permanent
@@ -119,25 +124,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_of_sns_are_classed() {
-        assert_eq!(by_code("InvalidParameter", 400), Receipt::Permanent);
+    fn errors_are_classified() {
+        assert_eq!(classify_error("InvalidParameter", 400), Receipt::Permanent);
         assert_eq!(
-            by_code("ThrottledException", 429),
+            classify_error("ThrottledException", 429),
             Receipt::Transient {
                 retry_after_seconds: None
             }
         );
         assert_eq!(
-            by_code("", 503),
+            classify_error("", 503),
             Receipt::Transient {
                 retry_after_seconds: None
             }
         );
-        assert_eq!(by_code("AuthorizationError", 403), Receipt::Misconfigured);
+        assert_eq!(
+            classify_error("AuthorizationError", 403),
+            Receipt::Misconfigured
+        );
     }
 
     #[test]
-    fn a_sender_with_a_space_is_left_out() {
+    fn sender_with_a_space_is_left_out() {
         assert!(is_sender_id("AcmeInc"));
         for sender in ["Acme Inc", "ab", "12345", "abcdefghijkl", ""] {
             assert!(!is_sender_id(sender), "{sender}");

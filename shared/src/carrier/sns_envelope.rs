@@ -16,7 +16,7 @@ use certificate::SignatureVersion;
 pub use sns_client::{SnsClient, SnsError};
 pub use url::SnsUrl;
 
-use super::ReportError;
+use super::carrier_trait::ReportError;
 use crate::domain::time::Timestamp;
 use crate::platform::json;
 
@@ -188,7 +188,7 @@ mod tests {
         subscription_confirmation_v1, subscription_confirmation_v2, unsubscribe_confirmation_v2,
     };
     use super::*;
-    use crate::crypto::seal::sha256;
+    use crate::crypto::hashes::sha256;
 
     const TOPIC_ARN: &str = "arn:aws:sns:eu-west-1:123456789012:otp-dlr";
     const SUBSCRIBE_URL: &str = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription\

@@ -1,7 +1,11 @@
-//! Kind `twilio`: Twilio, for text messages, calls and WhatsApp.
-//! Wire: `POST {base_url}/2010-04-01/Accounts/{sid}/Messages.json` and `…/Calls.json`;
-//! <https://www.twilio.com/docs/messaging/api/message-resource>. Reports are signed over the whole URL, which names the message:
-//! <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
+//! Kind `twilio`: Twilio, over SMS, voice and WhatsApp.
+//!
+//! API: `POST {base_url}/2010-04-01/Accounts/{sid}/Messages.json` and `…/Calls.json`,
+//! <https://www.twilio.com/docs/messaging/api/message-resource>. Reports are signed over the
+//! callback URL and the form: <https://www.twilio.com/docs/usage/webhooks/webhooks-security>.
+//!
+//! Invariant: a report is parsed only after its signature was verified. The signed URL names the
+//! message; the report itself has no field for our reference.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +13,9 @@ use ::http::{Method, Request, Response};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
-use super::vendor_formats::{self, whole};
-use super::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::lenient_json::whole_number;
+use super::vendor_format::{config_fields, flat_report, form, request, response};
 use crate::crypto::hashes::sha256;
 use crate::crypto::signatures::{equal_in_constant_time, hmac_sha1};
 use crate::domain::channel::Channel;
@@ -18,24 +23,25 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
 
-/// Longest name of an account or a template; they stand in the path of a URL.
+/// Longest id of an account or a template; ids are part of the URL.
 const SID_LENGTH_MAX: usize = 64;
 /// Bounds of `ValidityPeriod`.
 const VALIDITY_SECONDS_MIN: i64 = 1;
 const VALIDITY_SECONDS_MAX: i64 = 36_000;
-/// A phone that rings longer is not answered.
+/// `Timeout` of a call: how long the phone rings.
 const RING_SECONDS: &str = "30";
 
-/// Errors that are the number's: invalid, opted out, no mobile, no route, no country that the account may reach; on WhatsApp
-/// no user, and no session. <https://www.twilio.com/docs/api/errors>
+/// Errors that are about the number: invalid, opted out, not mobile, no route, a country that the
+/// account may not send to; for WhatsApp: not a user, no session.
+/// <https://www.twilio.com/docs/api/errors>
 const PERMANENT: [i64; 11] = [
     21211, 21610, 21614, 21612, 21635, 21408, 13224, 21214, 21217, 63024, 63016,
 ];
-/// Too many requests, of ours or for WhatsApp.
+/// Too many requests, of the account or to WhatsApp.
 const TRANSIENT: [i64; 2] = [20429, 63018];
-/// In reports: a filter of the network, and Twilio's own two against SMS pumping.
+/// Errors of reports: a filter of the network, and Twilio's two filters against SMS pumping.
 const BLOCKED: [&str; 3] = ["30007", "30450", "30453"];
-/// In reports: the message waited longer than its `ValidityPeriod`.
+/// Error of reports: the message waited longer than its `ValidityPeriod`.
 const VALIDITY_EXPIRED: &str = "30036";
 
 /// A carrier of kind `twilio`.
@@ -50,22 +56,20 @@ pub struct Twilio {
 }
 
 impl Twilio {
-    /// From its settings: `account_sid`, `auth_token`, `from` or `messaging_service_sid`, perhaps `whatsapp_from`, `content_sid`.
-    pub fn read(fields: &mut Fields) -> Self {
+    /// Fields: `account_sid`, `auth_token`, `from` or `messaging_service_sid`; optional
+    /// `whatsapp_from` and `content_sid`.
+    pub fn from_fields(fields: &mut Fields) -> Self {
         const SID: &str = "1 to 64 letters and digits";
-        let base_url = super::base_url(fields, "https://api.twilio.com");
-        let account_sid = vendor_formats::required(fields, "account_sid", is_sid, SID);
-        let auth_token = vendor_formats::credential(fields, "auth_token");
+        let base_url = config_fields::base_url(fields, Some("https://api.twilio.com"));
+        let account_sid = config_fields::required(fields, "account_sid", is_sid, SID);
+        let auth_token = config_fields::credential(fields, "auth_token");
         let optional_sid = |fields: &mut Fields, name: &str| {
             fields.word(name, |sid| is_sid(sid).then(|| sid.to_owned()), SID)
         };
-        let from = vendor_formats::sender(fields, "from");
+        let from = config_fields::sender(fields, "from");
         let messaging_service_sid = optional_sid(fields, "messaging_service_sid");
         if from.is_none() && messaging_service_sid.is_none() {
-            fields.refuse(
-                "from",
-                "Is required where there is no messaging_service_sid.",
-            );
+            fields.refuse("from", "Is required without messaging_service_sid.");
         }
         let number = |text: &str| {
             Some(text.strip_prefix("whatsapp:").unwrap_or(text))
@@ -99,56 +103,53 @@ fn is_number(text: &str) -> bool {
 impl Carrier for Twilio {
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         match message.channel {
-            // No carrier of this kind is configured for e-mail.
+            // The registry has no e-mail for this kind.
             Channel::Sms | Channel::Email => self.text(message),
             Channel::Whatsapp => self.whatsapp(message),
             Channel::Voice => self.call(message),
         }
     }
 
-    fn receipt(&self, answer: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
-            return vendor_formats::unreadable(answer, now);
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+            return response::without_result(response, now);
         };
         let has_id = body["sid"].as_str().is_some_and(|sid| !sid.is_empty());
-        match [&body["code"], &body["error_code"]]
+        let code = [&body["code"], &body["error_code"]]
             .into_iter()
-            .find_map(whole)
-        {
+            .find_map(whole_number);
+        match code {
             Some(code) if PERMANENT.contains(&code) => Receipt::Permanent,
-            Some(code) if TRANSIENT.contains(&code) => vendor_formats::not_now(answer, now),
-            // Key, sender, account; and what is not in the table.
-            Some(_) => vendor_formats::unlisted(answer, now),
-            None if has_id && answer.status().is_success() => Receipt::Accepted,
-            None => vendor_formats::unreadable(answer, now),
+            Some(code) if TRANSIENT.contains(&code) => response::transient(response, now),
+            // Errors of the key, the sender or the account, and codes that are not documented.
+            Some(_) => response::unknown_error(response, now),
+            None if has_id && response.status().is_success() => Receipt::Accepted,
+            None => response::without_result(response, now),
         }
     }
 
-    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Report, ReportError> {
+    fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
         let parameters = self
             .signed_parameters(callback)
             .ok_or(ReportError::Forged)?;
         let value = |name: &str| parameters.get(name).map(String::as_str);
-        let status = match (
-            value("CallStatus"),
-            value("MessageStatus").or_else(|| value("SmsStatus")),
-        ) {
-            (Some(status), _) => of_call(status, value("AnsweredBy").unwrap_or_default()),
-            (None, Some(status)) => of_message(status, value("ErrorCode").unwrap_or_default()),
+        let message_status = value("MessageStatus").or_else(|| value("SmsStatus"));
+        let status = match (value("CallStatus"), message_status) {
+            (Some(word), _) => call_status(word, value("AnsweredBy").unwrap_or_default()),
+            (None, Some(word)) => text_status(word, value("ErrorCode").unwrap_or_default()),
             (None, None) if parameters.is_empty() => return Err(ReportError::Unreadable),
             (None, None) => None,
         };
-        // There is no field for our reference: the signed URL has it.
-        Ok(Report {
+        Ok(vec![Report {
             reference: None,
             status,
-        })
+        }])
     }
 }
 
 impl Twilio {
-    /// `SmartEncoded` and `RiskCheck` are left alone: the text is already in the alphabet that was chosen for it, and a protection
-    /// that the operator pays for stays on.
+    /// A text message. `SmartEncoded` and `RiskCheck` keep their defaults: the text is already in
+    /// the right alphabet, and a protection that the operator pays for stays on.
     fn text(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let validity = validity(message);
         let mut form = vec![
@@ -156,7 +157,8 @@ impl Twilio {
             ("StatusCallback", message.callback_url),
             ("ValidityPeriod", &validity),
         ];
-        // The sender is Twilio's to know: a name that it does not expect is refused. So the number or the service of the settings.
+        // Twilio rejects a sender name that the account has not registered, so the sender of the
+        // message is not used.
         form.extend(match (&self.messaging_service_sid, &self.from) {
             (Some(service), _) => Some(("MessagingServiceSid", service.as_str())),
             (None, from) => from.as_deref().map(|from| ("From", from)),
@@ -165,12 +167,11 @@ impl Twilio {
         self.post("Messages", &form)
     }
 
-    /// A code outside a session needs an approved template: `content_sid`, whose first variable is the code.
+    /// A WhatsApp message. Outside a session it needs an approved template: `content_sid`, whose
+    /// first variable is the code.
     fn whatsapp(&self, message: &OutgoingMessage<'_>) -> Request<String> {
-        let (to, validity) = (
-            format!("whatsapp:{}", message.to.reveal()),
-            validity(message),
-        );
+        let to = format!("whatsapp:{}", message.to.reveal());
+        let validity = validity(message);
         let from = self
             .whatsapp_from
             .as_ref()
@@ -198,17 +199,19 @@ impl Twilio {
         self.post("Messages", &form)
     }
 
-    /// A call that speaks the text, which already says the code twice and digit by digit.
+    /// A call that speaks the text, which already contains the code twice and digit by digit.
     fn call(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let language = language(message.locale, message.to.country())
             .map(|tag| format!(" language=\"{tag}\""))
             .unwrap_or_default();
-        let text = escaped(&message.message.text);
+        let text = escape_xml(&message.message.text);
         let twiml = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say{language}>{text}</Say></Response>"
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+             <Response><Say{language}>{text}</Say></Response>"
         );
         let mut form = vec![("To", message.to.reveal())];
-        // A messaging service cannot call; without a number Twilio refuses, and says so to the operator.
+        // A messaging service cannot call. Without a number Twilio rejects the call with an error
+        // that alerts the operator.
         form.extend(self.from.as_deref().map(|from| ("From", from)));
         form.push(("StatusCallback", message.callback_url));
         form.extend(
@@ -224,17 +227,12 @@ impl Twilio {
             "{}/2010-04-01/Accounts/{}/{resource}.json",
             self.base_url, self.account_sid
         );
-        vendor_formats::post_form(
-            &url,
-            &[(
-                "authorization",
-                vendor_formats::basic(&self.account_sid, &self.auth_token),
-            )],
-            form,
-        )
+        let authorization = request::basic_auth(&self.account_sid, &self.auth_token);
+        request::post_form(&url, &[authorization], form)
     }
 
-    /// What is signed in a report: the parameters of its form, or of a JSON body whose hash stands in the signed URL.
+    /// The signed parameters of a report: those of its form, or those of a JSON body whose hash is
+    /// in the signed URL. `None` if the signature is not valid.
     fn signed_parameters(&self, callback: &Callback<'_>) -> Option<BTreeMap<String, String>> {
         if callback.method != Method::POST {
             return None;
@@ -248,15 +246,14 @@ impl Twilio {
             query => format!("{}?{query}", callback.url),
         };
         let query = url.split_once('?').map_or("", |(_, query)| query);
-        let body_hash =
-            vendor_formats::form_fields(query.as_bytes()).find(|(name, _)| name == "bodySHA256");
+        let body_hash = form::decode(query.as_bytes()).find(|(name, _)| name == "bodySHA256");
         let mut form: Vec<(String, String)> = vec![];
         match &body_hash {
             Some((_, hash)) if *hash != HEXLOWER.encode(&sha256(callback.body)) => return None,
             Some(_) => {}
-            None => form.extend(vendor_formats::form_fields(callback.body)),
+            None => form.extend(form::decode(callback.body)),
         }
-        // Sorted, and what stands twice once, as Twilio's own validators do it.
+        // Sorted, and repeated pairs once, as in Twilio's own validators.
         form.sort();
         form.dedup();
         let parameters: Vec<&[u8]> = form
@@ -267,11 +264,11 @@ impl Twilio {
             let signed = [&[url.as_bytes()][..], &parameters].concat();
             equal_in_constant_time(&hmac_sha1(self.auth_token.as_bytes(), &signed), &signature)
         };
-        if !spellings(&url)?.iter().any(is_signed) {
+        if !url_variants(&url)?.iter().any(is_signed) {
             return None;
         }
         if body_hash.is_some() {
-            vendor_formats::report_fields(&Callback {
+            flat_report::fields(&Callback {
                 query: "",
                 ..*callback
             })
@@ -282,7 +279,7 @@ impl Twilio {
     }
 }
 
-/// Seconds that Twilio may keep a message waiting.
+/// `ValidityPeriod`: seconds that a message may wait at Twilio.
 fn validity(message: &OutgoingMessage<'_>) -> String {
     message
         .validity_seconds
@@ -290,8 +287,8 @@ fn validity(message: &OutgoingMessage<'_>) -> String {
         .to_string()
 }
 
-/// `url` as it stands, and without and with a port, which Twilio adds or leaves out as it likes.
-fn spellings(url: &str) -> Option<[String; 3]> {
+/// `url` as it is, without a port and with a port: Twilio signs any of them.
+fn url_variants(url: &str) -> Option<[String; 3]> {
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let with_port = authority
@@ -307,8 +304,8 @@ fn spellings(url: &str) -> Option<[String; 3]> {
 }
 
 /// <https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks>
-fn of_message(status: &str, error: &str) -> Option<DeliveryStatus> {
-    match status {
+fn text_status(word: &str, error: &str) -> Option<DeliveryStatus> {
+    match word {
         "queued" | "accepted" | "scheduled" | "sending" => Some(DeliveryStatus::Queued),
         "sent" => Some(DeliveryStatus::Sent),
         "delivered" | "read" => Some(DeliveryStatus::Delivered),
@@ -321,11 +318,12 @@ fn of_message(status: &str, error: &str) -> Option<DeliveryStatus> {
 }
 
 /// <https://www.twilio.com/docs/voice/api/call-resource>
-fn of_call(status: &str, answered_by: &str) -> Option<DeliveryStatus> {
-    match status {
+fn call_status(word: &str, answered_by: &str) -> Option<DeliveryStatus> {
+    match word {
         "queued" | "initiated" => Some(DeliveryStatus::Queued),
         "ringing" | "in-progress" => Some(DeliveryStatus::Sent),
-        // An answering machine has heard the code, a person has not. Twilio tells only if the account asks it to.
+        // A machine answered, so no person heard the code. `AnsweredBy` is present only if the
+        // account has turned on answering machine detection.
         "completed" if answered_by.starts_with("machine") || answered_by == "fax" => {
             Some(DeliveryStatus::Undelivered)
         }
@@ -336,9 +334,10 @@ fn of_call(status: &str, answered_by: &str) -> Option<DeliveryStatus> {
     }
 }
 
-/// Languages of our texts that `<Say>` speaks, the usual one of each first (`SayLanguage` in
-/// <https://github.com/twilio/twilio-node/blob/main/src/twiml/VoiceResponse.ts>). With one that it does not know it may say nothing:
-/// <https://www.twilio.com/docs/voice/twiml/say>
+/// Languages of our texts that `<Say>` speaks; the default region of a language comes first
+/// (`SayLanguage` in
+/// <https://github.com/twilio/twilio-node/blob/main/src/twiml/VoiceResponse.ts>). With an unknown
+/// language `<Say>` may be silent: <https://www.twilio.com/docs/voice/twiml/say>
 const LANGUAGES: [&str; 59] = [
     "en-US", "en-GB", "en-AU", "en-CA", "en-IE", "en-IN", "en-NZ", "en-ZA", "am-ET", "ar-AE",
     "bg-BG", "bn-IN", "ca-ES", "cs-CZ", "da-DK", "de-DE", "de-AT", "el-GR", "es-ES", "es-MX",
@@ -350,24 +349,24 @@ const LANGUAGES: [&str; 59] = [
 /// For `zh-Hant`.
 const TRADITIONAL_CHINESE: &str = "zh-TW";
 
-/// The language to speak `locale` in, as it is spoken in `country` where that is known. Without one the digits are read in
-/// English, which more people understand than silence.
+/// The language tag for `locale`, with the region of `country` if Twilio has it. `None` for a
+/// language that Twilio does not speak: its default voice still reads the digits, in English.
 fn language(locale: &str, country: Option<&str>) -> Option<&'static str> {
     if locale == "zh-Hant" {
         return Some(TRADITIONAL_CHINESE);
     }
-    let spoken = |tag: &str| LANGUAGES.into_iter().find(|known| *known == tag);
+    let find = |tag: &str| LANGUAGES.into_iter().find(|known| *known == tag);
     let language = locale.split('-').next().unwrap_or_default();
-    let local = || spoken(&format!("{language}-{}", country?));
-    spoken(locale).or_else(local).or_else(|| {
+    let in_country = || find(&format!("{language}-{}", country?));
+    find(locale).or_else(in_country).or_else(|| {
         LANGUAGES
             .into_iter()
             .find(|known| known.split('-').next() == Some(language))
     })
 }
 
-/// `text` between the tags of an XML document.
-fn escaped(text: &str) -> String {
+/// `text` as the content of an XML element.
+fn escape_xml(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -377,8 +376,8 @@ fn escaped(text: &str) -> String {
 mod tests {
     use ::http::{HeaderMap, HeaderValue};
 
-    use super::super::vendor_formats::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
     use super::*;
+    use crate::carrier::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
     use crate::message::Encoding;
 
     const SID: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -387,16 +386,21 @@ mod tests {
     const CALLBACK_FIELD: &str =
         "StatusCallback=https%3A%2F%2Fotp.example.com%2Fv1%2Fcallbacks%2Fvendor%2Ftoken";
 
-    fn settings() -> Value {
-        json!({ "account_sid": SID, "auth_token": "twilio-auth-token-for-tests-0001", "from": "+15017122661", "base_url": "http://127.0.0.1:9000" })
+    fn entry() -> Value {
+        json!({
+            "account_sid": SID,
+            "auth_token": "twilio-auth-token-for-tests-0001",
+            "from": "+15017122661",
+            "base_url": "http://127.0.0.1:9000",
+        })
     }
 
     fn carrier_with(name: &str, value: Value) -> Twilio {
-        fixture::read(Twilio::read, fixture::with(&settings(), name, value)).0
+        fixture::read(Twilio::from_fields, fixture::with(&entry(), name, value)).0
     }
 
     fn carrier() -> Twilio {
-        fixture::read(Twilio::read, settings()).0
+        fixture::read(Twilio::from_fields, entry()).0
     }
 
     fn requested(carrier: &Twilio, channel: Channel) -> Request<String> {
@@ -406,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_message_is_posted_as_the_vendors_sdk_does_it() {
+    fn text_message_is_posted_like_the_sdk() {
         let request = requested(&carrier(), Channel::Sms);
         assert_eq!(
             (request.method(), request.uri().to_string()),
@@ -439,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn the_validity_stays_within_what_the_vendor_takes() {
+    fn validity_is_clamped_to_the_limits_of_the_vendor() {
         for (seconds, expected) in [(i64::MIN, 1), (42, 42), (i64::MAX, 36_000)] {
             let request = fixture::request(&carrier(), "x", Encoding::Ucs2, |message| {
                 message.validity_seconds = seconds
@@ -454,10 +458,10 @@ mod tests {
     }
 
     #[test]
-    fn whatsapp_gets_the_template_with_the_code_or_the_text() {
-        let template = fixture::with(&settings(), "whatsapp_from", json!("whatsapp:+14155238886"));
+    fn whatsapp_message_has_a_template_or_the_text() {
+        let template = fixture::with(&entry(), "whatsapp_from", json!("whatsapp:+14155238886"));
         let template = fixture::read(
-            Twilio::read,
+            Twilio::from_fields,
             fixture::with(&template, "content_sid", json!("HXaaaa")),
         )
         .0;
@@ -476,7 +480,7 @@ mod tests {
             requested(&plain, Channel::Sms)
                 .body()
                 .contains("&From=%2B15017122661&"),
-            "texts keep their number"
+            "the number of text messages does not change"
         );
         assert!(
             requested(&carrier(), Channel::Whatsapp)
@@ -486,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_speaks_the_text_in_its_language_and_no_markup_gets_into_it() {
+    fn call_speaks_the_escaped_text_in_its_language() {
         let request = fixture::request(
             &carrier(),
             "Code <Q> & </Say><Hangup/> \"4217\"",
@@ -497,7 +501,7 @@ mod tests {
             },
         );
         assert_eq!(request.uri().to_string(), format!("{PATH}/Calls.json"));
-        let form: Vec<_> = vendor_formats::form_fields(request.body().as_bytes()).collect();
+        let form: Vec<_> = form::decode(request.body().as_bytes()).collect();
         let twiml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say language=\"fr-FR\">\
             Code &lt;Q&gt; &amp; &lt;/Say&gt;&lt;Hangup/&gt; \"4217\"</Say></Response>";
         let expected = [
@@ -520,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn a_language_is_spoken_as_in_the_country_and_an_unknown_one_not_at_all() {
+    fn spoken_language_depends_on_the_country() {
         for (locale, country, expected) in [
             ("en", Some("GB"), Some("en-GB")),
             ("en", Some("FR"), Some("en-US")),
@@ -542,14 +546,14 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_twilio_could_not_use_are_refused() {
+    fn invalid_entries_are_rejected() {
         let wrong = |name: &str, value: Value| {
-            fixture::read(Twilio::read, fixture::with(&settings(), name, value))
+            fixture::read(Twilio::from_fields, fixture::with(&entry(), name, value))
                 .1
                 .join(" ")
         };
         assert_eq!(
-            fixture::read(Twilio::read, json!({})).1,
+            fixture::read(Twilio::from_fields, json!({})).1,
             ["account_sid", "auth_token", "from"]
         );
         assert_eq!(wrong("messaging_service_sid", json!("MG1")), "");
@@ -557,7 +561,7 @@ mod tests {
         assert_eq!(
             wrong("from", json!("")),
             "from from",
-            "no number, and nothing else instead"
+            "neither a number nor a service"
         );
         assert_eq!(wrong("account_sid", json!("AC/../x")), "account_sid");
         assert_eq!(wrong("auth_token", json!("")), "auth_token");
@@ -573,15 +577,28 @@ mod tests {
     }
 
     #[test]
-    fn every_class_of_answer_is_read() {
-        let accepted = json!({"account_sid": SID, "body": "Your code is 4217", "error_code": null, "error_message": null, "num_segments": "1",
-            "sid": "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "status": "queued", "to": "+33612345678"});
+    fn responses_are_classified() {
+        let accepted = json!({
+            "account_sid": SID,
+            "body": "Your code is 4217",
+            "error_code": null,
+            "error_message": null,
+            "num_segments": "1",
+            "sid": "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            "status": "queued",
+            "to": "+33612345678",
+        });
         assert_eq!(
             fixture::receipt(&carrier(), 201, &accepted.to_string()),
             Receipt::Accepted
         );
         let class = |http: u16, code: i64| {
-            let body = json!({"code": code, "message": "…", "more_info": format!("https://www.twilio.com/docs/errors/{code}"), "status": http});
+            let body = json!({
+                "code": code,
+                "message": "…",
+                "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
+                "status": http,
+            });
             fixture::receipt(&carrier(), http, &body.to_string())
         };
         for code in PERMANENT {
@@ -601,7 +618,7 @@ mod tests {
         assert_eq!(
             class(404, 20404),
             Receipt::Misconfigured,
-            "the account, not the number"
+            "about the account, not the number"
         );
         assert_eq!(
             [
@@ -632,10 +649,11 @@ mod tests {
             fixture::receipt(&carrier(), 500, &accepted.to_string()),
             IN_SEVEN_SECONDS
         );
-        fixture::answers_that_cannot_be_read_are_no_success(&carrier());
+        fixture::unreadable_responses_are_not_accepted(&carrier());
     }
 
-    // The vectors were made without this code and checked with PyPI `twilio` 9.13.0, `RequestValidator`.
+    // Test vectors that were made without this code and checked with `RequestValidator` of PyPI
+    // `twilio` 9.13.0.
     const TOKEN: &str = "twilio-auth-token-for-tests-0001";
     const URL: &str = "https://otp.example.com/dlr/twilio?t=tenant1&m=msg_01HZX";
     const OTHER_URL: &str = "https://otp.example.com/dlr/twilio?m=msg_01HZX";
@@ -669,15 +687,17 @@ mod tests {
             body,
             url,
         };
-        carrier_with("auth_token", json!(token)).report(&callback, fixture::NOW)
+        fixture::only_report(
+            carrier_with("auth_token", json!(token)).report(&callback, fixture::NOW),
+        )
     }
 
     fn signed(url: &str, signature: &str, body: &str) -> Result<Report, ReportError> {
         reported(TOKEN, url, signature, body.as_bytes())
     }
 
-    /// A report that Twilio would sign like this.
-    fn genuine(fields: &[(&str, &str)]) -> Result<Report, ReportError> {
+    /// The report with these fields and a valid signature.
+    fn signed_report(fields: &[(&str, &str)]) -> Result<Report, ReportError> {
         let mut sorted = fields.to_vec();
         sorted.sort_unstable();
         let parts: Vec<&[u8]> = sorted
@@ -688,14 +708,14 @@ mod tests {
             TOKEN.as_bytes(),
             &[&[CALLBACK_URL.as_bytes()][..], &parts].concat(),
         ));
-        signed(CALLBACK_URL, &signature, &vendor_formats::form(fields))
+        signed(CALLBACK_URL, &signature, &form::encode(fields))
     }
 
     #[test]
-    fn the_signatures_of_the_vendors_sdk_hold() {
+    fn signatures_of_the_sdk_are_valid() {
         use DeliveryStatus::{Delivered, Undelivered};
         let undelivered = T1.replace("delivered", "undelivered") + "&ErrorCode=30003";
-        let text = vendor_formats::form(&[("Body", "Ваш код 4217 & +1=2")]);
+        let text = form::encode(&[("Body", "Ваш код 4217 & +1=2")]);
         for (name, url, signature, body, expected) in [
             ("T1", URL, T1_SIGNATURE, T1, Delivered),
             ("T1p", URL, "3JSDkm9NVbk5tKhFG9XdHr0J0VA=", T1, Delivered),
@@ -754,7 +774,7 @@ mod tests {
             );
         }
         let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
-        let genuine = reported(
+        let twilio_example = reported(
             "12345",
             "https://mycompany.com/myapp.php?foo=1&bar=2",
             "RSOYDt4T1cUTdK1PDd93/VVr8B8=",
@@ -765,17 +785,21 @@ mod tests {
             status: None,
         });
         assert_eq!(
-            genuine, nothing,
-            "T0: Twilio's own, and no word about a message"
+            twilio_example, nothing,
+            "T0: an example of Twilio without a status"
         );
         let url = "https://otp.example.com/dlr/twilio?bodySHA256=93a23971a914e5eacbf0a8d25154cda309c3c1c72fbb9914d47c60f3cb681588";
         let json = |body: &str| signed(url, "Pjlt3KfRsrdc6JHcLMUZE0VyYyk=", body);
-        assert_eq!(json("{\"hello\":\"world\"}"), nothing, "T5: the same");
+        assert_eq!(
+            json("{\"hello\":\"world\"}"),
+            nothing,
+            "T5: a JSON body without a status"
+        );
         assert_eq!(json("{\"hello\":\"World\"}"), Err(ReportError::Forged));
     }
 
     #[test]
-    fn a_parameter_that_comes_twice_is_signed_with_each_value_once() {
+    fn repeated_parameters_are_signed_once_per_value() {
         let signature = BASE64.encode(&hmac_sha1(
             TOKEN.as_bytes(),
             &[CALLBACK_URL.as_bytes(), b"CallStatusbusyEventaEventb"],
@@ -791,7 +815,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_counts_once_wherever_it_is_given() {
+    fn query_counts_once_in_the_signed_url() {
         let (path, query) = URL.split_once('?').expect("a query");
         let mut headers = HeaderMap::new();
         headers.insert("x-twilio-signature", HeaderValue::from_static(T1_SIGNATURE));
@@ -815,7 +839,7 @@ mod tests {
                     Err(ReportError::Forged)
                 };
                 assert_eq!(
-                    carrier().report(&callback, fixture::NOW),
+                    fixture::only_report(carrier().report(&callback, fixture::NOW)),
                     expected,
                     "{method} {url} {query}"
                 );
@@ -824,7 +848,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_altered_by_a_byte_is_forged() {
+    fn report_with_one_altered_byte_is_forged() {
         for at in 0..T1.len() {
             let mut altered = T1.as_bytes().to_vec();
             altered[at] ^= 1;
@@ -845,7 +869,7 @@ mod tests {
             assert_eq!(
                 signed(&String::from_utf8_lossy(&url), T1_SIGNATURE, T1),
                 Err(ReportError::Forged),
-                "for another message: byte {at}"
+                "byte {at} of the URL"
             );
         }
         for at in 0..T1_SIGNATURE.len() {
@@ -857,7 +881,7 @@ mod tests {
                 "signature byte {at}"
             );
         }
-        let blanks_dropped: Vec<_> = T6
+        let without_empty_fields: Vec<_> = T6
             .split('&')
             .filter(|field| !field.ends_with('='))
             .collect();
@@ -865,7 +889,7 @@ mod tests {
             signed(
                 VOICE_URL,
                 "YxiT4W3gT3DGc/lfEM/0Hlvnl1I=",
-                &blanks_dropped.join("&")
+                &without_empty_fields.join("&")
             ),
             Err(ReportError::Forged)
         );
@@ -889,8 +913,8 @@ mod tests {
     }
 
     #[test]
-    fn reports_that_nobody_signed_are_forged_whatever_they_hold() {
-        let of_sha256 = "SSyZI1d4bmMHrhpVBYkBijlb8iLL3s4atT5OVQRYGYo=";
+    fn unsigned_reports_are_forged() {
+        let with_sha256 = "SSyZI1d4bmMHrhpVBYkBijlb8iLL3s4atT5OVQRYGYo=";
         let long = "A".repeat(10_000);
         for signature in [
             "",
@@ -899,7 +923,7 @@ mod tests {
             " jgJLpMnXwtWWsHjB8kMfehWRL1A=",
             "AAAA",
             "ÿÿÿÿ",
-            of_sha256,
+            with_sha256,
             &long,
         ] {
             assert_eq!(
@@ -938,7 +962,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_about_a_message_is_read() {
+    fn statuses_of_messages_are_read() {
         use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
         for (words, error, expected) in [
             (
@@ -973,7 +997,7 @@ mod tests {
                     status: expected,
                 });
                 assert_eq!(
-                    genuine(&[
+                    signed_report(&[
                         ("MessageStatus", word),
                         ("SmsStatus", word),
                         ("ErrorCode", error)
@@ -982,25 +1006,25 @@ mod tests {
                     "{word} {error}"
                 );
                 assert_eq!(
-                    genuine(&[("SmsStatus", word), ("ErrorCode", error)]),
+                    signed_report(&[("SmsStatus", word), ("ErrorCode", error)]),
                     expected,
                     "{word} {error}"
                 );
             }
         }
         assert_eq!(
-            genuine(&[("ErrorCode", "30003")]),
+            signed_report(&[("ErrorCode", "30003")]),
             Ok(Report {
                 reference: None,
                 status: None
             }),
-            "no word at all changes nothing"
+            "a report without a status changes nothing"
         );
-        assert_eq!(genuine(&[]), Err(ReportError::Unreadable));
+        assert_eq!(signed_report(&[]), Err(ReportError::Unreadable));
     }
 
     #[test]
-    fn every_word_about_a_call_is_read() {
+    fn statuses_of_calls_are_read() {
         use DeliveryStatus::{Delivered, Queued, Rejected, Sent, Undelivered};
         for (word, answered_by, expected) in [
             ("queued", "", Some(Queued)),
@@ -1022,7 +1046,7 @@ mod tests {
                 status: expected,
             });
             assert_eq!(
-                genuine(&[
+                signed_report(&[
                     ("CallStatus", word),
                     ("AnsweredBy", answered_by),
                     ("ToZip", "")

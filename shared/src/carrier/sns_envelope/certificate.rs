@@ -10,7 +10,7 @@ use rustls_pki_types::{
 };
 use webpki::EndEntityCert;
 
-use crate::crypto::seal::{is_rsa_sha1, is_rsa_sha256};
+use crate::crypto::signatures::{is_rsa_sha1, is_rsa_sha256};
 
 /// A certificate that SNS signs with.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,0 +1,119 @@
+//! The `Carrier` trait and its types: a message, a receipt, a callback, a report.
+//!
+//! Invariant: a `Carrier` only translates between these types and the HTTP format of its vendor. It
+//! does no IO, reads no clock and keeps no state. `Carriers` sends its requests.
+
+use ::http::{HeaderMap, Method, Request, Response};
+
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
+use crate::message;
+
+/// The HTTP format of a company that delivers messages.
+pub trait Carrier: Send + Sync {
+    /// The request that hands `message` over. A request to AWS is not signed yet.
+    fn request(&self, message: &OutgoingMessage<'_>) -> Request<String>;
+
+    /// What the response to [`Self::request`] means.
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt;
+
+    /// The reports in `callback`, usually one.
+    ///
+    /// # Errors
+    /// [`ReportError`]. A signature is checked before anything in the report is parsed.
+    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError>;
+}
+
+/// A status API, for a carrier whose reports do not arrive reliably.
+pub trait StatusPolling: Send + Sync {
+    /// The vendor's id of the message that `response` accepts.
+    fn vendor_id(&self, response: &Response<Vec<u8>>) -> Option<String>;
+
+    /// The request for the status of the message `vendor_id` to `to`.
+    fn status_request(&self, vendor_id: &str, to: &Address) -> Request<String>;
+
+    /// The status in the response to [`Self::status_request`]; `None` if it contains none.
+    fn parse_status(&self, response: &Response<Vec<u8>>) -> Option<DeliveryStatus>;
+}
+
+/// A message on its way to a carrier.
+pub struct OutgoingMessage<'a> {
+    /// The recipient.
+    pub to: &'a Address,
+    /// The name or number that the message comes from, if one is configured.
+    pub sender: Option<&'a str>,
+    /// The channel.
+    pub channel: Channel,
+    /// The text, and subject and HTML of an e-mail.
+    pub message: &'a message::Message,
+    /// The code alone, for carriers that fill in a template of their own.
+    pub code: &'a str,
+    /// Language tag of the text.
+    pub locale: &'a str,
+    /// Our id of the message. It stays the same when the message is handed over again after a
+    /// crash.
+    pub reference: &'a str,
+    /// Seconds until the code expires.
+    pub validity_seconds: i64,
+    /// The URL for the carrier's reports.
+    pub callback_url: &'a str,
+}
+
+/// What a carrier's response to a handover means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Receipt {
+    /// The carrier has the message.
+    Accepted,
+    /// The carrier will never accept the message: invalid number, opted out, blocked.
+    Permanent,
+    /// The carrier cannot accept the message now.
+    Transient {
+        /// Seconds until the next try, if the carrier gave them.
+        retry_after_seconds: Option<i64>,
+    },
+    /// The carrier accepts nothing from this account: credentials, balance, settings. The operator
+    /// has to act.
+    Misconfigured,
+    /// There was no readable response. The carrier may or may not have the message.
+    Unknown,
+}
+
+/// What a carrier reports about one message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// Our reference, if the report contains it. Without a reference, a report to the callback URL
+    /// of a message is about that message, and a report to the callback URL of an account is
+    /// ignored.
+    pub reference: Option<String>,
+    /// The reported status; `None` for a status that the vendor does not document, which changes
+    /// nothing.
+    pub status: Option<DeliveryStatus>,
+}
+
+/// Why a report is rejected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The report does not come from the carrier.
+    #[error("the report is not authentic")]
+    Forged,
+    /// The report comes from the carrier, but it is not in the vendor's format. A report in that
+    /// format that lacks a field is not an error.
+    #[error("the report cannot be read")]
+    Unreadable,
+}
+
+/// An HTTP request with a report, as it arrived.
+pub struct Callback<'a> {
+    /// POST or GET.
+    pub method: &'a Method,
+    /// The query string, without the `?`.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The raw body, which signatures cover.
+    pub body: &'a [u8],
+    /// The whole URL that the carrier called.
+    pub url: &'a str,
+}

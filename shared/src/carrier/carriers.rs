@@ -1,0 +1,160 @@
+//! The configured carriers with their connections: hands messages over and polls statuses.
+//!
+//! Invariant: this file and `sns_envelope::sns_client` are the only ones that use the HTTP client.
+//! The functions `send` and `verify` use neither, so the client is not linked into them.
+//! Invariant: no body, header or response of a carrier is logged.
+
+use std::time::Duration;
+
+use super::carrier_trait::{OutgoingMessage, Receipt};
+use super::client::CarrierClient;
+use super::configured::ConfiguredCarrier;
+use super::sns::Sns;
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::time::Timestamp;
+use crate::platform::aws::{Aws, Service};
+use crate::platform::logging::causes;
+
+/// Longest id of a vendor that is stored.
+const VENDOR_ID_LENGTH_MAX: usize = 64;
+
+/// The configured carriers and what is needed to call them.
+pub struct Carriers {
+    carriers: Vec<ConfiguredCarrier>,
+    client: CarrierClient,
+    aws: Aws,
+    /// Present if a carrier of kind `sns` is configured.
+    sns: Option<Sns>,
+}
+
+/// The outcome of a handover.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HandoverResponse {
+    /// What the carrier's response means.
+    pub receipt: Receipt,
+    /// The vendor's id of an accepted message, if the carrier can be polled for its status.
+    pub vendor_id: Option<String>,
+}
+
+impl From<Receipt> for HandoverResponse {
+    fn from(receipt: Receipt) -> Self {
+        Self {
+            receipt,
+            vendor_id: None,
+        }
+    }
+}
+
+impl Carriers {
+    /// All carriers share one connection pool.
+    #[must_use]
+    pub fn new(carriers: Vec<ConfiguredCarrier>, aws: &Aws) -> Self {
+        let sns = carriers
+            .iter()
+            .any(ConfiguredCarrier::is_sns)
+            .then(|| Sns::new(&aws.config(Service::Sns)));
+        Self {
+            carriers,
+            client: CarrierClient::default(),
+            aws: aws.clone(),
+            sns,
+        }
+    }
+
+    /// The carriers for messages to `to` over `channel`, in order of preference.
+    pub fn serving(
+        &self,
+        channel: Channel,
+        to: &Address,
+    ) -> impl Iterator<Item = &ConfiguredCarrier> {
+        self.carriers
+            .iter()
+            .filter(move |carrier| carrier.serves(channel, to))
+    }
+
+    /// Hands `message` to `carrier`, within its own time-out and `time_left`.
+    pub async fn hand_over(
+        &self,
+        carrier: &ConfiguredCarrier,
+        message: &OutgoingMessage<'_>,
+        time_left: Duration,
+        now: Timestamp,
+    ) -> HandoverResponse {
+        let timeout = carrier.timeout.min(time_left);
+        if let (true, Some(sns)) = (carrier.is_sns(), &self.sns) {
+            let published = tokio::time::timeout(timeout, sns.publish(message)).await;
+            return published.unwrap_or(Receipt::Unknown).into();
+        }
+        let Some(adapter) = &carrier.adapter else {
+            return Receipt::Misconfigured.into();
+        };
+        let mut request = adapter.carrier.request(message);
+        if let Some(service) = carrier.aws_service()
+            && let Err(error) = self.aws.sign(&mut request, service, now)
+        {
+            tracing::error!(
+                delivery.carrier = carrier.name,
+                delivery.channel = message.channel.name(),
+                error.kind = "unsigned",
+                error.cause = error.0,
+                "could not sign the request that hands a message to a carrier"
+            );
+            return Receipt::Misconfigured.into();
+        }
+        let response = match self.client.send(request, timeout).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::warn!(
+                    delivery.carrier = carrier.name,
+                    delivery.channel = message.channel.name(),
+                    error.kind = "no_response",
+                    error.cause = causes(&error),
+                    "no response from a carrier to a handover"
+                );
+                return error.receipt().into();
+            }
+        };
+        let receipt = adapter.carrier.receipt(&response, now);
+        let vendor_id = adapter
+            .status_polling
+            .as_ref()
+            .filter(|_| receipt == Receipt::Accepted)
+            .and_then(|polling| polling.vendor_id(&response))
+            .filter(|id| is_vendor_id(id));
+        HandoverResponse { receipt, vendor_id }
+    }
+
+    /// Asks `carrier` for the status of the message `vendor_id` to `to`; `None` if it has no status
+    /// API, or the response contains no status.
+    pub async fn poll_status(
+        &self,
+        carrier: &ConfiguredCarrier,
+        vendor_id: &str,
+        to: &Address,
+    ) -> Option<DeliveryStatus> {
+        let polling = carrier.adapter.as_ref()?.status_polling.as_ref()?;
+        let request = polling.status_request(vendor_id, to);
+        match self.client.send(request, carrier.timeout).await {
+            Ok(response) => polling.parse_status(&response),
+            Err(error) => {
+                tracing::warn!(
+                    delivery.carrier = carrier.name,
+                    error.kind = "no_response",
+                    error.cause = causes(&error),
+                    "no response from a carrier to a status request"
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Whether `id` may be stored with the delivery.
+fn is_vendor_id(id: &str) -> bool {
+    (1..=VENDOR_ID_LENGTH_MAX).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}

@@ -1,0 +1,541 @@
+//! Reads `OTP_CARRIERS` into configured carriers.
+//!
+//! Every function reads all fields of an entry, so that a mistake stops all of them.
+//!
+//! Invariant: credentials are kept only if the caller passes `credentials`. An error never contains
+//! the value of a field.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::configured::ConfiguredCarrier;
+use super::registry::{CallbackToken, KINDS, Kind, Transport};
+use super::vendor_format::config_fields;
+use crate::domain::channel::Channel;
+use crate::domain::money::Money;
+use crate::domain::phone::is_country;
+use crate::platform::json::{self, FieldError, Fields};
+
+/// Most carriers that can be configured.
+const CARRIERS_MAX: usize = 20;
+/// Longest list of countries of one carrier.
+const COUNTRIES_MAX: usize = 300;
+/// Longest name of a carrier.
+const NAME_LENGTH_MAX: usize = 32;
+/// Time for a carrier's response: the default, and the most that fits into an invocation.
+const TIMEOUT_MILLIS_DEFAULT: i64 = 5000;
+const TIMEOUT_MILLIS_MAX: i64 = 8000;
+
+/// The fields of an entry that are not credentials. They cannot be in `OTP_SECRETS`, because every
+/// function needs them.
+pub const COMMON_FIELDS: [&str; 8] = [
+    "kind",
+    "name",
+    "countries",
+    "channels",
+    "sender",
+    "price",
+    "timeout_ms",
+    "base_url",
+];
+
+/// Why `OTP_CARRIERS`, or one of its entries, cannot be used. Positions start at 1.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CarrierConfigError {
+    /// The variable is not a JSON list, or the list is empty or too long.
+    #[error("must be a JSON list of 1 to {CARRIERS_MAX} carriers")]
+    NotAList,
+    /// An entry is not a JSON object.
+    #[error("carrier {position}: must be a JSON object")]
+    NotAnObject {
+        /// Of the entry.
+        position: usize,
+    },
+    /// `kind` is missing or unknown.
+    #[error("carrier {position}: kind must be one of {}", kind_names())]
+    UnknownKind {
+        /// Of the entry.
+        position: usize,
+    },
+    /// Fields are missing, unknown or invalid.
+    #[error("carrier {position} ({kind}): {}", sentences(.fields))]
+    InvalidFields {
+        /// Of the entry.
+        position: usize,
+        /// Its kind.
+        kind: &'static str,
+        /// What is wrong with which field.
+        fields: Vec<FieldError>,
+    },
+    /// Two entries have the same name.
+    #[error(
+        "carrier {position} ({kind}): another carrier has the name {name}; names must be unique"
+    )]
+    DuplicateName {
+        /// Of the second of them.
+        position: usize,
+        /// Its kind.
+        kind: &'static str,
+        /// Their name.
+        name: String,
+    },
+}
+
+fn kind_names() -> String {
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    names.join(", ")
+}
+
+/// `auth_token is required; from must be 1 to 32 visible characters`.
+fn sentences(fields: &[FieldError]) -> String {
+    let sentences: Vec<String> = fields
+        .iter()
+        .map(|FieldError { field, detail }| {
+            let mut detail = detail.trim_end_matches('.').chars();
+            let first = detail.next().map(|first| first.to_ascii_lowercase());
+            format!("{field} {}{}", first.unwrap_or_default(), detail.as_str())
+        })
+        .collect();
+    sentences.join("; ")
+}
+
+/// Whether `name` is a valid name of a carrier.
+#[must_use]
+pub fn is_carrier_name(name: &str) -> bool {
+    (1..=NAME_LENGTH_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// Reads `OTP_CARRIERS`. `credentials` by carrier name are those of `OTP_SECRETS`; without them no
+/// adapters are kept. The kinds of AWS are called in `region`. Returns the valid carriers, and all
+/// errors.
+#[must_use]
+pub fn read_carriers(
+    value: &str,
+    credentials: Option<&Map<String, Value>>,
+    region: &str,
+) -> (Vec<ConfiguredCarrier>, Vec<CarrierConfigError>) {
+    let entries = match json::parse(value.as_bytes()) {
+        Ok(Value::Array(entries)) if (1..=CARRIERS_MAX).contains(&entries.len()) => entries,
+        _ => return (vec![], vec![CarrierConfigError::NotAList]),
+    };
+    let mut carriers: Vec<ConfiguredCarrier> = vec![];
+    let mut errors = vec![];
+    for (position, entry) in (1..).zip(entries) {
+        match read_entry(position, entry, credentials, region) {
+            Ok(carrier) if carriers.iter().any(|other| other.name == carrier.name) => {
+                errors.push(CarrierConfigError::DuplicateName {
+                    position,
+                    kind: carrier.kind.name,
+                    name: carrier.name,
+                });
+            }
+            Ok(carrier) => carriers.push(carrier),
+            Err(error) => errors.push(error),
+        }
+    }
+    (carriers, errors)
+}
+
+fn read_entry(
+    position: usize,
+    entry: Value,
+    credentials: Option<&Map<String, Value>>,
+    region: &str,
+) -> Result<ConfiguredCarrier, CarrierConfigError> {
+    let Value::Object(mut entry) = entry else {
+        return Err(CarrierConfigError::NotAnObject { position });
+    };
+    let text = |field: &str| entry.get(field).and_then(Value::as_str);
+    let kind = text("kind")
+        .and_then(|name| KINDS.iter().find(|kind| kind.name == name))
+        .ok_or(CarrierConfigError::UnknownKind { position })?;
+    let name = text("name").unwrap_or(kind.name).to_owned();
+    if let Some(Value::Object(secrets)) = credentials.and_then(|all| all.get(&name)) {
+        entry.extend(secrets.clone());
+    }
+    let present: Vec<String> = entry
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(field, _)| field.clone())
+        .collect();
+    let mut fields = Fields::of(entry);
+    let mut carrier = read_fields(&mut fields, kind, region);
+    let mut wrong = fields.finish().err().unwrap_or_default();
+    if credentials.is_none() {
+        (carrier.adapter, carrier.callback_token, carrier.topic_arn) = (None, None, None);
+        // A missing field may be a credential in OTP_SECRETS, which this function does not read.
+        // The field `?` is present: it is an unknown field whose name is not shown.
+        wrong.retain(|FieldError { field, .. }| {
+            present.contains(field) || COMMON_FIELDS.contains(&field.as_str()) || field == "?"
+        });
+    }
+    if wrong.is_empty() {
+        Ok(carrier)
+    } else {
+        Err(CarrierConfigError::InvalidFields {
+            position,
+            kind: kind.name,
+            fields: wrong,
+        })
+    }
+}
+
+/// Reads the fields of an entry; what is wrong with them is noted in `fields`.
+fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> ConfiguredCarrier {
+    fields.text("kind");
+    let name = fields.word(
+        "name",
+        |name| is_carrier_name(name).then(|| name.to_owned()),
+        "1 to 32 lower-case letters, digits and hyphens",
+    );
+    let (adapter, topic_arn) = match kind.transport {
+        Transport::SnsSdk => (None, None),
+        Transport::Http { adapter } => (Some(adapter(fields)), None),
+        Transport::Aws { adapter, .. } => (
+            Some(adapter(fields, region)),
+            config_fields::topic_arn(fields),
+        ),
+    };
+    let callback_token = match kind.callback_token {
+        CallbackToken::Unused => None,
+        CallbackToken::Optional => config_fields::callback_token(fields),
+        CallbackToken::Required => Some(config_fields::required_callback_token(fields)),
+    };
+    let mut channels = fields.words(
+        "channels",
+        Channel::ALL.len(),
+        |name| {
+            name.parse()
+                .ok()
+                .filter(|channel| kind.channels.contains(channel))
+        },
+        "channels of this kind",
+    );
+    if channels.is_empty() {
+        channels = kind.channels.to_vec();
+    }
+    ConfiguredCarrier {
+        name: name.unwrap_or_else(|| kind.name.to_owned()),
+        countries: fields.words(
+            "countries",
+            COUNTRIES_MAX,
+            |code| is_country(code).then(|| code.to_owned()),
+            "ISO 3166 codes",
+        ),
+        channels,
+        sender: config_fields::sender(fields, "sender"),
+        price: price(fields),
+        timeout: timeout(fields),
+        callback_token,
+        topic_arn,
+        kind,
+        adapter,
+    }
+}
+
+fn timeout(fields: &mut Fields) -> Duration {
+    let millis = fields
+        .whole("timeout_ms", 100..=TIMEOUT_MILLIS_MAX)
+        .unwrap_or(TIMEOUT_MILLIS_DEFAULT);
+    Duration::from_millis(millis.unsigned_abs())
+}
+
+/// A number, or an object of numbers by country code, with `*` for all other countries.
+fn price(fields: &mut Fields) -> BTreeMap<String, Money> {
+    let Some(value) = fields.value("price") else {
+        return BTreeMap::new();
+    };
+    let amount = |value: &Value| value.as_f64().and_then(Money::of);
+    let prices = match &value {
+        Value::Object(by_country) => by_country
+            .iter()
+            .map(|(country, value)| {
+                amount(value)
+                    .filter(|_| country == "*" || is_country(country))
+                    .map(|amount| (country.clone(), amount))
+            })
+            .collect(),
+        value => amount(value).map(|amount| BTreeMap::from([("*".to_owned(), amount)])),
+    };
+    prices.unwrap_or_else(|| {
+        fields.refuse(
+            "price",
+            "Must be a number of 0 or more, or an object of such numbers by country code or *.",
+        );
+        BTreeMap::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{HeaderMap, Method};
+
+    use super::*;
+    use crate::carrier::carrier_trait::{Callback, Report, ReportError};
+    use crate::carrier::fixture::CALLBACK_TOKEN;
+    use crate::domain::delivery::DeliveryStatus;
+    use crate::domain::time::Timestamp;
+
+    /// The problems with `entry`, for a function with these credentials.
+    fn problems(entry: &str, credentials: Option<&Map<String, Value>>) -> Vec<String> {
+        let (_, errors) = read_carriers(entry, credentials, "eu-west-1");
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn credentials_are_read_from_the_entry_or_the_secrets() {
+        let entry = r#"[
+            {"kind":"http","name":"a","base_url":"http://h",
+             "token":"t","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg==","price":{"FR":0.04,"*":1}},
+            {"kind":"sns","price":0.05}]"#;
+        let (carriers, errors) = read_carriers(entry, Some(&Map::new()), "eu-west-1");
+        assert_eq!((carriers.len(), errors), (2, vec![]));
+        let bare = r#"[{"kind":"http","name":"a","base_url":"http://h"}]"#;
+        let secrets =
+            json::parse_object(br#"{"a":{"token":"t","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="}}"#)
+                .expect("an object");
+        assert_eq!(problems(bare, Some(&secrets)), Vec::<String>::new());
+        assert!(
+            !problems(bare, Some(&Map::new())).is_empty(),
+            "the worker needs the credentials"
+        );
+        assert!(problems(bare, None).is_empty(), "send does not need them");
+    }
+
+    #[test]
+    fn every_kind_requires_its_credentials() {
+        let token = CALLBACK_TOKEN;
+        for (kind, credentials, channels) in [
+            (
+                "twilio",
+                serde_json::json!({
+                    "account_sid": "AC1",
+                    "auth_token": "t",
+                    "from": "+15017122661",
+                }),
+                3,
+            ),
+            (
+                "vonage",
+                serde_json::json!({"api_key": "k", "api_secret": "s", "signature_secret": "s"}),
+                1,
+            ),
+            ("smspartner", serde_json::json!({"api_key": "k"}), 1),
+            (
+                "smsbox",
+                serde_json::json!({"api_key": "k", "callback_token": token}),
+                1,
+            ),
+            (
+                "cm",
+                serde_json::json!({"product_token": "t", "callback_token": token}),
+                1,
+            ),
+            ("smspm", serde_json::json!({"hash": "h", "token": "t"}), 1),
+            (
+                "labsmobile",
+                serde_json::json!({"username": "u", "token": "t"}),
+                1,
+            ),
+            (
+                "end_user_messaging",
+                serde_json::json!({"origination_identity": "AcmeInc"}),
+                2,
+            ),
+            ("ses", serde_json::json!({"from": "otp@example.com"}), 1),
+        ] {
+            let entry = format!("[{{\"kind\":\"{kind}\"}}]");
+            let secrets = Map::from_iter([(kind.to_owned(), credentials)]);
+            let (carriers, errors) = read_carriers(&entry, Some(&secrets), "eu-west-1");
+            assert_eq!(
+                (
+                    errors,
+                    carriers.first().map(|carrier| carrier.channels.len())
+                ),
+                (vec![], Some(channels)),
+                "{kind}"
+            );
+            assert!(!problems(&entry, Some(&Map::new())).is_empty(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn invalid_entries_are_rejected() {
+        for wrong in [
+            "",
+            "{}",
+            "[]",
+            "[1]",
+            r#"[{"kind":"x"}]"#,
+            r#"[{"kind":"sns","name":"A"}]"#,
+            r#"[{"kind":"sns"},{"kind":"sns"}]"#,
+            r#"[{"kind":"sns","channels":["voice"]}]"#,
+            r#"[{"kind":"sns","price":-1}]"#,
+            r#"[{"kind":"sns","timeout_ms":60000}]"#,
+            r#"[{"kind":"sns","countries":["France"]}]"#,
+            r#"[{"kind":"sns","x":1}]"#,
+            r#"[{"kind":"ses"}]"#,
+            r#"[{"kind":"ses","from":"a@b.example","channels":["sms"]}]"#,
+            r#"[{"kind":"ses","from":"a@b.example","topic_arn":"otp-dlr"}]"#,
+            r#"[{"kind":"end_user_messaging","origination_identity":"A","channels":["whatsapp"]}]"#,
+        ] {
+            assert!(!problems(wrong, Some(&Map::new())).is_empty(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_aws_kinds_accept_events_of_sns() {
+        let entry = r#"[
+            {"kind":"http","base_url":"http://h",
+             "token":"t","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="},
+            {"kind":"end_user_messaging","origination_identity":"A",
+             "callback_token":"0123456789abcdefghijkl"},
+            {"kind":"ses","from":"a@b.example",
+             "topic_arn":"arn:aws:sns:eu-west-1:123456789012:otp-dlr"}]"#;
+        let (carriers, errors) = read_carriers(entry, Some(&Map::new()), "eu-west-1");
+        let [http, text, mail] = &carriers[..] else {
+            panic!("{errors:?}")
+        };
+        assert_eq!(
+            [http, text, mail].map(ConfiguredCarrier::reports_through_sns),
+            [false, true, true]
+        );
+        assert_eq!(
+            [http, text, mail].map(|carrier| carrier.callback_token.as_deref()),
+            [None, Some("0123456789abcdefghijkl"), None]
+        );
+        assert_eq!(
+            [http, text, mail].map(|carrier| carrier.topic_arn.as_deref()),
+            [
+                None,
+                None,
+                Some("arn:aws:sns:eu-west-1:123456789012:otp-dlr")
+            ]
+        );
+        let event = r#"{"eventType":"TEXT_DELIVERED","context":{"m":"r"}}"#;
+        let headers = HeaderMap::new();
+        let posted = Callback {
+            method: &Method::POST,
+            query: "",
+            headers: &headers,
+            body: event.as_bytes(),
+            url: "",
+        };
+        for carrier in [http, text, mail] {
+            assert_eq!(
+                carrier.report(&posted, Timestamp(0)),
+                Err(ReportError::Forged),
+                "{}",
+                carrier.name
+            );
+        }
+        assert_eq!(http.event(event, Timestamp(0)), Err(ReportError::Forged));
+        assert_eq!(
+            text.event(event, Timestamp(0)),
+            Ok(vec![Report {
+                reference: Some("r".into()),
+                status: Some(DeliveryStatus::Delivered)
+            }])
+        );
+        assert_eq!(
+            mail.event(event, Timestamp(0)),
+            Err(ReportError::Unreadable)
+        );
+    }
+
+    #[test]
+    fn callback_tokens_are_required_optional_or_unknown_by_kind() {
+        let entry = |kind: &str, token: Value| {
+            let mut entry = serde_json::json!({"kind": kind, "callback_token": token});
+            let credentials = match kind {
+                "smsbox" => serde_json::json!({"api_key": "k"}),
+                "cm" => serde_json::json!({"product_token": "t"}),
+                "vonage" => {
+                    serde_json::json!({"api_key": "k", "api_secret": "s", "signature_secret": "s"})
+                }
+                "ses" => serde_json::json!({"from": "a@b.example"}),
+                "end_user_messaging" => serde_json::json!({"origination_identity": "A"}),
+                _ => serde_json::json!({"hash": "h", "token": "t"}),
+            };
+            for (name, value) in credentials.as_object().into_iter().flatten() {
+                entry[name] = value.clone();
+            }
+            Value::Array(vec![entry]).to_string()
+        };
+        let token = |kind: &str, token: Value| {
+            let (carriers, errors) =
+                read_carriers(&entry(kind, token), Some(&Map::new()), "eu-west-1");
+            match carriers.into_iter().next() {
+                Some(carrier) => Ok(carrier.callback_token),
+                None => Err(errors[0].to_string()),
+            }
+        };
+        let valid = Value::from(CALLBACK_TOKEN);
+        for kind in ["smsbox", "cm", "vonage", "ses", "end_user_messaging"] {
+            assert_eq!(
+                token(kind, valid.clone()),
+                Ok(Some(CALLBACK_TOKEN.to_owned())),
+                "{kind}"
+            );
+            assert_eq!(
+                token(kind, "short".into()),
+                Err(format!(
+                    "carrier 1 ({kind}): callback_token must be 22 to 128 letters, digits, \
+                     hyphens and underscores"
+                ))
+            );
+        }
+        for kind in ["smsbox", "cm"] {
+            assert_eq!(
+                token(kind, Value::Null),
+                Err(format!("carrier 1 ({kind}): callback_token is required"))
+            );
+        }
+        for kind in ["vonage", "ses", "end_user_messaging"] {
+            assert_eq!(token(kind, Value::Null), Ok(None), "{kind}");
+        }
+        assert!(token("smspm", valid).is_err());
+    }
+
+    #[test]
+    fn credentials_are_dropped_where_they_are_not_needed() {
+        let entry =
+            format!(r#"[{{"kind":"cm","product_token":"t","callback_token":"{CALLBACK_TOKEN}"}}]"#);
+        let (carriers, errors) = read_carriers(&entry, None, "eu-west-1");
+        assert_eq!(errors, vec![]);
+        assert!(
+            carriers
+                .iter()
+                .all(|carrier| carrier.adapter.is_none() && carrier.callback_token.is_none())
+        );
+    }
+
+    #[test]
+    fn errors_name_position_kind_and_field() {
+        for (wrong, expected) in [
+            ("{}", "must be a JSON list of 1 to 20 carriers"),
+            ("[1]", "carrier 1: must be a JSON object"),
+            (
+                r#"[{"kind":"x"}]"#,
+                "carrier 1: kind must be one of sns, end_user_messaging, ses, twilio, vonage, \
+                 smspartner, smsbox, cm, smspm, labsmobile, http",
+            ),
+            (
+                r#"[{"kind":"sns"},{"kind":"twilio","account_sid":"AC1"}]"#,
+                "carrier 2 (twilio): auth_token is required; \
+                 from is required without messaging_service_sid",
+            ),
+            (
+                r#"[{"kind":"sns"},{"kind":"sns"}]"#,
+                "carrier 2 (sns): another carrier has the name sns; names must be unique",
+            ),
+        ] {
+            assert_eq!(problems(wrong, Some(&Map::new())), [expected]);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Fields that the entries of several kinds have: credentials, base URL, sender, callback token,
+//! topic.
+//!
+//! Invariant: an error contains no value of a field.
+
+use serde_json::Value;
+
+use crate::message::shows;
+use crate::platform::json::Fields;
+use crate::platform::url::is_base_url;
+
+/// Longest credential.
+const CREDENTIAL_LENGTH_MAX: usize = 256;
+/// Shortest callback token of an account: 128 bits in base64.
+const CALLBACK_TOKEN_LENGTH_MIN: usize = 22;
+const CALLBACK_TOKEN_LENGTH_MAX: usize = 128;
+/// Longest name or number that messages come from.
+const SENDER_LENGTH_MAX: usize = 32;
+
+/// The format of a callback token, for errors.
+const CALLBACK_TOKEN: &str = "22 to 128 letters, digits, hyphens and underscores";
+
+/// `base_url` without a slash at the end, or `default`; required if there is no default.
+pub fn base_url(fields: &mut Fields, default: Option<&str>) -> String {
+    let url = match (fields.text("base_url"), default) {
+        (Some(url), _) if is_base_url(&url) => url,
+        (Some(_), _) => {
+            fields.refuse(
+                "base_url",
+                "Must be an http(s) URL with a host, and without user, query and fragment.",
+            );
+            String::new()
+        }
+        (None, Some(default)) => default.to_owned(),
+        (None, None) => {
+            fields.refuse("base_url", "Is required, an http(s) URL.");
+            String::new()
+        }
+    };
+    url.trim_end_matches('/').to_owned()
+}
+
+/// A required credential. It is printable ASCII, so that it fits in a header.
+pub fn credential(fields: &mut Fields, name: &str) -> String {
+    required(
+        fields,
+        name,
+        is_credential,
+        "1 to 256 printable ASCII characters",
+    )
+}
+
+/// A required user name of HTTP Basic authentication, which ends at the first colon.
+pub fn basic_user(fields: &mut Fields, name: &str) -> String {
+    required(
+        fields,
+        name,
+        |text| is_credential(text) && !text.contains(':'),
+        "1 to 256 printable ASCII characters other than a colon",
+    )
+}
+
+/// `callback_token`, if there is one.
+pub fn callback_token(fields: &mut Fields) -> Option<String> {
+    fields.word(
+        "callback_token",
+        |text| is_callback_token(text).then(|| text.to_owned()),
+        CALLBACK_TOKEN,
+    )
+}
+
+/// `callback_token`, which is required.
+pub fn required_callback_token(fields: &mut Fields) -> String {
+    required(fields, "callback_token", is_callback_token, CALLBACK_TOKEN)
+}
+
+/// A name or number that messages come from. Vendors have different rules; none of them allows a
+/// sender without a visible character.
+pub fn sender(fields: &mut Fields, name: &str) -> Option<String> {
+    let is_sender = |text: &str| {
+        (1..=SENDER_LENGTH_MAX).contains(&text.chars().count())
+            && !text.contains(char::is_control)
+            && shows(text)
+    };
+    fields.word(
+        name,
+        |text| is_sender(text).then(|| text.to_owned()),
+        "1 to 32 characters, at least one of them visible",
+    )
+}
+
+/// `topic_arn`, the SNS topic that reports come from.
+pub fn topic_arn(fields: &mut Fields) -> Option<String> {
+    let is_topic = |arn: &str| {
+        arn.starts_with("arn:")
+            && arn.split(':').nth(2) == Some("sns")
+            && arn.split(':').count() == 6
+    };
+    fields.word(
+        "topic_arn",
+        |arn| is_topic(arn).then(|| arn.to_owned()),
+        "the ARN of an SNS topic",
+    )
+}
+
+/// A required text that is `valid`; `format` describes valid texts. Returns an empty text after an
+/// error.
+pub fn required(
+    fields: &mut Fields,
+    name: &str,
+    valid: impl Fn(&str) -> bool,
+    format: &str,
+) -> String {
+    match fields.value(name) {
+        Some(Value::String(text)) if valid(&text) => return text,
+        Some(_) => fields.refuse(name, &format!("Must be {format}.")),
+        None => fields.refuse(name, "Is required."),
+    }
+    String::new()
+}
+
+fn is_credential(text: &str) -> bool {
+    (1..=CREDENTIAL_LENGTH_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn is_callback_token(text: &str) -> bool {
+    (CALLBACK_TOKEN_LENGTH_MIN..=CALLBACK_TOKEN_LENGTH_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_printable_and_callback_tokens_are_long() {
+        let wrong = |value: Value| {
+            let entry =
+                json!({ "callback_token": value.clone(), "key": value.clone(), "user": value });
+            let mut fields = Fields::of(entry.as_object().cloned().unwrap_or_default());
+            required_callback_token(&mut fields);
+            credential(&mut fields, "key");
+            basic_user(&mut fields, "user");
+            fields
+                .finish()
+                .err()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|error| error.field)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(wrong(json!("abcdefghijklmnopqrs_-9")), "");
+        assert_eq!(wrong(json!("abcdefghijklmnopqrs_-")), "callback_token");
+        assert_eq!(wrong(json!("a".repeat(129))), "callback_token");
+        assert_eq!(
+            wrong(json!("abcdefghijklmnopqrstuv:/")),
+            "callback_token user"
+        );
+        for value in [
+            json!(""),
+            json!("a\r\nb"),
+            json!("a b"),
+            json!("é"),
+            json!("a".repeat(257)),
+            json!(5),
+            Value::Null,
+        ] {
+            assert_eq!(wrong(value.clone()), "callback_token key user", "{value}");
+        }
+    }
+
+    #[test]
+    fn callback_token_is_optional_but_never_short() {
+        let read = |entry: Value| {
+            let mut fields = Fields::of(entry.as_object().cloned().unwrap_or_default());
+            let token = callback_token(&mut fields);
+            fields.finish().map(|()| token)
+        };
+        let token = "abcdefghijklmnopqrs_-9";
+        assert_eq!(
+            read(json!({ "callback_token": token })),
+            Ok(Some(token.to_owned()))
+        );
+        assert_eq!(read(json!({})), Ok(None));
+        for wrong in [json!("short"), json!("a/b".repeat(11))] {
+            assert!(read(json!({ "callback_token": wrong })).is_err());
+        }
+    }
+}
