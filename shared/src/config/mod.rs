@@ -182,7 +182,7 @@ impl CallbackConfig {
         let signs_url = common
             .carriers
             .iter()
-            .any(ConfiguredCarrier::signs_its_callback_url);
+            .any(ConfiguredCarrier::signs_callback_url);
         let public_url = match signs_url {
             true => Some(reader.required_url("OTP_PUBLIC_URL")),
             false => reader.optional_url("OTP_PUBLIC_URL"),

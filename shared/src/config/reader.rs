@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
             .variable(NAME)
             .unwrap_or_else(|| DEFAULT_CARRIERS.to_owned());
         let region = self.variable("AWS_REGION").unwrap_or_default();
-        let (carriers, problems) = carrier::settings(&value, credentials, &region);
+        let (carriers, problems) = carrier::read_carriers(&value, credentials, &region);
         problems
             .iter()
             .for_each(|problem| self.problem(NAME, problem));

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::carrier::{Carriers, ConfiguredCarrier, OutgoingMessage, Receipt};
+use crate::carrier::{Carriers, ConfiguredCarrier, HandoverResponse, OutgoingMessage};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -19,15 +19,14 @@ pub trait CarrierClient: Send + Sync {
         to: &'a Address,
     ) -> impl Iterator<Item = &'a ConfiguredCarrier> + Send;
 
-    /// Hands `message` over within `time_left`: the receipt, and the carrier's id of the message
-    /// where its status API is polled.
+    /// Hands `message` over within `time_left`.
     fn hand_over(
         &self,
         carrier: &ConfiguredCarrier,
         message: &OutgoingMessage<'_>,
         time_left: Duration,
         now: Timestamp,
-    ) -> impl Future<Output = (Receipt, Option<String>)> + Send;
+    ) -> impl Future<Output = HandoverResponse> + Send;
 
     /// Polls the status of the message `vendor_id` to `to`; `None` if it is not known.
     fn poll_status(
@@ -53,7 +52,7 @@ impl CarrierClient for Carriers {
         message: &OutgoingMessage<'_>,
         time_left: Duration,
         now: Timestamp,
-    ) -> impl Future<Output = (Receipt, Option<String>)> + Send {
+    ) -> impl Future<Output = HandoverResponse> + Send {
         Self::hand_over(self, carrier, message, time_left, now)
     }
 
@@ -63,6 +62,6 @@ impl CarrierClient for Carriers {
         vendor_id: &str,
         to: &Address,
     ) -> impl Future<Output = Option<DeliveryStatus>> + Send {
-        self.ask(carrier, vendor_id, to)
+        Self::poll_status(self, carrier, vendor_id, to)
     }
 }

@@ -10,7 +10,7 @@ use super::DeliverError;
 use super::carrier_client::CarrierClient;
 use super::charge::Charge;
 use super::step_work::{Snapshot, StepWork};
-use crate::carrier::{ConfiguredCarrier, OutgoingMessage, Receipt};
+use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage, Receipt};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use crate::domain::delivery_plan;
@@ -162,7 +162,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 callback_url: &callback_url,
             };
             let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
-            let (receipt, vendor_id) = self
+            let HandoverResponse { receipt, vendor_id } = self
                 .delivering
                 .carriers
                 .hand_over(carrier, &message, time_left, now)
@@ -294,8 +294,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let Some(public_url) = &self.delivering.public_url else {
             return String::new();
         };
-        let token = match carrier.account_token() {
-            Some(token) => token.to_owned(),
+        let token = match &carrier.callback_token {
+            Some(token) => token.clone(),
             None => self
                 .delivering
                 .keyring

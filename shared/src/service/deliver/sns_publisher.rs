@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::carrier_client::CarrierClient;
 use crate::carrier::sns::Sns;
-use crate::carrier::{ConfiguredCarrier, OutgoingMessage, Receipt};
+use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage, Receipt};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -46,10 +46,10 @@ impl CarrierClient for SnsPublisher {
         message: &OutgoingMessage<'_>,
         time_left: Duration,
         _now: Timestamp,
-    ) -> (Receipt, Option<String>) {
+    ) -> HandoverResponse {
         let timeout = carrier.timeout.min(time_left);
         let receipt = tokio::time::timeout(timeout, self.sns.publish(message)).await;
-        (receipt.unwrap_or(Receipt::Unknown), None)
+        HandoverResponse { receipt: receipt.unwrap_or(Receipt::Unknown), vendor_id: None }
     }
 
     async fn poll_status(
