@@ -6,14 +6,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use local::{BuiltFunctions, MovedClock};
-use otp::platform::environment::environment;
+use otp::platform::environment::variable;
 
 /// Processes per function: few enough to start, enough to race.
 const PROCESSES: usize = 4;
 
 /// What the whole suite runs against, if not handlers in this process.
 pub fn of_suite() -> Option<BuiltFunctions> {
-    Some(built(PathBuf::from(environment("OTP_TEST_FUNCTIONS")?)))
+    Some(built(PathBuf::from(variable("OTP_TEST_FUNCTIONS")?)))
 }
 
 /// What the tests of processes run against: the same, or the functions as this test run built them.
@@ -23,7 +23,7 @@ pub fn functions() -> BuiltFunctions {
 
 /// Another DynamoDB for the whole suite.
 pub fn dynamodb_of_suite() -> Option<String> {
-    environment("OTP_TEST_DYNAMODB")
+    variable("OTP_TEST_DYNAMODB")
 }
 
 fn built(directory: PathBuf) -> BuiltFunctions {

@@ -80,7 +80,7 @@ fn config(service: &Service, role: Role) -> Config {
 
 /// Metrics that nobody reads.
 fn unread() -> Metrics {
-    Metrics::to(|_| {})
+    Metrics::to_sink(|_| {})
 }
 
 async fn handled(service: &Service, request: &Request) -> Response<Body> {

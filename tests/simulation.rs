@@ -418,7 +418,7 @@ fn blobs(value: &Value, into: &mut Vec<Vec<u8>>) {
 }
 
 fn number(name: &str) -> Option<u64> {
-    otp::platform::environment::environment(name).and_then(|value| value.parse().ok())
+    otp::platform::environment::variable(name).and_then(|value| value.parse().ok())
 }
 
 /// One of the runs of the suite: each has a seed of its own.

@@ -115,7 +115,7 @@ impl Workshop {
         };
         let config =
             Config::read(Role::CarrierWorker, &lookup).unwrap_or_else(|error| panic!("{error}"));
-        carrier_worker::App::new(config, self.clock.clone(), Metrics::to(|_| {}))
+        carrier_worker::App::new(config, self.clock.clone(), Metrics::to_sink(|_| {}))
     }
 
     /// Opens a verification and takes its dispatch out of the wire.

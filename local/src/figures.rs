@@ -29,7 +29,7 @@ impl Figures {
     /// Where functions send their lines to.
     pub(crate) fn metrics(&self) -> Metrics {
         let figures = self.clone();
-        Metrics::to(move |line| {
+        Metrics::to_sink(move |line| {
             figures.take(line);
         })
     }

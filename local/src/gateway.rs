@@ -318,8 +318,8 @@ async fn advance(State(gateway): Shared, body: Bytes) -> Response {
 
 /// The seconds to advance by, if that is what `body` asks for.
 fn asked_advance(body: &[u8]) -> Option<i64> {
-    let mut fields = Fields::of(json::parse_object(body).ok()?);
-    let seconds = fields.whole("advance_seconds", 0..=i64::from(u32::MAX));
+    let mut fields = Fields::new(json::parse_object(body).ok()?);
+    let seconds = fields.integer("advance_seconds", 0..=i64::from(u32::MAX));
     fields.finish().ok().and(seconds)
 }
 
@@ -348,7 +348,7 @@ async fn state(State(gateway): Shared) -> Response {
 
 /// A body, read as strictly as the functions read theirs.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    let object = json::parse_object(body)?;
+    let object = json::parse_object(body).map_err(|error| error.to_string())?;
     serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use local::{BuiltFunctions, Options, Server, Wires};
-use otp::platform::environment::environment;
+use otp::platform::environment::variable;
 use otp::platform::logging;
 
 /// One-time passcodes on this machine: the real functions, an embedded table, a queue, and phones that you can see.
@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
 
 /// Starts the server, says where it is, and runs it.
 async fn serve(arguments: Arguments) -> ExitCode {
-    logging::init(logging::Reader::Person);
+    logging::init(logging::Format::Text);
     let functions = arguments.functions.map(|directory| BuiltFunctions {
         directory,
         processes: arguments.processes,
@@ -65,7 +65,7 @@ async fn serve(arguments: Arguments) -> ExitCode {
     let options = Options {
         port: arguments.port,
         data: arguments.data,
-        variables: Box::new(environment),
+        variables: Box::new(variable),
         wires: Wires::default(),
         functions,
         dynamodb: arguments.dynamodb,

@@ -59,7 +59,7 @@ impl Remote {
             .map_err(|error| wrong(&error))?;
         self.aws
             .sign(&mut request, "dynamodb", self.clock.now())
-            .map_err(|error| wrong(&error.0))?;
+            .map_err(|error| wrong(&error))?;
         let (parts, body) = self
             .client
             .request(request.map(Full::from))

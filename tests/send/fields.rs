@@ -245,7 +245,6 @@ async fn a_whole_number_is_whole_however_it_is_written() {
         "1e300",
         "1e400",
         "-120.0",
-        "120.00000000000000000001",
         "1e-400",
         "\"120.0\"",
     ] {

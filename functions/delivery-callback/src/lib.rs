@@ -13,7 +13,7 @@ use otp::api::problem::{ErrorCode, Problem};
 use otp::api::request::{bounded_body, request_id};
 use otp::api::response::{Success, respond};
 use otp::api::routing::{Route, route};
-use otp::carrier::sns_envelope::{Certificates, Envelope, Notice};
+use otp::carrier::sns_envelope::{Envelope, Notice, SnsClient};
 use otp::carrier::{Callback, ConfiguredCarrier, Report, ReportError};
 use otp::config::CallbackConfig;
 use otp::crypto::signatures::equal_in_constant_time;
@@ -30,7 +30,7 @@ use serde_json::Value;
 pub struct State {
     reporting: Reporting,
     carriers: Vec<ConfiguredCarrier>,
-    certificates: Certificates,
+    sns: SnsClient,
     public_url: String,
     clock: Clock,
 }
@@ -56,7 +56,7 @@ impl State {
         Self {
             reporting,
             carriers: config.carriers,
-            certificates: Certificates::new(config.aws.endpoint_url(Service::Sns)),
+            sns: SnsClient::new(config.aws.endpoint_url(Service::Sns)),
             public_url: config.public_url.unwrap_or_default(),
             clock,
         }
@@ -103,21 +103,12 @@ async fn apply_topic_messages(state: &State, records: &[Value]) -> Result<(), Ap
         let topic_arn = message["TopicArn"].as_str();
         let text = message["Message"].as_str().unwrap_or_default();
         for carrier in &state.carriers {
-            if carrier
-                .topic_arn()
-                .is_some_and(|own| Some(own) != topic_arn)
-            {
+            let own_topic = carrier.topic_arn.as_deref();
+            if own_topic.is_some() && own_topic != topic_arn {
                 continue;
             }
-            let Ok(report) = carrier.event(text, now) else {
-                continue;
-            };
-            let Some(reference) = report.reference else {
-                continue;
-            };
-            let (name, status) = (&carrier.name, report.status);
-            let outcome = state.reporting.apply(name, &reference, status, now).await?;
-            if outcome == ReportOutcome::Raised {
+            let reports = carrier.event(text, now).unwrap_or_default();
+            if apply_all(state, carrier, &reports, now).await? {
                 break;
             }
         }
@@ -132,86 +123,86 @@ async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
     let carrier = state.carriers.iter().find(|carrier| carrier.name == name);
     let carrier = carrier.ok_or_else(not_found)?;
     let is_account_token = carrier
-        .account_token()
+        .callback_token
+        .as_ref()
         .is_some_and(|expected| equal_in_constant_time(expected.as_bytes(), token.as_bytes()));
-    let message_reference = state
+    let of_message = state
         .reporting
         .keyring
         .open_callback_token(&carrier.name, &token);
-    if !is_account_token && message_reference.is_none() {
+    if !is_account_token && of_message.is_none() {
         return Err(not_found());
     }
     let now = state.clock.now();
-    let reports = if carrier.reports_through_sns() {
+    let mut reports = if carrier.reports_through_sns() {
         // Such a carrier has no URL for a single message.
         if !is_account_token {
             return Err(not_found());
         }
-        read_sns_envelope(state, carrier, body, now)
-            .await?
-            .into_iter()
-            .collect()
+        read_sns_envelope(state, carrier, body, now).await?
     } else {
-        read_callback(state, carrier, request, body, is_account_token, now)?
-    };
-    for report in reports {
-        let named = report.reference.as_deref();
-        if message_reference.is_some() && named.is_some() && message_reference != named {
-            return Err(not_found());
-        }
-        // An account may have messages of other programs: their reports change nothing here.
-        let Some(reference) = message_reference.or(named) else {
-            continue;
+        let callback = Callback {
+            method: request.method(),
+            query: request.uri().query().unwrap_or_default(),
+            headers: request.headers(),
+            body,
+            url: &format!("{}{}", state.public_url, request.raw_http_path()),
         };
-        let applied = state
-            .reporting
-            .apply(&carrier.name, reference, report.status, now)
-            .await;
-        applied.map_err(|error| Problem::unavailable(&error))?;
+        carrier.report(&callback, now).map_err(report_problem)?
+    };
+    // The URL of a message authenticates a report about that message only.
+    if !is_account_token {
+        reports.truncate(1);
     }
+    for report in &mut reports {
+        report.reference = match (of_message, report.reference.take()) {
+            (Some(of_message), Some(named)) if of_message != named => return Err(not_found()),
+            (of_message, named) => of_message.map(str::to_owned).or(named),
+        };
+    }
+    let applied = apply_all(state, carrier, &reports, now).await;
+    applied.map_err(|error| Problem::unavailable(&error))?;
     // One vendor requires this word; the others look at the status.
     Ok(Success::text("OK"))
 }
 
-/// The reports of a carrier that calls over HTTP. At the URL of one message there is one.
-fn read_callback(
+/// Whether a report moved a status up. Without a reference a report is about a message of another
+/// system that uses the account.
+async fn apply_all(
     state: &State,
     carrier: &ConfiguredCarrier,
-    request: &Request,
-    body: &[u8],
-    is_account_token: bool,
+    reports: &[Report],
     now: Timestamp,
-) -> Result<Vec<Report>, Problem> {
-    let callback = Callback {
-        method: request.method(),
-        query: request.uri().query().unwrap_or_default(),
-        headers: request.headers(),
-        body,
-        url: &format!("{}{}", state.public_url, request.raw_http_path()),
-    };
-    let mut reports = vec![carrier.report(&callback, now).map_err(report_problem)?];
-    if is_account_token {
-        reports.extend(carrier.further_reports(&callback));
+) -> Result<bool, ApplyReportError> {
+    let mut is_raised = false;
+    for Report { reference, status } in reports {
+        let Some(reference) = reference else { continue };
+        let outcome = state
+            .reporting
+            .apply(&carrier.name, reference, *status, now)
+            .await?;
+        is_raised |= outcome == ReportOutcome::Raised;
     }
-    Ok(reports)
+    Ok(is_raised)
 }
 
-/// The report in an SNS envelope, once its signature is verified; `None` if it is not a report.
+/// The reports in an SNS envelope whose signature is valid; none in other messages of the topic.
 async fn read_sns_envelope(
     state: &State,
     carrier: &ConfiguredCarrier,
     body: &[u8],
     now: Timestamp,
-) -> Result<Option<Report>, Problem> {
+) -> Result<Vec<Report>, Problem> {
     let envelope = Envelope::parse(body).map_err(report_problem)?;
-    let certificate = state.certificates.of(envelope.certificate_url()).await;
+    let certificate = state.sns.certificate(envelope.certificate_url()).await;
     let certificate = certificate.map_err(|error| Problem::unavailable(&error))?;
-    let notice = envelope.verify(&certificate, carrier.topic_arn(), now);
+    let notice = envelope.verify(&certificate, carrier.topic_arn.as_deref(), now);
     match notice.map_err(report_problem)? {
-        // Other messages of the topic, such as the first one, are not reports.
-        Notice::Notification(message) => return Ok(carrier.event(&message, now).ok()),
+        Notice::Notification(message) => {
+            return Ok(carrier.event(&message, now).unwrap_or_default());
+        }
         Notice::SubscriptionConfirmation(url) => {
-            let confirmed = state.certificates.fetch(&url).await;
+            let confirmed = state.sns.confirm_subscription(&url).await;
             confirmed.map_err(|error| Problem::unavailable(&error))?;
             tracing::warn!(
                 delivery.carrier = carrier.name,
@@ -224,7 +215,7 @@ async fn read_sns_envelope(
             "SNS unsubscribed the report endpoint"
         ),
     }
-    Ok(None)
+    Ok(vec![])
 }
 
 /// Forged and unknown look alike.

@@ -7,7 +7,7 @@ use otp::platform::{clock::Clock, logging, metrics::Metrics};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    logging::init(logging::Reader::Lambda);
+    logging::init(logging::Format::Json);
     let config = CallbackConfig::from_environment().unwrap_or_else(|error| error.exit());
     let state = &State::new(config, Clock::default(), Metrics::to_stdout());
     state.warm_up().await;

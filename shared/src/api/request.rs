@@ -34,7 +34,8 @@ pub fn json_body(request: &Request) -> Result<Map<String, Value>, Problem> {
         let detail = "Send `Content-Type: application/json`.";
         return Err(Problem::new(ErrorCode::UnsupportedMediaType, detail));
     }
-    json::parse_object(body).map_err(|detail| Problem::new(ErrorCode::MalformedRequest, &detail))
+    json::parse_object(body)
+        .map_err(|error| Problem::new(ErrorCode::MalformedRequest, &error.to_string()))
 }
 
 /// Like [`json_body`]; an empty body is an empty object.

@@ -98,7 +98,7 @@ impl Carriers {
                 delivery.carrier = carrier.name,
                 delivery.channel = message.channel.name(),
                 error.kind = "unsigned",
-                error.cause = error.0,
+                error.cause = causes(&error),
                 "could not sign the request that hands a message to a carrier"
             );
             return Receipt::Misconfigured.into();

@@ -163,7 +163,7 @@ fn read_entry(
         .filter(|(_, value)| !value.is_null())
         .map(|(field, _)| field.clone())
         .collect();
-    let mut fields = Fields::of(entry);
+    let mut fields = Fields::new(entry);
     let mut carrier = read_fields(&mut fields, kind, region);
     let mut wrong = fields.finish().err().unwrap_or_default();
     if credentials.is_none() {
@@ -188,7 +188,7 @@ fn read_entry(
 /// Reads the fields of an entry; what is wrong with them is noted in `fields`.
 fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> ConfiguredCarrier {
     fields.text("kind");
-    let name = fields.word(
+    let name = fields.parsed_text(
         "name",
         |name| is_carrier_name(name).then(|| name.to_owned()),
         "1 to 32 lower-case letters, digits and hyphens",
@@ -206,7 +206,7 @@ fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> Config
         CallbackToken::Optional => config_fields::callback_token(fields),
         CallbackToken::Required => Some(config_fields::required_callback_token(fields)),
     };
-    let mut channels = fields.words(
+    let mut channels = fields.parsed_list(
         "channels",
         Channel::ALL.len(),
         |name| {
@@ -221,7 +221,7 @@ fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> Config
     }
     ConfiguredCarrier {
         name: name.unwrap_or_else(|| kind.name.to_owned()),
-        countries: fields.words(
+        countries: fields.parsed_list(
             "countries",
             COUNTRIES_MAX,
             |code| is_country(code).then(|| code.to_owned()),
@@ -240,7 +240,7 @@ fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> Config
 
 fn timeout(fields: &mut Fields) -> Duration {
     let millis = fields
-        .whole("timeout_ms", 100..=TIMEOUT_MILLIS_MAX)
+        .integer("timeout_ms", 100..=TIMEOUT_MILLIS_MAX)
         .unwrap_or(TIMEOUT_MILLIS_DEFAULT);
     Duration::from_millis(millis.unsigned_abs())
 }
@@ -263,7 +263,7 @@ fn price(fields: &mut Fields) -> BTreeMap<String, Money> {
         value => amount(value).map(|amount| BTreeMap::from([("*".to_owned(), amount)])),
     };
     prices.unwrap_or_else(|| {
-        fields.refuse(
+        fields.reject(
             "price",
             "Must be a number of 0 or more, or an object of such numbers by country code or *.",
         );

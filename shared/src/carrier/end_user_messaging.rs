@@ -70,7 +70,7 @@ impl EndUserMessaging {
                 is_identity,
                 "a phone number, a sender id, a pool or an ARN",
             ),
-            configuration_set: fields.word(
+            configuration_set: fields.parsed_text(
                 "configuration_set",
                 |name| is_identity(name).then(|| name.to_owned()),
                 "the name of a configuration set",
@@ -224,7 +224,7 @@ mod tests {
         let Value::Object(object) = entry else {
             unreachable!()
         };
-        let mut fields = Fields::of(object);
+        let mut fields = Fields::new(object);
         let carrier = EndUserMessaging::from_fields(&mut fields, "eu-west-1");
         fields
             .finish()
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn every_voice_has_a_language_of_our_texts() {
         for (tag, _) in VOICES {
-            assert!(crate::message::locale(tag).is_some(), "{tag}");
+            assert!(crate::message::Locale::from_tag(tag).is_some(), "{tag}");
         }
     }
 

@@ -25,7 +25,7 @@ pub fn read<C>(from_fields: fn(&mut Fields) -> C, entry: Value) -> (C, Vec<Strin
     let Value::Object(object) = entry else {
         panic!("an entry is an object")
     };
-    let mut fields = Fields::of(object);
+    let mut fields = Fields::new(object);
     let carrier = from_fields(&mut fields);
     (
         carrier,
@@ -53,7 +53,7 @@ pub fn request(
     encoding: Encoding,
     change: impl FnOnce(&mut OutgoingMessage<'_>),
 ) -> Request<String> {
-    let to = Address::Phone(PhoneNumber::unsealed("+33612345678", "FR", Line::Mobile));
+    let to = Address::Phone(PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile));
     let message = Message {
         text: text.to_owned(),
         subject: None,

@@ -159,7 +159,7 @@ mod tests {
         let Value::Object(object) = object else {
             unreachable!()
         };
-        Http::from_fields(&mut Fields::of(object))
+        Http::from_fields(&mut Fields::new(object))
     }
 
     fn report(

@@ -45,7 +45,7 @@ impl Ses {
                 is_from,
                 "an e-mail address, or a name and an address in angle brackets",
             ),
-            configuration_set: fields.word(
+            configuration_set: fields.parsed_text(
                 "configuration_set",
                 |name| is_configuration_set(name).then(|| name.to_owned()),
                 "the name of a configuration set",
@@ -168,7 +168,7 @@ mod tests {
         let Value::Object(object) = entry else {
             unreachable!()
         };
-        let mut fields = Fields::of(object);
+        let mut fields = Fields::new(object);
         let carrier = Ses::from_fields(&mut fields, "eu-west-1");
         fields
             .finish()

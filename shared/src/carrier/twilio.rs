@@ -64,19 +64,19 @@ impl Twilio {
         let account_sid = config_fields::required(fields, "account_sid", is_sid, SID);
         let auth_token = config_fields::credential(fields, "auth_token");
         let optional_sid = |fields: &mut Fields, name: &str| {
-            fields.word(name, |sid| is_sid(sid).then(|| sid.to_owned()), SID)
+            fields.parsed_text(name, |sid| is_sid(sid).then(|| sid.to_owned()), SID)
         };
         let from = config_fields::sender(fields, "from");
         let messaging_service_sid = optional_sid(fields, "messaging_service_sid");
         if from.is_none() && messaging_service_sid.is_none() {
-            fields.refuse("from", "Is required without messaging_service_sid.");
+            fields.reject("from", "Is required without messaging_service_sid.");
         }
         let number = |text: &str| {
             Some(text.strip_prefix("whatsapp:").unwrap_or(text))
                 .filter(|number| is_number(number))
                 .map(str::to_owned)
         };
-        let whatsapp_from = fields.word("whatsapp_from", number, "`+` and up to 15 digits");
+        let whatsapp_from = fields.parsed_text("whatsapp_from", number, "`+` and up to 15 digits");
         let content_sid = optional_sid(fields, "content_sid");
         Self {
             base_url,

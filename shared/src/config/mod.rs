@@ -17,7 +17,7 @@ use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::platform::aws::Aws;
-use crate::platform::environment::environment;
+use crate::platform::environment::variable;
 use reader::{CarrierFields, DispatchMode, Reader};
 
 /// A lookup of environment variables. An empty value is the same as none.
@@ -134,7 +134,7 @@ impl SendConfig {
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&environment)
+        Self::read(&variable)
     }
 }
 
@@ -162,7 +162,7 @@ impl VerifyConfig {
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&environment)
+        Self::read(&variable)
     }
 }
 
@@ -203,7 +203,7 @@ impl CallbackConfig {
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&environment)
+        Self::read(&variable)
     }
 }
 
@@ -234,7 +234,7 @@ impl WorkerConfig {
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&environment)
+        Self::read(&variable)
     }
 }
 

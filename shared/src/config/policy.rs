@@ -9,7 +9,7 @@ use crate::domain::phone::is_country;
 use crate::domain::policy::{Gsm7Mode, Policy, ResendCode, TTL_SECONDS, is_sender_id};
 use crate::domain::rate_limit::Quota;
 use crate::domain::time::DAY_SECONDS;
-use crate::message::{is_language_tag, shows};
+use crate::message::{has_visible_text, is_language_tag};
 
 /// Largest number of sends in a window that counts over many recipients.
 const SENDS_MAX: u32 = 1_000_000;
@@ -223,7 +223,7 @@ fn short_text(value: &str) -> Result<String, String> {
     let is_clean = !value.contains(|character: char| {
         character.is_control() || character == char::REPLACEMENT_CHARACTER
     });
-    let fits = (1..=64).contains(&value.chars().count()) && is_clean && shows(value);
+    let fits = (1..=64).contains(&value.chars().count()) && is_clean && has_visible_text(value);
     fits.then(|| value.trim().to_owned())
         .ok_or_else(|| "must be a text of 1 to 64 characters that can be seen".into())
 }

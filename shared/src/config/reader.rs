@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         if is_readable {
             problems
                 .iter()
-                .for_each(|problem| self.problem(NAME, problem));
+                .for_each(|problem| self.problem(NAME, &problem.to_string()));
         }
         secrets
     }
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
             return Map::new();
         };
         json::parse_object(value.as_bytes()).unwrap_or_else(|problem| {
-            self.problem(name, &problem);
+            self.problem(name, &problem.to_string());
             Map::new()
         })
     }
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
                 "a code could be guessed with probability {probability:.1e} in a day; \
                  at most {GUESS_PROBABILITY_MAX:.0e} is allowed"
             );
-            self.problem(name, &problem);
+            self.problem(name, &problem.to_string());
         }
         if policy.code_ttl_seconds > TTL_SECONDS_NIST_MAX {
             tracing::warn!(
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
         let (carriers, problems) = carrier::read_carriers(&value, credentials, &region);
         problems
             .iter()
-            .for_each(|problem| self.problem(NAME, problem));
+            .for_each(|problem| self.problem(NAME, &problem.to_string()));
         carriers
     }
 

@@ -100,7 +100,7 @@ impl Keyring {
     pub fn open_code(&self, key: RecordKey, verification: &Verification) -> Option<Code> {
         let purpose = SealedFor::Code(key, verification.params.nonce);
         self.open(purpose, &verification.sealed_code)
-            .map(Code::unsealed)
+            .map(Code::from_stored)
     }
 }
 

@@ -1,20 +1,20 @@
-//! Address: where a recipient is reached, a phone number or an e-mail address.
+//! The address of a recipient: a phone number or an e-mail address.
 
 use crate::domain::channel::Channel;
 use crate::domain::email::EmailAddress;
 use crate::domain::phone::PhoneNumber;
 
-/// Where a recipient is reached.
+/// The address of a recipient.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
-    /// sms, voice, whatsapp.
+    /// For the channels sms, voice and whatsapp.
     Phone(PhoneNumber),
-    /// email.
+    /// For the channel email.
     Email(EmailAddress),
 }
 
 impl Address {
-    /// The address as callers and carriers write it.
+    /// The address as it appears in responses and requests to carriers.
     #[must_use]
     pub fn reveal(&self) -> &str {
         match self {
@@ -23,13 +23,14 @@ impl Address {
         }
     }
 
-    /// What every limit and key is made from: E.164, or the whole e-mail address in lower case.
+    /// The form from which limits and record keys are computed: E.164, or the whole e-mail address
+    /// in lower case.
     #[must_use]
     pub fn canonical(&self) -> String {
         self.reveal().to_lowercase()
     }
 
-    /// ISO 3166 alpha-2 of the number; an e-mail address has none.
+    /// The country of the phone number, ISO 3166 alpha-2. An e-mail address has none.
     #[must_use]
     pub fn country(&self) -> Option<&str> {
         match self {
@@ -38,7 +39,7 @@ impl Address {
         }
     }
 
-    /// Whether a message over `channel` can reach it.
+    /// Whether a message can be sent to the address over `channel`.
     #[must_use]
     pub fn supports(&self, channel: Channel) -> bool {
         match (self, channel) {

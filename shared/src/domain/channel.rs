@@ -2,12 +2,14 @@
 
 use std::str::FromStr;
 
+use thiserror::Error;
+
 /// How a message reaches a person.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Channel {
     /// Text message.
     Sms,
-    /// Phone call that speaks the code.
+    /// Phone call in which a voice reads the code.
     Voice,
     /// WhatsApp message.
     Whatsapp,
@@ -16,10 +18,10 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// All of them, in the order in which they are documented.
+    /// All channels, in the order of the documentation.
     pub const ALL: [Self; 4] = [Self::Sms, Self::Voice, Self::Whatsapp, Self::Email];
 
-    /// Name in requests and responses.
+    /// The name in requests and responses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,6 +44,7 @@ impl FromStr for Channel {
     }
 }
 
-/// A word that names no channel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// No channel has this name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("unknown channel")]
 pub struct UnknownChannel;

@@ -1,26 +1,29 @@
-//! Code: what the person types. Alphabets, generation, reading what was typed.
-//! Pure. A code must never be printed, formatted or made into a number; `reveal` is the one way to its characters.
+//! Code: the passcode that is sent to a person and typed back. Alphabets, generation, parsing.
+//!
+//! Invariant: a code is never printed or formatted, and is never a number; `reveal` is the only
+//! access to its characters.
 
 use std::fmt;
 
 use rand::{Rng, RngExt as _};
 
-/// Shortest code that anybody can be asked for.
+/// Shortest code that a policy or a request may ask for.
 pub const CODE_LENGTH_MIN: u8 = 4;
 /// Longest code.
 pub const CODE_LENGTH_MAX: u8 = 10;
 
-/// The characters that codes are made of.
+/// The characters of which codes consist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Alphabet {
     /// `0` to `9`.
     Digits,
-    /// Upper-case letters and digits without those that are mistaken for each other, and without vowels that make words.
+    /// Upper-case letters and digits, without those that are easily confused and without vowels,
+    /// which could form words.
     Alphanumeric,
 }
 
 impl Alphabet {
-    /// Its characters, each once, in ASCII.
+    /// The characters, each once, in ASCII.
     #[must_use]
     pub fn characters(self) -> &'static [u8] {
         match self {
@@ -29,19 +32,20 @@ impl Alphabet {
         }
     }
 
-    /// How many codes of `length` characters there are (N in the bound F/N).
+    /// The number of possible codes of `length` characters: N in the bound F/N.
     #[must_use]
     pub fn combinations(self, length: u8) -> f64 {
         (self.characters().len() as f64).powi(i32::from(length))
     }
 }
 
-/// A code, canonical: upper case, no separators.
+/// A code in canonical form: upper case, no separators.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
 
 impl Code {
-    /// A fresh code: each character drawn uniformly (rejection sampling, no modulo) from `rng`.
+    /// A new code. Each character is drawn uniformly (rejection sampling, no modulo bias) from
+    /// `rng`.
     pub fn generate(alphabet: Alphabet, length: u8, rng: &mut impl Rng) -> Self {
         let characters = alphabet.characters();
         Self(
@@ -51,8 +55,9 @@ impl Code {
         )
     }
 
-    /// Reads what a person typed: spaces and hyphens are ignored, case does not matter.
-    /// `None` for anything that cannot be a code of this alphabet (a foreign character, fewer than 4, more than 10).
+    /// Parses what a person typed: spaces and hyphens are ignored, letters are case-insensitive.
+    /// `None` for anything that cannot be a code of `alphabet`: another character, fewer than 4 or
+    /// more than 10.
     #[must_use]
     pub fn parse(typed: &str, alphabet: Alphabet) -> Option<Self> {
         let mut code = String::with_capacity(usize::from(CODE_LENGTH_MAX));
@@ -67,13 +72,14 @@ impl Code {
         (code.len() >= usize::from(CODE_LENGTH_MIN)).then_some(Self(code))
     }
 
-    /// A code that rested sealed and is taken as it was made.
+    /// A code that was generated or parsed before it was stored. It is trusted: nothing is
+    /// validated again.
     #[must_use]
-    pub fn unsealed(code: String) -> Self {
+    pub fn from_stored(code: String) -> Self {
         Self(code)
     }
 
-    /// The characters. Only for the text to the person, the seal and the keyed hash of an attempt.
+    /// The characters. Only for the message text, the sealed code and the keyed hash of an attempt.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -81,6 +87,7 @@ impl Code {
 }
 
 impl fmt::Debug for Code {
+    /// Masked: `Code(…)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Code(…)")
     }
@@ -89,40 +96,81 @@ impl fmt::Debug for Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::random::entropy;
+    use crate::platform::random::{entropy, random_bytes};
 
-    #[test]
-    fn ten_thousand_codes_are_uniform_and_keep_their_leading_zeros() {
-        for alphabet in [Alphabet::Digits, Alphabet::Alphanumeric] {
-            let cells = alphabet.characters().len();
-            for position in 0..6 {
-                let mut counts = vec![0u32; cells];
-                for _ in 0..10_000 {
-                    let code = Code::generate(alphabet, 6, &mut entropy());
-                    assert_eq!(code.reveal().len(), 6);
-                    let index = alphabet
-                        .characters()
-                        .iter()
-                        .position(|c| *c == code.reveal().as_bytes()[position]);
-                    counts[index.expect("only characters of the alphabet")] += 1;
-                }
-                let expected = 10_000.0 / cells as f64;
-                let chi_square: f64 = counts
-                    .iter()
-                    .map(|n| (f64::from(*n) - expected).powi(2) / expected)
-                    .sum();
-                // The mean is cells - 1; six standard deviations above it happens once in hundreds of millions of runs.
-                let bound = (cells - 1) as f64 + 7.5 * (2.0 * (cells - 1) as f64).sqrt();
-                assert!(
-                    chi_square < bound,
-                    "{alphabet:?} at {position}: {chi_square} over {bound}"
-                );
+    const CODE_LENGTH: u8 = 10;
+    /// A million characters of each alphabet.
+    const CODES: usize = 100_000;
+    /// By how much chi-square may exceed its mean. Characters of a uniform generator exceed it once
+    /// in 10^13 runs, a million characters drawn by `u8 % n` practically always.
+    const EXCESS_MAX: f64 = 100.0;
+
+    /// How often each byte value occurs.
+    type Counts = [u32; 256];
+
+    /// Chi-square of the counts of `alphabet` against equal probabilities, less its mean for a
+    /// uniform generator.
+    fn chi_square_excess(counts: &Counts, alphabet: &[u8]) -> f64 {
+        let total: f64 = counts.iter().map(|count| f64::from(*count)).sum();
+        let expected = total / alphabet.len() as f64;
+        let deviation = |byte: &u8| (f64::from(counts[usize::from(*byte)]) - expected).powi(2);
+        let chi_square: f64 = alphabet.iter().map(|byte| deviation(byte) / expected).sum();
+        chi_square - (alphabet.len() - 1) as f64
+    }
+
+    /// Draws [`CODES`] codes and fails unless their characters are uniform, at each position and
+    /// together.
+    fn assert_uniform(alphabet: Alphabet) {
+        let mut by_position = [[0; 256]; CODE_LENGTH as usize];
+        for _ in 0..CODES {
+            let code = Code::generate(alphabet, CODE_LENGTH, &mut entropy());
+            assert_eq!(code.reveal().len(), usize::from(CODE_LENGTH));
+            for (counts, byte) in by_position.iter_mut().zip(code.reveal().bytes()) {
+                counts[usize::from(byte)] += 1;
             }
+        }
+        let mut together: Counts = [0; 256];
+        for counts in &by_position {
+            for (sum, count) in together.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        let characters = alphabet.characters();
+        let is_foreign = |byte: &u8| together[usize::from(*byte)] > 0 && !characters.contains(byte);
+        assert_eq!((0..=u8::MAX).find(is_foreign), None);
+        for counts in by_position.iter().chain([&together]) {
+            let excess = chi_square_excess(counts, characters);
+            assert!(excess < EXCESS_MAX, "{alphabet:?}: {excess}");
         }
     }
 
     #[test]
-    fn spaces_hyphens_and_case_do_not_matter() {
+    fn codes_of_digits_are_uniform_with_leading_zeros() {
+        assert_uniform(Alphabet::Digits);
+    }
+
+    #[test]
+    fn alphanumeric_codes_are_uniform() {
+        assert_uniform(Alphabet::Alphanumeric);
+    }
+
+    #[test]
+    fn the_uniformity_test_detects_modulo_bias() {
+        for alphabet in [Alphabet::Digits, Alphabet::Alphanumeric] {
+            let characters = alphabet.characters();
+            let mut counts: Counts = [0; 256];
+            for _ in 0..CODES * usize::from(CODE_LENGTH) / 1000 {
+                for byte in random_bytes::<1000>() {
+                    counts[usize::from(characters[usize::from(byte) % characters.len()])] += 1;
+                }
+            }
+            let excess = chi_square_excess(&counts, characters);
+            assert!(excess > EXCESS_MAX, "{alphabet:?}: {excess}");
+        }
+    }
+
+    #[test]
+    fn spaces_hyphens_and_case_are_ignored() {
         assert_eq!(
             Code::parse("12 34-56", Alphabet::Digits),
             Some(Code("123456".into()))
@@ -138,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_code_is_not_read_as_one() {
+    fn anything_but_a_code_is_rejected() {
         for typed in [
             "",
             "123",
@@ -161,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_does_not_print_itself() {
+    fn debug_hides_the_code() {
         assert_eq!(format!("{:?}", Code("123456".into())), "Code(…)");
     }
 }

@@ -1,50 +1,53 @@
-//! E-mail addresses. The only file that names the IDNA library.
+//! E-mail addresses: parsed once, masked in logs. The only file that names the IDNA library.
+//!
+//! Invariant: the local part is a dot-atom of RFC 5322, the domain is lower-case ASCII with at
+//! least two labels.
 
 use std::fmt;
 
-/// RFC 5321: a path of 256 octets with its brackets.
+/// Longest address in octets: a path of RFC 5321 has 256, with its angle brackets.
 const EMAIL_LENGTH_MAX: usize = 254;
-/// RFC 5321: the local part.
+/// Longest local part in octets (RFC 5321).
 const LOCAL_PART_LENGTH_MAX: usize = 64;
 
-/// One plain e-mail address, its domain lower case and in ASCII (IDNA).
+/// One plain e-mail address. The domain is in lower case and in ASCII (IDNA), the local part as it
+/// was typed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Reads `local@domain`. No display name, no quotes, no comments, no address literal, no list.
-    /// `None` if it is anything else.
+    /// Parses `local@domain`. `None` for anything else: a display name, quotes, comments, an
+    /// address literal, a list.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > EMAIL_LENGTH_MAX {
             return None;
         }
         let (local, domain) = text.rsplit_once('@')?;
-        let atoms_hold = !local.is_empty()
-            && local
-                .split('.')
-                .all(|atom| !atom.is_empty() && atom.bytes().all(is_atext));
-        if !atoms_hold || local.len() > LOCAL_PART_LENGTH_MAX {
+        let is_dot_atom = local
+            .split('.')
+            .all(|atom| !atom.is_empty() && atom.bytes().all(is_atext));
+        if !is_dot_atom || local.len() > LOCAL_PART_LENGTH_MAX {
             return None;
         }
         let domain = idna::domain_to_ascii_strict(domain).ok()?;
-        let labels_hold = domain.split('.').count() >= 2
+        let is_host_name = domain.split('.').count() >= 2
             && !domain
                 .split('.')
                 .next_back()?
                 .bytes()
                 .all(|b| b.is_ascii_digit());
         let email = format!("{local}@{domain}");
-        (labels_hold && email.len() <= EMAIL_LENGTH_MAX).then_some(Self(email))
+        (is_host_name && email.len() <= EMAIL_LENGTH_MAX).then_some(Self(email))
     }
 
-    /// An address that rested sealed.
+    /// An address that was parsed before it was stored. It is trusted: nothing is validated again.
     #[must_use]
-    pub fn unsealed(email: String) -> Self {
+    pub fn from_stored(email: String) -> Self {
         Self(email)
     }
 
-    /// The address.
+    /// The whole address.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -52,7 +55,7 @@ impl EmailAddress {
 }
 
 impl fmt::Debug for EmailAddress {
-    /// `…@…`: neither part may be logged.
+    /// Masked for logs: `…@…`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…@…")
     }
@@ -69,7 +72,7 @@ mod tests {
     use crate::domain::address::Address;
 
     #[test]
-    fn the_domain_is_lower_case_ascii_and_the_local_part_is_kept() {
+    fn the_domain_is_normalized_and_the_local_part_kept() {
         let read = |text: &str| EmailAddress::parse(text).map(|e| e.0);
         assert_eq!(
             read("Ann.Lee+x@Example.COM").as_deref(),
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_plain_address_is_refused() {
+    fn anything_but_one_plain_address_is_rejected() {
         for text in [
             "",
             "@",

@@ -1,16 +1,19 @@
-//! PhoneNumber: read once, kept as E.164, masked when printed.
-//! Pure; the only file that names the libphonenumber port. Must never hand hostile text to it: the gate stands first.
+//! Phone numbers: parsed once, kept as E.164, masked in logs. The only file that names the
+//! libphonenumber port.
+//!
+//! Invariant: the library only gets a bounded text of digits and at most one leading `+`.
 
 use std::fmt;
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
+use thiserror::Error;
 
-/// Longest spelling that is looked at; the longest E.164 number has 15 digits.
+/// Longest spelling that is parsed, in bytes.
 const SPELLING_LENGTH_MAX: usize = 40;
-/// Digits of a whole number: ITU E.164 allows 15.
+/// Most digits of an E.164 number, the country code included.
 const DIGITS_MAX: usize = 15;
 
-/// A valid number that a code may be sent to.
+/// A valid phone number to which a code may be sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PhoneNumber {
     e164: String,
@@ -18,54 +21,58 @@ pub struct PhoneNumber {
     line: Line,
 }
 
-/// What is at the other end.
+/// The kind of line behind a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Line {
-    /// Takes texts and calls, or cannot be told apart from one that does.
+    /// Receives text messages and calls. Also where the numbering plan does not distinguish mobile
+    /// from fixed lines.
     Mobile,
-    /// Takes calls only.
+    /// Receives calls only.
     Fixed,
 }
 
-/// Why a spelling is not a number that we serve.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Why a spelling was rejected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum PhoneError {
-    /// Not one valid number in a spelling that we read.
+    /// Not exactly one valid number in a supported spelling.
+    #[error("not a valid phone number")]
     Invalid,
-    /// Valid, but of a kind that is never sent to: premium rate, shared cost, toll-free, pager, voicemail, universal,
-    /// satellite or a global network.
+    /// Valid, but of a type to which no message is sent: premium rate, shared cost, toll-free,
+    /// pager, voicemail, universal (UAN), satellite or a global network.
+    #[error("messages cannot be sent to this type of number")]
     NotAllowed,
 }
 
 impl PhoneNumber {
-    /// Reads an international spelling (`+33 6 12-34-56-78`, `0033612345678`) or, with `country` (ISO 3166 alpha-2),
-    /// a national one.
+    /// Parses an international spelling (`+33 6 12-34-56-78`, `0033612345678`) or, with `country`
+    /// (ISO 3166 alpha-2), a national one.
     ///
     /// # Errors
-    /// [`PhoneError`], decided by libphonenumber's metadata.
+    /// [`PhoneError`], by the metadata of libphonenumber.
     pub fn parse(spelling: &str, country: Option<&str>) -> Result<Self, PhoneError> {
-        let dialled = gate(spelling)?;
+        let dialed = normalize_spelling(spelling)?;
         let region = country
             .map(|c| c.parse::<Region>().map_err(|_| PhoneError::Invalid))
             .transpose()?;
-        let international = dialled.strip_prefix("00").map(|rest| format!("+{rest}"));
-        if region.is_none() && international.is_none() && !dialled.starts_with('+') {
+        let international = dialed.strip_prefix("00").map(|rest| format!("+{rest}"));
+        if region.is_none() && international.is_none() && !dialed.starts_with('+') {
             return Err(PhoneError::Invalid);
         }
         let util = &PHONE_NUMBER_UTIL;
-        let is_read = |number: &rlibphonenumber::PhoneNumber| {
-            on_global_network(number.country_code) || util.is_valid_number(number)
+        let is_recognized = |number: &rlibphonenumber::PhoneNumber| {
+            is_global_network(number.country_code) || util.is_valid_number(number)
         };
-        let read = |spelling: &str| util.parse(spelling, region).ok().filter(is_read);
-        // Some countries dial abroad by another prefix that begins like ours: 0011 in Australia.
-        let as_dialled = || international.is_some().then(|| read(&dialled)).flatten();
-        let number = read(international.as_deref().unwrap_or(&dialled))
-            .or_else(as_dialled)
+        let parse = |spelling: &str| util.parse(spelling, region).ok().filter(is_recognized);
+        // Some countries have another international prefix that also begins with 00: 0011 in
+        // Australia.
+        let as_dialed = || international.is_some().then(|| parse(&dialed)).flatten();
+        let number = parse(international.as_deref().unwrap_or(&dialed))
+            .or_else(as_dialed)
             .ok_or(PhoneError::Invalid)?;
-        if on_global_network(number.country_code) {
+        if is_global_network(number.country_code) {
             return Err(PhoneError::NotAllowed);
         }
-        let line = line_of(util.get_number_type(&number))?;
+        let line = allowed_line(util.get_number_type(&number))?;
         let country = util
             .get_region_for_number(&number)
             .ok_or(PhoneError::Invalid)?;
@@ -77,9 +84,9 @@ impl PhoneNumber {
         })
     }
 
-    /// A number that rested sealed.
+    /// A number that was parsed before it was stored. It is trusted: nothing is validated again.
     #[must_use]
-    pub fn unsealed(e164: &str, country: &str, line: Line) -> Self {
+    pub fn from_stored(e164: &str, country: &str, line: Line) -> Self {
         Self {
             e164: e164.to_owned(),
             country: country.to_owned(),
@@ -87,19 +94,19 @@ impl PhoneNumber {
         }
     }
 
-    /// Canonical form, `+` and digits.
+    /// The number in E.164: `+` and digits.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.e164
     }
 
-    /// ISO 3166 alpha-2.
+    /// The number's country, ISO 3166 alpha-2.
     #[must_use]
     pub fn country(&self) -> &str {
         &self.country
     }
 
-    /// What is at the other end.
+    /// The kind of line behind the number.
     #[must_use]
     pub fn line(&self) -> Line {
         self.line
@@ -107,35 +114,40 @@ impl PhoneNumber {
 }
 
 impl fmt::Debug for PhoneNumber {
-    /// `+…78`: the last two digits, which logs may hold.
+    /// Masked for logs: `+…78`, the last two digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "+…{}", &self.e164[self.e164.len().saturating_sub(2)..])
     }
 }
 
-/// Whether `code` is an ISO 3166 alpha-2 code that has phone numbers. Case matters: upper.
+/// Whether `code` is the ISO 3166 alpha-2 code, in upper case, of a country that has phone numbers.
 #[must_use]
 pub fn is_country(code: &str) -> bool {
     code.len() == 2 && COUNTRIES.split(' ').any(|country| country == code)
 }
 
-/// The regions of the library, written out so that a function that only reads settings does without its tables.
-const COUNTRIES: &str = "AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY BZ CA CC CD CF \
-    CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG \
-    GH GI GL GM GN GP GQ GR GT GU GW GY HK HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW \
-    KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF \
-    NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM \
-    SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK \
-    YE YT ZA ZM ZW";
+/// The regions of libphonenumber. A copy, so that a function that only validates settings is not
+/// linked with its tables.
+const COUNTRIES: &str = "\
+    AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR \
+    BS BT BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC \
+    EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GT GU GW GY HK \
+    HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB \
+    LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY \
+    MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PR PS PT PW PY QA RE RO RS \
+    RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL \
+    TM TN TO TR TT TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
-/// The library's tables are built at the first number that it reads (13 ms); at init a full core pays for it.
+/// Builds the tables of the library, which otherwise happens when the first number is parsed (13
+/// ms). Lambda gives the initialization of a function a full core.
 pub fn warm_up() {
     let _ = PhoneNumber::parse("+12025550143", None);
 }
 
-/// Lets only ASCII digits, usual separators and one leading `+` through, and turns `00` into `+`.
-/// Letters, extensions, `tel:`, several numbers and control characters end here, before any parser sees them.
-fn gate(spelling: &str) -> Result<String, PhoneError> {
+/// `spelling` without separators. Rejects everything but ASCII digits, common separators and one
+/// leading `+`: letters, extensions, `tel:`, several numbers and control characters never reach the
+/// library.
+fn normalize_spelling(spelling: &str) -> Result<String, PhoneError> {
     if spelling.len() > SPELLING_LENGTH_MAX {
         return Err(PhoneError::Invalid);
     }
@@ -148,22 +160,24 @@ fn gate(spelling: &str) -> Result<String, PhoneError> {
             _ => return Err(PhoneError::Invalid),
         }
     }
-    let abroad = ["+", "00"]
+    let after_prefix = ["+", "00"]
         .into_iter()
         .find_map(|prefix| digits.strip_prefix(prefix));
-    // "+44 (0)20 …" is one digit longer than the number itself, and a prefix may be two digits longer than ours.
-    if abroad.map_or(digits.len(), str::len) > DIGITS_MAX + 2 {
+    // Two more digits: "+44 (0)20 …" has one that is not part of the number, and an international
+    // prefix may be two digits longer than 00.
+    if after_prefix.map_or(digits.len(), str::len) > DIGITS_MAX + 2 {
         return Err(PhoneError::Invalid);
     }
     Ok(digits)
 }
 
-/// Inmarsat, universal personal, mobile satellite, international networks, disaster relief, international premium.
-fn on_global_network(country_code: i32) -> bool {
+/// Whether a country code belongs to no country: Inmarsat, universal personal numbers, mobile
+/// satellite, international networks, disaster relief, international premium rate.
+fn is_global_network(country_code: i32) -> bool {
     matches!(country_code, 870 | 878 | 881 | 882 | 883 | 888 | 979)
 }
 
-fn line_of(kind: PhoneNumberType) -> Result<Line, PhoneError> {
+fn allowed_line(kind: PhoneNumberType) -> Result<Line, PhoneError> {
     match kind {
         PhoneNumberType::Mobile
         | PhoneNumberType::FixedLineOrMobile
@@ -190,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_spellings_are_one_number() {
+    fn common_spellings_are_one_number() {
         for spelling in [
             "+33612345678",
             "+33 6 12-34-56-78",
@@ -221,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_a_country_dials_abroad_by_is_known_there() {
+    fn international_prefixes_of_the_country_are_supported() {
         for (spelling, country) in [
             ("0011 33 612345678", "AU"),
             ("001 33 612345678", "TH"),
@@ -238,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_number_is_refused() {
+    fn anything_but_one_number_is_rejected() {
         for spelling in [
             "",
             "+",
@@ -273,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_earn_money_for_a_stranger_are_not_served() {
+    fn premium_toll_free_and_satellite_numbers_are_rejected() {
         for spelling in [
             "+33899123456",
             "+18005550143",
@@ -292,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_line_is_told_from_a_mobile_where_the_plan_tells() {
+    fn line_kinds_follow_the_numbering_plan() {
         assert_eq!(
             PhoneNumber::parse("+33142685300", None).map(|n| n.line()),
             Ok(Line::Fixed)
@@ -304,12 +318,12 @@ mod tests {
         assert_eq!(
             PhoneNumber::parse("+12025550143", None).map(|n| n.line()),
             Ok(Line::Mobile),
-            "the US does not tell"
+            "the US plan does not distinguish"
         );
     }
 
     #[test]
-    fn the_countries_are_those_of_the_library() {
+    fn countries_equal_those_of_the_library() {
         let mut regions: Vec<String> = PHONE_NUMBER_UTIL
             .get_supported_regions()
             .map(|region| region.as_region_str().to_string())
@@ -319,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_prints_two_digits_of_itself() {
+    fn debug_shows_only_the_last_two_digits() {
         assert_eq!(
             PhoneNumber::parse("+33612345678", None).map(|n| format!("{n:?}")),
             Ok("+…78".to_owned())
@@ -328,12 +342,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_text_never_panics(text in ".{0,60}", country in proptest::option::of("[A-Z]{2}")) {
+        fn hostile_text_never_panics(
+            text in ".{0,60}",
+            country in proptest::option::of("[A-Z]{2}"),
+        ) {
             let _ = PhoneNumber::parse(&text, country.as_deref());
         }
 
         #[test]
-        fn digits_and_separators_never_panic_and_come_out_canonical(text in "[+0-9 ().-]{0,40}", country in proptest::option::of("[A-Z]{2}")) {
+        fn parsed_numbers_are_canonical(
+            text in "[+0-9 ().-]{0,40}",
+            country in proptest::option::of("[A-Z]{2}"),
+        ) {
             if let Ok(number) = PhoneNumber::parse(&text, country.as_deref()) {
                 prop_assert_eq!(PhoneNumber::parse(number.reveal(), None), Ok(number));
             }

@@ -1,13 +1,17 @@
-//! Composing: from a verification and its code to the text for a channel.
+//! Composing: from a verification and its code to the message for a channel.
 
-use super::{Message, Wording, locale, negotiate, render};
+use super::locale_negotiation::negotiate;
+use super::locales::Locale;
+use super::render::render;
+use super::rendered::Message;
+use super::values::Wording;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 
-/// The text of a verification's `code` for `channel`.
+/// The message that carries `code` over `channel` in the verification's locale.
 #[must_use]
 pub fn compose(
     policy: &Policy,
@@ -17,8 +21,10 @@ pub fn compose(
     now: Timestamp,
 ) -> Message {
     let params = &verification.params;
-    let locale = locale(&params.locale).unwrap_or_else(|| negotiate(None, None, &policy.locale));
-    // Rounds to the nearest minute: a text sent a second after the start states the full time.
+    let locale =
+        Locale::from_tag(&params.locale).unwrap_or_else(|| negotiate(None, None, &policy.locale));
+    // Rounded to the nearest minute, so that a text that is sent a second after the start states
+    // the full time.
     let minutes = (params.expires_at.seconds_since(now) + 30) / 60;
     let wording = Wording {
         brand: &policy.brand,

@@ -1,9 +1,9 @@
-//! GSM-7: which alphabet a text message travels in, how many parts it is billed as, and how to write it without foreign letters.
-//! Pure; may use nothing. Counting must follow 3GPP TS 23.038 to the letter: one character outside its alphabet more than halves a part.
+//! GSM-7: the alphabet that an SMS needs, and the number of parts that are billed for it.
+//!
+//! Invariant: counts follow 3GPP TS 23.038 exactly. One character outside its alphabet more than
+//! halves the length of a part.
 
-use super::transliterate::romanised;
-
-/// The alphabet of a text message.
+/// The alphabet of an SMS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
     /// Seven bits a character: 160 in one part.
@@ -12,80 +12,70 @@ pub enum Encoding {
     Ucs2,
 }
 
-/// Characters of the default alphabet, one septet each. The escape itself is no character.
-const DEFAULT: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Characters of the extension table: escape and one more septet. The national tables are left out, no carrier of ours speaks them.
+/// The default alphabet without the escape code. Each character takes one septet.
+const DEFAULT: &str = "\
+    @£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ\x20\
+    !\"#¤%&'()*+,-./0123456789:;<=>?\
+    ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+/// The extension table. Each character takes two septets, the first of which is the escape code.
+/// National tables are not used: no supported carrier has them.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// Septets of a message alone, and of each part of a longer one, whose first six bytes then say which part it is.
-const SEPTETS: (u32, u32) = (160, 153);
-/// The same in UTF-16 units.
-const UNITS: (u32, u32) = (70, 67);
+/// Septets of a message of one part.
+const SINGLE_SEPTETS_MAX: u32 = 160;
+/// Septets of each part of a longer message. Its first six bytes number the part.
+const PART_SEPTETS_MAX: u32 = 153;
+/// UTF-16 units of a message of one part.
+const SINGLE_UNITS_MAX: u32 = 70;
+/// UTF-16 units of each part of a longer message.
+const PART_UNITS_MAX: u32 = 67;
 
-/// How `text` travels: its alphabet, its length in septets or UTF-16 units, and the parts it is cut into. An escape pair or a
-/// surrogate pair is never cut: it moves to the next part whole, so a part may stay one unit short.
-#[must_use]
-pub fn segments(text: &str) -> (Encoding, u32, u8) {
-    let encoding = if text.chars().all(is_gsm7) {
-        Encoding::Gsm7
+/// How a text is sent as an SMS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Segments {
+    /// GSM-7 if all characters are in its alphabet.
+    pub(super) encoding: Encoding,
+    /// Length in septets or UTF-16 units, by `encoding`.
+    pub(super) units: u32,
+    /// Parts that are billed, at least 1.
+    pub(super) parts: u8,
+}
+
+/// Counts the segments of `text`. An escape pair or a surrogate pair is never split: it moves to
+/// the next part as a whole, so that a part may be one unit short.
+pub(super) fn segments(text: &str) -> Segments {
+    let (encoding, single_max, part_max) = if text.chars().all(is_gsm7) {
+        (Encoding::Gsm7, SINGLE_SEPTETS_MAX, PART_SEPTETS_MAX)
     } else {
-        Encoding::Ucs2
-    };
-    let (alone, part) = match encoding {
-        Encoding::Gsm7 => SEPTETS,
-        Encoding::Ucs2 => UNITS,
+        (Encoding::Ucs2, SINGLE_UNITS_MAX, PART_UNITS_MAX)
     };
     let (mut units, mut parts, mut filled) = (0u32, 1u8, 0u32);
     for character in text.chars() {
         let width = match encoding {
             Encoding::Gsm7 => septets(character).unwrap_or(1),
-            Encoding::Ucs2 => {
-                if character.len_utf16() == 2 {
-                    2
-                } else {
-                    1
-                }
-            }
+            Encoding::Ucs2 if character.len_utf16() == 2 => 2,
+            Encoding::Ucs2 => 1,
         };
         units = units.saturating_add(width);
-        if filled + width > part {
+        if filled + width > part_max {
             parts = parts.saturating_add(1);
             filled = 0;
         }
         filled += width;
     }
-    (encoding, units, if units <= alone { 1 } else { parts })
+    Segments {
+        encoding,
+        units,
+        parts: if units <= single_max { 1 } else { parts },
+    }
 }
 
-/// Whether a text message can carry `character` in the GSM-7 alphabet.
+/// Whether `character` is in the GSM-7 alphabet or its extension table.
 pub(super) fn is_gsm7(character: char) -> bool {
     septets(character).is_some()
 }
 
-/// `text` in GSM-7: letters that the alphabet lacks become the nearest ones that it has, and what has none is left out.
-/// A `?` in its place would tell the reader nothing, and look broken.
-pub(super) fn transliterate(text: &str) -> String {
-    if text.chars().all(is_gsm7) {
-        return text.to_owned();
-    }
-    let mut written = String::with_capacity(text.len());
-    for character in text.chars() {
-        match romanised(character) {
-            Some(letters) => written.push_str(letters),
-            None if is_gsm7(character) => written.push(character),
-            None => {}
-        }
-    }
-    written
-}
-
-/// Whether `text` can be read when it is transliterated: none of its letters is left out.
-pub(super) fn is_transliterable(text: &str) -> bool {
-    text.chars()
-        .filter(|character| character.is_alphanumeric())
-        .all(|letter| is_gsm7(letter) || romanised(letter).is_some())
-}
-
+/// The septets that `character` takes in GSM-7.
 fn septets(character: char) -> Option<u32> {
     if character.is_ascii_alphanumeric() || DEFAULT.contains(character) {
         Some(1)
@@ -101,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_alphabet_has_every_septet_but_the_escape() {
+    fn the_default_alphabet_is_complete_except_for_the_escape() {
         assert_eq!(DEFAULT.chars().count(), 127);
         assert_eq!(EXTENSION.chars().count(), 10);
         assert!(DEFAULT.chars().chain(EXTENSION.chars()).all(is_gsm7));
@@ -111,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_follow_the_table() {
+    fn segments_are_counted_as_the_standard_does() {
         use Encoding::{Gsm7, Ucs2};
         let a = |n| "a".repeat(n);
         let ya = |n| "я".repeat(n);
@@ -145,37 +135,24 @@ mod tests {
             (String::new(), Gsm7, 0, 1),
         ];
         for (text, encoding, units, parts) in table {
-            assert_eq!(segments(&text), (encoding, units, parts), "{text}");
+            let expected = Segments {
+                encoding,
+                units,
+                parts,
+            };
+            assert_eq!(segments(&text), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_text_of_any_length_is_counted_without_overflow() {
+    fn long_texts_are_counted_without_overflow() {
         assert_eq!(
             segments(&"я".repeat(100_000)),
-            (Encoding::Ucs2, 100_000, u8::MAX)
-        );
-    }
-
-    #[test]
-    fn transliteration_leaves_only_gsm7() {
-        for (text, written) in [
-            ("Ő és ű: árvíztűrő", "O és u: arvizturo"),
-            ("français façade", "francais facade"),
-            ("Код подтверждения: Щука", "Kod podtverzhdeniya: Shchuka"),
-            ("Κωδικός Ψυχή", "Kodikos Psychi"),
-            ("It’s “fine” – really…", "It's \"fine\" - really..."),
-            ("Mã của bạn: Đường", "Ma cua ban: Duong"),
-            ("日本 Café ✓", " Café "),
-            ("ΔΣ é ñ €", "ΔΣ é ñ €"),
-        ] {
-            assert_eq!(transliterate(text), written);
-            assert!(written.chars().all(is_gsm7));
-        }
-        assert!(
-            is_transliterable("Щука é ő")
-                && !is_transliterable("قهوة")
-                && !is_transliterable("日本")
+            Segments {
+                encoding: Encoding::Ucs2,
+                units: 100_000,
+                parts: u8::MAX,
+            }
         );
     }
 }

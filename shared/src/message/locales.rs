@@ -1,19 +1,23 @@
-//! Locales: the texts of `shared/locales`, one file a language, and how a line of them is found and filled in.
-//! Pure; may use nothing but the files, which are part of the program. A variable must never be read as part of a template.
+//! Locales: the templates of `shared/locales`, one file for each language, compiled into the
+//! program.
 //!
-//! A file has lines `key = value`; `#` opens a comment line. Keys: `name` (English name of the language), `dir` (`ltr`, `rtl`), `sms`,
-//! `sms_short` (without the sentence that says not to share), `sms_transaction`, `voice`, `voice_transaction`, `subject`, `email`,
-//! `email_transaction` (paragraphs separated by ` | `). `sms_gsm7`, `sms_short_gsm7` and `sms_transaction_gsm7` are there where the
-//! native wording needs letters outside GSM-7 and people read it as well without them. Placeholders: `{brand}` `{code}` `{minutes}`
-//! `{amount}` `{currency}` `{payee}`, and `{digits}`, the code spelled with pauses.
+//! A file has lines `key = value`; a line that begins with `#` is a comment. Keys: `name` (English
+//! name of the language), `dir` (`ltr`, `rtl`), `sms`, `sms_short` (without the advice not to share
+//! the code), `sms_transaction`, `voice`, `voice_transaction`, `subject`, `email`,
+//! `email_transaction` (paragraphs separated by ` | `). The optional keys `sms_gsm7`,
+//! `sms_short_gsm7` and `sms_transaction_gsm7` are for languages whose native spelling needs
+//! letters outside GSM-7 and is commonly read without them. Placeholders: `{brand}` `{code}`
+//! `{minutes}` `{amount}` `{currency}` `{payee}`, and `{digits}`, the code spelled with pauses.
+//!
+//! Invariant: every file has all required keys, and every text has the placeholders of its key.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
-/// A language that there are texts in.
+/// A language for which there are templates: an index into `LOCALES`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Locale(u8);
 
-/// Tag and file of each. English comes first: it is where every negotiation ends.
+/// Tag and file of each locale. English comes first: it is the default.
 const LOCALES: [(&str, &str); 65] = [
     ("en", include_str!("../../locales/en.txt")),
     ("am", include_str!("../../locales/am.txt")),
@@ -83,17 +87,28 @@ const LOCALES: [(&str, &str); 65] = [
 ];
 
 impl Locale {
-    /// What everybody gets for whom there is nothing better.
+    /// The default.
     pub(super) const ENGLISH: Self = Self(0);
 
-    /// Its BCP 47 tag, in canonical case.
+    /// The locale whose [`Locale::tag`] is `tag`, in the same case.
+    #[must_use]
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        Self::all().find(|locale| locale.tag() == tag)
+    }
+
+    /// All locales, English first.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..).map(Self).take(LOCALES.len())
+    }
+
+    /// The BCP 47 tag in canonical case.
     #[must_use]
     pub fn tag(self) -> &'static str {
         self.entry().0
     }
 
-    /// The value of `key`, if the file has it. The file is searched each time: a scan of two kilobytes costs less than parsing
-    /// all files at a start that needs one line of one of them.
+    /// The value of `key`, if the file has it. The file is searched at each call: two kilobytes are
+    /// searched in less time than all files are parsed at the start.
     pub(super) fn find(self, key: &str) -> Option<&'static str> {
         self.entry()
             .1
@@ -101,14 +116,14 @@ impl Locale {
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))
     }
 
-    /// The value of `key`; a test holds every file to having it.
+    /// The value of a required key.
     pub(super) fn text(self, key: &str) -> &'static str {
         self.find(key)
             .or_else(|| Self::ENGLISH.find(key))
             .unwrap_or_default()
     }
 
-    /// Whether it is written from right to left.
+    /// Whether the language is written from right to left.
     pub(super) fn is_right_to_left(self) -> bool {
         self.text("dir") == "rtl"
     }
@@ -122,37 +137,6 @@ impl fmt::Debug for Locale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Locale({})", self.tag())
     }
-}
-
-/// The locale stored as `tag`, exactly as [`Locale::tag`] gave it.
-#[must_use]
-pub fn locale(tag: &str) -> Option<Locale> {
-    all().find(|locale| locale.tag() == tag)
-}
-
-/// All of them, English first.
-pub(super) fn all() -> impl Iterator<Item = Locale> {
-    (0..).map(Locale).take(LOCALES.len())
-}
-
-/// `template` with `value(name)` in the place of each `{name}`, in one pass, so that a value with braces in it stays a value.
-pub(super) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<Cow<'a, str>>) -> String {
-    let mut filled = String::with_capacity(template.len() + 64);
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let known = after
-            .split_once('}')
-            .and_then(|(name, behind)| Some((value(name)?, behind)));
-        if let Some((value, behind)) = known {
-            filled.push_str(&value);
-            rest = behind;
-        } else {
-            filled.push('{');
-            rest = after;
-        }
-    }
-    filled + rest
 }
 
 #[cfg(test)]
@@ -173,7 +157,7 @@ mod tests {
     ];
     const OPTIONAL: [&str; 3] = ["sms_gsm7", "sms_short_gsm7", "sms_transaction_gsm7"];
 
-    /// The placeholders of the value of `key`: it has to have all of them, and may have no others.
+    /// The placeholders of `key`: its value must have all of them and no others.
     fn placeholders(key: &str) -> &'static [&'static str] {
         match key.trim_end_matches("_gsm7") {
             "name" | "dir" => &[],
@@ -187,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Names between braces, once for each time that they are there.
+    /// The placeholders in `value`, with repetitions.
     fn names(value: &str) -> Vec<&str> {
         value
             .split('{')
@@ -196,9 +180,11 @@ mod tests {
             .collect()
     }
 
-    /// The sentence of an `email` that says not to share the code: the one behind the sentence with the minutes.
+    /// The sentence of an `email` that advises not to share the code: it follows the sentence with
+    /// the minutes.
     fn warning(email: &str) -> Option<&str> {
-        // How sentences and paragraphs end in every script of ours; Thai has only the paragraph, and then the brand.
+        // The ends of sentences and paragraphs in all scripts. Thai marks only the paragraph, which
+        // is followed by the brand.
         const ENDS: [char; 9] = ['.', ':', '|', '{', '。', '।', '።', '։', '۔'];
         let (_, rest) = email.split_once("{minutes}")?;
         let (_, rest) = rest.split_once(ENDS)?;
@@ -207,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn every_locale_file_has_all_keys_once_and_only_known_ones() {
-        for locale in all() {
+    fn every_file_has_exactly_the_known_keys() {
+        for locale in Locale::all() {
             let lines = locale
                 .entry()
                 .1
@@ -237,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn every_text_has_the_placeholders_of_its_key_and_no_others() {
-        for locale in all() {
+    fn every_text_has_the_placeholders_of_its_key() {
+        for locale in Locale::all() {
             for key in KEYS.iter().chain(&OPTIONAL) {
                 let Some(value) = locale.find(key) else {
                     continue;
@@ -267,26 +253,26 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_emails_say_not_to_share_the_code_behind_how_long_it_is_valid() {
-        for locale in all() {
+    fn calls_and_emails_advise_not_to_share_the_code() {
+        for locale in Locale::all() {
             let warning = warning(locale.text("email"))
                 .unwrap_or_else(|| panic!("{locale:?}: {}", locale.text("email")));
             for key in ["voice", "voice_transaction", "email_transaction"] {
                 let value = locale.text(key);
                 let is_warned = value
                     .split_once("{minutes}")
-                    .is_some_and(|(_, behind)| behind.contains(warning));
+                    .is_some_and(|(_, after)| after.contains(warning));
                 assert!(
                     is_warned,
-                    "{locale:?} {key}: behind the minutes is no {warning}: {value}"
+                    "{locale:?} {key}: no `{warning}` after the minutes: {value}"
                 );
             }
         }
     }
 
     #[test]
-    fn no_text_has_a_link_a_hidden_character_or_a_digit_of_its_own() {
-        for locale in all() {
+    fn no_text_has_links_hidden_characters_or_digits() {
+        for locale in Locale::all() {
             for line in locale
                 .entry()
                 .1
@@ -312,25 +298,15 @@ mod tests {
     }
 
     #[test]
-    fn the_first_locale_is_english_and_the_others_are_in_order() {
+    fn english_comes_first_and_the_others_are_sorted() {
         assert_eq!(Locale::ENGLISH.tag(), "en");
-        let tags: Vec<_> = all().map(Locale::tag).collect();
+        let tags: Vec<_> = Locale::all().map(Locale::tag).collect();
         assert!(tags[1..].is_sorted(), "{tags:?}");
         for tag in tags {
-            assert_eq!(locale(tag).map(Locale::tag), Some(tag));
+            assert_eq!(Locale::from_tag(tag).map(Locale::tag), Some(tag));
         }
-        assert!(locale("EN").is_none() && locale("xx").is_none() && locale("").is_none());
-    }
-
-    #[test]
-    fn a_value_with_braces_in_it_stays_a_value() {
-        let value = |name: &str| {
-            Some(Cow::from(match name {
-                "a" => "{b}",
-                "b" => "B",
-                _ => return None,
-            }))
-        };
-        assert_eq!(fill("{a} {b} {c} {} } {a", value), "{b} B {c} {} } {a");
+        for unknown in ["EN", "xx", ""] {
+            assert!(Locale::from_tag(unknown).is_none(), "{unknown}");
+        }
     }
 }

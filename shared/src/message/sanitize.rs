@@ -1,36 +1,49 @@
-//! Plain: what a variable of a text may contain. Brand, amount, currency and payee come from callers, and callers pass on what
-//! strangers typed. Pure; may use nothing. No variable may add a line, a link, a direction mark or a second code to a message,
-//! because phones act on those: they open links, fill codes in, and believe a last line `@host #code`.
+//! Sanitizing of the variables of a text. Brand, amount, currency and payee come from an app, which
+//! may pass on what its users typed. Phones act on parts of a message: they open links, fill codes
+//! in, and trust a last line `@host #code`.
+//!
+//! Invariant: a sanitized value adds no line, no link and no text direction to a message. A
+//! sanitized name adds no second code either.
+//! Invariant: sanitizing a sanitized value changes nothing.
 
-/// `text` on one line, without control characters, direction marks, invisible characters, `@` and `#` that open a word, and
-/// links; at most `max_chars` characters. Plain text comes out as it went in.
-pub(super) fn plain(text: &str, max_chars: usize) -> String {
-    let mut plain = one_line(text, max_chars);
-    // Taking one thing away can join two halves of another ("hthttp://tp://"), so it goes on until nothing is left to take.
-    // Each round makes the text shorter or has one dot fewer, so it ends.
+/// Whether a message shows anything of `text`: after sanitizing, something is left.
+#[must_use]
+pub fn has_visible_text(text: &str) -> bool {
+    !sanitize(text, text.len()).is_empty()
+}
+
+/// `text` on one line of at most `chars_max` characters, without control characters, text
+/// directions, invisible characters, links, and `@` and `#` at the beginning of a word. Ordinary
+/// text is returned unchanged.
+pub(super) fn sanitize(text: &str, chars_max: usize) -> String {
+    let mut sanitized = one_line(text, chars_max);
+    // A removal can join the two halves of another link ("hthttp://tp://"), so it is repeated until
+    // nothing changes. That ends, because each round shortens the text or removes a dot.
     loop {
-        let next = without_inner_dots(&without_schemes(&without_marks(&plain)));
-        if next == plain {
+        let next = without_inner_dots(&without_schemes(&without_marks(&sanitized)));
+        if next == sanitized {
             return next;
         }
-        plain = next;
+        sanitized = next;
     }
 }
 
-/// The same for a name: runs of four and more digits are broken up as well, since autofill takes the first such run for the code.
-/// They are not taken away: an account number as the payee has to stay readable.
-pub(super) fn plain_name(text: &str, max_chars: usize) -> String {
-    without_digit_runs(&plain(text, max_chars))
+/// Like [`sanitize`], for a name: runs of four or more digits are also split into pairs, because
+/// autofill takes the first such run for the code. They are not removed, because an account number
+/// as the payee has to stay readable.
+pub(super) fn sanitize_name(text: &str, chars_max: usize) -> String {
+    without_digit_runs(&sanitize(text, chars_max))
 }
 
-/// Visible characters only, white space of any kind as single spaces, none around it.
-fn one_line(text: &str, max_chars: usize) -> String {
+/// `text` without invisible characters, with single spaces for white space of any kind and none at
+/// its ends.
+fn one_line(text: &str, chars_max: usize) -> String {
     let visible = text
         .chars()
-        .filter(|character| character.is_whitespace() || !is_unprintable(*character));
+        .filter(|character| character.is_whitespace() || !is_invisible(*character));
     let mut line = String::new();
     let mut space_due = false;
-    for character in visible.take(max_chars.saturating_mul(4)) {
+    for character in visible.take(chars_max.saturating_mul(4)) {
         if character.is_whitespace() {
             space_due = !line.is_empty();
             continue;
@@ -41,26 +54,30 @@ fn one_line(text: &str, max_chars: usize) -> String {
         line.push(character);
     }
     line.chars()
-        .take(max_chars)
+        .take(chars_max)
         .collect::<String>()
         .trim_end()
         .to_owned()
 }
 
-/// Control characters, and characters that are not seen but change how a text is read: direction marks and isolates, joiners,
-/// zero-width and filler characters, variation selectors, tags, the private use areas, and what is no character at all.
-fn is_unprintable(character: char) -> bool {
-    let ends_a_plane = u32::from(character) & 0xfffe == 0xfffe;
+/// Control characters, and invisible characters that change how a text is displayed: direction
+/// marks and isolates, joiners, zero-width and filler characters, variation selectors, tags,
+/// private use areas and noncharacters.
+fn is_invisible(character: char) -> bool {
+    let is_last_of_plane = u32::from(character) & 0xfffe == 0xfffe;
     character.is_control()
-        || ends_a_plane
+        || is_last_of_plane
         || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e000}'..='\u{f8ff}'
-            | '\u{fdd0}'..='\u{fdef}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e000}'..='\u{f8ff}'
+            | '\u{fdd0}'..='\u{fdef}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{10ffff}')
 }
 
-/// Without `@` and `#`, wide and small ones too, that do not follow a letter or digit. "C#" survives, "@evil.example #999999" does not.
+/// `text` without `@` and `#`, including their wide and small forms, that do not follow a letter or
+/// digit: "C#" is kept, "@evil.example #999999" becomes "evil.example 999999".
 fn without_marks(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for character in text.chars() {
@@ -69,11 +86,12 @@ fn without_marks(text: &str) -> String {
             kept.push(character);
         }
     }
-    // What stood between two spaces leaves two of them.
+    // A mark between two spaces leaves both of them.
     kept.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Without `https://` and the like, the schemes that phones act on without slashes, and a leading `www.`.
+/// `text` without URL schemes before `://`, the schemes that phones act on without slashes, and
+/// `www.` at the beginning of a word.
 fn without_schemes(text: &str) -> String {
     let mut kept = text.to_owned();
     while let Some(at) = kept.find("://") {
@@ -101,19 +119,20 @@ fn without_schemes(text: &str) -> String {
     kept
 }
 
-/// Where `prefix` opens a word of `text`, in either case.
+/// The position at which a word of `text` begins with `prefix`, in either case.
 fn find_word(text: &str, prefix: &str) -> Option<usize> {
-    let opens = |at: usize| !text[..at].ends_with(char::is_alphanumeric);
+    let is_word_start = |at: usize| !text[..at].ends_with(char::is_alphanumeric);
     text.char_indices().map(|(at, _)| at).find(|at| {
-        opens(*at)
+        is_word_start(*at)
             && text.as_bytes()[*at..]
                 .get(..prefix.len())
                 .is_some_and(|word| word.eq_ignore_ascii_case(prefix.as_bytes()))
     })
 }
 
-/// With a space in the place of each dot inside a word, so that phones do not make a link of "evil.example". A dot between two
-/// digits stays ("12.50", "Web 2.0", "1.234.567"), except in what they take for an IP address.
+/// `text` with a space in place of each dot inside a word, so that phones do not turn
+/// "evil.example" into a link. A dot between two digits is kept ("12.50", "Web 2.0", "1.234.567"),
+/// except in an IP address.
 fn without_inner_dots(text: &str) -> String {
     let is_dot = |character: char| matches!(character, '.' | '․' | '。' | '．' | '｡');
     let mut kept = String::with_capacity(text.len());
@@ -137,7 +156,8 @@ fn without_inner_dots(text: &str) -> String {
     kept
 }
 
-/// Whether `word` has four groups of digits set apart by dots, and they are not the thousands of an amount.
+/// Whether `word` has at least four groups of digits separated by dots, and they are not the
+/// thousands of an amount.
 fn is_ip_address(word: &str) -> bool {
     let number = word.trim_matches(|character: char| !character.is_ascii_digit());
     let groups: Vec<&str> = number.split('.').collect();
@@ -150,11 +170,12 @@ fn is_ip_address(word: &str) -> bool {
         })
 }
 
-/// With every number of four and more digits in pairs. Groups set apart by one space or hyphen are one number if any of them has
-/// three digits or more, because phones read "123 456" and "123-456" as codes too; "Shop 24" and "12-24" stay.
+/// `text` with every number of four or more digits split into pairs. Groups with one separator
+/// between them are one number if any group has three or more digits, because phones read "123 456"
+/// and "123-456" as codes; "Shop 24" and "12-24" are kept.
 fn without_digit_runs(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
-    let mut broken = String::with_capacity(text.len() + 8);
+    let mut split = String::with_capacity(text.len() + 8);
     let mut at = 0;
     while at < characters.len() {
         let length = number_length(&characters[at..]);
@@ -172,23 +193,24 @@ fn without_digit_runs(text: &str) -> String {
         if digits.len() >= 4 && longest >= 3 {
             for (index, digit) in digits.iter().enumerate() {
                 if index > 0 && index % 2 == 0 {
-                    broken.push(' ');
+                    split.push(' ');
                 }
-                broken.push(*digit);
+                split.push(*digit);
             }
         } else {
-            broken.extend(number);
+            split.extend(number);
         }
         at += length;
         if length == 0 {
-            broken.push(characters[at]);
+            split.push(characters[at]);
             at += 1;
         }
     }
-    broken
+    split
 }
 
-/// Length of the number that `characters` begin with, single separators between its groups included.
+/// The length of the number at the beginning of `characters`, including single separators between
+/// its groups.
 fn number_length(characters: &[char]) -> usize {
     let is_digit = |at: usize| {
         characters
@@ -214,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_names_and_amounts_come_out_as_they_went_in() {
+    fn ordinary_names_and_amounts_are_unchanged() {
         for name in [
             "Shop 24",
             "Example",
@@ -228,7 +250,7 @@ mod tests {
             "Ünal's",
             "A-1",
         ] {
-            assert_eq!(plain_name(name, 64), name);
+            assert_eq!(sanitize_name(name, 64), name);
         }
         for amount in [
             "12.50",
@@ -238,31 +260,31 @@ mod tests {
             "1.200.000.000",
             "10",
         ] {
-            assert_eq!(plain(amount, 64), amount);
+            assert_eq!(sanitize(amount, 64), amount);
         }
     }
 
     #[test]
-    fn a_variable_stays_on_its_line_and_in_its_direction() {
+    fn values_stay_on_one_line_and_keep_their_direction() {
         assert_eq!(
-            plain("Shop\n@evil.example #999999", 64),
+            sanitize("Shop\n@evil.example #999999", 64),
             "Shop evil example 999999"
         );
         assert_eq!(
-            plain("a\r\n\u{2028}b\u{2029}c\u{85}d\u{b}e\u{0}f\u{1b}g", 64),
+            sanitize("a\r\n\u{2028}b\u{2029}c\u{85}d\u{b}e\u{0}f\u{1b}g", 64),
             "a b c d efg"
         );
         assert_eq!(
-            plain(
+            sanitize(
                 "\u{202e}evil\u{202c}\u{200f}\u{2066}x\u{2069}\u{200b}\u{feff}\u{ad}\u{61c}y",
                 64
             ),
             "evilxy"
         );
-        assert_eq!(plain("  a \u{a0}\u{3000} b  ", 64), "a b");
-        assert_eq!(plain("\u{e0041}\u{e000}\u{fe0f}\u{2063}", 64), "");
+        assert_eq!(sanitize("  a \u{a0}\u{3000} b  ", 64), "a b");
+        assert_eq!(sanitize("\u{e0041}\u{e000}\u{fe0f}\u{2063}", 64), "");
         assert_eq!(
-            plain(
+            sanitize(
                 "a\u{fffe}\u{ffff}b\u{fdd0}\u{fdef}c\u{1fffe}\u{dffff}\u{10ffff}d",
                 64
             ),
@@ -271,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn marks_survive_only_behind_a_letter_or_digit() {
-        for (text, left) in [
+    fn marks_are_kept_only_after_a_letter_or_digit() {
+        for (text, expected) in [
             ("@evil", "evil"),
             ("a @ b # c", "a b c"),
             ("##@#x", "x"),
@@ -281,13 +303,13 @@ mod tests {
             ("F#", "F#"),
             ("a@b", "a@b"),
         ] {
-            assert_eq!(plain(text, 64), left);
+            assert_eq!(sanitize(text, 64), expected);
         }
     }
 
     #[test]
-    fn nothing_is_left_that_a_phone_makes_a_link_of() {
-        for (text, left) in [
+    fn links_are_removed() {
+        for (text, expected) in [
             ("https://evil.example/x", "evil example/x"),
             ("HTTP://EVIL.EXAMPLE", "EVIL EXAMPLE"),
             ("hthttp://tp://evil.com", "evil com"),
@@ -303,13 +325,13 @@ mod tests {
             ("mailto:x tel:1 javascript:y", "x 1 y"),
             ("Booking.com", "Booking com"),
         ] {
-            assert_eq!(plain(text, 64), left, "{text}");
+            assert_eq!(sanitize(text, 64), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_name_holds_nothing_that_autofill_takes_for_a_code() {
-        for (name, left) in [
+    fn names_contain_nothing_that_autofill_reads_as_a_code() {
+        for (name, expected) in [
             ("Shop 123456", "Shop 12 34 56"),
             ("Studio1984", "Studio19 84"),
             ("123-456", "12 34 56"),
@@ -320,17 +342,17 @@ mod tests {
             ("G-999999", "G-99 99 99"),
             ("Shop 24 7", "Shop 24 7"),
         ] {
-            assert_eq!(plain_name(name, 64), left, "{name}");
+            assert_eq!(sanitize_name(name, 64), expected, "{name}");
         }
     }
 
     #[test]
-    fn hostile_text_of_any_make_is_bounded_and_settles() {
+    fn sanitizing_hostile_text_is_bounded_and_idempotent() {
         let pieces = [
             "@", "#", ".", "www.", "://", "http", " ", "\n", "\u{202e}", "evil", "9", "1234", "é",
             "tel:", "\u{200b}", "{code}", "。", "-",
         ];
-        // A generator of its own: the same texts each time, and no crate.
+        // A linear congruential generator: the same texts at each run.
         let mut state = 1u32;
         for _ in 0..4_000 {
             let mut text = String::new();
@@ -338,15 +360,15 @@ mod tests {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 text.push_str(pieces[(state >> 16) as usize % pieces.len()]);
             }
-            let once = plain(&text, 40);
-            assert_eq!(plain(&once, 40), once, "{text:?}");
+            let once = sanitize(&text, 40);
+            assert_eq!(sanitize(&once, 40), once, "{text:?}");
             assert!(
                 once.chars().count() <= 40
                     && !once.contains("://")
                     && !once.contains('\n')
                     && !once.starts_with(['@', '#'])
             );
-            let name = plain_name(&text, 40);
+            let name = sanitize_name(&text, 40);
             assert!(
                 !name
                     .split(|c: char| !c.is_numeric())
@@ -357,8 +379,8 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
-        assert_eq!(plain(&"é".repeat(100_000), 32), "é".repeat(32));
-        assert_eq!(plain("abc def", 4), "abc");
+    fn long_text_is_cut_between_characters() {
+        assert_eq!(sanitize(&"é".repeat(100_000), 32), "é".repeat(32));
+        assert_eq!(sanitize("abc def", 4), "abc");
     }
 }

@@ -1,9 +1,47 @@
-//! Romanise: the GSM-7 spelling of Latin, Cyrillic and Greek letters and of common punctuation. Two tables.
-//! Pure; may use nothing. Basic on purpose: readable to whoever reads the language, not reversible, and no scholarly scheme.
+//! Transliteration: spells Latin, Cyrillic and Greek letters and common punctuation in GSM-7.
+//! Readers of the language can read the result; it follows no scholarly scheme and cannot be
+//! reversed.
 
-/// Characters and what each of them becomes. Letters that GSM-7 has (é, ñ, ü, …) are not in it and stay as they are.
+use super::gsm7::is_gsm7;
+
+/// `text` in GSM-7. A letter that the alphabet lacks is replaced by its GSM-7 spelling. A character
+/// without one is removed, as readers take a `?` in its place for a defect.
+pub(super) fn transliterate(text: &str) -> String {
+    if text.chars().all(is_gsm7) {
+        return text.to_owned();
+    }
+    let mut transliterated = String::with_capacity(text.len());
+    for character in text.chars() {
+        match gsm7_spelling(character) {
+            Some(letters) => transliterated.push_str(letters),
+            None if is_gsm7(character) => transliterated.push(character),
+            None => {}
+        }
+    }
+    transliterated
+}
+
+/// Whether `text` stays readable when it is transliterated: no letter and no digit of it is
+/// removed.
+pub(super) fn is_transliterable(text: &str) -> bool {
+    text.chars()
+        .filter(|character| character.is_alphanumeric())
+        .all(|letter| is_gsm7(letter) || gsm7_spelling(letter).is_some())
+}
+
+/// The spelling of `character` in characters of GSM-7, if the tables have one.
+fn gsm7_spelling(character: char) -> Option<&'static str> {
+    SPELLINGS
+        .iter()
+        .chain(GREEK)
+        .find(|(characters, _)| characters.contains(character))
+        .map(|(_, spelling)| *spelling)
+}
+
+/// Characters and their spelling. Letters that GSM-7 has (é, ñ, ü, …) are not listed and stay as
+/// they are.
 const SPELLINGS: &[(&str, &str)] = &[
-    // Latin: the accents that GSM-7 lacks, Vietnamese included.
+    // Latin letters with accents that GSM-7 lacks, including Vietnamese.
     ("áâãāăąǎạảấầẩẫậắằẳẵặ", "a"),
     ("ÀÁÂÃĀĂĄǍẠẢẤẦẨẪẬẮẰẲẴẶ", "A"),
     ("çćĉċč", "c"),
@@ -115,7 +153,7 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("џђ", "dj"),
     ("ЏЂ", "Dj"),
     ("ъьЪЬ", ""),
-    // Punctuation that word processors and phones put in the place of what GSM-7 has.
+    // Typographic punctuation that word processors and phones insert.
     ("‘’‚ʼʻ′´`", "'"),
     ("“”„«»″", "\""),
     ("‐‑‒–—―−", "-"),
@@ -125,7 +163,8 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("№", "No"),
     ("、，،", ","),
 ];
-/// The same for Greek. Its capitals that GSM-7 has are here too: half a word in each alphabet helps nobody.
+/// The same for Greek, including the capitals that GSM-7 has: a word must not be half Greek and
+/// half Latin.
 const GREEK: &[(&str, &str)] = &[
     ("αά", "a"),
     ("ΑΆ", "A"),
@@ -173,11 +212,29 @@ const GREEK: &[(&str, &str)] = &[
     ("Ψ", "Ps"),
 ];
 
-/// The spelling of `character` in letters of GSM-7, if it has one of its own.
-pub(super) fn romanised(character: char) -> Option<&'static str> {
-    SPELLINGS
-        .iter()
-        .chain(GREEK)
-        .find(|(characters, _)| characters.contains(character))
-        .map(|(_, spelling)| *spelling)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transliterated_texts_are_gsm7() {
+        for (text, expected) in [
+            ("Ő és ű: árvíztűrő", "O és u: arvizturo"),
+            ("français façade", "francais facade"),
+            ("Код подтверждения: Щука", "Kod podtverzhdeniya: Shchuka"),
+            ("Κωδικός Ψυχή", "Kodikos Psychi"),
+            ("It’s “fine” – really…", "It's \"fine\" - really..."),
+            ("Mã của bạn: Đường", "Ma cua ban: Duong"),
+            ("日本 Café ✓", " Café "),
+            ("ΔΣ é ñ €", "ΔΣ é ñ €"),
+        ] {
+            assert_eq!(transliterate(text), expected);
+            assert!(expected.chars().all(is_gsm7));
+        }
+        assert!(
+            is_transliterable("Щука é ő")
+                && !is_transliterable("قهوة")
+                && !is_transliterable("日本")
+        );
+    }
 }

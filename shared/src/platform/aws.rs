@@ -1,6 +1,9 @@
-//! The AWS clients' shared configuration, from the Lambda environment and nothing else: no profiles, no SSO, no instance
-//! metadata, one HTTP client. Another endpoint replaces AWS at home and in tests. Signs what no SDK sends; the only file
-//! that names the signer and the SDK's runtime.
+//! AWS: the configuration that all AWS clients share, and the signature of requests to AWS that no
+//! SDK client sends. The only file that names the signer and the SDK's runtime.
+//!
+//! Invariant: credentials and region come from the Lambda environment alone: no profiles, no SSO,
+//! no instance metadata.
+//! Invariant: another endpoint URL is the only difference between AWS, the local server and tests.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +13,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, IdentityCache, Region, StalledStreamProtectionConfig,
 };
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -21,18 +24,20 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use thiserror::Error;
 
 use crate::domain::time::Timestamp;
 use crate::platform::https;
 
-/// To open a connection.
+/// Limit for opening a connection.
 const CONNECT_SECONDS: u64 = 1;
-/// For one attempt: DynamoDB answers in milliseconds or not at all.
+/// Limit for one attempt. DynamoDB normally responds within milliseconds, so a longer wait is
+/// better spent on a retry.
 const ATTEMPT_SECONDS: u64 = 1;
-/// For all attempts of a call: the caller is still there.
+/// Limit for all attempts of one call: the HTTP client of our API is still waiting then.
 const CALL_SECONDS: u64 = 3;
 
-/// What the Lambda environment says.
+/// The AWS settings of the Lambda environment.
 #[derive(Clone, Default)]
 pub struct AwsSettings {
     /// `AWS_REGION`.
@@ -43,7 +48,8 @@ pub struct AwsSettings {
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`.
     pub session_token: Option<String>,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_SNS`, or `AWS_ENDPOINT_URL` for all.
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_SNS`, or
+    /// `AWS_ENDPOINT_URL` for all: in the order of [`Service`]. `None` is AWS itself.
     pub endpoint_urls: [Option<String>; 3],
 }
 
@@ -67,7 +73,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// From the environment's settings.
+    /// One configuration from `settings`.
     #[must_use]
     pub fn new(settings: AwsSettings) -> Self {
         let credentials = Credentials::new(
@@ -90,8 +96,9 @@ impl Aws {
             .timeout_config(timeouts.build())
             .retry_config(RetryConfig::standard())
             .http_client(http_client_fn(move |_, _| connector.clone()))
-            // The credentials are those of the process, so there is nothing to cache; an answer is one small document, and an
-            // attempt's time bounds it.
+            // The credentials never change during the life of the process, so there is nothing to
+            // cache. A response is one small document, and the limit for an attempt also limits its
+            // download.
             .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
@@ -110,17 +117,17 @@ impl Aws {
         builder.build()
     }
 
-    /// Where another endpoint replaces `service`.
+    /// The endpoint URL that replaces AWS for `service`, if there is one.
     #[must_use]
     pub fn endpoint_url(&self, service: Service) -> Option<&str> {
         self.endpoint_urls[service as usize].as_deref()
     }
 
-    /// Signs `request` for `service` in our region (Signature Version 4), the session token included. Its URL, headers
-    /// and body must not change afterwards.
+    /// Signs `request` for `service` in our region (Signature Version 4), the session token
+    /// included. Its URL, headers and body must not change afterwards.
     ///
     /// # Errors
-    /// If it is no request to a host, or its headers are not text.
+    /// [`SignError`] if the URL has no host or a header is not text.
     pub fn sign(
         &self,
         request: &mut http::Request<String>,
@@ -131,46 +138,59 @@ impl Aws {
         let since_1970 = Duration::from_secs(now.0.max(0).unsigned_abs());
         let time = UNIX_EPOCH
             .checked_add(since_1970)
-            .ok_or_else(|| SignError("a time that is not one".into()))?;
-        // The signer takes a host for granted.
+            .ok_or(SignError::TimeOutOfRange)?;
+        // The signer panics on a URL without a host.
         if request.uri().host().is_none() {
-            return Err(SignError("a URL without a host".into()));
+            return Err(SignError::NoHost);
         }
         let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(region)
             .name(service)
-            .time(time);
-        let params = params
+            .time(time)
             .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| SignError(error.to_string()))?
+            .build()?
             .into();
-        let headers: Result<Vec<_>, _> = request
+        let headers = request
             .headers()
             .iter()
             .map(|(name, value)| Ok((name.as_str(), value.to_str()?)))
-            .collect();
-        let headers = headers
-            .map_err(|error: http::header::ToStrError| SignError(error.to_string()))?
-            .into_iter();
-        let body = SignableBody::Bytes(request.body().as_bytes());
+            .collect::<Result<Vec<_>, SignError>>()?;
         let signable = SignableRequest::new(
             request.method().as_str(),
             request.uri().to_string(),
-            headers,
-            body,
-        );
-        let signed = signable
-            .and_then(|signable| sign(signable, &params))
-            .map_err(|error| SignError(error.to_string()))?;
-        signed.into_parts().0.apply_to_request_http1x(request);
+            headers.into_iter(),
+            SignableBody::Bytes(request.body().as_bytes()),
+        )?;
+        let (instructions, _) = sign(signable, &params)?.into_parts();
+        instructions.apply_to_request_http1x(request);
         Ok(())
     }
 }
 
-/// The SDK's way to our HTTP client.
+/// Why a request could not be signed. Neither the error nor its sources contain anything of the
+/// request.
+#[derive(Debug, Error)]
+pub enum SignError {
+    /// The time is beyond what the system can represent.
+    #[error("the time of signing is out of range")]
+    TimeOutOfRange,
+    /// The URL is relative.
+    #[error("the URL of the request has no host")]
+    NoHost,
+    /// Not printable ASCII.
+    #[error("a header value is not text")]
+    Header(#[from] http::header::ToStrError),
+    /// A bug: a parameter is missing.
+    #[error("incomplete signing parameters")]
+    Parameters(#[from] v4::signing_params::BuildError),
+    /// Not a valid request.
+    #[error("the signer rejected the request")]
+    Signer(#[from] SigningError),
+}
+
+/// Lets the SDK send through our HTTP client.
 struct Connector(https::Client<SdkBody>);
 
 impl fmt::Debug for Connector {
@@ -180,7 +200,8 @@ impl fmt::Debug for Connector {
 }
 
 impl HttpConnector for Connector {
-    /// What goes wrong between us and AWS is worth another attempt: each write has a name that tells a repetition.
+    /// Network errors are reported as `io`, which the SDK retries. A retry is safe: each write
+    /// carries a name by which its repetition is detected.
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let request = match request.try_into_http1x() {
             Ok(request) => request,
@@ -188,20 +209,16 @@ impl HttpConnector for Connector {
                 return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
             }
         };
-        let answer = self.0.request(request);
+        let response = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            let answer = answer
+            let response = response
                 .await
                 .map_err(|error| ConnectorError::io(error.into()))?;
-            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }
-
-/// Why a request could not be signed, for the log. Holds nothing of the request.
-#[derive(Debug)]
-pub struct SignError(pub String);
 
 #[cfg(test)]
 mod tests {
@@ -231,7 +248,7 @@ mod tests {
         let mut request = request.body(body.to_owned()).expect("a request");
         aws(session_token)
             .sign(&mut request, service, Timestamp(1_763_753_400))
-            .unwrap_or_else(|error| panic!("{}", error.0));
+            .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(request.headers()["x-amz-date"], "20251121T193000Z");
         assert_eq!(
             request
@@ -246,9 +263,9 @@ mod tests {
             .to_owned()
     }
 
-    /// The signatures are those of botocore 1.43.11.
+    /// Botocore 1.43.11 made the signatures.
     #[test]
-    fn requests_are_signed_as_the_sdk_signs_them() {
+    fn signatures_equal_those_of_botocore() {
         let json = [
             ("content-type", "application/x-amz-json-1.0"),
             ("x-amz-target", "PinpointSMSVoiceV2.SendTextMessage"),
@@ -294,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_signed_is_an_error_and_no_panic() {
+    fn unsignable_requests_are_errors() {
         let mut without_host = http::Request::new(String::new());
         assert!(
             aws(None)

@@ -2,13 +2,15 @@
 //!
 //! Invariant: no other file reads the environment.
 
-/// A variable of the process. What is not UTF-8 comes out with replacement characters, which no setting takes: a value that
-/// cannot be read is not one that is not there.
+/// The environment variable `name`; `None` if it is not set.
+///
+/// Bytes that are not UTF-8 are replaced by U+FFFD, which no setting accepts: an unreadable value
+/// is rejected, not ignored.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one sanctioned reading of the environment"
+    reason = "the only place that reads the environment"
 )]
-pub fn environment(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

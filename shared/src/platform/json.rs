@@ -1,55 +1,84 @@
-//! Strict JSON objects: reading a body field by field, naming everything that is wrong with it at once.
-//! Never guesses: duplicate keys, unknown fields, wrong types are errors; `null` is the field left out. Equal numbers are equal,
-//! however they are written.
+//! The strict JSON reader: parses a document without guessing what was meant.
+//!
+//! Invariant: a duplicate key is an error, at every depth.
+//! Invariant: equal integers below 2^53 are equal values, however they are written: `120`, `120.0`
+//! and `1.2e2`.
+//! Invariant: an error holds nothing of the document.
 
-mod numbers;
+mod fields;
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use thiserror::Error;
 
-/// Most errors that one answer names: a body of nothing but unknown fields must not make an answer many times its size.
-const ERRORS_MAX: usize = 20;
+pub use fields::{FieldError, Fields};
 
-/// One thing that is wrong with a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FieldError {
-    /// The field, dotted where it is nested.
-    pub field: String,
-    /// A sentence about it, without its value.
-    pub detail: String,
+/// Below this magnitude (2^53) a floating-point number without a fraction is exactly one integer.
+const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Why a document was rejected. `Display` is a sentence for the sender of the document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum JsonError {
+    /// An object has the same key twice.
+    #[error("Duplicate key in a JSON object (line {line}, column {column}).")]
+    DuplicateKey {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// Not JSON, not UTF-8, nested too deeply, or a number out of range.
+    #[error("The body is not valid JSON (line {line}, column {column}).")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// Valid JSON, but a list, a text, a number, a boolean or `null`.
+    #[error("The body must be a JSON object.")]
+    NotAnObject,
 }
 
 /// Parses a JSON object.
 ///
 /// # Errors
-/// A sentence that holds nothing of the body.
-pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, String> {
-    match parse(body)? {
+/// Any [`JsonError`].
+pub fn parse_object(document: &[u8]) -> Result<Map<String, Value>, JsonError> {
+    match parse(document)? {
         Value::Object(object) => Ok(object),
-        _ => Err("The body must be a JSON object.".into()),
+        _ => Err(JsonError::NotAnObject),
     }
 }
 
 /// Parses any JSON document.
 ///
 /// # Errors
-/// A sentence that holds nothing of the document.
-pub fn parse(body: &[u8]) -> Result<Value, String> {
-    let strictly = |body: &[u8]| {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let value = Strict.deserialize(&mut deserializer)?;
-        deserializer.end().map(|()| value)
+/// [`JsonError::DuplicateKey`] or [`JsonError::Syntax`].
+pub fn parse(document: &[u8]) -> Result<Value, JsonError> {
+    let found_duplicate = Cell::new(false);
+    let strict_value = StrictValue {
+        found_duplicate: &found_duplicate,
     };
-    let value = strictly(body).map_err(|error| sentence(&error))?;
-    match numbers::with_integers(body) {
-        Some(body) => strictly(&body).map_err(|error| sentence(&error)),
-        None => Ok(value),
-    }
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let parsed = strict_value
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    parsed.map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        if found_duplicate.get() {
+            JsonError::DuplicateKey { line, column }
+        } else {
+            JsonError::Syntax { line, column }
+        }
+    })
 }
 
-/// The same object without the fields that are `null`, in one spelling: two bodies with the same meaning are equal.
+/// The object without the fields that are `null`, in one spelling: two bodies with the same meaning
+/// have equal bytes.
 #[must_use]
 pub fn canonical(object: &Map<String, Value>) -> Vec<u8> {
     fn without_null(value: &Value) -> Value {
@@ -64,225 +93,20 @@ pub fn canonical(object: &Map<String, Value>) -> Vec<u8> {
             other => other.clone(),
         }
     }
-    // `Map` keeps its keys sorted.
+    // `Map` keeps its keys sorted, and `parse` has given equal integers one form.
     without_null(&Value::Object(object.clone()))
         .to_string()
         .into_bytes()
 }
 
-/// Takes the fields of an object one by one and remembers what was wrong.
-pub struct Fields {
-    object: Map<String, Value>,
-    path: String,
-    errors: Vec<FieldError>,
+/// Reads a `serde_json::Value`, but fails at a duplicate key.
+#[derive(Clone, Copy)]
+struct StrictValue<'a> {
+    /// Set before the parser fails at a duplicate key: its error carries only a message.
+    found_duplicate: &'a Cell<bool>,
 }
 
-impl Fields {
-    /// All fields of `object`.
-    #[must_use]
-    pub fn of(object: Map<String, Value>) -> Self {
-        Self {
-            object,
-            path: String::new(),
-            errors: vec![],
-        }
-    }
-
-    /// A text; `None` if it is left out or wrong.
-    pub fn text(&mut self, name: &str) -> Option<String> {
-        match self.take(name)? {
-            Value::String(text) => Some(text),
-            _ => self.wrong(name, "Must be a string."),
-        }
-    }
-
-    /// A text of `range` characters.
-    pub fn text_of(
-        &mut self,
-        name: &str,
-        range: std::ops::RangeInclusive<usize>,
-    ) -> Option<String> {
-        let text = self.text(name)?;
-        if range.contains(&text.chars().count()) {
-            return Some(text);
-        }
-        self.wrong(
-            name,
-            &format!("Must be {} to {} characters.", range.start(), range.end()),
-        )
-    }
-
-    /// A text that must be there.
-    pub fn required_text(&mut self, name: &str) -> String {
-        if self.has(name) {
-            self.text(name).unwrap_or_default()
-        } else {
-            String::new()
-        }
-    }
-
-    /// A text of `range` characters that must be there; empty if it is not or is wrong.
-    pub fn required_text_of(
-        &mut self,
-        name: &str,
-        range: std::ops::RangeInclusive<usize>,
-    ) -> String {
-        if self.has(name) {
-            self.text_of(name, range).unwrap_or_default()
-        } else {
-            String::new()
-        }
-    }
-
-    /// Whether a field that must be there is; notes it if not.
-    fn has(&mut self, name: &str) -> bool {
-        let is_there = self.object.get(name).is_some_and(|value| !value.is_null());
-        if !is_there {
-            self.object.remove(name);
-            self.refuse(name, "Is required.");
-        }
-        is_there
-    }
-
-    /// A whole number within `range`.
-    pub fn whole(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
-        match self.take(name)? {
-            Value::Number(number) if number.as_i64().is_some_and(|n| range.contains(&n)) => {
-                number.as_i64()
-            }
-            _ => self.wrong(
-                name,
-                &format!(
-                    "Must be a whole number from {} to {}.",
-                    range.start(),
-                    range.end()
-                ),
-            ),
-        }
-    }
-
-    /// One of a closed set of words.
-    pub fn word<T>(
-        &mut self,
-        name: &str,
-        read: impl Fn(&str) -> Option<T>,
-        words: &str,
-    ) -> Option<T> {
-        let text = self.text(name)?;
-        read(&text).or_else(|| self.wrong(name, &format!("Must be {words}.")))
-    }
-
-    /// A list of at most `length_max` words of a closed set.
-    pub fn words<T>(
-        &mut self,
-        name: &str,
-        length_max: usize,
-        read: impl Fn(&str) -> Option<T>,
-        words: &str,
-    ) -> Vec<T> {
-        let Some(value) = self.take(name) else {
-            return vec![];
-        };
-        let list = value.as_array().filter(|list| list.len() <= length_max);
-        let read: Option<Vec<T>> = list.and_then(|list| {
-            list.iter()
-                .map(|item| item.as_str().and_then(&read))
-                .collect()
-        });
-        read.unwrap_or_else(|| {
-            self.refuse(
-                name,
-                &format!("Must be a list of at most {length_max} of {words}."),
-            );
-            vec![]
-        })
-    }
-
-    /// A nested object, read by `read`.
-    pub fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        match self.take(name)? {
-            Value::Object(object) => {
-                let mut nested = Self {
-                    object,
-                    path: format!("{}{name}.", self.path),
-                    errors: vec![],
-                };
-                let value = read(&mut nested);
-                self.errors
-                    .extend(nested.finish().err().unwrap_or_default());
-                Some(value)
-            }
-            _ => self.wrong(name, "Must be an object."),
-        }
-    }
-
-    /// Any value.
-    pub fn value(&mut self, name: &str) -> Option<Value> {
-        self.take(name)
-    }
-
-    /// Notes that `name` is wrong.
-    pub fn refuse(&mut self, name: &str, detail: &str) {
-        self.errors.push(FieldError {
-            field: format!("{}{name}", self.path),
-            detail: detail.to_owned(),
-        });
-    }
-
-    /// Ends the reading: whatever was not taken is unknown.
-    ///
-    /// # Errors
-    /// Everything that was wrong.
-    pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
-        let unknown: Vec<String> = self.object.keys().cloned().collect();
-        for name in unknown {
-            let shown = if is_shown(&name) { name.as_str() } else { "?" };
-            self.refuse(shown, "Is not a field of this request.");
-        }
-        self.errors.truncate(ERRORS_MAX);
-        if self.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(self.errors)
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.object.remove(name).filter(|value| !value.is_null())
-    }
-
-    fn wrong<T>(&mut self, name: &str, detail: &str) -> Option<T> {
-        self.refuse(name, detail);
-        None
-    }
-}
-
-/// The name of an unknown field is the caller's text. It is shown, so that a typo is found, where it looks like a name and
-/// not like a code or a number that stands in the wrong place.
-fn is_shown(name: &str) -> bool {
-    let is_name = (1..=40).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    is_name && name.bytes().filter(u8::is_ascii_digit).count() < 4
-}
-
-/// What went wrong and where, without quoting the body.
-fn sentence(error: &serde_json::Error) -> String {
-    let kind = if error.to_string().starts_with(DUPLICATE) {
-        "A key stands twice in an object"
-    } else {
-        "The body is not JSON"
-    };
-    format!("{kind} (line {}, column {}).", error.line(), error.column())
-}
-
-const DUPLICATE: &str = "duplicate key";
-
-/// Like `serde_json::Value`, but a key that stands twice is an error.
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for StrictValue<'_> {
     type Value = Value;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -290,7 +114,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for StrictValue<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -314,6 +138,9 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        if value.fract() == 0.0 && value.abs() < EXACT_INTEGER_MAX {
+            return Ok(Value::Number((value as i64).into()));
+        }
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 
@@ -323,7 +150,7 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut list = vec![];
-        while let Some(value) = seq.next_element_seed(Strict)? {
+        while let Some(value) = seq.next_element_seed(self)? {
             list.push(value);
         }
         Ok(Value::Array(list))
@@ -332,9 +159,10 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value_seed(Strict)?;
+            let value = map.next_value_seed(self)?;
             if object.insert(key, value).is_some() {
-                return Err(de::Error::custom(DUPLICATE));
+                self.found_duplicate.set(true);
+                return Err(de::Error::custom("duplicate key"));
             }
         }
         Ok(Value::Object(object))
@@ -346,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_one_strict_object_is_refused() {
+    fn only_one_strict_object_is_accepted() {
         for body in [
             "",
             " ",
@@ -377,74 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_named_at_once() {
-        let object = parse_object(
-            br#"{"to":5,"ttl":1.5,"extra":1,"transaction":{"amount":true,"x":1},"none":null}"#,
-        )
-        .expect("an object");
-        let mut fields = Fields::of(object);
-        fields.required_text("to");
-        fields.whole("ttl", 60..=1800);
-        fields.text("none");
-        fields.required_text("missing");
-        fields.object("transaction", |t| t.required_text("amount"));
-        let errors = fields.finish().expect_err("all wrong");
-        let names: Vec<_> = errors.iter().map(|e| e.field.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "to",
-                "ttl",
-                "missing",
-                "transaction.amount",
-                "transaction.x",
-                "extra"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_whole_number_is_whole_however_it_is_written() {
-        let whole = |number: &str| {
-            let mut fields = Fields::of(
-                parse_object(format!("{{\"n\":{number}}}").as_bytes()).expect("an object"),
-            );
-            fields.whole("n", -10..=1800)
-        };
-        for number in ["120", "120.0", "1.2e2", "12E1", "1200e-1"] {
-            assert_eq!(whole(number), Some(120), "{number}");
-        }
-        assert_eq!((whole("-0.0"), whole("-5.00")), (Some(0), Some(-5)));
-        for number in [
-            "120.5",
-            "1e-400",
-            "120.00000000000000000001",
-            "1801.0",
-            "1e300",
-            "\"120\"",
-            "9007199254740993",
-        ] {
-            assert_eq!(whole(number), None, "{number}");
-        }
-        assert!(parse_object(b"{\"n\":1e400}").is_err());
-    }
-
-    #[test]
-    fn an_unknown_name_is_shown_unless_it_may_be_a_code_or_a_number() {
-        for (name, shown) in [
-            ("chanel", true),
-            ("ttl-seconds", true),
-            ("+33612345678", false),
-            ("123456", false),
-            ("a b", false),
-            ("", false),
-        ] {
-            assert_eq!(is_shown(name), shown, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn bodies_that_mean_the_same_are_canonically_equal() {
+    fn bodies_of_equal_meaning_are_canonically_equal() {
         let form = |text: &str| canonical(&parse_object(text.as_bytes()).expect("an object"));
         assert_eq!(
             form(r#"{"a":1,"b":null,"c":{"x":"y","z":null}}"#),
@@ -455,9 +216,46 @@ mod tests {
             form(r#"{"a":120,"b":[2]}"#),
             form(r#"{"a":1.2e2,"b":[2.0]}"#)
         );
-        assert_ne!(
-            form(r#"{"a":120}"#),
-            form(r#"{"a":120.00000000000000000001}"#)
+        assert_ne!(form(r#"{"a":120}"#), form(r#"{"a":120.5}"#));
+        let large = "9007199254740993"; // 2^53 + 1, which no floating-point number is
+        assert_eq!(
+            form(&format!("{{\"a\":{large}}}")),
+            format!("{{\"a\":{large}}}").as_bytes()
+        );
+    }
+
+    #[test]
+    fn an_error_has_its_kind_and_place() {
+        for (document, error) in [
+            (
+                "{\n \"a\":1, \"a\":2}",
+                JsonError::DuplicateKey {
+                    line: 2,
+                    column: 14,
+                },
+            ),
+            (
+                "[{\"a\":{\"b\":1,\"b\":1}}]",
+                JsonError::DuplicateKey {
+                    line: 1,
+                    column: 19,
+                },
+            ),
+            (
+                "{\"duplicate key\"}",
+                JsonError::Syntax {
+                    line: 1,
+                    column: 17,
+                },
+            ),
+            ("{} {}", JsonError::Syntax { line: 1, column: 4 }),
+        ] {
+            assert_eq!(parse(document.as_bytes()), Err(error), "{document}");
+        }
+        assert_eq!(parse_object(b"[]"), Err(JsonError::NotAnObject));
+        assert_eq!(
+            JsonError::DuplicateKey { line: 2, column: 9 }.to_string(),
+            "Duplicate key in a JSON object (line 2, column 9)."
         );
     }
 }

@@ -1,5 +1,7 @@
-//! Logs: one JSON object a line in Lambda, readable lines at home. The only file that names the log subscriber.
-//! Must never be handed a code, a full number, a body or a header.
+//! Logging: one JSON object a line in Lambda, readable lines in the local server. The only file
+//! that names the log subscriber.
+//!
+//! Invariant: no code, no full phone number, no body and no header is passed to a log.
 
 use std::{error::Error, iter};
 
@@ -10,34 +12,37 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Who reads the logs.
+/// How a log line is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reader {
-    /// CloudWatch Logs.
-    Lambda,
-    /// A person in front of a terminal.
-    Person,
+pub enum Format {
+    /// One JSON object a line, for CloudWatch Logs.
+    Json,
+    /// Text, for a terminal.
+    Text,
 }
 
-/// Most errors behind an error that are told.
+/// Most errors of a chain in one line.
 const CAUSES_MAX: usize = 12;
-/// Longest cause, in characters: a line that a person still reads.
+/// Longest text of a chain, in characters.
 const CAUSE_CHARS_MAX: usize = 500;
 
-/// What `error` and the errors behind it say of themselves, the outermost first. Never what they print for debugging: the SDK's
-/// errors hold the answer that they are about, and that may hold an item.
+/// `error` and its chain of sources, the outermost first, separated by `: `; at most 12 errors and
+/// 500 characters.
+///
+/// Uses `Display`, never `Debug`: the SDK's errors contain the response, which may contain an item.
 pub fn causes(error: &dyn Error) -> String {
     let chain = iter::successors(Some(error), |&error| error.source());
-    let said: Vec<String> = chain.take(CAUSES_MAX).map(ToString::to_string).collect();
-    said.join(": ").chars().take(CAUSE_CHARS_MAX).collect()
+    let texts: Vec<String> = chain.take(CAUSES_MAX).map(ToString::to_string).collect();
+    texts.join(": ").chars().take(CAUSE_CHARS_MAX).collect()
 }
 
-/// Starts logging; a second call changes nothing.
-pub fn init(reader: Reader) {
-    quiet_panics();
-    // Spans are in no line, and the libraries would open a dozen of them a call. The embedded engine warns about each refused
-    // condition, which is how the store works.
-    let ours = filter_fn(|callsite| {
+/// Starts logging to standard error. Further calls have no effect.
+pub fn init(format: Format) {
+    log_panics();
+    // Spans appear in no line, and the libraries would open a dozen of them for each call. The
+    // embedded DynamoDB engine warns about each failed condition, which is an ordinary outcome for
+    // the store.
+    let relevant = filter_fn(|callsite| {
         callsite.is_event()
             && *callsite.level() <= Level::INFO
             && !callsite.target().starts_with("dynoxide")
@@ -45,33 +50,29 @@ pub fn init(reader: Reader) {
     let lines = fmt::layer()
         .with_timer(SystemTime)
         .with_writer(std::io::stderr);
-    let _ = match reader {
-        Reader::Lambda => registry()
+    let _ = match format {
+        Format::Json => registry()
             .with(
                 lines
                     .json()
                     .flatten_event(true)
                     .with_current_span(false)
                     .with_span_list(false)
-                    .with_filter(ours),
+                    .with_filter(relevant),
             )
             .try_init(),
-        Reader::Person => registry()
-            .with(lines.with_target(false).compact().with_filter(ours))
+        Format::Text => registry()
+            .with(lines.with_target(false).compact().with_filter(relevant))
             .try_init(),
     };
 }
 
-/// A panic says where it happened, never what it held: a payload may be made of input.
-fn quiet_panics() {
+/// Logs where a panic happened, but not its message, which may contain input.
+fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
             .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        tracing::error!(
-            error.kind = "panic",
-            error.place = place,
-            "a function panicked"
-        );
+        tracing::error!(error.kind = "panic", error.place = place, "a task panicked");
     }));
 }

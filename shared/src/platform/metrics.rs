@@ -1,6 +1,8 @@
-//! Metrics: what happened, counted, each in a line of embedded metric format: CloudWatch reads it from the log, the local
-//! server from the function's hand.
-//! Dimensions are closed sets or names of carriers and countries: never a number, an id or an address.
+//! Metrics: each event is one line in CloudWatch's embedded metric format (EMF). CloudWatch reads
+//! the lines from the log, the local server through a callback.
+//!
+//! Invariant: dimensions are closed sets, carrier names and countries, never a phone number, an id
+//! or an address.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -9,12 +11,13 @@ use serde::Serialize;
 
 use crate::domain::time::Timestamp;
 
-/// Where CloudWatch files them.
+/// CloudWatch's namespace of all metrics.
 const NAMESPACE: &str = "lambda-otp";
-/// The dimension of what there is none of: an e-mail address's country, the carrier of a message that nobody took.
-const NONE: Option<&str> = Some("-");
+/// A dimension that has no value: the country of an e-mail address, the carrier of a message that
+/// no carrier accepted.
+const NO_VALUE: Option<&str> = Some("-");
 
-/// Something worth counting.
+/// An event that is counted.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Metric<'a> {
     /// A send or resend was accepted.
@@ -22,48 +25,49 @@ pub enum Metric<'a> {
         /// ISO 3166 alpha-2 of the number.
         country: Option<&'a str>,
     },
-    /// A limit refused a send.
+    /// A limit rejected a send.
     Refusal {
-        /// Its name.
+        /// The limit's name.
         limit: &'a str,
     },
-    /// A code was presented.
+    /// A code was checked.
     Check,
     /// A verification was approved.
     Approval {
         /// ISO 3166 alpha-2 of the number.
         country: Option<&'a str>,
-        /// Since it was opened.
+        /// From the first send to the approval.
         seconds: i64,
     },
-    /// A delivery came to a state.
+    /// The status of a delivery changed.
     Delivery {
-        /// The carrier that has it; none, if nobody took it.
+        /// The carrier that accepted the message, if one did.
         carrier: Option<&'a str>,
         /// ISO 3166 alpha-2 of the number.
         country: Option<&'a str>,
-        /// The state.
+        /// The new status.
         status: &'a str,
     },
-    /// A carrier reported a first message as delivered.
+    /// A carrier reported the first message of a verification as delivered.
     Report {
-        /// Its name.
+        /// The carrier's name.
         carrier: &'a str,
-        /// Since the verification was opened.
+        /// From the first send to the report.
         seconds: i64,
     },
 }
 
-/// Where a function's lines go. Clones share it.
+/// Writes metrics to a sink. Clones share the sink.
 #[derive(Clone)]
 pub struct Metrics(Arc<dyn Fn(&str) + Send + Sync>);
 
 impl Metrics {
-    /// To CloudWatch, which reads standard output.
+    /// Writes to standard output, which CloudWatch reads.
     #[must_use]
     pub fn to_stdout() -> Self {
-        // The log takes one write a line; where nobody reads, nothing is to be done about it.
-        Self::to(|line| {
+        // One write for each line, or Lambda would split it. A failed write is ignored: metrics
+        // must not fail a request.
+        Self::to_sink(|line| {
             drop(
                 std::io::stdout()
                     .lock()
@@ -72,20 +76,21 @@ impl Metrics {
         })
     }
 
-    /// To `take`, line by line.
+    /// Passes each line, without a line break, to `sink`.
     #[must_use]
-    pub fn to(take: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(take))
+    pub fn to_sink(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
     }
 
-    /// Counts `metric`.
+    /// Writes `metric` with the time `now`.
     pub fn count(&self, metric: &Metric<'_>, now: Timestamp) {
         (self.0)(&embedded(metric, now));
     }
 }
 
-/// A line of embedded metric format, as the CloudWatch user guide specifies it: what counts, and the directives that say so.
-/// A struct rather than a document, for a line is written with each call.
+/// A line of EMF, as the CloudWatch user guide specifies it: values, and directives that say which
+/// of them are metrics and dimensions. A struct is serialized faster than a `serde_json::Value`,
+/// and each request writes a line.
 #[derive(Serialize, Default)]
 struct Line<'a> {
     #[serde(rename = "_aws")]
@@ -100,7 +105,8 @@ struct Line<'a> {
     approvals: Option<u8>,
     #[serde(rename = "Deliveries", skip_serializing_if = "Option::is_none")]
     deliveries: Option<u8>,
-    // Each time stands in its line as it was: CloudWatch makes percentiles and histograms of the values themselves.
+    // The times are not aggregated here: CloudWatch computes percentiles and histograms from single
+    // values.
     #[serde(
         rename = "SendToApprovalSeconds",
         skip_serializing_if = "Option::is_none"
@@ -187,82 +193,62 @@ const REPORT: &[Directive] = &[directive(
     &[seconds("SendToReportSeconds")],
 )];
 
+/// `metric` as one line of JSON.
 fn embedded(metric: &Metric<'_>, now: Timestamp) -> String {
-    let (directives, line) = match *metric {
-        // A send counts as an approval of 0, so that the share of approvals has a value where there are none.
-        Metric::Send { country } => (
-            SEND,
-            Line {
-                sends: Some(1),
-                approvals: Some(0),
-                country: country.or(NONE),
-                ..Line::default()
-            },
-        ),
-        Metric::Refusal { limit } => (
-            REFUSAL,
-            Line {
-                refusals: Some(1),
-                limit: Some(limit),
-                ..Line::default()
-            },
-        ),
-        Metric::Check => (
-            CHECK,
-            Line {
-                checks: Some(1),
-                ..Line::default()
-            },
-        ),
+    let (directives, line) = directives_and_values(metric);
+    let aws = Metadata {
+        timestamp: now.0.saturating_mul(1000),
+        cloud_watch_metrics: directives,
+    };
+    // Strings and integers always serialize.
+    serde_json::to_string(&Line { aws, ..line }).unwrap_or_default()
+}
+
+fn directives_and_values<'a>(metric: &Metric<'a>) -> (&'static [Directive], Line<'a>) {
+    let mut line = Line::default();
+    let directives = match *metric {
+        Metric::Send { country } => {
+            line.sends = Some(1);
+            // Also an approval of 0, so that the approval rate has a value where nothing was
+            // approved.
+            line.approvals = Some(0);
+            line.country = country.or(NO_VALUE);
+            SEND
+        }
+        Metric::Refusal { limit } => {
+            line.refusals = Some(1);
+            line.limit = Some(limit);
+            REFUSAL
+        }
+        Metric::Check => {
+            line.checks = Some(1);
+            CHECK
+        }
         Metric::Approval { country, seconds } => {
-            let line = Line {
-                approvals: Some(1),
-                checks: Some(1),
-                send_to_approval_seconds: Some(seconds),
-                ..Line::default()
-            };
-            (
-                APPROVAL,
-                Line {
-                    country: country.or(NONE),
-                    ..line
-                },
-            )
+            line.approvals = Some(1);
+            line.checks = Some(1);
+            line.send_to_approval_seconds = Some(seconds);
+            line.country = country.or(NO_VALUE);
+            APPROVAL
         }
         Metric::Delivery {
             carrier,
             country,
             status,
         } => {
-            let line = Line {
-                deliveries: Some(1),
-                carrier: carrier.or(NONE),
-                country: country.or(NONE),
-                ..Line::default()
-            };
-            (
-                DELIVERY,
-                Line {
-                    status: Some(status),
-                    ..line
-                },
-            )
+            line.deliveries = Some(1);
+            line.carrier = carrier.or(NO_VALUE);
+            line.country = country.or(NO_VALUE);
+            line.status = Some(status);
+            DELIVERY
         }
-        Metric::Report { carrier, seconds } => (
-            REPORT,
-            Line {
-                send_to_report_seconds: Some(seconds),
-                carrier: Some(carrier),
-                ..Line::default()
-            },
-        ),
+        Metric::Report { carrier, seconds } => {
+            line.send_to_report_seconds = Some(seconds);
+            line.carrier = Some(carrier);
+            REPORT
+        }
     };
-    let aws = Metadata {
-        timestamp: now.0.saturating_mul(1000),
-        cloud_watch_metrics: directives,
-    };
-    // Texts and numbers: nothing in it can fail to be JSON.
-    serde_json::to_string(&Line { aws, ..line }).unwrap_or_default()
+    (directives, line)
 }
 
 #[cfg(test)]
@@ -276,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_names_its_metrics_dimensions_and_values() {
+    fn a_line_has_directives_and_values() {
         let line = line_of(
             &Metric::Delivery {
                 carrier: Some("sim-a"),
@@ -307,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_has_a_value_under_its_name_and_every_dimension_too() {
+    fn metrics_and_dimensions_have_values() {
         for metric in [
             Metric::Send { country: None },
             Metric::Refusal { limit: "cooldown" },
@@ -355,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn an_approval_counts_by_country_and_its_check_does_not() {
+    fn approvals_have_a_country_and_checks_do_not() {
         let line = line_of(
             &Metric::Approval {
                 country: Some("FR"),

@@ -1,4 +1,5 @@
-//! Platform: what the code runs on. Clock, random numbers, AWS clients, HTTPS, queue, JSON, logs and metrics.
+//! Platform: what the code runs on. Clock, random numbers, AWS clients, HTTPS, queue, JSON, logs
+//! and metrics.
 
 pub mod aws;
 pub mod clock;

@@ -5,9 +5,12 @@
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 
-/// The operating system's generator, asked at the moment of use: a generator seeded at start would repeat itself in
-/// every copy of a snapshotted Lambda. Without entropy no code may be made, so a failure there panics and fails the
-/// one invocation.
+/// The operating system's generator, read at each use: a generator seeded at the start would
+/// produce the same numbers in every copy of a Lambda snapshot.
+///
+/// # Panics
+/// A read panics if the operating system has no entropy. No code may be generated then, and the
+/// panic fails this one invocation.
 #[must_use]
 pub fn entropy() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)

@@ -1,9 +1,9 @@
-//! Base URLs: what may stand in a setting that paths are appended to.
+//! Base URLs: validates a setting to which paths are appended.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Whether paths can be put behind `url` and a host be called there: `http://` or `https://`, a host, perhaps a port and a path.
-/// No user, no query, no fragment.
+/// Whether `url` is `http://` or `https://`, a host, optionally a port and optionally a path,
+/// without user, query and fragment.
 #[must_use]
 pub fn is_base_url(url: &str) -> bool {
     let Some(rest) = url
@@ -26,7 +26,7 @@ pub fn is_base_url(url: &str) -> bool {
     is_host(host) && is_port && is_path
 }
 
-/// A name, or an address of either version.
+/// Whether `host` is a DNS name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address
@@ -40,8 +40,11 @@ fn is_host(host: &str) -> bool {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    let is_number = labels()
+    // As in the WHATWG URL standard, a host whose last label is a number is an IPv4 address.
+    let ends_in_number = labels()
         .next_back()
         .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-    host.len() <= 253 && labels().all(is_label) && (!is_number || host.parse::<Ipv4Addr>().is_ok())
+    host.len() <= 253
+        && labels().all(is_label)
+        && (!ends_in_number || host.parse::<Ipv4Addr>().is_ok())
 }

@@ -93,10 +93,10 @@ fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Addr
     let text = keyring.open(SealedFor::Address(key), sealed)?;
     let (country, rest) = text.split_at_checked(2)?;
     Some(match country {
-        EMAIL_MARK => Address::Email(EmailAddress::unsealed(rest.to_owned())),
+        EMAIL_MARK => Address::Email(EmailAddress::from_stored(rest.to_owned())),
         country => Address::Phone(match rest.strip_prefix(FIXED_LINE_MARK) {
-            Some(e164) => PhoneNumber::unsealed(e164, country, Line::Fixed),
-            None => PhoneNumber::unsealed(rest, country, Line::Mobile),
+            Some(e164) => PhoneNumber::from_stored(e164, country, Line::Fixed),
+            None => PhoneNumber::from_stored(rest, country, Line::Mobile),
         }),
     })
 }

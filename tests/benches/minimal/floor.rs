@@ -6,21 +6,21 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_http::{Error, Request, run, service_fn};
 use otp::platform::aws::{Aws, AwsSettings, Service};
-use otp::platform::environment::environment;
+use otp::platform::environment::variable;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let variable = |name: &str| environment(name).unwrap_or_default();
+    let required = |name: &str| variable(name).unwrap_or_default();
     let settings = AwsSettings {
-        region: variable("AWS_REGION"),
-        access_key_id: variable("AWS_ACCESS_KEY_ID"),
-        secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
-        session_token: environment("AWS_SESSION_TOKEN"),
-        endpoint_urls: [environment("AWS_ENDPOINT_URL_DYNAMODB"), None, None],
+        region: required("AWS_REGION"),
+        access_key_id: required("AWS_ACCESS_KEY_ID"),
+        secret_access_key: required("AWS_SECRET_ACCESS_KEY"),
+        session_token: variable("AWS_SESSION_TOKEN"),
+        endpoint_urls: [variable("AWS_ENDPOINT_URL_DYNAMODB"), None, None],
     };
     let (client, table) = (
         &Client::new(&Aws::new(settings).config(Service::DynamoDb)),
-        &variable("OTP_TABLE"),
+        &required("OTP_TABLE"),
     );
     let key = || AttributeValue::B(Blob::new(*b"bench-floor-0001"));
     // Only the connection is wanted.

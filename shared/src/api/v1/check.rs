@@ -19,7 +19,7 @@ use crate::service::check::{CheckRequest, Checked};
 /// # Errors
 /// 400, 413, 415, 422.
 pub fn read_check(request: &Request, policy: &Policy) -> Result<CheckRequest, Problem> {
-    let mut fields = Fields::of(json_body(request)?);
+    let mut fields = Fields::new(json_body(request)?);
     let typed = fields.required_text("code");
     let purpose = fields::purpose(&mut fields);
     let transaction = fields::transaction(&mut fields);

@@ -1,7 +1,7 @@
 //! Fields that several requests have.
 
 use crate::domain::verification::Transaction;
-use crate::message::shows;
+use crate::message::has_visible_text;
 use crate::platform::json::Fields;
 
 /// Each of amount, currency and payee.
@@ -14,7 +14,7 @@ pub(super) fn purpose(fields: &mut Fields) -> Option<String> {
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(is_allowed);
         fits.then(|| text.to_owned())
     };
-    fields.word(
+    fields.parsed_text(
         "purpose",
         purpose,
         "1 to 32 characters of a-z, 0-9, _ and -",
@@ -25,9 +25,9 @@ pub(super) fn purpose(fields: &mut Fields) -> Option<String> {
 pub(super) fn transaction(fields: &mut Fields) -> Option<Transaction> {
     fields.object("transaction", |nested| {
         let [amount, currency, payee] = ["amount", "currency", "payee"].map(|name| {
-            let text = nested.required_text_of(name, 1..=TRANSACTION_TEXT_LENGTH_MAX);
-            if !text.is_empty() && !shows(&text) {
-                nested.refuse(name, "Must contain at least one visible character.");
+            let text = nested.required_bounded_text(name, 1..=TRANSACTION_TEXT_LENGTH_MAX);
+            if !text.is_empty() && !has_visible_text(&text) {
+                nested.reject(name, "Must contain at least one visible character.");
             }
             text
         });

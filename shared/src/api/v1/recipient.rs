@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 /// # Errors
 /// 422, 403.
 pub fn read_to(body: Map<String, Value>) -> Result<Address, Problem> {
-    let mut fields = Fields::of(body);
+    let mut fields = Fields::new(body);
     let to = fields.required_text("to");
     fields.finish().map_err(Problem::invalid)?;
     read_address(&to, to.contains('@'), None)

@@ -41,26 +41,26 @@ pub fn read_send(
         key: keyring.idempotency_key_hash(app, &key),
         body: keyring.body_hash(app, &json::canonical(&body)),
     });
-    let mut fields = Fields::of(body);
+    let mut fields = Fields::new(body);
     let to = fields.required_text("to");
-    let channel = fields.word("channel", |word| word.parse().ok(), CHANNEL_WORDS);
+    let channel = fields.parsed_text("channel", |word| word.parse().ok(), CHANNEL_WORDS);
     let channel = channel.unwrap_or(Channel::Sms);
     let country = |word: &str| is_country(word).then(|| word.to_owned());
-    let country = fields.word("country", country, "an ISO 3166 code such as FR");
+    let country = fields.parsed_text("country", country, "an ISO 3166 code such as FR");
     let lengths = i64::from(policy.code_length)..=i64::from(CODE_LENGTH_MAX);
-    let code_length = fields.whole("code_length", lengths);
+    let code_length = fields.integer("code_length", lengths);
     let fallback = |word: &str| word.parse().ok();
-    let fallback = fields.words("fallback", FALLBACK_MAX, fallback, CHANNEL_WORDS);
+    let fallback = fields.parsed_list("fallback", FALLBACK_MAX, fallback, CHANNEL_WORDS);
     let locale = |tag: &str| is_language_tag(tag).then(|| tag.to_owned());
-    let locale = fields.word(
+    let locale = fields.parsed_text(
         "locale",
         locale,
         "a BCP 47 language tag such as fr or pt-BR",
     );
     let purpose = fields::purpose(&mut fields);
     let transaction = fields::transaction(&mut fields);
-    let ttl_seconds = fields.whole("ttl_seconds", TTL_SECONDS);
-    let reference = fields.text_of("reference", 0..=REFERENCE_LENGTH_MAX);
+    let ttl_seconds = fields.integer("ttl_seconds", TTL_SECONDS);
+    let reference = fields.bounded_text("reference", 0..=REFERENCE_LENGTH_MAX);
     let client_ip = client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     Ok(SendRequest {
@@ -83,8 +83,8 @@ pub fn read_send(
 /// # Errors
 /// 400, 413, 415, 422.
 pub fn read_resend(request: &Request) -> Result<ResendRequest, Problem> {
-    let mut fields = Fields::of(optional_json_body(request)?);
-    let channel = fields.word("channel", |word| word.parse().ok(), CHANNEL_WORDS);
+    let mut fields = Fields::new(optional_json_body(request)?);
+    let channel = fields.parsed_text("channel", |word| word.parse().ok(), CHANNEL_WORDS);
     let client_ip = client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     Ok(ResendRequest { channel, client_ip })
@@ -109,5 +109,5 @@ pub fn render_sent(sent: &Sent, policy: &Policy, now: Timestamp) -> Result<Value
 }
 
 fn client_ip(fields: &mut Fields) -> Option<IpAddr> {
-    fields.word("client_ip", |ip| ip.parse().ok(), "an IPv4 or IPv6 address")
+    fields.parsed_text("client_ip", |ip| ip.parse().ok(), "an IPv4 or IPv6 address")
 }

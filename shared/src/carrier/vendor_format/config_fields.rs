@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::message::shows;
+use crate::message::has_visible_text;
 use crate::platform::json::Fields;
 use crate::platform::url::is_base_url;
 
@@ -25,7 +25,7 @@ pub fn base_url(fields: &mut Fields, default: Option<&str>) -> String {
     let url = match (fields.text("base_url"), default) {
         (Some(url), _) if is_base_url(&url) => url,
         (Some(_), _) => {
-            fields.refuse(
+            fields.reject(
                 "base_url",
                 "Must be an http(s) URL with a host, and without user, query and fragment.",
             );
@@ -33,7 +33,7 @@ pub fn base_url(fields: &mut Fields, default: Option<&str>) -> String {
         }
         (None, Some(default)) => default.to_owned(),
         (None, None) => {
-            fields.refuse("base_url", "Is required, an http(s) URL.");
+            fields.reject("base_url", "Is required, an http(s) URL.");
             String::new()
         }
     };
@@ -62,7 +62,7 @@ pub fn basic_user(fields: &mut Fields, name: &str) -> String {
 
 /// `callback_token`, if there is one.
 pub fn callback_token(fields: &mut Fields) -> Option<String> {
-    fields.word(
+    fields.parsed_text(
         "callback_token",
         |text| is_callback_token(text).then(|| text.to_owned()),
         CALLBACK_TOKEN,
@@ -80,9 +80,9 @@ pub fn sender(fields: &mut Fields, name: &str) -> Option<String> {
     let is_sender = |text: &str| {
         (1..=SENDER_LENGTH_MAX).contains(&text.chars().count())
             && !text.contains(char::is_control)
-            && shows(text)
+            && has_visible_text(text)
     };
-    fields.word(
+    fields.parsed_text(
         name,
         |text| is_sender(text).then(|| text.to_owned()),
         "1 to 32 characters, at least one of them visible",
@@ -96,7 +96,7 @@ pub fn topic_arn(fields: &mut Fields) -> Option<String> {
             && arn.split(':').nth(2) == Some("sns")
             && arn.split(':').count() == 6
     };
-    fields.word(
+    fields.parsed_text(
         "topic_arn",
         |arn| is_topic(arn).then(|| arn.to_owned()),
         "the ARN of an SNS topic",
@@ -113,8 +113,8 @@ pub fn required(
 ) -> String {
     match fields.value(name) {
         Some(Value::String(text)) if valid(&text) => return text,
-        Some(_) => fields.refuse(name, &format!("Must be {format}.")),
-        None => fields.refuse(name, "Is required."),
+        Some(_) => fields.reject(name, &format!("Must be {format}.")),
+        None => fields.reject(name, "Is required."),
     }
     String::new()
 }
@@ -141,7 +141,7 @@ mod tests {
         let wrong = |value: Value| {
             let entry =
                 json!({ "callback_token": value.clone(), "key": value.clone(), "user": value });
-            let mut fields = Fields::of(entry.as_object().cloned().unwrap_or_default());
+            let mut fields = Fields::new(entry.as_object().cloned().unwrap_or_default());
             required_callback_token(&mut fields);
             credential(&mut fields, "key");
             basic_user(&mut fields, "user");
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn callback_token_is_optional_but_never_short() {
         let read = |entry: Value| {
-            let mut fields = Fields::of(entry.as_object().cloned().unwrap_or_default());
+            let mut fields = Fields::new(entry.as_object().cloned().unwrap_or_default());
             let token = callback_token(&mut fields);
             fields.finish().map(|()| token)
         };

@@ -49,7 +49,10 @@ impl CarrierClient for SnsPublisher {
     ) -> HandoverResponse {
         let timeout = carrier.timeout.min(time_left);
         let receipt = tokio::time::timeout(timeout, self.sns.publish(message)).await;
-        HandoverResponse { receipt: receipt.unwrap_or(Receipt::Unknown), vendor_id: None }
+        HandoverResponse {
+            receipt: receipt.unwrap_or(Receipt::Unknown),
+            vendor_id: None,
+        }
     }
 
     async fn poll_status(
