@@ -1,10 +1,12 @@
 //! Causes: what the log is told when the table or the queue answers something that cannot be read. It says what went wrong, and
 //! nothing of the answer.
 
-use otp::crypto::seal::Keyring;
+use otp::crypto::keyring::Keyring;
+use otp::domain::ids::{AttemptHash, AttemptNonce, VerificationId, VerificationNonce};
 use otp::domain::time::Timestamp;
 use otp::domain::verification::Attempt;
 use otp::platform::aws::{Aws, AwsSettings, Service};
+use otp::platform::logging;
 use otp::platform::queue::{Dispatch, Queue};
 use otp::store::Store;
 
@@ -48,8 +50,8 @@ async fn causes(status: u16, body: String) -> Vec<String> {
         Timestamp(1_795_291_200),
     );
     let attempt = Attempt {
-        nonce: vec![1; 8],
-        hash: [2; 16],
+        nonce: AttemptNonce::Random([1; 8]),
+        hash: AttemptHash([2; 16]),
         at: now,
         invocation: [3; 4],
     };
@@ -58,17 +60,28 @@ async fn causes(status: u16, body: String) -> Vec<String> {
         format!("{}/queue", listener.url()),
     );
     let told = [
-        store.read(&key, now).await.err().map(|error| error.0),
         store
-            .attempt(&key, &[4; 16], &attempt, now)
+            .load(key, "default", now)
             .await
             .err()
-            .map(|error| error.0),
+            .map(|error| logging::causes(&error)),
+        store
+            .append_attempt(key, VerificationNonce([4; 4]), &attempt, now)
+            .await
+            .err()
+            .map(|error| logging::causes(&error)),
         queue
-            .enqueue(&Dispatch::new("default", "ve_x".into(), 1), 0)
+            .enqueue(
+                &Dispatch {
+                    app: "default".into(),
+                    id: VerificationId([5; 16]),
+                    step: 1,
+                },
+                0,
+            )
             .await
             .err()
-            .map(|error| error.0),
+            .map(|error| logging::causes(&error)),
     ];
     told.into_iter().flatten().collect()
 }
@@ -150,10 +163,14 @@ async fn a_table_that_is_not_there_is_told_as_such() {
         seal.clone(),
     );
     let told = store
-        .read(&seal.recipient_key("default", "+33612345678"), Timestamp(0))
+        .load(
+            seal.recipient_key("default", "+33612345678"),
+            "default",
+            Timestamp(0),
+        )
         .await
         .err()
-        .map(|error| error.0)
+        .map(|error| logging::causes(&error))
         .unwrap_or_default();
     assert!(
         told.contains("Connection refused") && told.chars().count() <= CAUSE_CHARS_MAX,

@@ -6,7 +6,7 @@ use aws_lambda_events::sns::SnsEvent;
 use aws_lambda_events::sqs::SqsEvent;
 use data_encoding::BASE64;
 use lambda_http::{Body, Request, RequestExt as _, Response};
-use otp::config::{Config, Role};
+use otp::config::{CallbackConfig, ConfigError, SendConfig, Variables, VerifyConfig, WorkerConfig};
 use otp::platform::clock::Clock;
 use otp::platform::metrics::Metrics;
 use serde_json::{Value, json};
@@ -50,9 +50,9 @@ pub fn sample(name: &str) -> String {
 }
 
 /// A function's configuration, with the table and the queue of `service`. The key is the one that the samples carry.
-fn config(service: &Service, role: Role) -> Config {
+fn config<C>(service: &Service, read: impl Fn(Variables<'_>) -> Result<C, ConfigError>) -> C {
     let key = BASE64.encode(&[7; 32]);
-    let hash = data_encoding::HEXLOWER.encode(&otp::crypto::seal::sha256(
+    let hash = data_encoding::HEXLOWER.encode(&otp::crypto::hashes::sha256(
         b"otp_test_EXAMPLEEXAMPLEEXAMPLE",
     ));
     let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
@@ -75,7 +75,7 @@ fn config(service: &Service, role: Role) -> Config {
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value.clone())
     };
-    Config::read(role, &lookup).unwrap_or_else(|error| panic!("{error}"))
+    read(&lookup).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Metrics that nobody reads.
@@ -89,8 +89,8 @@ async fn handled(service: &Service, request: &Request) -> Response<Body> {
     match path.as_str() {
         path if path.starts_with("/v1/callbacks/") => {
             delivery_callback::handle(
-                &delivery_callback::App::new(
-                    config(service, Role::DeliveryCallback),
+                &delivery_callback::State::new(
+                    config(service, CallbackConfig::read),
                     clock,
                     unread(),
                 ),
@@ -103,14 +103,14 @@ async fn handled(service: &Service, request: &Request) -> Response<Body> {
             || path.starts_with("/v1/recipients/") =>
         {
             send::handle(
-                &send::App::new(config(service, Role::Send), clock, unread()),
+                &send::State::new(config(service, SendConfig::read), clock, unread()),
                 request,
             )
             .await
         }
         _ => {
             verify::handle(
-                &verify::App::new(config(service, Role::Verify), clock, unread()),
+                &verify::State::new(config(service, VerifyConfig::read), clock, unread()),
                 request,
             )
             .await
@@ -229,8 +229,8 @@ async fn the_dispatch_sample_is_a_batch_that_the_worker_reads() {
             "{record:?}"
         );
     }
-    let worker = carrier_worker::App::new(
-        config(&service, Role::CarrierWorker),
+    let worker = carrier_worker::State::new(
+        config(&service, WorkerConfig::read),
         Clock::default(),
         unread(),
     );

@@ -16,7 +16,7 @@ pub const NO_SEND_LIMITS: [(&str, &str); 3] = [
 ];
 
 /// An id that is well formed and names nothing.
-pub const UNKNOWN_ID: &str = "ve_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+pub const UNKNOWN_ID: &str = "ve_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// A French mobile number for each `n` below 999, no two of them with one prefix.
 pub fn phone(n: u32) -> String {

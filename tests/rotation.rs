@@ -1,7 +1,7 @@
 //! Keys: two sealing keys live during a rotation, a retired one's codes are expired, and API keys belong to one app each.
 
 use data_encoding::{BASE64, HEXLOWER};
-use otp::crypto::seal::sha256;
+use otp::crypto::hashes::sha256;
 use serde_json::{Value, json};
 
 use crate::given::phone;

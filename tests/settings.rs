@@ -4,8 +4,17 @@
 use std::collections::HashMap;
 
 use data_encoding::BASE64;
-use otp::config::{Config, Role};
+use otp::config::{CallbackConfig, SendConfig, VerifyConfig, WorkerConfig};
 use serde_json::{Value, json};
+
+/// A function, by the configuration that it reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Role {
+    Send,
+    Verify,
+    DeliveryCallback,
+    CarrierWorker,
+}
 
 const ROLES: [Role; 4] = [
     Role::Send,
@@ -20,7 +29,7 @@ fn secrets() -> Value {
 }
 
 /// What starts, with these changes.
-fn read(role: Role, changes: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+fn read(role: Role, changes: &[(&str, &str)]) -> Result<(), Vec<String>> {
     let secrets = secrets().to_string();
     let values = [
         ("OTP_SECRETS", secrets.as_str()),
@@ -35,10 +44,14 @@ fn read(role: Role, changes: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         ("AWS_SECRET_ACCESS_KEY", "s"),
     ];
     let values: HashMap<&str, &str> = values.into_iter().chain(changes.iter().copied()).collect();
-    Config::read(role, &|name| {
-        values.get(name).map(|value| (*value).to_owned())
-    })
-    .map_err(|error| error.0)
+    let lookup = |name: &str| values.get(name).map(|value| (*value).to_owned());
+    let read = match role {
+        Role::Send => SendConfig::read(&lookup).map(drop),
+        Role::Verify => VerifyConfig::read(&lookup).map(drop),
+        Role::DeliveryCallback => CallbackConfig::read(&lookup).map(drop),
+        Role::CarrierWorker => WorkerConfig::read(&lookup).map(drop),
+    };
+    read.map_err(|error| error.0)
 }
 
 /// Holds that no function starts with these changes, and that each says so of `name` and of nothing else.

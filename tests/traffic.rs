@@ -176,8 +176,8 @@ impl Counted {
         if rules.conversion.is_some() && self.samples.len() < SAMPLES_MAX {
             self.samples.push((
                 Sample {
-                    recipient: [0; 16],
-                    verification: [0; 4],
+                    recipient: otp::domain::ids::RecordKey([0; 12]),
+                    verification: otp::domain::ids::VerificationNonce([0; 4]),
                     at: asked.at,
                 },
                 asked.is_typed,

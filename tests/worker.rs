@@ -5,7 +5,7 @@ mod slow;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use data_encoding::BASE64;
-use otp::config::{Config, Role};
+use otp::config::WorkerConfig;
 use otp::platform::clock::Clock;
 use otp::platform::metrics::Metrics;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn enqueue(service: &Service, body: &str, delay_seconds: i64) {
 }
 
 fn dispatch(id: &str, sequence: u16) -> String {
-    json!({"v": 1, "app": "default", "id": id, "seq": sequence}).to_string()
+    json!({"v": 1, "app": "default", "id": id, "step": sequence}).to_string()
 }
 
 /// A service whose dispatches a test takes out of the wire and gives to workers of its own, beside a carrier that counts.
@@ -58,7 +58,7 @@ impl Workshop {
         let carrier = Carrier::start("only").await;
         let key = BASE64.encode(&[7; 32]);
         let hash =
-            data_encoding::HEXLOWER.encode(&otp::crypto::seal::sha256(DEFAULT_KEY.as_bytes()));
+            data_encoding::HEXLOWER.encode(&otp::crypto::hashes::sha256(DEFAULT_KEY.as_bytes()));
         let secrets =
             json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]}).to_string();
         let carriers = json!([with(carrier.entry(), &entry)]).to_string();
@@ -94,12 +94,12 @@ impl Workshop {
     }
 
     /// A worker, as a Lambda instance of its own.
-    fn worker(&self) -> carrier_worker::App {
+    fn worker(&self) -> carrier_worker::State {
         self.worker_at(&self.wired.service.dynamodb_url)
     }
 
     /// The same, whose table is at `url`.
-    fn worker_at(&self, url: &str) -> carrier_worker::App {
+    fn worker_at(&self, url: &str) -> carrier_worker::State {
         let variable = |name: &str| {
             self.variables
                 .iter()
@@ -113,9 +113,8 @@ impl Workshop {
                 variable(name)
             }
         };
-        let config =
-            Config::read(Role::CarrierWorker, &lookup).unwrap_or_else(|error| panic!("{error}"));
-        carrier_worker::App::new(config, self.clock.clone(), Metrics::to_sink(|_| {}))
+        let config = WorkerConfig::read(&lookup).unwrap_or_else(|error| panic!("{error}"));
+        carrier_worker::State::new(config, self.clock.clone(), Metrics::to_sink(|_| {}))
     }
 
     /// Opens a verification and takes its dispatch out of the wire.
