@@ -25,6 +25,8 @@ mod callback;
 mod causes;
 mod delivery;
 mod document;
+#[path = "source/documentation.rs"]
+mod documentation;
 mod events;
 mod fallback;
 mod figures;
