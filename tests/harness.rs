@@ -137,7 +137,8 @@ impl Service {
             functions,
             dynamodb,
         })
-        .await?;
+        .await
+        .map_err(|error| error.to_string())?;
         Ok(Self {
             dynamodb_url: server.dynamodb_url,
             table: server.table,

@@ -180,6 +180,19 @@ async fn it_says_where_it_listens_and_prints_a_curl_line_that_works() {
 }
 
 #[tokio::test]
+async fn serve_command_starts_the_server() {
+    let mut child = command(&["serve", "--port", "0"], &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = out.next_line().await.expect("a line").unwrap_or_default();
+    assert!(first.starts_with("listening on http://"), "{first}");
+    assert_eq!(ended_by("TERM", &mut child).await, Some(0));
+}
+
+#[tokio::test]
 async fn each_start_without_data_has_a_key_of_its_own() {
     let (first, second) = (
         Process::start(&[], &[]).await,
@@ -244,6 +257,9 @@ async fn bad_usage_ends_with_2() {
         &["--port", "70000"],
         &["--port", "-1"],
         &["extra"],
+        &["serve", "--nonsense"],
+        &["serve", "extra"],
+        &["--port", "0", "serve"],
         &["--data"],
         &["--dynamodb", "x"],
     ] {

@@ -1,15 +1,23 @@
-//! The dispatch queue at home: delays, visibility times and the dead-letter queue of SQS, on the movable clock.
-//! A message is acknowledged to its sender only once it is kept.
+//! The dispatch queue in this process: delays, visibility time-outs and the dead-letter queue of
+//! SQS, on the simulated clock.
+//!
+//! Invariant: a message is acknowledged to its sender only once it is stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use otp::platform::clock::Clock;
 use otp::platform::random::random_bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::engine::Engine;
+use crate::dynamodb::EngineError;
+use crate::queue_store::QueueStore;
+
+/// The longest wait for a message that may become due. After it the queue is looked at again.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// One message.
 #[derive(Clone, Serialize, Deserialize)]
@@ -19,7 +27,8 @@ pub(crate) struct Message {
     visible_at_millis: i64,
     pub(crate) receives: u32,
     is_dead: bool,
-    /// A process that died was working on it: its visibility time goes on.
+    /// Not stored: after a restart no worker has the message, and it becomes visible when its
+    /// time-out ends.
     #[serde(skip)]
     in_flight: bool,
 }
@@ -30,11 +39,11 @@ pub(crate) struct LocalQueue(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    /// Something may have become due.
+    /// Notified when a message may have become due.
     due: Notify,
-    /// Some work has come to rest.
-    rested: Notify,
-    engine: Option<Engine>,
+    /// Notified when work has ended.
+    idle: Notify,
+    store: Option<QueueStore>,
     clock: Clock,
     receives_max: u32,
     visibility_millis: i64,
@@ -43,74 +52,82 @@ struct Inner {
 #[derive(Default)]
 struct State {
     messages: Vec<Message>,
-    /// Work that is going on: batches, and reports on their way.
-    busy: usize,
+    /// Batches in flight, and reports that carriers are sending.
+    work_count: usize,
 }
 
-/// Work that an advance of the clock waits for; ends when dropped.
-pub(crate) struct Busy(LocalQueue);
+/// Work in progress, which [`LocalQueue::settle`] waits for. The work ends when this value is
+/// dropped.
+pub(crate) struct Work(LocalQueue);
 
-impl Drop for Busy {
+impl Drop for Work {
     fn drop(&mut self) {
-        self.0.state().busy -= 1;
-        self.0.0.rested.notify_waiters();
+        self.0.state().work_count -= 1;
+        self.0.0.idle.notify_waiters();
     }
+}
+
+/// All messages of the queue, as `GET /local/state` shows them.
+pub(crate) struct QueueContents {
+    pub(crate) queued: Vec<Value>,
+    pub(crate) dead_letters: Vec<Value>,
 }
 
 impl LocalQueue {
-    /// Kept in `engine`, where one is given, with what it already holds.
+    /// With the messages in `store`; without one the queue is in memory only.
     pub(crate) fn open(
-        engine: Option<Engine>,
+        store: Option<QueueStore>,
         clock: Clock,
         receives_max: u32,
         visibility_seconds: i64,
-    ) -> Result<Self, String> {
-        let kept = engine.as_ref().map_or(Ok(vec![]), Engine::queued)?;
-        let messages = kept
-            .into_iter()
-            .filter_map(|message| serde_json::from_value(message).ok())
-            .collect();
-        let state = Mutex::new(State { messages, busy: 0 });
-        let visibility_millis = visibility_seconds * 1000;
+    ) -> Result<Self, EngineError> {
+        let messages = match &store {
+            Some(store) => store.load()?,
+            None => vec![],
+        };
         Ok(Self(Arc::new(Inner {
-            state,
+            state: Mutex::new(State {
+                messages,
+                work_count: 0,
+            }),
             due: Notify::new(),
-            rested: Notify::new(),
-            engine,
+            idle: Notify::new(),
+            store,
             clock,
             receives_max,
-            visibility_millis,
+            visibility_millis: visibility_seconds * 1000,
         })))
     }
 
-    /// Takes a message; returns its id once it is kept.
-    pub(crate) fn send(&self, body: String, delay_seconds: i64) -> Result<String, String> {
-        let id = data_encoding::HEXLOWER.encode(&random_bytes::<16>());
-        let visible_at_millis = self.0.clock.now_millis() + delay_seconds * 1000;
+    /// Enqueues a message; returns its id once it is stored.
+    pub(crate) fn send(&self, body: String, delay_seconds: i64) -> Result<String, EngineError> {
+        let id = HEXLOWER.encode(&random_bytes::<16>());
         let message = Message {
             id: id.clone(),
             body,
-            visible_at_millis,
+            visible_at_millis: self.0.clock.now_millis() + delay_seconds * 1000,
             receives: 0,
             is_dead: false,
             in_flight: false,
         };
-        self.keep(&message)?;
+        self.store(&message)?;
         self.state().messages.push(message);
         self.wake();
         Ok(id)
     }
 
-    /// Up to `most` messages that are due, invisible from now on; and the work on them, to be dropped when it is done.
-    pub(crate) fn receive(&self, most: usize) -> Option<(Vec<Message>, Busy)> {
+    /// Up to `batch_size` messages that are due, now in flight; `None` if there are none. A message
+    /// that was received too often becomes a dead letter instead. The batch is in progress until
+    /// the returned [`Work`] is dropped.
+    pub(crate) fn receive(&self, batch_size: usize) -> Option<(Vec<Message>, Work)> {
         let now = self.0.clock.now_millis();
         let mut state = self.state();
         let mut batch = vec![];
         for message in state
             .messages
             .iter_mut()
-            .filter(|m| !m.is_dead && !m.in_flight && m.visible_at_millis <= now)
-            .take(most)
+            .filter(|message| message.is_waiting() && message.visible_at_millis <= now)
+            .take(batch_size)
         {
             if message.receives >= self.0.receives_max {
                 message.is_dead = true;
@@ -120,114 +137,131 @@ impl LocalQueue {
                 message.in_flight = true;
                 batch.push(message.clone());
             }
-            let kept = self.keep(message);
-            if let Err(error) = kept {
-                tracing::error!(error.cause = error, "a message of the queue was not kept");
+            if let Err(error) = self.store(message) {
+                tracing::error!(
+                    queue.message = message.id,
+                    error.cause = error.to_string(),
+                    "failed to store that a queue message was received"
+                );
             }
         }
         if batch.is_empty() {
-            self.0.rested.notify_waiters();
+            self.0.idle.notify_waiters();
             return None;
         }
-        state.busy += 1;
+        state.work_count += 1;
         drop(state);
-        Some((batch, Busy(self.clone())))
+        Some((batch, Work(self.clone())))
     }
 
-    /// What a worker made of a message: done, or to come again after its visibility time.
-    pub(crate) fn resolve(&self, id: &str, is_done: bool) {
-        let mut state = self.state();
-        if is_done {
-            state.messages.retain(|message| message.id != id);
-        } else if let Some(message) = state.messages.iter_mut().find(|message| message.id == id) {
-            message.in_flight = false;
-        }
-        drop(state);
-        if let (true, Some(engine)) = (is_done, &self.0.engine)
-            && let Err(error) = engine.drop_message(id)
+    /// Deletes a message that a worker has handled.
+    pub(crate) fn delete(&self, id: &str) {
+        self.state().messages.retain(|message| message.id != id);
+        if let Some(store) = &self.0.store
+            && let Err(error) = store.delete(id)
         {
             tracing::error!(
-                error.cause = error,
-                "a message of the queue was not dropped"
+                queue.message = id,
+                error.cause = error.to_string(),
+                "failed to delete a handled queue message; a restart redelivers it"
             );
         }
     }
 
-    /// Work other than a batch that an advance of the clock waits for.
-    pub(crate) fn busy(&self) -> Busy {
-        self.state().busy += 1;
-        Busy(self.clone())
+    /// Returns a message that a worker has failed to handle: it is redelivered after its visibility
+    /// time-out.
+    pub(crate) fn redeliver(&self, id: &str) {
+        let mut state = self.state();
+        if let Some(message) = state.messages.iter_mut().find(|message| message.id == id) {
+            message.in_flight = false;
+        }
     }
 
-    /// Waits until something may be due, by a message or by time.
+    /// Work other than a batch that [`LocalQueue::settle`] waits for.
+    pub(crate) fn begin_work(&self) -> Work {
+        self.state().work_count += 1;
+        Work(self.clone())
+    }
+
+    /// Waits until a message may be due, because of [`LocalQueue::wake`] or because time has
+    /// passed.
     pub(crate) async fn wait_for_work(&self) {
         let due = self.0.due.notified();
         tokio::pin!(due);
         due.as_mut().enable();
         let now = self.0.clock.now_millis();
-        let wait = match self.next_due() {
+        let wait = match self.next_due_millis() {
             Some(at) if at <= now => return,
-            Some(at) => u64::try_from(at - now).unwrap_or(0),
-            None => u64::MAX >> 24,
+            Some(at) => Duration::from_millis((at - now).unsigned_abs()).min(WAIT_MAX),
+            None => WAIT_MAX,
         };
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(wait), due).await;
+        let _ = tokio::time::timeout(wait, due).await;
     }
 
-    /// Waits until nothing is due and nobody is working.
+    /// Waits until no message is due and no work is in progress.
     pub(crate) async fn settle(&self) {
         loop {
-            let rested = self.0.rested.notified();
-            tokio::pin!(rested);
-            rested.as_mut().enable();
-            let is_due = self
-                .next_due()
-                .is_some_and(|at| at <= self.0.clock.now_millis());
-            if !is_due && self.state().busy == 0 {
+            let idle = self.0.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            let now = self.0.clock.now_millis();
+            let is_due = self.next_due_millis().is_some_and(|at| at <= now);
+            if !is_due && self.state().work_count == 0 {
                 return;
             }
             self.wake();
-            rested.await;
+            idle.await;
         }
     }
 
-    /// Wakes whoever waits: the clock was moved.
+    /// Ends [`LocalQueue::wait_for_work`]: a message was sent or the clock was moved.
     pub(crate) fn wake(&self) {
         self.0.due.notify_waiters();
     }
 
-    /// The first moment at which a message is due, in milliseconds.
-    pub(crate) fn next_due(&self) -> Option<i64> {
+    /// The first moment at which a message is due, in milliseconds since 1970.
+    pub(crate) fn next_due_millis(&self) -> Option<i64> {
         self.state()
             .messages
             .iter()
-            .filter(|m| !m.is_dead && !m.in_flight)
-            .map(|m| m.visible_at_millis)
+            .filter(|message| message.is_waiting())
+            .map(|message| message.visible_at_millis)
             .min()
     }
 
-    /// What rests in the queue and among the dead letters.
-    pub(crate) fn rest(&self) -> (Vec<Value>, Vec<Value>) {
-        let shown = |m: &Message| json!({"id": m.id, "body": m.body, "receives": m.receives, "visible_at_millis": m.visible_at_millis});
-        let (dead, queued): (Vec<_>, Vec<_>) = self
-            .state()
-            .messages
-            .iter()
-            .cloned()
-            .partition(|message| message.is_dead);
-        (
-            queued.iter().map(shown).collect(),
-            dead.iter().map(shown).collect(),
-        )
+    /// All messages.
+    pub(crate) fn contents(&self) -> QueueContents {
+        let state = self.state();
+        let (dead, queued): (Vec<_>, Vec<_>) = state.messages.iter().partition(|m| m.is_dead);
+        let to_json =
+            |messages: Vec<&Message>| messages.into_iter().map(Message::to_json).collect();
+        QueueContents {
+            queued: to_json(queued),
+            dead_letters: to_json(dead),
+        }
     }
 
-    fn keep(&self, message: &Message) -> Result<(), String> {
-        self.0
-            .engine
-            .as_ref()
-            .map_or(Ok(()), |engine| engine.keep(&message.id, message))
+    fn store(&self, message: &Message) -> Result<(), EngineError> {
+        match &self.0.store {
+            Some(store) => store.put(&message.id, message),
+            None => Ok(()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Message {
+    fn is_waiting(&self) -> bool {
+        !self.is_dead && !self.in_flight
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "id": self.id, "body": self.body, "receives": self.receives,
+            "visible_at_millis": self.visible_at_millis,
+        })
     }
 }

@@ -1,9 +1,7 @@
-//! The keys of the local server: API keys from the environment or fresh ones, and, with `--data`, all that must outlive
-//! a restart.
+//! The keys of the local server: API keys from the environment or new ones, and the keys that seal
+//! and look up. With `--data` they are stored, so that they outlive a restart.
 
-use std::path::Path;
-
-use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER};
+use data_encoding::{BASE64, HEXLOWER};
 use otp::config::is_app_name;
 use otp::crypto::hashes::sha256;
 use otp::platform::json::parse_object;
@@ -11,15 +9,15 @@ use otp::platform::random::random_bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::directory::write_whole;
+use crate::data_dir::{DataDir, DataDirError};
 
-/// What is kept with `--data`, beside the engine's file.
-#[derive(Clone, Serialize, Deserialize)]
-struct Kept {
-    seal: String,
-    lookup: String,
-    api_key: String,
-}
+/// Name of the file in the data directory.
+const SECRETS_FILE: &str = "secrets.json";
+/// The shortest API key that `OTP_LOCAL_API_KEYS` may set.
+const API_KEY_CHARS_MIN: usize = 20;
+/// The API key of app `default` without `OTP_LOCAL_API_KEYS`: always the same, so that pasted
+/// commands work.
+const DEVELOPMENT_KEY: &str = "otp_test_local_development_key";
 
 /// The keys.
 pub(crate) struct Secrets {
@@ -29,29 +27,94 @@ pub(crate) struct Secrets {
     pub(crate) document: String,
 }
 
+/// What is wrong with `OTP_LOCAL_API_KEYS`.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum ApiKeysError {
+    #[error(
+        "OTP_LOCAL_API_KEYS: must be APP=KEY,APP=KEY with keys of {API_KEY_CHARS_MIN} or more letters, digits and _"
+    )]
+    Format,
+    #[error("OTP_LOCAL_API_KEYS: a key must belong to one app")]
+    SharedKey,
+}
+
 impl Secrets {
-    /// From the environment's `OTP_SECRETS` and `OTP_LOCAL_API_KEYS`, and from `directory`, where it is given; and what is wrong
-    /// with the API keys. What is wrong with `OTP_SECRETS` is told where the functions read it.
+    /// Reads `OTP_SECRETS` and `OTP_LOCAL_API_KEYS`, and the keys that the data directory stores.
+    ///
+    /// An error in `OTP_LOCAL_API_KEYS` is returned beside the secrets, so that it can be reported
+    /// with those of all other settings. `OTP_SECRETS` is validated where the functions read it.
     pub(crate) fn open(
-        directory: Option<&Path>,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<(Self, Option<String>), String> {
-        let kept = kept(directory)?;
-        let (api_keys, wrong_keys) =
-            match variable("OTP_LOCAL_API_KEYS").map(|keys| api_keys(&keys)) {
-                Some(Ok(api_keys)) => (api_keys, None),
-                Some(Err(problem)) => (vec![], Some(format!("OTP_LOCAL_API_KEYS: {problem}"))),
-                None => (vec![("default".to_owned(), kept.api_key.clone())], None),
-            };
-        let own = json!({"seal": {"current": "local", "keys": {"local": kept.seal}}, "lookup": kept.lookup}).to_string();
-        let document = variable("OTP_SECRETS").unwrap_or(own);
-        let document = with_keys(&document, &api_keys).unwrap_or(document);
-        Ok((Self { api_keys, document }, wrong_keys))
+        data_dir: Option<&DataDir>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Option<ApiKeysError>), DataDirError> {
+        let generated = load_or_generate(data_dir)?;
+        let (api_keys, error) = match variable("OTP_LOCAL_API_KEYS") {
+            Some(entries) => match parse_api_keys(&entries) {
+                Ok(api_keys) => (api_keys, None),
+                Err(error) => (vec![], Some(error)),
+            },
+            None => (
+                vec![("default".to_owned(), DEVELOPMENT_KEY.to_owned())],
+                None,
+            ),
+        };
+        let given = variable("OTP_SECRETS").unwrap_or_else(|| "{}".to_owned());
+        let document = generated.complete(&given).unwrap_or(given);
+        let document = add_api_keys(&document, &api_keys).unwrap_or(document);
+        Ok((Self { api_keys, document }, error))
     }
 }
 
-/// `document` with these keys beside its own; `None` if it is none.
-fn with_keys(document: &str, api_keys: &[(String, String)]) -> Option<String> {
+/// What the data directory stores.
+#[derive(Serialize, Deserialize)]
+struct GeneratedKeys {
+    seal: String,
+    lookup: String,
+}
+
+impl GeneratedKeys {
+    fn new() -> Self {
+        Self {
+            seal: BASE64.encode(&random_bytes::<32>()),
+            lookup: BASE64.encode(&random_bytes::<32>()),
+        }
+    }
+
+    /// `OTP_SECRETS` as given, with these keys where it has none; `None` if it is not an object.
+    fn complete(&self, given: &str) -> Option<String> {
+        let mut document = parse_object(given.as_bytes()).ok()?;
+        let seal = || json!({"current": "local", "keys": {"local": self.seal}});
+        document.entry("seal").or_insert_with(seal);
+        document
+            .entry("lookup")
+            .or_insert_with(|| json!(self.lookup));
+        Some(Value::Object(document).to_string())
+    }
+}
+
+/// The stored keys, or new ones, which are then stored.
+fn load_or_generate(data_dir: Option<&DataDir>) -> Result<GeneratedKeys, DataDirError> {
+    let Some(data_dir) = data_dir else {
+        return Ok(GeneratedKeys::new());
+    };
+    let invalid = |error: serde_json::Error| DataDirError::Invalid {
+        file: SECRETS_FILE,
+        problem: error.to_string(),
+    };
+    // A file that cannot be read is an error: with new keys, all that the stored ones have sealed
+    // would be lost.
+    if let Some(text) = data_dir.read(SECRETS_FILE)? {
+        return serde_json::from_str(&text).map_err(invalid);
+    }
+    let keys = GeneratedKeys::new();
+    let text = serde_json::to_string_pretty(&keys).map_err(invalid)?;
+    data_dir.write(SECRETS_FILE, &text)?;
+    Ok(keys)
+}
+
+/// `document` with the hashes of these keys added to its own; `None` if it is not a secrets
+/// document.
+fn add_api_keys(document: &str, api_keys: &[(String, String)]) -> Option<String> {
     let mut document = parse_object(document.as_bytes()).ok()?;
     let hashed = api_keys
         .iter()
@@ -65,59 +128,28 @@ fn with_keys(document: &str, api_keys: &[(String, String)]) -> Option<String> {
 }
 
 /// App and key, in the order given.
-fn api_keys(entries: &str) -> Result<Vec<(String, String)>, &'static str> {
+fn parse_api_keys(entries: &str) -> Result<Vec<(String, String)>, ApiKeysError> {
     let api_keys: Vec<(String, String)> = entries
         .split(',')
-        .map(api_key)
+        .map(parse_api_key)
         .collect::<Option<_>>()
-        .ok_or(API_KEYS)?;
-    let is_of_two = |(app, key): &(String, String)| {
+        .ok_or(ApiKeysError::Format)?;
+    let is_shared = |(app, key): &(String, String)| {
         api_keys
             .iter()
-            .any(|(other, same)| same == key && other != app)
+            .any(|(other_app, other_key)| other_key == key && other_app != app)
     };
-    if api_keys.iter().any(is_of_two) {
-        Err("a key must belong to one app")
+    if api_keys.iter().any(is_shared) {
+        Err(ApiKeysError::SharedKey)
     } else {
         Ok(api_keys)
     }
 }
 
-const API_KEYS: &str = "must be APP=KEY,APP=KEY with keys of 20 or more letters, digits and _";
-
-fn api_key(entry: &str) -> Option<(String, String)> {
-    let (app, key) = entry
-        .split_once('=')
-        .map(|(app, key)| (app.trim(), key.trim()))?;
-    let key_fits = key.len() >= 20 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    (is_app_name(app) && key_fits).then(|| (app.to_owned(), key.to_owned()))
-}
-
-fn kept(directory: Option<&Path>) -> Result<Kept, String> {
-    let file = directory.map(|directory| directory.join("secrets.json"));
-    match file.as_deref().map(std::fs::read_to_string) {
-        Some(Ok(text)) => {
-            return serde_json::from_str(&text)
-                .map_err(|error| format!("--data: secrets.json cannot be read: {error}"));
-        }
-        // Fresh keys in the place of those that are there would lose all that they seal.
-        Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(format!("--data: secrets.json cannot be read: {error}"));
-        }
-        Some(Err(_)) | None => {}
-    }
-    let key = BASE32_NOPAD
-        .encode(&random_bytes::<20>())
-        .to_ascii_lowercase();
-    let fresh = Kept {
-        seal: BASE64.encode(&random_bytes::<32>()),
-        lookup: BASE64.encode(&random_bytes::<32>()),
-        api_key: format!("otp_test_{key}"),
-    };
-    if let Some(file) = file {
-        let text = serde_json::to_string_pretty(&fresh).map_err(|error| error.to_string())?;
-        write_whole(&file, &text)
-            .map_err(|error| format!("--data: secrets.json cannot be written: {error}"))?;
-    }
-    Ok(fresh)
+fn parse_api_key(entry: &str) -> Option<(String, String)> {
+    let (app, key) = entry.split_once('=')?;
+    let (app, key) = (app.trim(), key.trim());
+    let is_key = key.len() >= API_KEY_CHARS_MIN
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    (is_app_name(app) && is_key).then(|| (app.to_owned(), key.to_owned()))
 }

@@ -1,18 +1,23 @@
-//! What the local server takes from template.yaml, so that drift between the two shows at home: routes, the table's key
-//! and TTL attribute, the variables' defaults, batch size, receive count, visibility time.
+//! What the local server takes from template.yaml: routes, the table's key and TTL attribute, the
+//! variables and their defaults, batch size, receive count, visibility time-out. A template that
+//! drifts from the code shows here, before it is deployed.
 
 use serde_norway::Value;
 
-/// The functions behind the HTTP API, by their names in the template.
+const TEMPLATE: &str = include_str!("../../template.yaml");
+/// API Gateway's catch-all route.
+pub(crate) const DEFAULT_ROUTE: &str = "$default";
+
+/// The functions behind the HTTP API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Function {
+pub(crate) enum HttpFunction {
     Send,
     Verify,
     DeliveryCallback,
 }
 
-impl Function {
-    /// Its name.
+impl HttpFunction {
+    /// Its name, as in [`Template::FUNCTIONS`].
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Send => "send",
@@ -22,11 +27,11 @@ impl Function {
     }
 }
 
-/// The template's settings.
+/// The settings of the template.
 pub(crate) struct Template {
-    routes: Vec<(String, Function)>,
-    pub(crate) key: (String, String),
-    pub(crate) ttl: String,
+    routes: Vec<(String, HttpFunction)>,
+    pub(crate) table_key: TableKey,
+    pub(crate) ttl_attribute: String,
     pub(crate) batch_size: usize,
     pub(crate) receives_max: u32,
     pub(crate) visibility_seconds: i64,
@@ -35,61 +40,25 @@ pub(crate) struct Template {
     document: Value,
 }
 
-const TEMPLATE: &str = include_str!("../../template.yaml");
+/// The key of the table: one attribute.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TableKey {
+    pub(crate) attribute: String,
+    /// `B` or `S`.
+    pub(crate) kind: String,
+}
+
+/// Why the template cannot be used. A released binary holds one that can.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    #[error("template.yaml: {0}")]
+    Yaml(#[from] serde_norway::Error),
+    #[error("template.yaml: {0} is missing or has the wrong type")]
+    Missing(&'static str),
+}
 
 impl Template {
-    /// The template that this server was built with.
-    pub(crate) fn read() -> Result<Self, String> {
-        let document: Value =
-            serde_norway::from_str(TEMPLATE).map_err(|error| format!("template.yaml: {error}"))?;
-        let resources = &document["Resources"];
-        let table = &resources["Table"]["Properties"];
-        let queue = &resources["DispatchQueue"]["Properties"];
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .map(str::to_owned)
-                .ok_or("template.yaml: a text is missing")
-        };
-        let number = |value: &Value| value.as_u64().ok_or("template.yaml: a number is missing");
-        let mut routes = vec![];
-        for (name, function) in [
-            ("SendFunction", Function::Send),
-            ("VerifyFunction", Function::Verify),
-            ("DeliveryCallbackFunction", Function::DeliveryCallback),
-        ] {
-            let events = resources[name]["Properties"]["Events"]
-                .as_mapping()
-                .ok_or("template.yaml: a function has no events")?;
-            let http = events.values().filter(|event| event["Type"] == "HttpApi");
-            routes.extend(http.filter_map(|event| {
-                Some((event["Properties"]["Path"].as_str()?.to_owned(), function))
-            }));
-        }
-        let worker = resources["CarrierWorkerFunction"]["Properties"]["Events"].as_mapping();
-        let trigger = worker
-            .and_then(|events| events.values().find(|event| event["Type"] == "SQS"))
-            .ok_or("template.yaml: no queue trigger")?;
-        Ok(Self {
-            key: (
-                text(&table["KeySchema"][0]["AttributeName"])?,
-                text(&table["AttributeDefinitions"][0]["AttributeType"])?,
-            ),
-            ttl: text(&table["TimeToLiveSpecification"]["AttributeName"])?,
-            batch_size: usize::try_from(number(&trigger["Properties"]["BatchSize"])?).unwrap_or(1),
-            receives_max: u32::try_from(number(untagged(
-                &queue["RedrivePolicy"]["maxReceiveCount"],
-            ))?)
-            .unwrap_or(1),
-            visibility_seconds: i64::try_from(number(&queue["VisibilityTimeout"])?).unwrap_or(0),
-            timeout_seconds: number(&document["Globals"]["Function"]["Timeout"])?,
-            memory_mb: number(&document["Parameters"]["MemorySize"]["Default"])?,
-            routes,
-            document,
-        })
-    }
-
-    /// The functions: their names, and those of their resources.
+    /// Names of the functions, and of their resources in the template.
     pub(crate) const FUNCTIONS: [(&str, &str); 4] = [
         ("send", "SendFunction"),
         ("verify", "VerifyFunction"),
@@ -97,53 +66,121 @@ impl Template {
         ("carrier-worker", "CarrierWorkerFunction"),
     ];
 
-    /// The names of the variables that the function `resource` is given, and whether its secrets hold the carriers'.
-    pub(crate) fn variables_of(&self, resource: &str) -> (Vec<String>, bool) {
-        let of_all = &self.document["Globals"]["Function"]["Environment"]["Variables"];
+    /// The template that this server was built with.
+    pub(crate) fn read() -> Result<Self, TemplateError> {
+        let document: Value = serde_norway::from_str(TEMPLATE)?;
+        let resources = &document["Resources"];
+        let table = &resources["Table"]["Properties"];
+        let queue = &resources["DispatchQueue"]["Properties"];
+        let worker = resources["CarrierWorkerFunction"]["Properties"]["Events"].as_mapping();
+        let trigger = worker
+            .and_then(|events| events.values().find(|event| event["Type"] == "SQS"))
+            .ok_or(TemplateError::Missing("the trigger of the queue"))?;
+        let receives = untagged(&queue["RedrivePolicy"]["maxReceiveCount"]);
+        Ok(Self {
+            routes: routes(resources)?,
+            table_key: TableKey {
+                attribute: text(&table["KeySchema"][0]["AttributeName"], "AttributeName")?,
+                kind: text(
+                    &table["AttributeDefinitions"][0]["AttributeType"],
+                    "AttributeType",
+                )?,
+            },
+            ttl_attribute: text(
+                &table["TimeToLiveSpecification"]["AttributeName"],
+                "TimeToLiveSpecification",
+            )?,
+            batch_size: number(&trigger["Properties"]["BatchSize"], "BatchSize")?,
+            receives_max: number(receives, "maxReceiveCount")?,
+            visibility_seconds: number(&queue["VisibilityTimeout"], "VisibilityTimeout")?,
+            timeout_seconds: number(&document["Globals"]["Function"]["Timeout"], "Timeout")?,
+            memory_mb: number(
+                &document["Parameters"]["MemorySize"]["Default"],
+                "MemorySize",
+            )?,
+            document,
+        })
+    }
+
+    /// The names of the variables of the function that `resource` defines, and whether its secrets
+    /// include those of the carriers.
+    pub(crate) fn variables(&self, resource: &str) -> (Vec<String>, bool) {
+        let global = &self.document["Globals"]["Function"]["Environment"]["Variables"];
         let own = &self.document["Resources"][resource]["Properties"]["Environment"]["Variables"];
-        let names = [of_all, own]
+        let names = [global, own]
             .into_iter()
             .filter_map(Value::as_mapping)
-            .flat_map(|variables| variables.keys());
+            .flat_map(|variables| variables.keys())
+            .filter_map(|name| Some(name.as_str()?.to_owned()));
         let secrets = untagged(&own["OTP_SECRETS"]).as_str().unwrap_or_default();
         (
-            names
-                .filter_map(|name| Some(name.as_str()?.to_owned()))
-                .collect(),
+            names.collect(),
             secrets.contains("otp_secrets_with_carriers"),
         )
     }
 
-    /// The function that API Gateway would call for `path`, and the route: the one without variables first, then one
-    /// with, then the catch-all.
-    pub(crate) fn function(&self, path: &str) -> (Function, &str) {
-        let exact = self.routes.iter().find(|(route, _)| route == path);
-        let fits = |route: &str| {
-            route.split('/').count() == path.split('/').count()
-                && route
-                    .split('/')
-                    .zip(path.split('/'))
-                    .all(|(r, p)| r == p || (r.starts_with('{') && !p.is_empty()))
+    /// The function that API Gateway calls for `path`, and the route. A route without variables has
+    /// precedence over one with variables, and that one over the catch-all.
+    pub(crate) fn route(&self, path: &str) -> (HttpFunction, &str) {
+        let find = |matches: &dyn Fn(&str) -> bool| {
+            self.routes
+                .iter()
+                .find(|(route, _)| matches(route))
+                .map(|(route, function)| (*function, route.as_str()))
         };
-        let with_variables = || self.routes.iter().find(|(route, _)| fits(route));
-        let catch_all = || self.routes.iter().find(|(route, _)| route == "$default");
-        let found = exact.or_else(with_variables).or_else(catch_all);
-        found.map_or((Function::Verify, "$default"), |(route, function)| {
-            (*function, route)
-        })
+        find(&|route| route == path)
+            .or_else(|| find(&|route| matches_with_variables(route, path)))
+            .or_else(|| find(&|route| route == DEFAULT_ROUTE))
+            .unwrap_or((HttpFunction::Verify, DEFAULT_ROUTE))
     }
 
-    /// The default of the variable `name`: that of the parameter that the template fills it with.
-    pub(crate) fn default_of(&self, name: &str) -> Option<String> {
-        let parameter =
-            untagged(&self.document["Globals"]["Function"]["Environment"]["Variables"][name])
-                .as_str()?;
+    /// The default of the variable `name`, which is the default of the parameter that the template
+    /// fills it with.
+    pub(crate) fn default_value(&self, name: &str) -> Option<String> {
+        let variables = &self.document["Globals"]["Function"]["Environment"]["Variables"];
+        let parameter = untagged(&variables[name]).as_str()?;
         match &self.document["Parameters"][parameter]["Default"] {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         }
     }
+}
+
+fn routes(resources: &Value) -> Result<Vec<(String, HttpFunction)>, TemplateError> {
+    let mut routes = vec![];
+    for (resource, function) in [
+        ("SendFunction", HttpFunction::Send),
+        ("VerifyFunction", HttpFunction::Verify),
+        ("DeliveryCallbackFunction", HttpFunction::DeliveryCallback),
+    ] {
+        let events = resources[resource]["Properties"]["Events"]
+            .as_mapping()
+            .ok_or(TemplateError::Missing("the events of a function"))?;
+        let http = events.values().filter(|event| event["Type"] == "HttpApi");
+        routes.extend(http.filter_map(|event| {
+            Some((event["Properties"]["Path"].as_str()?.to_owned(), function))
+        }));
+    }
+    Ok(routes)
+}
+
+fn matches_with_variables(route: &str, path: &str) -> bool {
+    let (route, path) = (route.split('/'), path.split('/'));
+    route.clone().count() == path.clone().count()
+        && route
+            .zip(path)
+            .all(|(route, path)| route == path || (route.starts_with('{') && !path.is_empty()))
+}
+
+fn text(value: &Value, name: &'static str) -> Result<String, TemplateError> {
+    let text = value.as_str().map(str::to_owned);
+    text.ok_or(TemplateError::Missing(name))
+}
+
+fn number<T: TryFrom<u64>>(value: &Value, name: &'static str) -> Result<T, TemplateError> {
+    let number = value.as_u64().and_then(|number| T::try_from(number).ok());
+    number.ok_or(TemplateError::Missing(name))
 }
 
 /// The value behind a tag such as `!Ref`.
@@ -158,54 +195,58 @@ fn untagged(value: &Value) -> &Value {
 mod tests {
     use super::*;
 
+    fn template() -> Template {
+        Template::read().unwrap_or_else(|error| panic!("{error}"))
+    }
+
     #[test]
-    fn the_template_says_what_the_server_needs() {
-        let template = Template::read().unwrap_or_else(|error| panic!("{error}"));
+    fn template_defines_table_queue_and_functions() {
+        let template = template();
+        assert_eq!(template.table_key.attribute, "pk");
+        assert_eq!(template.table_key.kind, "B");
+        assert_eq!(template.ttl_attribute, "ttl");
+        assert_eq!(template.batch_size, 10);
+        assert_eq!(template.receives_max, 3);
+        assert_eq!(template.visibility_seconds, 60);
+        assert_eq!(template.timeout_seconds, 10);
+        assert_eq!(template.memory_mb, 256);
+    }
+
+    #[test]
+    fn functions_have_the_variables_of_the_template() {
+        let template = template();
+        let (variables, with_carriers) = template.variables("CarrierWorkerFunction");
+        assert!(with_carriers, "{variables:?}");
+        for expected in ["OTP_BRAND", "OTP_QUEUE_URL"] {
+            assert!(variables.iter().any(|name| name == expected), "{expected}");
+        }
+        let (variables, with_carriers) = template.variables("VerifyFunction");
+        assert!(!with_carriers, "{variables:?}");
+        assert!(variables.iter().all(|name| name != "OTP_QUEUE_URL"));
+    }
+
+    #[test]
+    fn variables_have_the_defaults_of_the_template() {
+        let default = |name| template().default_value(name);
+        assert_eq!(default("OTP_CODE_LENGTH").as_deref(), Some("6"));
         assert_eq!(
-            (
-                template.key.0.as_str(),
-                template.key.1.as_str(),
-                template.ttl.as_str()
-            ),
-            ("pk", "B", "ttl")
-        );
-        assert_eq!(
-            (
-                template.batch_size,
-                template.receives_max,
-                template.visibility_seconds
-            ),
-            (10, 3, 60)
-        );
-        assert_eq!((template.timeout_seconds, template.memory_mb), (10, 256));
-        let (variables, with_carriers) = template.variables_of("CarrierWorkerFunction");
-        assert!(
-            with_carriers
-                && ["OTP_BRAND", "OTP_QUEUE_URL"]
-                    .iter()
-                    .all(|wanted| variables.iter().any(|name| name == wanted)),
-            "{variables:?}"
-        );
-        let (variables, with_carriers) = template.variables_of("VerifyFunction");
-        assert!(
-            !with_carriers && variables.iter().all(|name| name != "OTP_QUEUE_URL"),
-            "{variables:?}"
-        );
-        assert_eq!(template.default_of("OTP_CODE_LENGTH").as_deref(), Some("6"));
-        assert_eq!(
-            template.default_of("OTP_COOLDOWN_SECONDS").as_deref(),
+            default("OTP_COOLDOWN_SECONDS").as_deref(),
             Some("30,60,120,300,600")
         );
+    }
+
+    #[test]
+    fn paths_lead_to_the_function_of_their_route() {
         for (path, function) in [
-            ("/v1/verifications", Function::Send),
-            ("/v1/verifications/ve_1/resend", Function::Send),
-            ("/v1/recipients/unlock", Function::Send),
-            ("/v1/verifications/ve_1", Function::Verify),
-            ("/v1/verifications/ve_1/check", Function::Verify),
-            ("/v1/callbacks/sim-a/token", Function::DeliveryCallback),
-            ("/nowhere", Function::Verify),
+            ("/v1/verifications", HttpFunction::Send),
+            ("/v1/verifications/ve_1/resend", HttpFunction::Send),
+            ("/v1/recipients/unlock", HttpFunction::Send),
+            ("/v1/verifications/ve_1", HttpFunction::Verify),
+            ("/v1/verifications/ve_1/check", HttpFunction::Verify),
+            ("/v1/callbacks/sim-a/token", HttpFunction::DeliveryCallback),
+            ("/nowhere", HttpFunction::Verify),
         ] {
-            assert_eq!(template.function(path).0, function, "{path}");
+            assert_eq!(template().route(path).0, function, "{path}");
         }
     }
 }

@@ -1,0 +1,70 @@
+//! Where the functions run: as handlers in this process, or as processes.
+//!
+//! Invariant: either way they get the events that API Gateway and SQS send, and nothing else.
+
+mod built;
+mod in_process;
+mod lambda_variables;
+mod processes;
+
+use std::sync::Arc;
+
+use aws_lambda_events::sqs::SqsBatchResponse;
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::lambda_runtime::InvocationResult;
+use crate::template::HttpFunction;
+
+pub use built::{BuiltFunctions, BuiltFunctionsError};
+pub(crate) use in_process::InProcess;
+pub(crate) use processes::Processes;
+
+/// The functions. Clones share them.
+#[derive(Clone)]
+pub(crate) enum Functions {
+    InProcess(Arc<InProcess>),
+    Processes(Processes),
+}
+
+impl Functions {
+    /// Calls `function` with an event of API Gateway; `None` if the invocation failed.
+    pub(crate) async fn handle_http(
+        &self,
+        function: HttpFunction,
+        event: String,
+    ) -> Option<Response> {
+        match self {
+            Self::InProcess(functions) => functions.handle_http(function, &event).await,
+            Self::Processes(processes) => processes.handle_http(function, event).await,
+        }
+    }
+
+    /// Calls the carrier worker with a batch of SQS; `None` if the invocation failed.
+    pub(crate) async fn handle_batch(&self, batch: Value) -> Option<SqsBatchResponse> {
+        match self {
+            Self::InProcess(functions) => functions.handle_batch(batch).await,
+            Self::Processes(processes) => processes.handle_batch(&batch).await,
+        }
+    }
+
+    /// Invokes the process of the function called `name`; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`NoProcesses`] if the functions are handlers in this process.
+    pub(crate) async fn invoke(
+        &self,
+        name: &str,
+        event: String,
+    ) -> Result<Option<InvocationResult>, NoProcesses> {
+        match self {
+            Self::InProcess(_) => Err(NoProcesses),
+            Self::Processes(processes) => Ok(processes.invoke(name, event).await),
+        }
+    }
+}
+
+/// The functions are handlers in this process and cannot be invoked with any event.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the functions do not run as processes here; start the server with --functions")]
+pub(crate) struct NoProcesses;

@@ -1,0 +1,168 @@
+//! The endpoints that exist only here: the page, the phones, the clock, the carriers, metrics and
+//! stored items.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use otp::platform::json::{Fields, parse_object};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::state::Shared;
+use crate::reject::reject;
+use crate::simulated_carriers::{Behaviour, is_report_status};
+use crate::simulated_clock::AdvanceError;
+
+/// `GET /`.
+pub(super) async fn page(State(gateway): Shared) -> Response {
+    let headers = [(header::CACHE_CONTROL, "no-store")];
+    (headers, Html(gateway.page.clone())).into_response()
+}
+
+/// `GET /openapi.json`.
+pub(super) async fn openapi(State(gateway): Shared) -> Json<Value> {
+    Json(gateway.openapi.clone())
+}
+
+#[derive(Deserialize)]
+pub(super) struct MessagesQuery {
+    to: Option<String>,
+}
+
+/// `GET /local/messages?to=%2B33...`.
+pub(super) async fn messages(
+    State(gateway): Shared,
+    Query(query): Query<MessagesQuery>,
+) -> Json<Value> {
+    // An unescaped `+` arrives as a space.
+    let to = query.to.map(|to| to.replace(' ', "+"));
+    Json(json!({"messages": gateway.carriers.messages(to.as_deref())}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportBody {
+    status: String,
+}
+
+/// `POST /local/messages/{id}/report` `{"status":"delivered"}`.
+pub(super) async fn report(
+    State(gateway): Shared,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    let report = read::<ReportBody>(&body).ok();
+    let Some(report) = report.filter(|report| is_report_status(&report.status)) else {
+        return reject(
+            StatusCode::BAD_REQUEST,
+            "invalid status; allowed: queued, sent, delivered, undelivered, rejected, expired",
+        );
+    };
+    match gateway.carriers.report(&id, &report.status).await {
+        Some(Ok(status)) => Json(json!({"callback_status": status})).into_response(),
+        Some(Err(error)) => reject(StatusCode::CONFLICT, &error.to_string()),
+        None => reject(StatusCode::NOT_FOUND, "no message has this id"),
+    }
+}
+
+/// `GET /local/clock`.
+pub(super) async fn clock(State(gateway): Shared) -> Json<Value> {
+    Json(json!({"now": gateway.clock.clock().now().to_string()}))
+}
+
+/// `POST /local/clock` `{"advance_seconds":600}`. Responds when all that became due has run.
+pub(super) async fn advance_clock(State(gateway): Shared, body: Bytes) -> Response {
+    let Some(seconds) = advance_seconds(&body) else {
+        return reject(
+            StatusCode::BAD_REQUEST,
+            "advance_seconds must be a whole number, 0 or more",
+        );
+    };
+    if let Err(error) = gateway.clock.advance(seconds, &gateway.queue).await {
+        let status = match error {
+            AdvanceError::RealTime => StatusCode::CONFLICT,
+            AdvanceError::TooFar => StatusCode::BAD_REQUEST,
+        };
+        return reject(status, &error.to_string());
+    }
+    let now = gateway.clock.clock().now();
+    if let Err(error) = gateway.table.delete_expired(now.0).await {
+        tracing::error!(
+            error.cause = error.to_string(),
+            "failed to delete expired items"
+        );
+    }
+    Json(json!({"now": now.to_string()})).into_response()
+}
+
+fn advance_seconds(body: &[u8]) -> Option<i64> {
+    let mut fields = Fields::new(parse_object(body).ok()?);
+    let seconds = fields.integer("advance_seconds", 0..=i64::from(u32::MAX));
+    fields.finish().ok().and(seconds)
+}
+
+/// `POST /local/carriers/{name}` `{"mode":"ok"}`.
+pub(super) async fn set_carrier(
+    State(gateway): Shared,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Response {
+    let behaviour = match read::<Behaviour>(&body) {
+        Ok(behaviour) => behaviour,
+        Err(problem) => return reject(StatusCode::BAD_REQUEST, &problem),
+    };
+    if !behaviour.is_valid() {
+        return reject(
+            StatusCode::BAD_REQUEST,
+            "invalid report; allowed: none, queued, sent, delivered, undelivered, rejected, expired",
+        );
+    }
+    match gateway.carriers.set_behaviour(&name, behaviour).await {
+        Some(Ok(())) => Json(json!({"name": name})).into_response(),
+        Some(Err(error)) => reject(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        None => reject(StatusCode::NOT_FOUND, "no simulated carrier has this name"),
+    }
+}
+
+/// `GET /local/metrics`.
+pub(super) async fn metrics(State(gateway): Shared) -> Json<Value> {
+    Json(json!({"metrics": gateway.metrics.to_json()}))
+}
+
+/// `GET /local/state`.
+pub(super) async fn state(State(gateway): Shared) -> Response {
+    let queue = gateway.queue.contents();
+    match gateway.table.items().await {
+        Ok(items) => Json(json!({
+            "table": items, "queue": queue.queued, "dead_letters": queue.dead_letters,
+        }))
+        .into_response(),
+        Err(error) => reject(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// `POST /2015-03-31/functions/{name}/invocations`: Lambda's call, as of `aws lambda invoke
+/// --endpoint-url`.
+pub(super) async fn invoke(
+    State(gateway): Shared,
+    Path(name): Path<String>,
+    event: String,
+) -> Response {
+    match gateway.functions.invoke(&name, event).await {
+        Ok(Some(Ok(response))) => response.into_response(),
+        Ok(Some(Err(error))) => {
+            ([("x-amz-function-error", "Unhandled")], Json(error)).into_response()
+        }
+        Ok(None) => reject(StatusCode::NOT_FOUND, "no function has this name"),
+        Err(error) => reject(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+/// Parses a body as strictly as the functions parse theirs.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let object = parse_object(body).map_err(|error| error.to_string())?;
+    serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
+}

@@ -1,0 +1,48 @@
+//! The page of `GET /`: one document without a build step, assembled from the files in this folder.
+
+use serde_json::{Value, json};
+
+const HTML: &str = include_str!("page.html");
+const STYLE: &str = concat!(
+    include_str!("style/base.css"),
+    include_str!("style/forms.css"),
+    include_str!("style/phones.css"),
+    include_str!("style/controls.css"),
+    include_str!("style/metrics.css"),
+);
+/// One script, in this order: a file uses names of the files before it while it is evaluated, and
+/// of all files later.
+const SCRIPT: &str = concat!(
+    include_str!("script/dom.js"),
+    include_str!("script/request.js"),
+    include_str!("script/clock.js"),
+    include_str!("script/verification.js"),
+    include_str!("script/phones.js"),
+    include_str!("script/carriers.js"),
+    include_str!("script/metrics.js"),
+    include_str!("script/stored_items.js"),
+    include_str!("script/main.js"),
+);
+
+/// The page, with the API keys that its requests use: app and key.
+pub(crate) fn render(api_keys: &[(String, String)]) -> String {
+    let keys: Value = api_keys
+        .iter()
+        .map(|(app, key)| json!({"app": app, "key": key}))
+        .collect();
+    HTML.replace("{{style}}", STYLE)
+        .replace("{{script}}", SCRIPT)
+        .replace("{{api_keys}}", &keys.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_contains_style_script_and_keys() {
+        let page = render(&[("default".to_owned(), "otp_test_0123456789".to_owned())]);
+        assert!(!page.contains("{{"), "each placeholder is replaced");
+        assert!(page.contains(r#"[{"app":"default","key":"otp_test_0123456789"}]"#));
+    }
+}

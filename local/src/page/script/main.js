@@ -1,0 +1,39 @@
+// The start: API keys, and a poll every second while the page is visible.
+
+const POLL_MS = 1000;
+const TICK_MS = 250;
+const VERIFICATION_POLLS = 2;
+const CLOCK_POLLS = 10;
+
+// Empty if the file was opened without the server.
+const apiKeys = parseJson(byId("api-keys").textContent) ?? [];
+byId("key").value = apiKeys[0]?.key ?? "";
+byId("app").append(...apiKeys.map(({ app, key }) => create("option", { value: key }, app)));
+byId("app-field").hidden = apiKeys.length < 2;
+byId("app").addEventListener("change", () => {
+  byId("key").value = byId("app").value;
+});
+
+let polls = 0;
+let isPolling = false;
+
+async function poll() {
+  if (document.visibilityState !== "visible" || isPolling) return;
+  isPolling = true;
+  try {
+    await readMessages();
+    if (polls % VERIFICATION_POLLS === 0 && verification?.status === "pending") {
+      await readVerification();
+    }
+    if (polls % CLOCK_POLLS === 0) await readClock();
+    await readMetrics();
+    polls += 1;
+  } finally {
+    isPolling = false;
+  }
+}
+
+document.addEventListener("visibilitychange", poll);
+setInterval(poll, POLL_MS);
+setInterval(updateTimes, TICK_MS);
+poll();

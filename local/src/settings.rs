@@ -1,0 +1,46 @@
+//! The settings of all functions, validated together: a variable may be invalid for one function
+//! only.
+
+use otp::config::{CallbackConfig, SendConfig, Variables, VerifyConfig, WorkerConfig};
+
+/// The configuration of each function.
+pub(crate) struct Settings {
+    pub(crate) send: SendConfig,
+    pub(crate) verify: VerifyConfig,
+    pub(crate) delivery_callback: CallbackConfig,
+    pub(crate) carrier_worker: WorkerConfig,
+}
+
+impl Settings {
+    /// Reads the variables that `variables` looks up.
+    ///
+    /// # Errors
+    /// One line per invalid variable, sorted.
+    pub(crate) fn read(variables: Variables<'_>) -> Result<Self, Vec<String>> {
+        let send = SendConfig::read(variables);
+        let verify = VerifyConfig::read(variables);
+        let delivery_callback = CallbackConfig::read(variables);
+        let carrier_worker = WorkerConfig::read(variables);
+        match (send, verify, delivery_callback, carrier_worker) {
+            (Ok(send), Ok(verify), Ok(delivery_callback), Ok(carrier_worker)) => Ok(Self {
+                send,
+                verify,
+                delivery_callback,
+                carrier_worker,
+            }),
+            (send, verify, delivery_callback, carrier_worker) => {
+                let errors = [
+                    send.err(),
+                    verify.err(),
+                    delivery_callback.err(),
+                    carrier_worker.err(),
+                ];
+                let errors = errors.into_iter().flatten();
+                let mut problems: Vec<String> = errors.flat_map(|error| error.0).collect();
+                problems.sort();
+                problems.dedup();
+                Err(problems)
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The simulated carriers: two of kind `http`, SNS, and the phones that they deliver to. To the
+//! functions they are ordinary carriers at other URLs.
+
+mod behaviour;
+mod http_carrier;
+mod message_owner;
+mod network;
+mod phones;
+mod reserved_port;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use behaviour::Mode;
+pub(crate) use behaviour::{Behaviour, is_report_status};
+use http_carrier::HttpCarrier;
+pub(crate) use message_owner::MessageOwners;
+pub(crate) use network::ReportError;
+use network::{AcceptedMessage, PhoneNetwork, new_id};
+use otp::platform::clock::Clock;
+pub(crate) use phones::PhoneMessage;
+
+use crate::queue::LocalQueue;
+
+/// The carriers of kind `http`, in order of preference.
+const HTTP_CARRIERS: [&str; 2] = ["sim-a", "sim-b"];
+/// The name of SNS in `POST /local/carriers/{name}`, and of the carrier of its messages. It does
+/// not report.
+const SNS: &str = "sns";
+
+/// Carriers with their ports and credentials, before they accept messages.
+pub(crate) struct ReservedCarriers(Vec<Arc<HttpCarrier>>);
+
+/// The running carriers. Clones share them.
+#[derive(Clone)]
+pub(crate) struct SimulatedCarriers(Arc<Inner>);
+
+struct Inner {
+    http: Vec<Arc<HttpCarrier>>,
+    sns: Mutex<Mode>,
+    network: Arc<PhoneNetwork>,
+}
+
+/// An error of the simulated SNS: HTTP status and error code.
+pub(crate) type SnsError = (StatusCode, &'static str);
+
+impl ReservedCarriers {
+    pub(crate) fn new() -> io::Result<Self> {
+        let carriers = HTTP_CARRIERS.into_iter().map(HttpCarrier::new);
+        Ok(Self(
+            carriers
+                .map(|carrier| carrier.map(Arc::new))
+                .collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// `OTP_CARRIERS` with these carriers.
+    pub(crate) fn settings(&self) -> Value {
+        self.0.iter().map(|carrier| carrier.settings()).collect()
+    }
+
+    /// Starts to accept messages.
+    pub(crate) async fn start(
+        self,
+        owners: MessageOwners,
+        clock: Clock,
+        queue: LocalQueue,
+    ) -> io::Result<SimulatedCarriers> {
+        let network = Arc::new(PhoneNetwork::new(owners, clock, queue));
+        for carrier in &self.0 {
+            carrier.open(&network).await?;
+        }
+        Ok(SimulatedCarriers(Arc::new(Inner {
+            http: self.0,
+            sns: Mutex::default(),
+            network,
+        })))
+    }
+}
+
+impl SimulatedCarriers {
+    /// Messages in order of arrival, on the phone of `to` or on all.
+    pub(crate) fn messages(&self, to: Option<&str>) -> Vec<PhoneMessage> {
+        self.0.network.phones().messages(to)
+    }
+
+    /// Changes the behaviour of a carrier; `None` if there is none of that name.
+    pub(crate) async fn set_behaviour(
+        &self,
+        name: &str,
+        behaviour: Behaviour,
+    ) -> Option<io::Result<()>> {
+        if name == SNS {
+            *self.0.sns.lock().unwrap_or_else(PoisonError::into_inner) = behaviour.mode;
+            return Some(Ok(()));
+        }
+        let carrier = self.http_carrier(name)?;
+        Some(carrier.set_behaviour(behaviour, &self.0.network).await)
+    }
+
+    /// Lets the carrier of the message `id` report `status` through the real callback; returns the
+    /// HTTP status of the response, or `None` if there is no such message.
+    pub(crate) async fn report(&self, id: &str, status: &str) -> Option<Result<u16, ReportError>> {
+        let message = self.0.network.phones().find(id)?;
+        let carrier = self.http_carrier(&message.carrier);
+        let (Some(carrier), Some(callback)) = (carrier, &message.callback) else {
+            return Some(Err(ReportError::NotSupported));
+        };
+        let network = &self.0.network;
+        Some(network.report(&carrier.secret, id, callback, status).await)
+    }
+
+    /// `Publish` of SNS; returns the message id.
+    pub(crate) async fn publish(
+        &self,
+        to: String,
+        from: Option<String>,
+        text: String,
+    ) -> Result<String, SnsError> {
+        let mode = *self.0.sns.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = new_id();
+        match mode {
+            Mode::Ok | Mode::Hang => {}
+            Mode::Lose => return Ok(id),
+            Mode::Reject => return Err((StatusCode::BAD_REQUEST, "InvalidParameter")),
+            Mode::Throttle => return Err((StatusCode::TOO_MANY_REQUESTS, "Throttling")),
+            Mode::Error | Mode::Down => {
+                return Err((StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
+            }
+        }
+        let message = AcceptedMessage {
+            id: id.clone(),
+            to,
+            from,
+            channel: "sms".into(),
+            text,
+            callback: None,
+        };
+        self.0.network.deliver(SNS, message).await;
+        if mode == Mode::Hang {
+            return std::future::pending().await;
+        }
+        Ok(id)
+    }
+
+    fn http_carrier(&self, name: &str) -> Option<&Arc<HttpCarrier>> {
+        self.0.http.iter().find(|carrier| carrier.name == name)
+    }
+}

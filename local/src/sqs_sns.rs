@@ -1,0 +1,122 @@
+//! The wire formats of SQS and SNS, for the two calls that the functions make: `SendMessage` and
+//! `Publish`.
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use data_encoding::HEXLOWER;
+use md5::{Digest as _, Md5};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::queue::LocalQueue;
+use crate::simulated_carriers::SimulatedCarriers;
+
+/// Attribute of a message that holds the sender.
+const SENDER_ID: &str = "AWS.SNS.SMS.SenderID";
+/// Most attributes of a message that are read.
+const ATTRIBUTES_MAX: usize = 5;
+const XML_NAMESPACE: &str = "https://sns.amazonaws.com/doc/2010-03-31/";
+
+/// Serves both until the runtime ends.
+pub(crate) fn serve(listener: TcpListener, queue: LocalQueue, carriers: SimulatedCarriers) {
+    let router = Router::new().fallback(call).with_state((queue, carriers));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+}
+
+/// SQS has JSON with the operation in a header, SNS the query protocol.
+async fn call(
+    State((queue, carriers)): State<(LocalQueue, SimulatedCarriers)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let target = headers.get("x-amz-target");
+    match target.and_then(|target| target.to_str().ok()) {
+        Some("AmazonSQS.SendMessage") => send_message(&queue, &body),
+        Some(_) => sqs_error(StatusCode::BAD_REQUEST, "UnsupportedOperation"),
+        None => publish(&carriers, &body).await,
+    }
+}
+
+fn send_message(queue: &LocalQueue, body: &[u8]) -> Response {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let Some(text) = request["MessageBody"].as_str() else {
+        return sqs_error(StatusCode::BAD_REQUEST, "InvalidMessageContents");
+    };
+    let delay_seconds = request["DelaySeconds"].as_i64().unwrap_or(0);
+    match queue.send(text.to_owned(), delay_seconds) {
+        Ok(id) => {
+            let md5 = HEXLOWER.encode(&Md5::digest(text));
+            Json(json!({"MessageId": id, "MD5OfMessageBody": md5})).into_response()
+        }
+        Err(error) => {
+            tracing::error!(
+                error.cause = error.to_string(),
+                "failed to store a message of the queue"
+            );
+            sqs_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+        }
+    }
+}
+
+fn sqs_error(status: StatusCode, code: &str) -> Response {
+    let body = json!({"__type": format!("com.amazonaws.sqs#{code}")});
+    (status, Json(body)).into_response()
+}
+
+/// `Action=Publish&PhoneNumber=...&Message=...&MessageAttributes.entry.1.Name=...`
+async fn publish(carriers: &SimulatedCarriers, body: &[u8]) -> Response {
+    let mut fields = form_fields(body);
+    let (Some(to), Some(text)) = (fields.remove("PhoneNumber"), fields.remove("Message")) else {
+        return sns_error(StatusCode::BAD_REQUEST, "InvalidParameter");
+    };
+    let sender = (1..=ATTRIBUTES_MAX)
+        .map(|n| format!("MessageAttributes.entry.{n}"))
+        .find(|entry| {
+            let name = fields.get(&format!("{entry}.Name"));
+            name.is_some_and(|name| name == SENDER_ID)
+        })
+        .and_then(|entry| fields.remove(&format!("{entry}.Value.StringValue")));
+    match carriers.publish(to, sender, text).await {
+        Ok(id) => xml(
+            StatusCode::OK,
+            format!(
+                "<PublishResponse xmlns=\"{XML_NAMESPACE}\">\
+                 <PublishResult><MessageId>{id}</MessageId></PublishResult>\
+                 <ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>\
+                 </PublishResponse>"
+            ),
+        ),
+        Err((status, code)) => sns_error(status, code),
+    }
+}
+
+/// The fields of a form, which has the grammar of a query.
+fn form_fields(body: &[u8]) -> HashMap<String, String> {
+    let uri: Uri = format!("/?{}", String::from_utf8_lossy(body))
+        .parse()
+        .unwrap_or_default();
+    Query::try_from_uri(&uri)
+        .map(|Query(fields)| fields)
+        .unwrap_or_default()
+}
+
+fn sns_error(status: StatusCode, code: &str) -> Response {
+    xml(
+        status,
+        format!(
+            "<ErrorResponse xmlns=\"{XML_NAMESPACE}\">\
+             <Error><Type>Sender</Type><Code>{code}</Code><Message>{code}</Message></Error>\
+             <RequestId>local</RequestId>\
+             </ErrorResponse>"
+        ),
+    )
+}
+
+fn xml(status: StatusCode, body: String) -> Response {
+    (status, [("content-type", "text/xml")], body).into_response()
+}

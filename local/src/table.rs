@@ -1,0 +1,96 @@
+//! The table that the functions share, as the local server itself sees it: created at the start,
+//! shown raw, and cleared of expired items. It is in the embedded engine, or in another DynamoDB.
+
+use serde_json::{Value, json};
+
+use crate::dynamodb::{Engine, EngineError, create_table_request};
+use crate::remote_dynamodb::{RemoteDynamoDb, RemoteError};
+use crate::template::{TableKey, Template};
+
+/// The table.
+pub(crate) struct Table {
+    database: TableDatabase,
+    name: String,
+    key: TableKey,
+    ttl_attribute: String,
+}
+
+/// Where the table is.
+pub(crate) enum TableDatabase {
+    Embedded(Engine),
+    Remote(Box<RemoteDynamoDb>),
+}
+
+/// Why a call for the table failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+}
+
+impl Table {
+    /// Creates the table that the template describes, unless it exists.
+    pub(crate) async fn open(
+        name: String,
+        database: TableDatabase,
+        template: &Template,
+    ) -> Result<Self, TableError> {
+        let key = template.table_key.clone();
+        let create = create_table_request(&name, &key.attribute, &key.kind);
+        match &database {
+            TableDatabase::Embedded(engine) => engine.create_table(create)?,
+            TableDatabase::Remote(remote) => remote.create_table(create).await?,
+        }
+        Ok(Self {
+            database,
+            name,
+            key,
+            ttl_attribute: template.ttl_attribute.clone(),
+        })
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All items, raw.
+    pub(crate) async fn items(&self) -> Result<Vec<Value>, TableError> {
+        match &self.database {
+            TableDatabase::Embedded(engine) => Ok(engine.scan_all(&self.name)?),
+            TableDatabase::Remote(remote) => Ok(remote.scan_all(&self.name).await?),
+        }
+    }
+
+    /// Deletes the items whose time to live is over, as DynamoDB does at some later time.
+    pub(crate) async fn delete_expired(&self, now_seconds: i64) -> Result<(), TableError> {
+        for item in self.items().await? {
+            let ttl = item[&self.ttl_attribute]["N"]
+                .as_str()
+                .and_then(|ttl| ttl.parse::<i64>().ok());
+            if ttl.is_none_or(|ttl| ttl > now_seconds) {
+                continue;
+            }
+            let delete = json!({
+                "TableName": self.name, "Key": {(&self.key.attribute): item[&self.key.attribute]},
+                "ConditionExpression": "#ttl <= :now",
+                "ExpressionAttributeNames": {"#ttl": self.ttl_attribute},
+                "ExpressionAttributeValues": {":now": {"N": now_seconds.to_string()}},
+            });
+            // The condition fails if a function has extended the item's life meanwhile: then the
+            // item stays.
+            let _ = match &self.database {
+                TableDatabase::Embedded(engine) => {
+                    engine.delete_item(delete).map_err(TableError::from)
+                }
+                TableDatabase::Remote(remote) => {
+                    let deleted = remote.call("DeleteItem", delete).await;
+                    deleted.map(drop).map_err(TableError::from)
+                }
+            };
+        }
+        Ok(())
+    }
+}

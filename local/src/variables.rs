@@ -1,0 +1,90 @@
+//! The variables that the functions read: those that the local server sets, then those of this
+//! process, then the defaults of the template.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::local_aws;
+use crate::secrets::Secrets;
+use crate::simulated_carriers::ReservedCarriers;
+use crate::template::Template;
+
+/// A lookup of variables by name.
+pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// The variables of this process. An empty value means unset.
+pub(crate) struct ProcessVariables(Variables);
+
+impl ProcessVariables {
+    pub(crate) fn new(variables: Variables) -> Self {
+        Self(variables)
+    }
+
+    /// The value of `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+}
+
+/// The endpoints that the functions use.
+pub(crate) struct Endpoints {
+    pub(crate) dynamodb_url: String,
+    pub(crate) sqs_url: String,
+    pub(crate) sns_url: String,
+    pub(crate) queue_url: String,
+}
+
+/// The variables of the functions.
+pub(crate) struct FunctionVariables<'a> {
+    set_here: HashMap<&'static str, String>,
+    process: &'a ProcessVariables,
+    template: &'a Template,
+}
+
+impl<'a> FunctionVariables<'a> {
+    /// Simulated carriers and the server's own URL are set unless this process has other ones.
+    pub(crate) fn new(
+        process: &'a ProcessVariables,
+        template: &'a Template,
+        address: SocketAddr,
+        table: &str,
+        endpoints: Endpoints,
+        secrets: &Secrets,
+        carriers: &ReservedCarriers,
+    ) -> Self {
+        let mut set_here: HashMap<_, _> = local_aws::VARIABLES
+            .map(|(name, value)| (name, value.to_owned()))
+            .into();
+        set_here.extend([
+            ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb_url),
+            ("AWS_ENDPOINT_URL_SQS", endpoints.sqs_url),
+            ("AWS_ENDPOINT_URL_SNS", endpoints.sns_url),
+            ("OTP_QUEUE_URL", endpoints.queue_url),
+            ("OTP_TABLE", table.to_owned()),
+            ("OTP_SECRETS", secrets.document.clone()),
+        ]);
+        if process.get("OTP_PUBLIC_URL").is_none() {
+            set_here.insert("OTP_PUBLIC_URL", format!("http://{address}"));
+        }
+        let dispatches_to_sns = process
+            .get("OTP_DISPATCH")
+            .is_some_and(|mode| mode == "sns");
+        if process.get("OTP_CARRIERS").is_none() && !dispatches_to_sns {
+            set_here.insert("OTP_CARRIERS", carriers.settings().to_string());
+        }
+        Self {
+            set_here,
+            process,
+            template,
+        }
+    }
+
+    /// The value of `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.set_here
+            .get(name)
+            .cloned()
+            .or_else(|| self.process.get(name))
+            .or_else(|| self.template.default_value(name))
+    }
+}
