@@ -1,33 +1,54 @@
-//! `otp`: what the four functions share. One-time passcodes: rules, store, carriers.
+//! `otp`: one-time passcodes. What the functions share: rules, use cases, store, carriers.
 //!
 //! # Glossary
 //!
-//! | word | means |
+//! | word | meaning |
 //! |---|---|
-//! | verification | one recipient being proven once for a purpose |
-//! | recipient | a phone number or e-mail address, and our record of it |
-//! | code | what the person types |
-//! | attempt | one code presented for checking |
+//! | verification | proof that a person holds a recipient, for one purpose |
+//! | recipient | a phone number or e-mail address, and its record |
+//! | code | what the person enters |
+//! | attempt | one code submitted for checking |
+//! | attempt log | the attempts of a verification, in the order in which the table accepted them |
 //! | channel | sms, voice, whatsapp, email |
-//! | carrier | a company that carries messages |
-//! | delivery | one message handed to one carrier |
-//! | report | a carrier's later word about a delivery |
-//! | dispatch | the queue message that asks for the next step with a verification's deliveries |
-//! | app | one product of the operator, with its keys and policy |
+//! | carrier | a company that delivers messages; the industry also says provider or gateway |
+//! | delivery | one message handed over to one carrier |
+//! | report | a carrier's later statement about a delivery |
+//! | app | one product of the operator, with its API keys and policy |
+//! | policy | limits, code format and texts of an app |
+//! | dispatch | queue message that asks a worker to take a step |
+//! | step | unit of work on a verification's deliveries, numbered |
+//! | claim | a worker's exclusive hold on a step, for 15 s |
+//! | handover | one call that gives a message to a carrier |
+//! | receipt | what the carrier's response to a handover means |
+//! | retry round | one pass through the carriers in which none accepted the message |
+//! | breaker | circuit breaker of a carrier, shared by all workers |
+//! | rate limit | a quota of sends within a window, for one key: recipient, client network, prefix |
+//! | reservation | a send counted in the limits over many recipients; released if it fails |
+//! | conversion sample | a send whose outcome (approved or not) is counted later |
+//! | spend cap | the most that an app may spend in a UTC day |
+//! | guess budget | wrong attempts allowed per recipient and app in 24 h |
+//! | delivery tag | 32 random bits that distinguish the messages of a recipient |
+//! | reference | record key and delivery tag, encrypted; carriers echo it in reports |
+//! | seal key | encrypts codes and addresses; has an id, and can be rotated |
+//! | lookup key | keys all hashes and ids; is never rotated |
 //!
-//! # Directions
+//! # Layers
 //!
-//! `tests -> local -> functions -> edges -> words`. Words are pure: values and `now` in, values out; no async, no serde,
-//! no IO, no clock. Edges are thin and each is the only one to name its foreign crate. Tests read the sources and hold
-//! both rules.
+//! `tests -> local -> functions -> api -> service -> config -> store, carrier, message, crypto,
+//! platform -> domain`. A folder imports from itself and from those behind it; the source tests
+//! hold that. `domain` is pure: values and `now` in, values out. `service` has one file per use
+//! case. A function maps its trigger to use cases and back; a further dialect is a folder in `api`.
 //!
 //! # Invariants
 //!
-//! * What is not in the attempt log was not compared; the first match in the log is the one success.
-//! * Nothing gives attempts back: not a resend, a new verification, a cancel, a report, an expiry.
-//! * A delivery's state only moves up, and moves nothing else.
-//! * A dispatch does nothing unless its sequence number is the current one and its claim is the one that was written.
-//! * No code and no number rests or is logged readable.
+//! * An attempt that is not in the log was not compared. The first match in the log is the success.
+//! * Nothing restores attempts: no resend, new verification, cancel, report or expiry.
+//! * A delivery's status only moves up, and moves nothing else.
+//! * A dispatch does nothing unless it names the current step and its claim was written.
+//! * A send that fails releases what it reserved and leaves the recipient as it was.
+//! * No code and no number is stored or logged in readable form.
+//!
+//! Start with `service::send` and `service::check`; then `domain::verification` and `store`.
 
 pub mod domain;
 pub mod platform;

@@ -329,3 +329,169 @@ fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
         vendor_id: optional_text(map, DELIVERY_VENDOR_ID),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::domain::channel::Channel;
+    use crate::domain::code::Code;
+    use crate::domain::ids::{BodyHash, IdempotencyKeyHash, VerificationNonce};
+    use crate::domain::past_verification::PastVerification;
+    use crate::domain::verification::tests::{attempt, verification};
+    use crate::domain::verification::{Idempotency, Transaction};
+
+    const KEY: RecordKey = RecordKey([5; 12]);
+    /// A record that an earlier build stored. Every later build must read it.
+    const FORMAT_1: &str = include_str!("fixtures/recipient-format-1.json");
+
+    fn keyring() -> Keyring {
+        Keyring::new("k1".into(), &[("k1".to_owned(), [1; 32])].into(), &[2; 32])
+    }
+
+    /// A recipient that has every optional value.
+    fn recipient(keyring: &Keyring) -> Recipient {
+        let mut current = verification(5);
+        current.params.transaction = Some(Transaction {
+            amount: "12.50".into(),
+            currency: "EUR".into(),
+            payee: "Shop".into(),
+        });
+        current.params.fallback = vec![Channel::Voice];
+        current.params.reference = Some("order 7".into());
+        current.params.idempotency = Some(Idempotency {
+            key: IdempotencyKeyHash([1; 8]),
+            body: BodyHash([2; 8]),
+        });
+        let code = Code::from_stored("123456".into());
+        let sealed = keyring.seal_code(KEY, &current.params, &code);
+        current.sealed_code = sealed.sealed;
+        current.expected_hash = sealed.expected_hash;
+        let keyed = AttemptNonce::Keyed([3; 8]);
+        current.attempts = vec![Attempt { nonce: keyed, ..attempt(1, false) }, attempt(2, false)];
+        current.attempts_forgiven = 1;
+        current.step.retry_rounds = 2;
+        current.step.claim =
+            Some(StepClaim { id: ClaimId([6; 6]), until: current.params.created_at + 15 });
+        let tag = DeliveryTag([1, 2, 3, 4]);
+        current.add_delivery(Channel::Sms, Cause::Requested, tag, Timestamp(1000));
+        current.deliveries[0].carrier = Some("sim-a".into());
+        current.deliveries[0].parts = Some(2);
+        let mut past = current.clone();
+        past.params.nonce = VerificationNonce([9; 4]);
+        current.deliveries[0].vendor_id = Some("307".into());
+        let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
+        let address = Address::Phone(number);
+        Recipient {
+            app: "shop".into(),
+            sealed_address: seal_address(keyring, KEY, &address),
+            address: Some(address),
+            sends: vec![Timestamp(1000)],
+            failures: vec![Timestamp(900), Timestamp(901)],
+            failure_streak: 2,
+            current: Some(current),
+            past: vec![PastVerification::new(past, Timestamp(1005))],
+        }
+    }
+
+    /// The item for `recipient`, with a TTL.
+    fn item(recipient: &Recipient) -> Item {
+        let mut item = write(KEY, recipient);
+        item.insert(TTL.into(), number_value(2000));
+        item
+    }
+
+    #[test]
+    fn recipient_is_read_back_as_written() {
+        let keyring = keyring();
+        let recipient = recipient(&keyring);
+        let read_at = |now| read(&keyring, KEY, &item(&recipient), Timestamp(now)).ok().flatten();
+        assert_eq!(read_at(1999).as_ref(), Some(&recipient));
+        assert_eq!(read_at(2000), None, "its TTL is over, though it is still stored");
+        let code = recipient.current.as_ref().and_then(|v| keyring.open_code(KEY, v));
+        assert_eq!(code.map(|code| code.reveal().to_owned()).as_deref(), Some("123456"));
+    }
+
+    #[test]
+    fn sealed_code_opens_under_its_own_verification_only() {
+        let keyring = keyring();
+        let mut current = recipient(&keyring).current.expect("a current verification");
+        assert!(keyring.open_code(KEY, &current).is_some());
+        assert!(keyring.open_code(RecordKey([6; 12]), &current).is_none());
+        current.params.nonce = VerificationNonce([8; 4]);
+        assert!(keyring.open_code(KEY, &current).is_none());
+    }
+
+    #[test]
+    fn item_of_an_unknown_format_is_an_error() {
+        let keyring = keyring();
+        let mut item = item(&recipient(&keyring));
+        item.insert(FORMAT.into(), number_value(FORMAT_VERSION + 1));
+        let read = read(&keyring, KEY, &item, Timestamp(1000));
+        assert!(matches!(read, Err(StoreError::UnknownFormat(2))), "{read:?}");
+    }
+
+    #[test]
+    fn stored_item_of_format_1_is_read() {
+        let keyring = keyring();
+        let stored: Map<String, Value> = serde_json::from_str(FORMAT_1).expect("JSON");
+        let item: Item = stored.iter().map(|(name, value)| (name.clone(), from_json(value))).collect();
+        let read = read(&keyring, KEY, &item, Timestamp(1000)).ok().flatten().expect("a recipient");
+        let code = read.current.as_ref().and_then(|v| keyring.open_code(KEY, v));
+        assert_eq!(code.map(|code| code.reveal().to_owned()).as_deref(), Some("123456"));
+        // Each sealing differs, so the sealed values are compared by what they open to.
+        let mut expected = recipient(&keyring);
+        expected.sealed_address.clone_from(&read.sealed_address);
+        if let (Some(expected), Some(read)) = (&mut expected.current, &read.current) {
+            expected.sealed_code.clone_from(&read.sealed_code);
+        }
+        assert_eq!(read, expected);
+    }
+
+    /// A value in DynamoDB's JSON form.
+    fn from_json(value: &Value) -> AttributeValue {
+        let (kind, value) = value.as_object().and_then(|o| o.iter().next()).expect("a value");
+        match (kind.as_str(), value) {
+            ("S", Value::String(value)) => text(value),
+            ("N", Value::String(value)) => AttributeValue::N(value.clone()),
+            ("B", Value::String(value)) => {
+                binary(&BASE64.decode(value.as_bytes()).expect("base64"))
+            }
+            ("L", Value::Array(list)) => AttributeValue::L(list.iter().map(from_json).collect()),
+            ("M", Value::Object(map)) => {
+                let entries = map.iter().map(|(name, value)| (name.clone(), from_json(value)));
+                AttributeValue::M(entries.collect())
+            }
+            _ => panic!("{kind}: {value}"),
+        }
+    }
+
+    /// A value as DynamoDB's JSON form, to write a new fixture with.
+    fn to_json(value: &AttributeValue) -> Value {
+        match value {
+            AttributeValue::S(value) => json!({"S": value}),
+            AttributeValue::N(value) => json!({"N": value}),
+            AttributeValue::B(value) => json!({"B": BASE64.encode(value.as_ref())}),
+            AttributeValue::L(list) => {
+                json!({"L": list.iter().map(to_json).collect::<Vec<_>>()})
+            }
+            AttributeValue::M(map) => {
+                let entries = map.iter().map(|(name, value)| (name.clone(), to_json(value)));
+                json!({"M": entries.collect::<Map<_, _>>()})
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn fixture_has_the_attributes_that_are_written() {
+        let stored: Map<String, Value> = serde_json::from_str(FORMAT_1).expect("JSON");
+        let written = item(&recipient(&keyring()));
+        let written: Map<String, Value> =
+            written.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
+        let names = |item: &Map<String, Value>| item.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&stored), names(&written), "{}", Value::Object(written.clone()));
+    }
+}

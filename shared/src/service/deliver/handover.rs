@@ -11,12 +11,14 @@ use super::carrier_client::CarrierClient;
 use super::charge::Charge;
 use super::step_work::{Snapshot, StepWork};
 use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage, Receipt};
+use crate::domain::address::Address;
 use crate::domain::channel::Channel;
+use crate::domain::code::Code;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use crate::domain::delivery_plan;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
-use crate::message::compose;
+use crate::message::{Message, compose};
 use crate::platform::logging::causes;
 use crate::store::{DeliveryRecord, HandoverDetails, StepResult};
 
@@ -40,6 +42,16 @@ pub(super) enum Handover {
     NotAccepted { retry_after_seconds: i64 },
     /// It was not handed over.
     Skipped(SkipReason),
+}
+
+/// A message, ready for any carrier.
+struct Composed<'s> {
+    to: &'s Address,
+    message: Message,
+    code: Code,
+    reference: String,
+    locale: &'s str,
+    expires_at: Timestamp,
 }
 
 /// Why a message is not handed over.
@@ -98,34 +110,20 @@ impl<C: CarrierClient> StepWork<'_, C> {
         except: Option<&str>,
         mut charge: Option<Charge>,
     ) -> Result<Handover, DeliverError> {
-        let Snapshot {
-            recipient,
-            verification,
-            mut read_at,
-        } = snapshot;
-        let code = self
-            .delivering
-            .keyring
-            .open_code(self.claim.key, verification);
-        let (Some(to), Some(code)) = (&recipient.address, code) else {
+        let Some(text) = self.compose(&snapshot, delivery) else {
             self.release(charge).await;
             return Ok(Handover::Skipped(SkipReason::Ended));
         };
-        let policy = self.delivering.apps.policy(&self.dispatch.app);
-        let text = compose(policy, verification, &code, delivery.channel, self.now);
-        let reference = self
-            .delivering
-            .keyring
-            .reference(self.claim.key, delivery.tag);
+        let mut read_at = snapshot.read_at;
         let started = tokio::time::Instant::now();
         let mut shortest_retry_after: Option<i64> = None;
         let mut breakers = self.delivering.breakers.read().await;
-        for carrier in self.delivering.carriers.serving(delivery.channel, to) {
+        for carrier in self.delivering.carriers.serving(delivery.channel, text.to) {
             if Some(carrier.name.as_str()) == except {
                 continue;
             }
             if delivery.cause != Cause::Requested {
-                charge = self.charge(charge, carrier.price_to(to)).await?;
+                charge = self.charge(charge, carrier.price_to(text.to)).await?;
                 if charge.is_none() {
                     continue;
                 }
@@ -140,33 +138,16 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 .enter(&mut breakers, &carrier.name, wait)
                 .await;
             let Some(permit) = entered else { continue };
-            let now = self.delivering.clock.now();
-            let deliverable = self.check_deliverable(verification, delivery, &mut read_at, now);
-            if let Err(reason) = deliverable.await {
+            let checked = self
+                .check_deliverable(&snapshot, delivery, &mut read_at)
+                .await;
+            if let Err(reason) = checked {
                 self.release(charge).await;
                 return Ok(Handover::Skipped(reason));
             }
-            let (sender, callback_url) = (
-                carrier.sender_for(policy, to),
-                self.callback_url(carrier, &reference),
-            );
-            let message = OutgoingMessage {
-                to,
-                sender: sender.as_deref(),
-                channel: delivery.channel,
-                message: &text,
-                code: code.reveal(),
-                locale: &verification.params.locale,
-                reference: &reference,
-                validity_seconds: verification.params.expires_at.seconds_since(now),
-                callback_url: &callback_url,
-            };
             let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
-            let HandoverResponse { receipt, vendor_id } = self
-                .delivering
-                .carriers
-                .hand_over(carrier, &message, time_left, now)
-                .await;
+            let HandoverResponse { receipt, vendor_id } =
+                self.call(carrier, &text, delivery.channel, time_left).await;
             self.delivering
                 .breakers
                 .leave(permit, &breakers, &receipt)
@@ -188,7 +169,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                     continue;
                 }
             };
-            let parts = (delivery.channel == Channel::Sms).then_some(text.parts);
+            let parts = (delivery.channel == Channel::Sms).then_some(text.message.parts);
             let details = HandoverDetails {
                 tag: delivery.tag,
                 parts,
@@ -206,16 +187,71 @@ impl<C: CarrierClient> StepWork<'_, C> {
         })
     }
 
-    /// Whether the message may be handed over at `now`. An old snapshot is read again; if that
+    /// The text of `delivery`; `None` if the recipient was forgotten or the key of the code was
+    /// removed.
+    fn compose<'s>(&self, snapshot: &Snapshot<'s>, delivery: &Delivery) -> Option<Composed<'s>> {
+        let Snapshot {
+            recipient,
+            verification,
+            ..
+        } = *snapshot;
+        let policy = self.delivering.apps.policy(&self.dispatch.app);
+        let code = self
+            .delivering
+            .keyring
+            .open_code(self.claim.key, verification)?;
+        Some(Composed {
+            to: recipient.address.as_ref()?,
+            message: compose(policy, verification, &code, delivery.channel, self.now),
+            reference: self
+                .delivering
+                .keyring
+                .reference(self.claim.key, delivery.tag),
+            locale: &verification.params.locale,
+            expires_at: verification.params.expires_at,
+            code,
+        })
+    }
+
+    /// Hands the text to one carrier.
+    async fn call(
+        &self,
+        carrier: &ConfiguredCarrier,
+        text: &Composed<'_>,
+        channel: Channel,
+        time_left: Duration,
+    ) -> HandoverResponse {
+        let now = self.delivering.clock.now();
+        let policy = self.delivering.apps.policy(&self.dispatch.app);
+        let sender = carrier.sender_for(policy, text.to);
+        let callback_url = self.callback_url(carrier, &text.reference);
+        let message = OutgoingMessage {
+            to: text.to,
+            sender: sender.as_deref(),
+            channel,
+            message: &text.message,
+            code: text.code.reveal(),
+            locale: text.locale,
+            reference: &text.reference,
+            validity_seconds: text.expires_at.seconds_since(now),
+            callback_url: &callback_url,
+        };
+        self.delivering
+            .carriers
+            .hand_over(carrier, &message, time_left, now)
+            .await
+    }
+
+    /// Whether the message may be handed over now. An old snapshot is read again; if that
     /// fails, the snapshot counts.
     async fn check_deliverable(
         &self,
-        verification: &Verification,
+        snapshot: &Snapshot<'_>,
         delivery: &Delivery,
         read_at: &mut Timestamp,
-        now: Timestamp,
     ) -> Result<(), SkipReason> {
-        if !verification.is_deliverable(now) {
+        let now = self.delivering.clock.now();
+        if !snapshot.verification.is_deliverable(now) {
             return Err(SkipReason::Ended);
         }
         if now.seconds_since(*read_at) < SNAPSHOT_AGE_MAX_SECONDS {
