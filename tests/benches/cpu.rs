@@ -1,4 +1,5 @@
-//! CPU time as Linux's scheduler counts it, in nanoseconds, without a system call that the standard library lacks.
+//! CPU time as Linux's scheduler counts it, in nanoseconds, without a system call that the standard
+//! library lacks.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A local server in this process, on threads of its own, and a caller for it that costs little: no contract is judged
-//! and no answer is read further than it must be.
+//! A local server in this process, on threads of its own, and a caller for it that costs little: no
+//! contract is judged and no answer is read further than it must be.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
-//! What both benches need: a local server and a caller that costs little, a port that answers as it is told, CPU times, tables.
+//! What both benches need: a local server and a caller that costs little, a port that answers as it
+//! is told, CPU times, tables.
 #![allow(
     missing_docs,
     clippy::expect_used,
@@ -7,6 +8,6 @@
 
 pub mod cpu;
 pub mod home;
-#[path = "../listener.rs"]
+#[path = "../support/listener.rs"]
 pub mod listener;
 pub mod table;

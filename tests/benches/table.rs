@@ -1,4 +1,5 @@
-//! Markdown tables, and figures in them: three significant digits, medians and other quantiles. Must not measure.
+//! Markdown tables, and figures in them: three significant digits, medians and other quantiles.
+//! Must not measure.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! Dice: the one source of a run's choices, so that a seed names a run. SplitMix64; good enough to choose, for nothing else.
+//! Dice: the only source of the choices of a run, so that a seed identifies the run. SplitMix64,
+//! which is not for secrets.
 
-/// The dice.
+/// A seeded random number generator.
 pub struct Dice(u64);
 
 impl Dice {
@@ -27,20 +28,20 @@ impl Dice {
         self.below(times) == 0
     }
 
-    /// One of them.
-    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
+    /// One of the values.
+    pub fn pick<'a, T>(&mut self, values: &'a [T]) -> &'a T {
+        &values[self.below(values.len())]
     }
 
-    /// One of them, by weight.
-    pub fn weighted<T: Copy>(&mut self, of: &[(usize, T)]) -> T {
-        let mut at = self.below(of.iter().map(|(weight, _)| weight).sum());
-        for (weight, value) in of {
+    /// One of the values, by weight.
+    pub fn weighted<T: Copy>(&mut self, values: &[(usize, T)]) -> T {
+        let mut at = self.below(values.iter().map(|(weight, _)| weight).sum());
+        for (weight, value) in values {
             if at < *weight {
                 return *value;
             }
             at -= weight;
         }
-        of[0].1
+        values[0].1
     }
 }

@@ -370,11 +370,19 @@ mod tests {
         current.sealed_code = sealed.sealed;
         current.expected_hash = sealed.expected_hash;
         let keyed = AttemptNonce::Keyed([3; 8]);
-        current.attempts = vec![Attempt { nonce: keyed, ..attempt(1, false) }, attempt(2, false)];
+        current.attempts = vec![
+            Attempt {
+                nonce: keyed,
+                ..attempt(1, false)
+            },
+            attempt(2, false),
+        ];
         current.attempts_forgiven = 1;
         current.step.retry_rounds = 2;
-        current.step.claim =
-            Some(StepClaim { id: ClaimId([6; 6]), until: current.params.created_at + 15 });
+        current.step.claim = Some(StepClaim {
+            id: ClaimId([6; 6]),
+            until: current.params.created_at + 15,
+        });
         let tag = DeliveryTag([1, 2, 3, 4]);
         current.add_delivery(Channel::Sms, Cause::Requested, tag, Timestamp(1000));
         current.deliveries[0].carrier = Some("sim-a".into());
@@ -407,11 +415,25 @@ mod tests {
     fn recipient_is_read_back_as_written() {
         let keyring = keyring();
         let recipient = recipient(&keyring);
-        let read_at = |now| read(&keyring, KEY, &item(&recipient), Timestamp(now)).ok().flatten();
+        let read_at = |now| {
+            read(&keyring, KEY, &item(&recipient), Timestamp(now))
+                .ok()
+                .flatten()
+        };
         assert_eq!(read_at(1999).as_ref(), Some(&recipient));
-        assert_eq!(read_at(2000), None, "its TTL is over, though it is still stored");
-        let code = recipient.current.as_ref().and_then(|v| keyring.open_code(KEY, v));
-        assert_eq!(code.map(|code| code.reveal().to_owned()).as_deref(), Some("123456"));
+        assert_eq!(
+            read_at(2000),
+            None,
+            "its TTL is over, though it is still stored"
+        );
+        let code = recipient
+            .current
+            .as_ref()
+            .and_then(|v| keyring.open_code(KEY, v));
+        assert_eq!(
+            code.map(|code| code.reveal().to_owned()).as_deref(),
+            Some("123456")
+        );
     }
 
     #[test]
@@ -430,17 +452,32 @@ mod tests {
         let mut item = item(&recipient(&keyring));
         item.insert(FORMAT.into(), number_value(FORMAT_VERSION + 1));
         let read = read(&keyring, KEY, &item, Timestamp(1000));
-        assert!(matches!(read, Err(StoreError::UnknownFormat(2))), "{read:?}");
+        assert!(
+            matches!(read, Err(StoreError::UnknownFormat(2))),
+            "{read:?}"
+        );
     }
 
     #[test]
     fn stored_item_of_format_1_is_read() {
         let keyring = keyring();
         let stored: Map<String, Value> = serde_json::from_str(FORMAT_1).expect("JSON");
-        let item: Item = stored.iter().map(|(name, value)| (name.clone(), from_json(value))).collect();
-        let read = read(&keyring, KEY, &item, Timestamp(1000)).ok().flatten().expect("a recipient");
-        let code = read.current.as_ref().and_then(|v| keyring.open_code(KEY, v));
-        assert_eq!(code.map(|code| code.reveal().to_owned()).as_deref(), Some("123456"));
+        let item: Item = stored
+            .iter()
+            .map(|(name, value)| (name.clone(), from_json(value)))
+            .collect();
+        let read = read(&keyring, KEY, &item, Timestamp(1000))
+            .ok()
+            .flatten()
+            .expect("a recipient");
+        let code = read
+            .current
+            .as_ref()
+            .and_then(|v| keyring.open_code(KEY, v));
+        assert_eq!(
+            code.map(|code| code.reveal().to_owned()).as_deref(),
+            Some("123456")
+        );
         // Each sealing differs, so the sealed values are compared by what they open to.
         let mut expected = recipient(&keyring);
         expected.sealed_address.clone_from(&read.sealed_address);
@@ -452,7 +489,10 @@ mod tests {
 
     /// A value in DynamoDB's JSON form.
     fn from_json(value: &Value) -> AttributeValue {
-        let (kind, value) = value.as_object().and_then(|o| o.iter().next()).expect("a value");
+        let (kind, value) = value
+            .as_object()
+            .and_then(|o| o.iter().next())
+            .expect("a value");
         match (kind.as_str(), value) {
             ("S", Value::String(value)) => text(value),
             ("N", Value::String(value)) => AttributeValue::N(value.clone()),
@@ -461,7 +501,9 @@ mod tests {
             }
             ("L", Value::Array(list)) => AttributeValue::L(list.iter().map(from_json).collect()),
             ("M", Value::Object(map)) => {
-                let entries = map.iter().map(|(name, value)| (name.clone(), from_json(value)));
+                let entries = map
+                    .iter()
+                    .map(|(name, value)| (name.clone(), from_json(value)));
                 AttributeValue::M(entries.collect())
             }
             _ => panic!("{kind}: {value}"),
@@ -478,7 +520,9 @@ mod tests {
                 json!({"L": list.iter().map(to_json).collect::<Vec<_>>()})
             }
             AttributeValue::M(map) => {
-                let entries = map.iter().map(|(name, value)| (name.clone(), to_json(value)));
+                let entries = map
+                    .iter()
+                    .map(|(name, value)| (name.clone(), to_json(value)));
                 json!({"M": entries.collect::<Map<_, _>>()})
             }
             other => panic!("{other:?}"),
@@ -489,9 +533,16 @@ mod tests {
     fn fixture_has_the_attributes_that_are_written() {
         let stored: Map<String, Value> = serde_json::from_str(FORMAT_1).expect("JSON");
         let written = item(&recipient(&keyring()));
-        let written: Map<String, Value> =
-            written.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
+        let written: Map<String, Value> = written
+            .iter()
+            .map(|(name, value)| (name.clone(), to_json(value)))
+            .collect();
         let names = |item: &Map<String, Value>| item.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&stored), names(&written), "{}", Value::Object(written.clone()));
+        assert_eq!(
+            names(&stored),
+            names(&written),
+            "{}",
+            Value::Object(written.clone())
+        );
     }
 }

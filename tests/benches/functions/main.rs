@@ -27,7 +27,8 @@ use process::{Function, Process, Took};
 use tools::Counts;
 use world::{Event, World};
 
-/// The binaries, the event of each, and what a right answer holds. The second is what the others are held against.
+/// The binaries, the event of each, and what a right answer holds. The second is what the others
+/// are held against.
 const FUNCTIONS: [(&str, &str, Event, &str); 6] = [
     (
         "bench-hello",

@@ -1,5 +1,6 @@
-//! A function's binary as a child process: from its start to its first wait, and from event to event. Its CPU time is read
-//! when it has gone to sleep, so that what it does after an answer counts.
+//! A function's binary as a child process: from its start to its first wait, and from event to
+//! event. Its CPU time is read when it has gone to sleep, so that what it does after an answer
+//! counts.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -126,7 +127,8 @@ impl<'a> Process<'a> {
             * 1024.0
     }
 
-    /// Ends it as Lambda does, so that whoever watches it writes down what was seen. A watcher that is its parent ends with it.
+    /// Ends it as Lambda does, so that whoever watches it writes down what was seen. A watcher that
+    /// is its parent ends with it.
     pub async fn end(mut self) {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))
             .unwrap_or_default();

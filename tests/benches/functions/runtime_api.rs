@@ -1,5 +1,5 @@
-//! The Lambda Runtime API for one process: it is handed an event, and its answer is timed where it arrives.
-//! Must hold nothing of what the functions do.
+//! The Lambda Runtime API for one process: it is handed an event, and its answer is timed where it
+//! arrives. Must hold nothing of what the functions do.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

@@ -1,5 +1,6 @@
-//! What other programs know of a function: `gzip` its compressed size, `strace` its system calls, `valgrind` its instructions.
-//! A program that is not there has no figures; one that fails ends the bench.
+//! What other programs know of a function: `gzip` its compressed size, `strace` its system calls,
+//! `valgrind` its instructions. A program that is not there has no figures; one that fails ends the
+//! bench.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,5 +1,6 @@
-//! What stands around a function: a local server with its table, a queue that keeps what it is sent, a carrier that takes
-//! everything; and the events that start the function, made from the samples in events/ with real ids and keys.
+//! What stands around a function: a local server with its table, a queue that keeps what it is
+//! sent, a carrier that takes everything; and the events that start the function, made from the
+//! samples in events/ with real ids and keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

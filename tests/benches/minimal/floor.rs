@@ -1,5 +1,5 @@
-//! One `UpdateItem` per call and nothing else: what the table costs a function, through the AWS clients that ours have.
-//! As theirs do, it opens its connection before the first call.
+//! One `UpdateItem` per call and nothing else: what the table costs a function, through the AWS
+//! clients that ours have. As theirs do, it opens its connection before the first call.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;

@@ -1,5 +1,5 @@
-//! Sends and checks beside more and more recipients in the table. The tables take turns call by call, so that what else
-//! this machine does falls upon all of them.
+//! Sends and checks beside more and more recipients in the table. The tables take turns call by
+//! call, so that what else this machine does falls upon all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,6 @@
-//! Whole rounds a second: send, the message on the phone, check with the right code. And what bounds them: how often a round
-//! calls the table, and what the embedded engine does when nobody else asks for the cores.
+//! Whole rounds a second: send, the message on the phone, check with the right code. And what
+//! bounds them: how often a round calls the table, and what the embedded engine does when nobody
+//! else asks for the cores.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +20,8 @@ use benches::home::Home;
 use benches::listener::{Listener, Request, Response, response};
 use benches::table::{figure, millis, print};
 
-/// Callers at a time. A caller sends for one phone before it looks at the one before: nobody stares at an empty phone, and
-/// twice as many rounds are under way.
+/// Callers at a time. A caller sends for one phone before it looks at the one before: nobody stares
+/// at an empty phone, and twice as many rounds are under way.
 const CALLERS: usize = 16;
 /// Rounds whose calls are counted.
 const COUNTED: usize = 50;

@@ -1,0 +1,156 @@
+//! Sends and resends that cannot be enqueued are rolled back, unless the record has changed
+//! meanwhile.
+
+use std::future::Future;
+
+use serde_json::{Value, json};
+
+use super::{NO_COOLDOWN, unavailable};
+use crate::support::{
+    BROKEN, Fault, ProxiedService, Service, TO, another_code, assert_fields, assert_status,
+};
+
+#[tokio::test]
+async fn send_that_cannot_be_enqueued_is_rolled_back() {
+    let proxied = ProxiedService::start(&[]).await;
+    proxied.queue.break_all(BROKEN);
+    unavailable(&proxied.service.send(TO).await);
+    proxied.clear_faults();
+    let sent = proxied.service.send(TO).await;
+    assert_status(&sent, 201);
+    assert_fields(&sent.body, json!({"sends_left": 4}));
+    let messages = proxied.service.messages(TO).await;
+    assert_eq!(
+        (messages.len(), messages[0]["verification_id"].as_str()),
+        (1, Some(sent.id().as_str()))
+    );
+}
+
+#[tokio::test]
+async fn failed_enqueue_restores_the_previous_verification() {
+    let (proxied, id) = ProxiedService::start_with_one_send(&NO_COOLDOWN).await;
+    let service = &proxied.service;
+    service.check(&id, &service.wrong_code(TO).await).await;
+    // Without a cooldown `resend_at` is the current time, so it is left out.
+    let shown = async || {
+        Value::from_iter(
+            service
+                .show(&id)
+                .await
+                .body
+                .as_object()
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|(name, _)| name != "resend_at"),
+        )
+    };
+    let before = shown().await;
+    proxied.queue.break_all(BROKEN);
+    unavailable(&service.send(TO).await);
+    unavailable(&service.resend(&id).await);
+    unavailable(&service.send_with_key(json!({"to": TO}), "k").await);
+    proxied.clear_faults();
+    assert_eq!(shown().await, before);
+    assert_eq!(
+        service.check(&id, &service.code(TO).await).await.body["valid"],
+        true
+    );
+    let sent = service
+        .send_with_key(json!({"to": TO, "purpose": "other"}), "k")
+        .await;
+    assert_eq!(
+        (sent.status, sent.header("idempotent-replayed")),
+        (201, None),
+        "a failed send is not stored under its key"
+    );
+}
+
+/// Freezes a resend before its dispatch, runs `event`, lets the resend fail, and returns the
+/// verification.
+async fn during_a_failing_resend<E: Future<Output = ()>>(
+    event: impl FnOnce(Service, String, Value) -> E,
+) -> Value {
+    let (proxied, id) = ProxiedService::start_with_one_send(&NO_COOLDOWN).await;
+    let service = proxied.service.clone();
+    let message = service.messages(TO).await.remove(0);
+    proxied.queue.break_all(Fault::Freeze);
+    let resend = tokio::spawn({
+        let (service, id) = (service.clone(), id.clone());
+        async move { service.resend(&id).await }
+    });
+    proxied.queue.wait_for_held_call().await;
+    event(service.clone(), id.clone(), message).await;
+    unavailable(&resend.await.expect("a response"));
+    proxied.clear_faults();
+    service.show(&id).await.body
+}
+
+#[tokio::test]
+async fn attempt_during_a_failing_resend_stays_counted() {
+    let shown = during_a_failing_resend(async |service, id, message| {
+        let wrong = another_code(message["code"].as_str().expect("a code"));
+        assert_eq!(
+            service.check(&id, &wrong).await.body["reason"],
+            "wrong_code"
+        );
+    });
+    assert_eq!(shown.await["attempts_left"], 4);
+}
+
+#[tokio::test]
+async fn approval_during_a_failing_resend_is_final() {
+    let shown = during_a_failing_resend(async |service, id, message| {
+        assert_eq!(
+            service
+                .check(&id, message["code"].as_str().expect("a code"))
+                .await
+                .body["valid"],
+            true
+        );
+    });
+    assert_eq!(shown.await["status"], "approved");
+}
+
+#[tokio::test]
+async fn report_during_a_failing_resend_is_kept() {
+    let shown = during_a_failing_resend(async |service, _, message| {
+        assert_eq!(service.report(&message, "delivered").await, 200)
+    });
+    assert_eq!(
+        shown.await["deliveries"][0]["status"],
+        "delivered",
+        "the status of a delivery never goes back"
+    );
+}
+
+#[tokio::test]
+async fn cancel_during_a_failing_resend_is_kept() {
+    let shown = during_a_failing_resend(async |service, id, _| {
+        assert_status(&service.cancel(&id).await, 200);
+    });
+    assert_eq!(
+        shown.await["status"],
+        "canceled",
+        "the cancel was acknowledged"
+    );
+}
+
+#[tokio::test]
+async fn unlock_during_a_failing_resend_is_kept() {
+    let shown = during_a_failing_resend(async |service, id, message| {
+        let wrong = another_code(message["code"].as_str().expect("a code"));
+        for _ in 0..2 {
+            assert_eq!(
+                service.check(&id, &wrong).await.body["reason"],
+                "wrong_code"
+            );
+        }
+        assert_status(&service.unlock(TO).await, 200);
+    });
+    assert_eq!(
+        shown.await["attempts_left"],
+        3,
+        "an unlock does not restore the attempts of the verification"
+    );
+}

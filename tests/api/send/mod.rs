@@ -1,0 +1,10 @@
+//! The send function.
+
+mod direct_sns;
+mod fields;
+mod idempotency;
+mod new_verification;
+mod recipients;
+mod replay;
+mod reservation;
+mod resend;

@@ -1,0 +1,21 @@
+//! Carriers: each kind against a stand-in for its vendor, on a port of its own. `signed`,
+//! `unsigned` and `aws` describe the vendors as their documentation does; `all_vendors` has the
+//! tests that every vendor must pass.
+
+mod all_vendors;
+mod aws;
+mod polling;
+mod setup;
+mod shared_account;
+mod signed;
+mod unsigned;
+mod vendor;
+
+use vendor::Vendor;
+
+fn vendors() -> Vec<Vendor> {
+    [unsigned::vendors(), signed::vendors(), aws::vendors()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

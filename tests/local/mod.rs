@@ -1,0 +1,12 @@
+//! The service on one machine: the local server, and the functions as processes.
+
+mod clock;
+mod command_line;
+mod cross_site;
+mod data_directory;
+mod engine;
+mod lambda_runtime;
+mod process_crashes;
+mod restart;
+mod sample_events;
+mod shutdown;

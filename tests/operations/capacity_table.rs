@@ -1,0 +1,84 @@
+//! The table of capacity units in README.md is that of the engine.
+
+use serde_json::json;
+
+use super::capacity::consumed_since_last_time;
+use crate::support::{Fault, ProxiedService, another_code, assert_status};
+
+/// Holds that a resend and the delivery of its message cost what README.md lists: the worker starts
+/// at once, so they are counted together.
+fn assert_units_of_resend_and_worker(proxied: &ProxiedService) {
+    let calls = proxied.table.take_calls();
+    let first_of_worker = calls
+        .iter()
+        .position(|call| call.claims_step())
+        .expect("a claim");
+    assert_eq!(
+        calls
+            .iter()
+            .filter(|call| call.operation == "GetItem")
+            .count(),
+        2,
+        "one of the resend and one of the breakers"
+    );
+    assert_eq!(
+        (first_of_worker, calls.len()),
+        (2, 5),
+        "read and write of the resend; claim, breakers and outcome of the worker"
+    );
+}
+
+#[tokio::test]
+async fn readme_lists_the_units_of_each_operation() {
+    const PERSON: &str = "ann@example.com";
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))
+        .expect("README.md");
+    let proxied = ProxiedService::start(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
+    let service = &proxied.service;
+    let assert_listed = |operation: &str| {
+        let all = consumed_since_last_time(&proxied);
+        let row = format!("| {operation} | {} | {} |", all.write_units, all.read_units);
+        assert!(
+            readme.lines().any(|line| line == row),
+            "README.md does not list {row}"
+        );
+    };
+    let send = async || {
+        service
+            .send_body(json!({"to": PERSON, "channel": "email"}))
+            .await
+            .id()
+    };
+    proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
+    send().await;
+    assert_listed("send to somebody new");
+    proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
+    let id = send().await;
+    assert_listed("send to somebody known");
+    assert_status(&service.resend(&id).await, 200);
+    service.settle().await;
+    assert_units_of_resend_and_worker(&proxied);
+    assert!(
+        readme.contains("| resend | 1 | 1 |\n")
+            && readme.contains("| claim by the worker, and what came of the message | 2 | 0.5 |\n")
+    );
+    let message = service.messages(PERSON).await.remove(0);
+    assert_eq!(service.report(&message, "delivered").await, 200);
+    assert_listed("report");
+    let code = service.code(PERSON).await;
+    proxied.forget_calls();
+    assert_eq!(
+        service.check(&id, &another_code(&code)).await.body["reason"],
+        "wrong_code"
+    );
+    assert_listed("check, wrong");
+    assert_status(&service.show(&id).await, 200);
+    assert_listed("get");
+    assert_eq!(service.check(&id, &code).await.body["valid"], true);
+    assert_listed("check, right");
+    let id = send().await;
+    service.settle().await;
+    proxied.forget_calls();
+    assert_status(&service.cancel(&id).await, 200);
+    assert_listed("cancel");
+}

@@ -1,0 +1,10 @@
+//! What operators rely on: settings, logs, metrics, capacity, keys and secrecy.
+
+mod capacity;
+mod capacity_table;
+mod error_logs;
+mod item_sizes;
+mod key_rotation;
+mod metrics;
+mod secrecy;
+mod settings;

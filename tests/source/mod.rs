@@ -1,0 +1,5 @@
+//! Checks that read the sources.
+
+mod boundaries;
+mod documentation;
+mod iam;

@@ -1,0 +1,59 @@
+//! What starts the service and talks to it. Must hold no rule that a test checks.
+//!
+//! | file | what it gives |
+//! |---|---|
+//! | `service` | a service for one test, and any request to it |
+//! | `api_calls` | requests of an app: send, resend, check, cancel, unlock, forget |
+//! | `local_calls` | the endpoints of the local server: clock, phones, simulated carriers, state |
+//! | `response` | a response, and assertions about it |
+//! | `rate_limits` | assertions about limits: which one rejects, until when, with which headers |
+//! | `contract` | every response against `openapi.yaml` |
+//! | `fault_proxy` | a proxy before the table or the queue, which counts calls and breaks them |
+//! | `proxied_service` | a service with such a proxy on either side |
+//! | `http_carrier` | a carrier of kind `http` that a test controls |
+//! | `listener` | a port that answers HTTP as a test says |
+//! | `local_process` | the local server as a process |
+//! | `built_functions` | the functions as processes |
+//! | `deliveries` | the deliveries of a verification and the queue behind them |
+//! | `parallel` | calls that run at once |
+//! | `stored_items` | the items of the table |
+//! | `temp_directory` | a directory of one test |
+//! | `values` | recipients, settings, times and JSON that many tests need |
+
+pub mod api_calls;
+pub mod built_functions;
+pub mod contract;
+pub mod deliveries;
+pub mod fault_proxy;
+pub mod http_carrier;
+pub mod listener;
+pub mod local_calls;
+pub mod local_process;
+pub mod parallel;
+pub mod proxied_service;
+pub mod rate_limits;
+pub mod response;
+pub mod service;
+pub mod stored_items;
+pub mod temp_directory;
+pub mod values;
+
+pub use contract::CONTRACT;
+pub use deliveries::{assert_queue_is_empty, deliveries_of, delivery, field_of_each};
+pub use fault_proxy::{BROKEN, Fault, ProxiedCall, THROTTLED};
+pub use http_carrier::{Behaviour, HttpCarrier, ReceivedMessage, SignedReport};
+pub use listener::Listener;
+pub use local_process::LocalProcess;
+pub use parallel::at_once;
+pub use proxied_service::ProxiedService;
+pub use response::{
+    CheckResult, TestResponse, assert_approved, assert_check, assert_fields, assert_problem,
+    assert_rejected, assert_replays, assert_replays_send, assert_status,
+};
+pub use service::{DEFAULT_KEY, SHOP_KEY, Service};
+pub use stored_items::{stored_items, stored_recipients};
+pub use temp_directory::TempDirectory;
+pub use values::{
+    NO_SEND_LIMITS, TO, UNKNOWN_ID, american_phone, another_code, no_send_limits_and, phone,
+    rfc3339, unix_seconds, with,
+};
