@@ -59,7 +59,7 @@ pub fn consumed_since_last_time(proxied: &ProxiedService) -> Consumed {
 }
 
 #[tokio::test]
-async fn send_costs_one_write_and_one_per_limit() {
+async fn send_costs_a_read_and_a_write_per_item() {
     let proxied = ProxiedService::start(&[]).await;
     // The worker gets no dispatch, so that its calls are not counted.
     proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
@@ -67,7 +67,7 @@ async fn send_costs_one_write_and_one_per_limit() {
     assert_status(&proxied.service.send_body(to_email).await, 201);
     assert_eq!(
         consumed_since_last_time(&proxied),
-        consumed(1, 0, 0.0),
+        consumed(1, 1, 1.0),
         "an e-mail address has no country and no prefix"
     );
     proxied.queue.take_calls();
@@ -75,7 +75,7 @@ async fn send_costs_one_write_and_one_per_limit() {
     assert_status(&proxied.service.send(TO).await, 201);
     assert_eq!(
         consumed_since_last_time(&proxied),
-        consumed(3, 0, 0.0),
+        consumed(3, 1, 1.0),
         "recipient, country and prefix"
     );
     assert_eq!(proxied.queue.take_calls().len(), 1, "one dispatch");
@@ -105,7 +105,7 @@ async fn each_limit_costs_one_more_write() {
             assert_status(&proxied.service.send_body(body).await, 201);
             assert_eq!(
                 consumed_since_last_time(&proxied),
-                consumed(writes, 0, 0.0),
+                consumed(writes, 1, 1.0),
                 "{conversion} {spend} {client}"
             );
         }
@@ -113,25 +113,25 @@ async fn each_limit_costs_one_more_write() {
 }
 
 #[tokio::test]
-async fn send_to_a_known_recipient_costs_another_write() {
+async fn send_to_a_known_recipient_costs_no_more() {
     let (proxied, _) = ProxiedService::start_with_one_send(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
     proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
     assert_status(&proxied.service.send(TO).await, 201);
     assert_eq!(
         consumed_since_last_time(&proxied),
-        consumed(4, 0, 0.0),
-        "a failed create that returns the item, the write, and two counters"
+        consumed(3, 1, 1.0),
+        "recipient, country and prefix"
     );
 }
 
 #[tokio::test]
-async fn rejected_send_costs_a_write_and_a_read() {
+async fn rejected_send_costs_two_reads() {
     let (proxied, _) = ProxiedService::start_with_one_send(&[]).await;
     assert_problem(&proxied.service.send(TO).await, 429, "rate_limited");
     assert_eq!(
         consumed_since_last_time(&proxied),
-        consumed(1, 1, 1.0),
-        "the read finds the limit that ends last"
+        consumed(0, 2, 2.0),
+        "the second read finds the limit that ends last"
     );
     assert_eq!(proxied.queue.take_calls().len(), 0);
     for body in [
@@ -235,9 +235,9 @@ async fn delivery_costs_two_writes_and_a_breaker_read() {
     let proxied = ProxiedService::start(&[]).await;
     proxied.service.send(TO).await;
     proxied.service.settle().await;
-    // Three writes belong to the send. The breakers are read with eventual consistency: half a
-    // unit.
-    assert_eq!(consumed_since_last_time(&proxied), consumed(5, 1, 0.5));
+    // Three writes and a read belong to the send. The breakers are read with eventual consistency:
+    // half a unit.
+    assert_eq!(consumed_since_last_time(&proxied), consumed(5, 2, 1.5));
     assert_eq!(
         proxied.queue.take_calls().len(),
         1,

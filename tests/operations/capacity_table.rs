@@ -1,11 +1,11 @@
-//! The table of capacity units in README.md is that of the engine.
+//! The table of capacity units in docs/costs.md is that of the engine.
 
 use serde_json::json;
 
 use super::capacity::consumed_since_last_time;
 use crate::support::{Fault, ProxiedService, another_code, assert_status};
 
-/// Holds that a resend and the delivery of its message cost what README.md lists: the worker starts
+/// Holds that a resend and the delivery of its message cost what docs/costs.md lists: the worker starts
 /// at once, so they are counted together.
 fn assert_units_of_resend_and_worker(proxied: &ProxiedService) {
     let calls = proxied.table.take_calls();
@@ -29,18 +29,18 @@ fn assert_units_of_resend_and_worker(proxied: &ProxiedService) {
 }
 
 #[tokio::test]
-async fn readme_lists_the_units_of_each_operation() {
+async fn costs_page_lists_the_units_of_each_operation() {
     const PERSON: &str = "ann@example.com";
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))
-        .expect("README.md");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/costs.md"))
+        .expect("docs/costs.md");
     let proxied = ProxiedService::start(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
     let service = &proxied.service;
     let assert_listed = |operation: &str| {
         let all = consumed_since_last_time(&proxied);
         let row = format!("| {operation} | {} | {} |", all.write_units, all.read_units);
         assert!(
-            readme.lines().any(|line| line == row),
-            "README.md does not list {row}"
+            page.lines().any(|line| line == row),
+            "docs/costs.md does not list {row}"
         );
     };
     let send = async || {
@@ -51,16 +51,16 @@ async fn readme_lists_the_units_of_each_operation() {
     };
     proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
     send().await;
-    assert_listed("send to somebody new");
+    assert_listed("send to a new recipient");
     proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
     let id = send().await;
-    assert_listed("send to somebody known");
+    assert_listed("send to a known recipient");
     assert_status(&service.resend(&id).await, 200);
     service.settle().await;
     assert_units_of_resend_and_worker(&proxied);
     assert!(
-        readme.contains("| resend | 1 | 1 |\n")
-            && readme.contains("| claim by the worker, and what came of the message | 2 | 0.5 |\n")
+        page.contains("| resend | 1 | 1 |\n")
+            && page.contains("| claim by the worker, and its result | 2 | 0.5 |\n")
     );
     let message = service.messages(PERSON).await.remove(0);
     assert_eq!(service.report(&message, "delivered").await, 200);

@@ -128,6 +128,6 @@ async fn largest_item_is_below_7_kib() {
     assert!(worst < 7 * UNIT_BYTES, "{worst} bytes");
     assert!(
         worst > 6 * UNIT_BYTES,
-        "README.md should list a smaller size: {worst} bytes"
+        "docs/costs.md should list a smaller size: {worst} bytes"
     );
 }

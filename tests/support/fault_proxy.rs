@@ -36,12 +36,12 @@ impl ProxiedCall {
     /// Whether the worker claims a step with it. This and the next ones recognize the functions'
     /// writes; no other file of the tests reads their expressions.
     pub fn claims_step(&self) -> bool {
-        self.updates("held = :until")
+        self.updates("claimed_until = :until")
     }
 
     /// Whether it stores the outcome of a step.
     pub fn ends_step(&self) -> bool {
-        self.updates("seq = :next")
+        self.updates("step = :next")
     }
 
     /// Whether it counts a send in a window of a prefix or a client network.
@@ -64,14 +64,19 @@ impl ProxiedCall {
         self.updates("= :z") || self.updates("=:z")
     }
 
+    /// Whether it reads the breakers. All reads of recipients are consistent.
+    pub fn reads_breakers(&self) -> bool {
+        self.operation == "GetItem" && self.body["ConsistentRead"] != true
+    }
+
     /// Whether it counts a failure in a breaker.
     pub fn updates_breaker(&self) -> bool {
-        self.updates("ADD #f")
+        self.updates("#failures = if_not_exists")
     }
 
     /// Whether it adds a delivery to a verification.
     pub fn adds_delivery(&self) -> bool {
-        self.updates("msgs.#tag = :delivery")
+        self.updates("deliveries.#tag = :delivery")
     }
 
     fn updates(&self, part: &str) -> bool {

@@ -1,5 +1,6 @@
 //! A service with a fault proxy before its table and one before its queue.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use local::Wires;
@@ -61,6 +62,20 @@ impl ProxiedService {
                 let passes = *left > 0;
                 *left -= usize::from(passes);
                 (!passes).then_some(BROKEN)
+            });
+        }
+    }
+
+    /// Breaks every call after the next write of a whole recipient, as for a function that crashes
+    /// between saving and enqueueing.
+    pub fn crash_after_save(&self) {
+        let saved = Arc::new(AtomicBool::new(false));
+        for proxy in [&self.table, &self.queue] {
+            let saved = saved.clone();
+            proxy.break_by(move |call| {
+                let breaks = saved.load(Ordering::Relaxed);
+                saved.fetch_or(call.operation == "PutItem", Ordering::Relaxed);
+                breaks.then_some(BROKEN)
             });
         }
     }

@@ -194,7 +194,9 @@ async fn report_about_a_forgotten_recipient_changes_nothing() {
     let report = carrier.report(&message, "delivered", service.now().await);
     assert_changes_nothing(&service, &report, "the record is deleted").await;
     assert!(
-        !service.state().await["table"].to_string().contains("msgs"),
+        !service.state().await["table"]
+            .to_string()
+            .contains("deliveries"),
         "the deliveries stay deleted"
     );
 }

@@ -122,7 +122,7 @@ async fn same_key_sends_once_after_crash_before_enqueue() {
 async fn send_that_was_never_enqueued_stops_counting() {
     let proxied = ProxiedService::start(&[]).await;
     let service = &proxied.service;
-    proxied.crash_after(1);
+    proxied.crash_after_save();
     unavailable(&service.send(TO).await);
     proxied.clear_faults();
     let too_early = service.send(TO).await;
@@ -144,7 +144,7 @@ async fn resend_that_was_never_enqueued_stops_counting() {
     let (proxied, id) = ProxiedService::start_with_one_send(&[]).await;
     let service = &proxied.service;
     service.advance(31).await;
-    proxied.crash_after(2);
+    proxied.crash_after_save();
     unavailable(&service.resend(&id).await);
     proxied.clear_faults();
     service.advance(17).await;
@@ -213,7 +213,7 @@ async fn messages_are_sent_without_access_to_the_breakers() {
     let service = &proxied.service;
     proxied
         .table
-        .break_by(|call| (call.operation == "GetItem").then_some(BROKEN));
+        .break_by(|call| call.reads_breakers().then_some(BROKEN));
     let id = service.send(TO).await.id();
     assert_eq!(service.messages(TO).await.len(), 1);
     service.set_carrier("sim-a", json!({"mode": "error"})).await;

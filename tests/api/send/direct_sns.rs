@@ -149,12 +149,9 @@ async fn other_channels_are_not_configured() {
 
 /// A send whose function crashes before it publishes.
 async fn crash_before_publishing(proxied: &ProxiedService, to: &str) {
-    // The function reads twice: to find the key, and to see that the message is still deliverable.
-    let mut reads = 0;
-    proxied.table.break_by(move |call| {
-        reads += usize::from(call.operation == "GetItem");
-        (call.operation == "GetItem" && reads == 2).then_some(Fault::Freeze)
-    });
+    proxied
+        .table
+        .break_by(|call| call.claims_step().then_some(Fault::Freeze));
     let (service, body) = (proxied.service.clone(), json!({"to": to}));
     let call = tokio::spawn(async move { service.send_with_key(body, "k").await });
     proxied.table.wait_for_held_call().await;
@@ -276,10 +273,11 @@ async fn superseded_message_is_not_published() {
     let proxied =
         ProxiedService::start(&[("OTP_DISPATCH", "sns"), ("OTP_COOLDOWN_SECONDS", "0")]).await;
     let (service, to) = (proxied.service.clone(), phone(1));
-    let mut reads = 0;
+    let mut claims = 0;
     proxied.table.break_by(move |call| {
-        reads += usize::from(call.operation == "GetItem");
-        (call.operation == "GetItem" && reads <= 2).then_some(Fault::Freeze)
+        let is_claim = call.claims_step();
+        claims += usize::from(is_claim);
+        (is_claim && claims <= 2).then_some(Fault::Freeze)
     });
     let first = tokio::spawn({
         let (service, to) = (service.clone(), to.clone());
