@@ -1,4 +1,5 @@
-//! Logs a user in with a one-time passcode: send, show when a resend is possible, check, map errors.
+//! Logs a user in with a one-time passcode: send, show when a resend is possible, check, map
+//! errors.
 //!
 //! ```sh
 //! cargo run                    # in another terminal; prints the URL and the API key

@@ -22,7 +22,7 @@
 //! | receipt | what the carrier's response to a handover means |
 //! | retry round | one pass through the carriers in which none accepted the message |
 //! | breaker | circuit breaker of a carrier, shared by all workers |
-//! | rate limit | a quota of sends within a window, for one key: recipient, client network, prefix |
+//! | rate limit | a quota of sends in a window, for one recipient, client network or prefix |
 //! | reservation | a send counted in the limits over many recipients; released if it fails |
 //! | conversion sample | a send whose outcome (approved or not) is counted later |
 //! | spend cap | the most that an app may spend in a UTC day |

@@ -1,4 +1,5 @@
-//! API: HTTP requests and responses around the use cases. `v1` is the native dialect; another dialect is a folder beside it.
+//! API: HTTP requests and responses around the use cases. `v1` is the native dialect; another
+//! dialect is a folder beside it.
 
 pub mod authorization;
 pub mod problem;

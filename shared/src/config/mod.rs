@@ -8,10 +8,10 @@ mod policy;
 mod reader;
 mod secrets;
 
-use std::fmt;
 use std::sync::Arc;
 
 pub use apps::{ApiKeys, Apps, is_app_name};
+pub use reader::{ConfigError, Variables};
 
 use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
@@ -19,9 +19,6 @@ use crate::domain::delivery_plan::ReportWaits;
 use crate::platform::aws::Aws;
 use crate::platform::environment::variable;
 use reader::{CarrierFields, DispatchMode, Reader};
-
-/// A lookup of environment variables. An empty value is the same as none.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What `send` needs.
 pub struct SendConfig {
@@ -235,24 +232,6 @@ impl WorkerConfig {
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
         Self::read(&variable)
-    }
-}
-
-/// Why a function does not start: one line for each problem.
-#[derive(Debug)]
-pub struct ConfigError(pub Vec<String>);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl ConfigError {
-    /// Prints the problems on standard error and ends the process.
-    pub fn exit(self) -> ! {
-        eprintln!("{self}");
-        std::process::exit(1);
     }
 }
 

@@ -14,7 +14,8 @@ use crate::message::{has_visible_text, is_language_tag};
 /// Largest number of sends in a window that counts over many recipients.
 const SENDS_MAX: u32 = 1_000_000;
 
-/// One setting: its name (`OTP_` and upper case in the environment, as it is in `OTP_APPS`) and how a value is read.
+/// One setting: its name (`OTP_` and upper case in the environment, as it is in `OTP_APPS`) and how
+/// a value is read.
 pub struct Setting {
     /// Lower case.
     pub name: &'static str,
@@ -242,7 +243,7 @@ fn country(value: &str) -> Result<String, String> {
 
 fn phone_prefix(value: &str) -> Result<String, String> {
     let digits = value.strip_prefix('+').unwrap_or_default();
-    // No country's code begins with 0, so such a prefix would block nobody.
+    // No country's code begins with 0, so such a prefix would block no number.
     let fits = (1..=15).contains(&digits.len())
         && digits.bytes().all(|b| b.is_ascii_digit())
         && !digits.starts_with('0');
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_out_of_bounds_says_what_it_must_be() {
+    fn value_out_of_bounds_error_names_the_bounds() {
         assert_eq!(
             set("code_length", "3").expect_err("too short"),
             "must be a whole number from 4 to 10"

@@ -1,6 +1,7 @@
 //! Reader: environment variables into values, with every problem that is found on the way.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -9,7 +10,6 @@ use serde_json::{Map, Value};
 use super::apps::{ApiKeys, Apps, is_app_name};
 use super::policy::SETTINGS;
 use super::secrets::{self, Secrets};
-use super::{ConfigError, Variables};
 use crate::carrier::{self, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
@@ -20,6 +20,9 @@ use crate::platform::url::is_base_url;
 
 /// Carriers without `OTP_CARRIERS`.
 const DEFAULT_CARRIERS: &str = r#"[{"kind":"sns"}]"#;
+
+/// A lookup of environment variables. An empty value is the same as none.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Whether a function gets the credentials of carriers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,24 @@ pub(super) enum CarrierFields {
 pub(super) enum DispatchMode {
     Queue,
     Sns,
+}
+
+/// Why a function does not start: one line for each problem.
+#[derive(Debug)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl ConfigError {
+    /// Prints the problems on standard error and ends the process.
+    pub fn exit(self) -> ! {
+        eprintln!("{self}");
+        std::process::exit(1);
+    }
 }
 
 /// What every function reads.

@@ -6,7 +6,7 @@ use super::keyring::Keyring;
 use crate::domain::ids::{
     AttemptHash, AttemptNonce, BodyHash, IdempotencyKeyHash, RecordKey, VerificationNonce,
 };
-use crate::domain::verification::Transaction;
+use crate::domain::verification_params::Transaction;
 
 impl Keyring {
     /// Partition key of the recipient with this canonical address in `app`.

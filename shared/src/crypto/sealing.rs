@@ -6,7 +6,8 @@ use ring::{aead, hmac};
 use super::keyring::Keyring;
 use crate::domain::code::Code;
 use crate::domain::ids::{RecordKey, VerificationNonce};
-use crate::domain::verification::{SealedCode, Verification, VerificationParams};
+use crate::domain::verification::{SealedCode, Verification};
+use crate::domain::verification_params::VerificationParams;
 use crate::platform::random::random_bytes;
 
 const AEAD_NONCE_LENGTH: usize = 12;

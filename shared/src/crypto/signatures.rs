@@ -23,8 +23,9 @@ pub fn hmac_sha1(secret: &[u8], parts: &[&[u8]]) -> [u8; 20] {
     mac
 }
 
-/// Whether `signature` over `text` was made with the key that belongs to `public_key` (an RSAPublicKey of PKCS #1, the
-/// content of a SubjectPublicKeyInfo) and SHA-256: RSASSA-PKCS1-v1_5, 2048 bits and more.
+/// Whether `signature` over `text` was made with the key that belongs to `public_key` (an
+/// RSAPublicKey of PKCS #1, the content of a SubjectPublicKeyInfo) and SHA-256: RSASSA-PKCS1-v1_5,
+/// 2048 bits and more.
 #[must_use]
 pub fn is_rsa_sha256(public_key: &[u8], text: &[u8], signature: &[u8]) -> bool {
     signature::UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, public_key)

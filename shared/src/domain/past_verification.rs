@@ -2,8 +2,10 @@
 
 use crate::domain::delivery::Delivery;
 use crate::domain::ids::{AttemptHash, AttemptNonce};
+use crate::domain::status::{CheckOutcome, Status};
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{CheckOutcome, Status, Verification, VerificationParams};
+use crate::domain::verification::Verification;
+use crate::domain::verification_params::VerificationParams;
 
 /// A verification that was replaced.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,8 +89,9 @@ impl PastVerification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::status::Reason;
+    use crate::domain::verification::Attempt;
     use crate::domain::verification::tests::{attempt, nonce, verification};
-    use crate::domain::verification::{Attempt, Reason};
 
     #[test]
     fn keyed_check_outcome_survives_the_end() {

@@ -10,7 +10,8 @@ use crate::domain::time::{DAY_SECONDS, HOUR_SECONDS};
 pub const TTL_SECONDS: std::ops::RangeInclusive<i64> = 60..=1800;
 /// NIST SP 800-63B-4 allows an out-of-band code to live ten minutes; over it the start warns.
 pub const TTL_SECONDS_NIST_MAX: i64 = 600;
-/// A policy under which a recipient's code is guessed with a greater probability in a day does not start.
+/// A policy under which a recipient's code is guessed with a greater probability in a day does not
+/// start.
 pub const GUESS_PROBABILITY_MAX: f64 = 1e-3;
 
 /// What one app asks of its verifications.
@@ -110,8 +111,8 @@ impl Policy {
         f64::from(self.guess_budget) / self.code_alphabet.combinations(self.code_length)
     }
 
-    /// The name that a message comes from, where the country takes one: letters, digits and spaces, at most 11, with a
-    /// letter among them.
+    /// The name that a message comes from, where the country takes one: letters, digits and spaces,
+    /// at most 11, with a letter among them.
     #[must_use]
     pub fn sender(&self) -> Option<String> {
         if self.sender_id.is_some() {
@@ -127,7 +128,8 @@ impl Policy {
         is_sender_id(name).then(|| name.to_owned())
     }
 
-    /// Quota and window of `limit`, for the `RateLimit-Policy` header. That of `spend` is in whole units of money.
+    /// Quota and window of `limit`, for the `RateLimit-Policy` header. That of `spend` is in whole
+    /// units of money.
     #[must_use]
     pub fn quota(&self, limit: Limit) -> (u64, i64) {
         match limit {
@@ -149,7 +151,8 @@ impl Policy {
     }
 }
 
-/// When a text message is written in the GSM-7 alphabet although its language has letters outside it (`OTP_GSM7`).
+/// When a text message is written in the GSM-7 alphabet although its language has letters outside
+/// it (`OTP_GSM7`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Gsm7Mode {
     /// Never: the native wording.
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_is_made_from_the_brand_where_a_letter_is_left() {
+    fn sender_is_made_from_the_brand() {
         let sender = |brand: &str| {
             Policy {
                 brand: brand.into(),

@@ -6,9 +6,11 @@ use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DeliveryStatus};
 use crate::domain::ids::{DeliveryTag, IdempotencyKeyHash, VerificationNonce};
 use crate::domain::past_verification::PastVerification;
+use crate::domain::status::Status;
 use crate::domain::step::Step;
 use crate::domain::time::{DAY_SECONDS, RETENTION_SECONDS, Timestamp};
-use crate::domain::verification::{Idempotency, SealedCode, Status, Verification};
+use crate::domain::verification::{SealedCode, Verification};
+use crate::domain::verification_params::Idempotency;
 use crate::domain::verification_ref::VerificationRef;
 
 /// Past verifications that stay readable.

@@ -151,8 +151,9 @@ mod tests {
     use crate::domain::channel::Channel;
     use crate::domain::delivery::{Cause, DeliveryStatus};
     use crate::domain::ids::DeliveryTag;
+    use crate::domain::status::Status;
     use crate::domain::verification::tests::{attempt, verification};
-    use crate::domain::verification::{Attempt, Status, Verification};
+    use crate::domain::verification::{Attempt, Verification};
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -185,7 +186,8 @@ mod tests {
             now = now + wait;
         }
         recipient.open(opened(now), now);
-        // The cooldown asks for 600 s, the hour for the rest of 3600 s since the first: the later wins.
+        // The cooldown asks for 600 s, the hour for the rest of 3600 s since the first: the later
+        // wins.
         assert_eq!(
             limit(&recipient, now),
             Some((Limit::RecipientHour, 3600 - 510))
@@ -295,6 +297,15 @@ mod tests {
         assert_eq!(recipient.sends, [NOW + 16]);
     }
 
+    fn since_last(sends: &[Timestamp], t: Timestamp) -> i64 {
+        t.seconds_since(*sends.last().expect("a send"))
+    }
+
+    /// The cooldown after `n` sends.
+    fn wait_after(waits: &[i64], n: usize) -> i64 {
+        *waits.get(n - 1).or(waits.last()).expect("a wait")
+    }
+
     proptest! {
         /// For any cooldown and history, no send is allowed too early.
         #[test]
@@ -303,15 +314,22 @@ mod tests {
             waits in proptest::collection::vec(0i64..4000, 1..5),
             hour in 1u16..6, day in 1u16..12, wait in 0i64..4000,
         ) {
-            let policy = Policy { cooldown_seconds: waits.clone(), sends_per_hour: hour, sends_per_day: day, ..Policy::default() };
+            let policy = Policy {
+                cooldown_seconds: waits.clone(),
+                sends_per_hour: hour,
+                sends_per_day: day,
+                ..Policy::default()
+            };
             let mut at = NOW;
             let sends: Vec<_> = gaps.iter().map(|gap| { at = at + (*gap); at }).collect();
             let now = at + wait;
             let recipient = Recipient { sends: sends.clone(), ..Recipient::default() };
             let allowed = |t: Timestamp| {
-                let within = |seconds: i64| sends.iter().filter(|s| t.seconds_since(**s) < seconds).count();
+                let within = |seconds: i64| {
+                    sends.iter().filter(|s| t.seconds_since(**s) < seconds).count()
+                };
                 let n = within(HOUR_SECONDS);
-                let cooldown_is_over = n == 0 || t.seconds_since(*sends.last().expect("n > 0")) >= *waits.get(n - 1).or(waits.last()).expect("not empty");
+                let cooldown_is_over = n == 0 || since_last(&sends, t) >= wait_after(&waits, n);
                 cooldown_is_over && n < usize::from(hour) && within(DAY_SECONDS) < usize::from(day)
             };
             prop_assert_eq!(recipient.check_limits(&policy, now).is_ok(), allowed(now));
@@ -319,8 +337,9 @@ mod tests {
             prop_assert!(allowed(end));
             let cooldown = cooldown_end(&sends, &waits, now);
             for t in (now.0..cooldown.0).step_by(7) {
-                let n = sends.iter().filter(|s| Timestamp(t).seconds_since(**s) < HOUR_SECONDS).count();
-                prop_assert!(n > 0 && Timestamp(t).seconds_since(*sends.last().expect("n > 0")) < *waits.get(n - 1).or(waits.last()).expect("not empty"));
+                let t = Timestamp(t);
+                let n = sends.iter().filter(|s| t.seconds_since(**s) < HOUR_SECONDS).count();
+                prop_assert!(n > 0 && since_last(&sends, t) < wait_after(&waits, n));
             }
         }
     }

@@ -10,7 +10,8 @@ pub const DAY_SECONDS: i64 = 86_400;
 /// How long a recipient's record is kept after its last event.
 pub const RETENTION_SECONDS: i64 = 2 * DAY_SECONDS;
 
-/// Seconds since 1970-01-01T00:00:00Z. Arithmetic saturates, so a hostile or broken clock cannot make it panic.
+/// Seconds since 1970-01-01T00:00:00Z. Arithmetic saturates, so a hostile or broken clock cannot
+/// make it panic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
 

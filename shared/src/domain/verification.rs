@@ -3,165 +3,12 @@
 //! Invariant: an attempt that is not in the log was not compared, and nothing restores an attempt.
 
 use crate::domain::channel::Channel;
-use crate::domain::delivery::{
-    Cause, DELIVERIES_MAX, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS,
-};
-use crate::domain::ids::{
-    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce,
-};
+use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery, DeliveryStatus};
+use crate::domain::ids::{AttemptHash, AttemptNonce, DeliveryTag};
+use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
 use crate::domain::time::Timestamp;
-
-/// Purpose of a verification that names none.
-pub const DEFAULT_PURPOSE: &str = "default";
-
-/// Status of a verification.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Status {
-    /// Waiting for its code.
-    Pending,
-    /// The right code was submitted. Final.
-    Approved,
-    /// Canceled by the app. Final.
-    Canceled,
-    /// Its validity ended. Final.
-    Expired,
-    /// Its attempts are used up. Final.
-    Exhausted,
-    /// Replaced by a newer verification. Final.
-    Superseded,
-}
-
-impl Status {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Approved,
-        Self::Canceled,
-        Self::Expired,
-        Self::Exhausted,
-        Self::Superseded,
-    ];
-
-    /// Name in responses.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Canceled => "canceled",
-            Self::Expired => "expired",
-            Self::Exhausted => "exhausted",
-            Self::Superseded => "superseded",
-        }
-    }
-
-    /// Why a code is rejected in this state; `None` while the verification is pending.
-    #[must_use]
-    pub fn rejection(self) -> Option<Reason> {
-        match self {
-            Self::Pending => None,
-            Self::Approved => Some(Reason::AlreadyUsed),
-            Self::Canceled => Some(Reason::Canceled),
-            Self::Expired => Some(Reason::Expired),
-            Self::Exhausted => Some(Reason::Exhausted),
-            Self::Superseded => Some(Reason::Superseded),
-        }
-    }
-}
-
-/// Why a check is not valid.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// Code, purpose or transaction does not match.
-    WrongCode,
-    /// Too late, or the key that sealed the code was removed.
-    Expired,
-    /// No attempts left.
-    Exhausted,
-    /// Another attempt was the success.
-    AlreadyUsed,
-    /// Canceled by the app.
-    Canceled,
-    /// Replaced by a newer verification.
-    Superseded,
-}
-
-impl Reason {
-    /// Name in responses.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WrongCode => "wrong_code",
-            Self::Expired => "expired",
-            Self::Exhausted => "exhausted",
-            Self::AlreadyUsed => "already_used",
-            Self::Canceled => "canceled",
-            Self::Superseded => "superseded",
-        }
-    }
-}
-
-/// What a payment shows and a check repeats (PSD2 dynamic linking).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Transaction {
-    /// Amount, as shown to the person.
-    pub amount: String,
-    /// Currency, as shown to the person.
-    pub currency: String,
-    /// Payee, as shown to the person.
-    pub payee: String,
-}
-
-/// The `Idempotency-Key` of a send and the body that it came with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Idempotency {
-    /// Hash of the key.
-    pub key: IdempotencyKeyHash,
-    /// Hash of the body.
-    pub body: BodyHash,
-}
-
-/// What was agreed at the start; never changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VerificationParams {
-    /// Distinguishes it from the recipient's other verifications.
-    pub nonce: VerificationNonce,
-    /// The requested channel.
-    pub channel: Channel,
-    /// Fallback channels, in order.
-    pub fallback: Vec<Channel>,
-    /// Language tag of the text.
-    pub locale: String,
-    /// What is verified.
-    pub purpose: String,
-    /// What is paid.
-    pub transaction: Option<Transaction>,
-    /// The app's reference, never interpreted.
-    pub reference: Option<String>,
-    /// Present if the send had an `Idempotency-Key`.
-    pub idempotency: Option<Idempotency>,
-    /// When it was opened.
-    pub created_at: Timestamp,
-    /// From this moment on no code is right.
-    pub expires_at: Timestamp,
-    /// Attempts that it accepts: k, or what was left of the guess budget.
-    pub attempts_max: u8,
-}
-
-impl VerificationParams {
-    /// Whether a message may be handed over at `now`.
-    #[must_use]
-    pub fn is_in_time(&self, now: Timestamp) -> bool {
-        now <= self.expires_at - HANDOVER_MARGIN_SECONDS
-    }
-
-    /// Whether a message that is requested at `at` can still be handed over.
-    #[must_use]
-    pub fn has_time_for_a_send(&self, at: Timestamp) -> bool {
-        self.is_in_time(at + 1)
-    }
-}
+use crate::domain::verification_params::VerificationParams;
 
 /// One entry of the attempt log. The log has the order in which the table accepted the entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -211,17 +58,6 @@ pub struct SealedCode {
     pub sealed: Vec<u8>,
     /// What the right attempt hashes to.
     pub expected_hash: AttemptHash,
-}
-
-/// Outcome of a check.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CheckOutcome {
-    /// `None`: this attempt is the success.
-    pub reason: Option<Reason>,
-    /// Status of the verification right after it.
-    pub status: Status,
-    /// Attempts left right after it.
-    pub attempts_left: u8,
 }
 
 /// Index of the success in the log: the first attempt, from index `from` on, that hashes to
@@ -448,6 +284,7 @@ impl Verification {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::domain::ids::VerificationNonce;
     use proptest::prelude::*;
 
     pub(crate) const RIGHT: AttemptHash = AttemptHash([7; 16]);
@@ -582,10 +419,15 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn at_most_one_attempt_within_the_cap_is_valid(rights in proptest::collection::vec(any::<bool>(), 0..12), max in 1u8..=10) {
+        fn at_most_one_attempt_within_the_cap_is_valid(
+            rights in proptest::collection::vec(any::<bool>(), 0..12),
+            max in 1u8..=10,
+        ) {
             let mut v = verification(max);
-            v.attempts = rights.iter().take(usize::from(max)).enumerate().map(|(n, right)| attempt(n as u8, *right)).collect();
-            let outcomes: Vec<_> = (0..12u8).map(|n| v.outcome(nonce(n), Timestamp(1002))).collect();
+            let attempts = rights.iter().take(usize::from(max)).zip(0u8..);
+            v.attempts = attempts.map(|(right, n)| attempt(n, *right)).collect();
+            let outcome = |n| v.outcome(nonce(n), Timestamp(1002));
+            let outcomes: Vec<_> = (0..12u8).map(outcome).collect();
             prop_assert!(outcomes.iter().filter(|o| o.reason.is_none()).count() <= 1);
             let first = rights.iter().take(usize::from(max)).position(|right| *right);
             prop_assert_eq!(first, outcomes.iter().position(|o| o.reason.is_none()));

@@ -2,8 +2,10 @@
 
 use crate::domain::delivery::Delivery;
 use crate::domain::past_verification::PastVerification;
+use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{Status, Verification, VerificationParams};
+use crate::domain::verification::Verification;
+use crate::domain::verification_params::VerificationParams;
 
 /// A verification of a recipient, current or past.
 #[derive(Clone, Copy, Debug)]

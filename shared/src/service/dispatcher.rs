@@ -6,14 +6,11 @@ use std::sync::Arc;
 use super::deliver::breakers::Breakers;
 use super::deliver::sns_publisher::SnsPublisher;
 use super::deliver::{DeliverError, Delivering, SingleHandover};
-use super::sending::{SendContext, SendError};
 use crate::carrier::ConfiguredCarrier;
 use crate::config::{self, Apps};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
-use crate::domain::ids::VerificationId;
 use crate::domain::recipient::Recipient;
-use crate::domain::time::Timestamp;
 use crate::platform::aws::{Aws, Service};
 use crate::platform::clock::Clock;
 use crate::platform::metrics::Metrics;
@@ -76,24 +73,14 @@ impl Dispatcher {
         matches!(self, Self::Sns(_))
     }
 
-    /// Enqueues the step `sequence` of the verification `id`, or takes it.
-    pub(super) async fn dispatch(
-        &self,
-        context: &SendContext<'_>,
-        id: VerificationId,
-        sequence: u16,
-    ) -> Result<Dispatched, SendError> {
-        let dispatch = Dispatch {
-            app: context.app.to_owned(),
-            id,
-            step: sequence,
-        };
+    /// Enqueues the step that `dispatch` names, or takes it.
+    pub(super) async fn dispatch(&self, dispatch: &Dispatch) -> Result<Dispatched, DeliverError> {
         match self {
             Self::Queue(queue) => {
-                queue.enqueue(&dispatch, 0).await?;
+                queue.enqueue(dispatch, 0).await?;
                 Ok(Dispatched::Enqueued)
             }
-            Self::Sns(delivering) => match delivering.hand_over_once(&dispatch).await? {
+            Self::Sns(delivering) => match delivering.hand_over_once(dispatch).await? {
                 SingleHandover::Done(recipient) => Ok(Dispatched::HandedOver(recipient)),
                 SingleHandover::NotAccepted(version) => Ok(Dispatched::NotAccepted(version)),
             },
@@ -103,32 +90,12 @@ impl Dispatcher {
     /// Enqueues a step that is due later. Without a queue there is none.
     pub(super) async fn enqueue_later(
         &self,
-        context: &SendContext<'_>,
-        id: VerificationId,
-        sequence: u16,
-        due: Timestamp,
+        dispatch: &Dispatch,
+        delay_seconds: i64,
     ) -> Result<(), QueueError> {
         match self {
-            Self::Queue(queue) => {
-                let dispatch = Dispatch {
-                    app: context.app.to_owned(),
-                    id,
-                    step: sequence,
-                };
-                queue
-                    .enqueue(&dispatch, due.seconds_since(context.now))
-                    .await
-            }
+            Self::Queue(queue) => queue.enqueue(dispatch, delay_seconds).await,
             Self::Sns(_) => Ok(()),
-        }
-    }
-}
-
-impl From<DeliverError> for SendError {
-    fn from(error: DeliverError) -> Self {
-        match error {
-            DeliverError::Store(error) => Self::Store(error),
-            DeliverError::Queue(error) => Self::Queue(error),
         }
     }
 }

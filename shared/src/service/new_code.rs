@@ -6,7 +6,8 @@ use crate::domain::code::Code;
 use crate::domain::delivery::Cause;
 use crate::domain::ids::{DeliveryTag, VerificationNonce};
 use crate::domain::recipient::Recipient;
-use crate::domain::verification::{SealedCode, Verification, VerificationParams};
+use crate::domain::verification::{SealedCode, Verification};
+use crate::domain::verification_params::VerificationParams;
 use crate::message;
 use crate::platform::random::{entropy, random_bytes};
 

@@ -5,7 +5,8 @@ use super::sending::{SendContext, SendError, Sent};
 use crate::domain::ids::VerificationNonce;
 use crate::domain::recipient::Recipient;
 use crate::domain::step::StepState;
-use crate::domain::verification::{Idempotency, Verification};
+use crate::domain::verification::Verification;
+use crate::domain::verification_params::Idempotency;
 use crate::domain::verification_ref::VerificationRef;
 use crate::store::{SaveResult, StoredRecipient};
 
@@ -75,12 +76,8 @@ async fn enqueue_again(
         sending, key, now, ..
     } = *context;
     let nonce = verification.params.nonce;
-    let sequence = verification.step.sequence;
-    match sending
-        .dispatcher
-        .dispatch(context, context.id(nonce), sequence)
-        .await?
-    {
+    let dispatch = context.dispatch(nonce, verification.step.sequence);
+    match sending.dispatcher.dispatch(&dispatch).await? {
         Dispatched::HandedOver(recipient) => Ok(replayed(context, nonce, *recipient)),
         Dispatched::NotAccepted(_) => Err(SendError::NotAccepted),
         // The earlier request may be about to roll back. This write prevents that; if the earlier

@@ -10,8 +10,8 @@ use crate::domain::delivery::DeliveryStatus;
 use crate::domain::delivery_plan::{self, NextStep, ReportWaits};
 use crate::domain::ids::{DeliveryTag, RecordKey};
 use crate::domain::recipient::Recipient;
+use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::Status;
 use crate::platform::metrics::{Metric, Metrics};
 use crate::platform::queue::{Dispatch, Queue, QueueError};
 use crate::store::{RaiseResult, Store, StoreError};
@@ -134,8 +134,8 @@ impl Reporting {
         }
     }
 
-    /// A failed message may have a fallback channel: its step is enqueued at once. A repeated report
-    /// enqueues it again, which is harmless and replaces a dispatch that was lost.
+    /// A failed message may have a fallback channel: its step is enqueued at once. A repeated
+    /// report enqueues it again, which is harmless and replaces a dispatch that was lost.
     async fn enqueue_fallback(
         &self,
         key: RecordKey,

@@ -107,7 +107,8 @@ pub(super) async fn save_and_enqueue(
             is_replay: false,
         })
     };
-    let dispatched = sending.dispatcher.dispatch(context, id, sequence).await;
+    let dispatch = context.dispatch(nonce, sequence);
+    let dispatched = sending.dispatcher.dispatch(&dispatch).await;
     let (error, version) = match dispatched {
         Ok(Dispatched::Enqueued) => {
             context.count_send(&recipient);
@@ -118,7 +119,7 @@ pub(super) async fn save_and_enqueue(
             return Ok(sent(*recipient));
         }
         Ok(Dispatched::NotAccepted(claimed)) => (SendError::NotAccepted, claimed),
-        Err(error) => (error, Some(version)),
+        Err(error) => (error.into(), Some(version)),
     };
     match roll_back(context, before, version).await {
         // A worker has the message although the queue's response was lost.
@@ -173,14 +174,13 @@ async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient)
         return;
     };
     let Some(due) = current.step.due else { return };
-    let id = context.id(current.params.nonce);
+    let dispatch = context.dispatch(current.params.nonce, current.step.sequence);
+    let delay_seconds = due.seconds_since(context.now);
     let dispatcher = &context.sending.dispatcher;
-    let enqueued = dispatcher
-        .enqueue_later(context, id, current.step.sequence, due)
-        .await;
+    let enqueued = dispatcher.enqueue_later(&dispatch, delay_seconds).await;
     if let Err(error) = enqueued {
         tracing::error!(
-            verification.id = id.log_prefix(),
+            verification.id = dispatch.id.log_prefix(),
             error.kind = "not_enqueued",
             error.cause = causes(&error),
             "failed to enqueue the step of a restored verification"

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::deliver::DeliverError;
 use super::dispatcher::Dispatcher;
 use crate::carrier::ConfiguredCarrier;
 use crate::config::{Apps, SendConfig};
@@ -15,11 +16,11 @@ use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{Idempotency, Transaction};
+use crate::domain::verification_params::{Idempotency, Transaction};
 use crate::platform::aws::Service;
 use crate::platform::clock::Clock;
 use crate::platform::metrics::{Metric, Metrics};
-use crate::platform::queue::QueueError;
+use crate::platform::queue::{Dispatch, QueueError};
 use crate::store::{Store, StoreError};
 
 /// How often a send or resend starts over after another writer was first.
@@ -130,6 +131,15 @@ impl<'a> SendContext<'a> {
             .verification_id(self.app, self.key, nonce)
     }
 
+    /// The dispatch of a step of one of the recipient's verifications.
+    pub(super) fn dispatch(&self, nonce: VerificationNonce, step: u16) -> Dispatch {
+        Dispatch {
+            app: self.app.to_owned(),
+            id: self.id(nonce),
+            step,
+        }
+    }
+
     /// Counts an accepted send.
     pub(super) fn count_send(&self, recipient: &Recipient) {
         let country = recipient.address.as_ref().and_then(Address::country);
@@ -200,4 +210,13 @@ pub enum SendError {
     /// With `OTP_DISPATCH=sns`: SNS did not accept the message.
     #[error("SNS did not accept the message")]
     NotAccepted,
+}
+
+impl From<DeliverError> for SendError {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Store(error) => Self::Store(error),
+            DeliverError::Queue(error) => Self::Queue(error),
+        }
+    }
 }

@@ -98,8 +98,8 @@ pub enum RaiseResult {
 }
 
 impl Store {
-    /// Claims a step. Only a dispatch with the current step number wins, once the step is due, if no
-    /// other worker holds it and a message would still arrive in time.
+    /// Claims a step. Only a dispatch with the current step number wins, once the step is due, if
+    /// no other worker holds it and a message would still arrive in time.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 /// Text of an expression: most are constants.
 type Text = Cow<'static, str>;
 
-/// One UpdateItem. Attributes are written by their own names. A `#name` stands for an attribute
+/// One UpdateItem. Attributes are written by their own names. A `#name` is a token for an attribute
 /// that [`Self::name`] gives: one whose name DynamoDB reserves, or that is computed.
 #[derive(Default)]
 pub(super) struct Update {
@@ -63,7 +63,7 @@ impl Update {
         self
     }
 
-    /// Gives the attribute that `token` (`#name`) stands for.
+    /// Sets the attribute name behind `token` (`#name`).
     pub(super) fn name(mut self, token: impl Into<Text>, attribute: impl Into<Text>) -> Self {
         let token = token.into();
         if !self.names.iter().any(|(known, _)| *known == token) {
@@ -72,7 +72,7 @@ impl Update {
         self
     }
 
-    /// Gives the value that `token` (`:value`) stands for.
+    /// Sets the value behind `token` (`:value`).
     pub(super) fn value(mut self, token: impl Into<Text>, value: AttributeValue) -> Self {
         self.values.push((token.into(), value));
         self

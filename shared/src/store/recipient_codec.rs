@@ -9,9 +9,10 @@ use crate::domain::ids::{
     AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce,
 };
 use crate::domain::past_verification::{PastVerification, RecordedCheck};
+use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{
-    CheckOutcome, DEFAULT_PURPOSE, Idempotency, Reason, Status, Transaction, VerificationParams,
+use crate::domain::verification_params::{
+    DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams,
 };
 
 /// A time as four bytes, good until 2106.

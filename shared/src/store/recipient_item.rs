@@ -72,7 +72,7 @@ const DELIVERY_VENDOR_ID: &str = "vendor_id";
 const DELIVERY_CHANNEL: &str = "channel";
 const DELIVERY_CAUSE: &str = "cause";
 
-/// Stands in the sealed address for the country of an e-mail address.
+/// Takes the place of the country in the sealed address of an e-mail recipient.
 const EMAIL_MARK: &str = "@@";
 /// Between country and number of a fixed line.
 const FIXED_LINE_MARK: char = 'f';
@@ -341,7 +341,7 @@ mod tests {
     use crate::domain::ids::{BodyHash, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
     use crate::domain::verification::tests::{attempt, verification};
-    use crate::domain::verification::{Idempotency, Transaction};
+    use crate::domain::verification_params::{Idempotency, Transaction};
 
     const KEY: RecordKey = RecordKey([5; 12]);
     /// A record that an earlier build stored. Every later build must read it.

@@ -32,7 +32,7 @@ function addCarrier(carrier) {
   );
 }
 
-// A select of values and words. Its first entry stands for what the server has; it cannot be
+// A select of values and words. Its first entry is the value that the server has; it cannot be
 // chosen.
 function choice(id, entries) {
   const options = entries.map(([value, words]) => create("option", { value }, words));

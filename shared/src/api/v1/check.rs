@@ -9,8 +9,9 @@ use crate::api::request::{idempotency_key, json_body};
 use crate::domain::code::Code;
 use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
+use crate::domain::status::Reason;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{DEFAULT_PURPOSE, Reason};
+use crate::domain::verification_params::DEFAULT_PURPOSE;
 use crate::platform::json::Fields;
 use crate::service::check::{CheckRequest, Checked};
 

@@ -1,6 +1,6 @@
 //! Fields that several requests have.
 
-use crate::domain::verification::Transaction;
+use crate::domain::verification_params::Transaction;
 use crate::message::has_visible_text;
 use crate::platform::json::Fields;
 

@@ -16,7 +16,7 @@ use crate::domain::code::CODE_LENGTH_MAX;
 use crate::domain::phone::is_country;
 use crate::domain::policy::{Policy, TTL_SECONDS};
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{DEFAULT_PURPOSE, Idempotency};
+use crate::domain::verification_params::{DEFAULT_PURPOSE, Idempotency};
 use crate::message::is_language_tag;
 use crate::platform::json::{self, Fields};
 use crate::service::sending::{ResendRequest, SendRequest, Sent};

@@ -8,9 +8,10 @@ use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
 use crate::domain::recipient::Recipient;
+use crate::domain::status::Status;
 use crate::domain::step::{CLAIM_SECONDS, StepState};
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{Status, Verification};
+use crate::domain::verification::Verification;
 use crate::domain::verification_ref::VerificationRef;
 
 /// The verification object of `verification`, one of `recipient`'s.

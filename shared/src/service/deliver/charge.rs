@@ -1,8 +1,8 @@
 //! Charges: a message that no request asked for is charged to the app's spend cap when it is handed
 //! over. (A requested message is charged when it is accepted.)
 
-use super::DeliverError;
 use super::carrier_client::CarrierClient;
+use super::delivering::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::money::Money;
 use crate::platform::logging::causes;

@@ -1,8 +1,8 @@
 //! Fallback: adds a message of the second carrier or of a fallback channel, charges it, and hands
 //! it over.
 
-use super::DeliverError;
 use super::carrier_client::CarrierClient;
+use super::delivering::DeliverError;
 use super::step_work::{Snapshot, StepWork};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery};

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::DeliverError;
 use super::carrier_client::CarrierClient;
 use super::charge::Charge;
+use super::delivering::DeliverError;
 use super::step_work::{Snapshot, StepWork};
 use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage, Receipt};
 use crate::domain::address::Address;

@@ -8,6 +8,7 @@
 pub mod breakers;
 pub mod carrier_client;
 mod charge;
+mod delivering;
 mod fallback;
 mod handover;
 mod lost_claim;
@@ -17,56 +18,18 @@ mod single_handover;
 pub mod sns_publisher;
 mod step_work;
 
-use std::sync::Arc;
-
+pub use delivering::{DeliverError, Delivering};
 pub use single_handover::SingleHandover;
 
-use breakers::Breakers;
 use carrier_client::CarrierClient;
-use step_work::StepWork;
+use step_work::{Snapshot, StepWork};
 
-use crate::config::Apps;
-use crate::crypto::keyring::Keyring;
-use crate::domain::delivery_plan::ReportWaits;
-use crate::platform::clock::Clock;
-use crate::platform::metrics::Metrics;
-use crate::platform::queue::{Dispatch, Queue, QueueError};
-use crate::store::{ClaimResult, Store, StoreError};
-
-/// What delivering needs. `C` calls the carriers.
-pub struct Delivering<C> {
-    /// The table.
-    pub store: Store,
-    /// The queue for later steps; `None` if messages are handed over within the request.
-    pub queue: Option<Queue>,
-    /// The carriers.
-    pub carriers: C,
-    /// Their circuit breakers.
-    pub breakers: Breakers,
-    /// Seal keys and lookup key.
-    pub keyring: Arc<Keyring>,
-    /// Policies of the apps.
-    pub apps: Apps,
-    /// Waits for reports.
-    pub waits: ReportWaits,
-    /// Where carriers report to; `None` if they do not.
-    pub public_url: Option<String>,
-    /// The clock: a step takes time.
-    pub clock: Clock,
-    /// Metrics.
-    pub metrics: Metrics,
-}
-
-/// Why a dispatch must be received again.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliverError {
-    /// The table failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The queue failed.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-}
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
+use crate::domain::delivery_plan::{self, NextStep};
+use crate::domain::recipient::Recipient;
+use crate::domain::verification::Verification;
+use crate::platform::queue::Dispatch;
+use crate::store::ClaimResult;
 
 impl<C: CarrierClient> Delivering<C> {
     /// Takes the step that `dispatch` names, if it is the current one.
@@ -81,4 +44,64 @@ impl<C: CarrierClient> Delivering<C> {
             ClaimResult::Lost(None) => Ok(()),
         }
     }
+}
+
+impl<C: CarrierClient> StepWork<'_, C> {
+    /// Takes the claimed step.
+    async fn take_step(&self, recipient: &Recipient) -> Result<(), DeliverError> {
+        let Some(verification) = &recipient.current else {
+            return Ok(());
+        };
+        let Some(latest) = verification.deliveries.last() else {
+            return Ok(());
+        };
+        if !verification.is_deliverable(self.now) {
+            let is_queued = latest.status == DeliveryStatus::Queued;
+            return self.end_undeliverable(latest, is_queued).await;
+        }
+        let expires_at = verification.params.expires_at;
+        let is_poll = |due| delivery_plan::is_poll(latest, expires_at, due);
+        if verification.step.due.is_some_and(is_poll) {
+            return self.poll_status(recipient, verification, latest).await;
+        }
+        match self.next_step(recipient, verification, &verification.deliveries, self.now) {
+            NextStep::Done | NextStep::WaitUntil(_) => {
+                self.end_without_message(recipient, verification).await
+            }
+            NextStep::HandOver => {
+                let snapshot = Snapshot {
+                    recipient,
+                    verification,
+                    read_at: self.claimed_at,
+                };
+                let except = carrier_before(verification, latest);
+                self.hand_over(snapshot, latest, except, None).await
+            }
+            NextStep::AddDelivery {
+                channel,
+                cause,
+                except,
+            } => {
+                let snapshot = Snapshot {
+                    recipient,
+                    verification,
+                    read_at: self.claimed_at,
+                };
+                self.add_delivery(snapshot, channel, cause, except.as_deref())
+                    .await
+            }
+        }
+    }
+}
+
+/// The carrier that may already have the message that a second carrier is to send.
+fn carrier_before<'v>(verification: &'v Verification, latest: &Delivery) -> Option<&'v str> {
+    if latest.cause != Cause::SecondCarrier {
+        return None;
+    }
+    let mut earlier = verification.deliveries.iter().rev();
+    earlier
+        .find(|delivery| delivery.number < latest.number)?
+        .carrier
+        .as_deref()
 }

@@ -1,7 +1,7 @@
 //! Status polling: asks the status API of a carrier whose reports may be lost.
 
-use super::DeliverError;
 use super::carrier_client::CarrierClient;
+use super::delivering::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::recipient::Recipient;

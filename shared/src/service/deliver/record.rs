@@ -1,9 +1,10 @@
-//! Record: what became of a message and the next step, in one write; then the dispatch of that step.
+//! Record: what became of a message and the next step, in one write; then the dispatch of that
+//! step.
 //!
 //! Invariants: a status is counted once; no planned step is left without a dispatch.
 
-use super::DeliverError;
 use super::carrier_client::CarrierClient;
+use super::delivering::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::address::Address;
 use crate::domain::delivery::{Delivery, DeliveryStatus};

@@ -1,9 +1,10 @@
-//! One handover within a request, for `OTP_DISPATCH=sns`: claim, hand over, record, without a queue.
+//! One handover within a request, for `OTP_DISPATCH=sns`: claim, hand over, record, without a
+//! queue.
 
 use super::carrier_client::CarrierClient;
+use super::delivering::{DeliverError, Delivering};
 use super::handover::{Handover, SkipReason};
 use super::step_work::{Snapshot, StepWork};
-use super::{DeliverError, Delivering};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::recipient::Recipient;
 use crate::platform::logging::causes;

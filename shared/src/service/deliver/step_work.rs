@@ -1,8 +1,8 @@
-//! The work on one claimed step: decides what the step is, and plans the next one.
+//! The work on one step: claims it and plans the next one.
 
 use super::carrier_client::CarrierClient;
-use super::{DeliverError, Delivering};
-use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
+use super::delivering::Delivering;
+use crate::domain::delivery::Delivery;
 use crate::domain::delivery_plan::{self, NextStep};
 use crate::domain::ids::ClaimId;
 use crate::domain::recipient::Recipient;
@@ -63,52 +63,6 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
         ))
     }
 
-    /// Takes the claimed step.
-    pub(super) async fn take_step(&self, recipient: &Recipient) -> Result<(), DeliverError> {
-        let Some(verification) = &recipient.current else {
-            return Ok(());
-        };
-        let Some(latest) = verification.deliveries.last() else {
-            return Ok(());
-        };
-        if !verification.is_deliverable(self.now) {
-            let is_queued = latest.status == DeliveryStatus::Queued;
-            return self.end_undeliverable(latest, is_queued).await;
-        }
-        let expires_at = verification.params.expires_at;
-        let is_poll = |due| delivery_plan::is_poll(latest, expires_at, due);
-        if verification.step.due.is_some_and(is_poll) {
-            return self.poll_status(recipient, verification, latest).await;
-        }
-        match self.next_step(recipient, verification, &verification.deliveries, self.now) {
-            NextStep::Done | NextStep::WaitUntil(_) => {
-                self.end_without_message(recipient, verification).await
-            }
-            NextStep::HandOver => {
-                let snapshot = Snapshot {
-                    recipient,
-                    verification,
-                    read_at: self.claimed_at,
-                };
-                let except = carrier_before(verification, latest);
-                self.hand_over(snapshot, latest, except, None).await
-            }
-            NextStep::AddDelivery {
-                channel,
-                cause,
-                except,
-            } => {
-                let snapshot = Snapshot {
-                    recipient,
-                    verification,
-                    read_at: self.claimed_at,
-                };
-                self.add_delivery(snapshot, channel, cause, except.as_deref())
-                    .await
-            }
-        }
-    }
-
     /// When the next step after `deliveries` is due; `None` if none is planned.
     pub(super) fn next_due(
         &self,
@@ -131,7 +85,7 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
         step.into_iter().chain(poll).min()
     }
 
-    fn next_step(
+    pub(super) fn next_step(
         &self,
         recipient: &Recipient,
         verification: &Verification,
@@ -156,16 +110,4 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
     pub(super) fn log_id(&self) -> String {
         self.dispatch.id.log_prefix()
     }
-}
-
-/// The carrier that may already have the message that a second carrier is to send.
-fn carrier_before<'v>(verification: &'v Verification, latest: &Delivery) -> Option<&'v str> {
-    if latest.cause != Cause::SecondCarrier {
-        return None;
-    }
-    let mut earlier = verification.deliveries.iter().rev();
-    earlier
-        .find(|delivery| delivery.number < latest.number)?
-        .carrier
-        .as_deref()
 }

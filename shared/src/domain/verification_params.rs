@@ -1,0 +1,70 @@
+//! Verification params: what was agreed when a verification was opened. They never change.
+
+use crate::domain::channel::Channel;
+use crate::domain::delivery::HANDOVER_MARGIN_SECONDS;
+use crate::domain::ids::{BodyHash, IdempotencyKeyHash, VerificationNonce};
+use crate::domain::time::Timestamp;
+
+/// Purpose of a verification that names none.
+pub const DEFAULT_PURPOSE: &str = "default";
+
+/// What a payment shows and a check repeats (PSD2 dynamic linking).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transaction {
+    /// Amount, as shown to the person.
+    pub amount: String,
+    /// Currency, as shown to the person.
+    pub currency: String,
+    /// Payee, as shown to the person.
+    pub payee: String,
+}
+
+/// The `Idempotency-Key` of a send and the body that it came with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Idempotency {
+    /// Hash of the key.
+    pub key: IdempotencyKeyHash,
+    /// Hash of the body.
+    pub body: BodyHash,
+}
+
+/// What was agreed at the start; never changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VerificationParams {
+    /// Distinguishes it from the recipient's other verifications.
+    pub nonce: VerificationNonce,
+    /// The requested channel.
+    pub channel: Channel,
+    /// Fallback channels, in order.
+    pub fallback: Vec<Channel>,
+    /// Language tag of the text.
+    pub locale: String,
+    /// What is verified.
+    pub purpose: String,
+    /// What is paid.
+    pub transaction: Option<Transaction>,
+    /// The app's reference, never interpreted.
+    pub reference: Option<String>,
+    /// Present if the send had an `Idempotency-Key`.
+    pub idempotency: Option<Idempotency>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// From this moment on no code is right.
+    pub expires_at: Timestamp,
+    /// Attempts that it accepts: k, or what was left of the guess budget.
+    pub attempts_max: u8,
+}
+
+impl VerificationParams {
+    /// Whether a message may be handed over at `now`.
+    #[must_use]
+    pub fn is_in_time(&self, now: Timestamp) -> bool {
+        now <= self.expires_at - HANDOVER_MARGIN_SECONDS
+    }
+
+    /// Whether a message that is requested at `at` can still be handed over.
+    #[must_use]
+    pub fn has_time_for_a_send(&self, at: Timestamp) -> bool {
+        self.is_in_time(at + 1)
+    }
+}
