@@ -8,6 +8,7 @@ use data_encoding::BASE64;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use otp::config::{CallbackConfig, ConfigError, SendConfig, Variables, VerifyConfig, WorkerConfig};
 use otp::platform::clock::Clock;
+use otp::platform::deadline::Deadline;
 use otp::platform::metrics::Metrics;
 use serde_json::{Value, json};
 
@@ -236,7 +237,7 @@ async fn dispatch_sample_is_a_batch_for_the_worker() {
         Clock::default(),
         no_metrics(),
     );
-    let response = carrier_worker::handle(&worker, event).await;
+    let response = carrier_worker::handle(&worker, event, Deadline::default()).await;
     assert!(
         response.batch_item_failures.is_empty(),
         "dispatches of unknown verifications are acknowledged: {response:?}"

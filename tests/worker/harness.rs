@@ -4,6 +4,7 @@ use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use data_encoding::BASE64;
 use otp::config::WorkerConfig;
 use otp::platform::clock::Clock;
+use otp::platform::deadline::Deadline;
 use otp::platform::metrics::Metrics;
 use serde_json::{Value, json};
 
@@ -146,7 +147,7 @@ pub async fn handle(worker: &Worker, bodies: &[&str]) -> Vec<String> {
         message
     };
     event.records = bodies.iter().enumerate().map(message).collect();
-    let response = carrier_worker::handle(worker, event).await;
+    let response = carrier_worker::handle(worker, event, Deadline::default()).await;
     let failures = response.batch_item_failures.into_iter();
     failures.map(|failure| failure.item_identifier).collect()
 }

@@ -8,6 +8,7 @@ use otp::carrier::Carriers;
 use otp::config::WorkerConfig;
 use otp::platform::aws::Service;
 use otp::platform::clock::Clock;
+use otp::platform::deadline::Deadline;
 use otp::platform::logging::causes;
 use otp::platform::metrics::Metrics;
 use otp::platform::queue::{Dispatch, Queue};
@@ -47,15 +48,16 @@ impl State {
     }
 }
 
-/// Processes a batch at once. Returns the ids of the messages that must be received again.
-pub async fn handle(state: &State, batch: SqsEvent) -> SqsBatchResponse {
+/// Processes a batch at once, within `deadline`. Returns the ids of the messages that must be
+/// received again.
+pub async fn handle(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsBatchResponse {
     let (mut running, mut message_ids) = (JoinSet::new(), HashMap::new());
     for record in batch.records {
         let (delivering, message_id) = (state.0.clone(), record.message_id.unwrap_or_default());
         let body = record.body.unwrap_or_default();
         let task = running.spawn({
             let message_id = message_id.clone();
-            async move { process(&delivering, &message_id, &body).await }
+            async move { process(&delivering, &message_id, &body, deadline).await }
         });
         message_ids.insert(task.id(), message_id);
     }
@@ -73,7 +75,12 @@ pub async fn handle(state: &State, batch: SqsEvent) -> SqsBatchResponse {
 }
 
 /// Whether the message is done. A failure is logged here.
-async fn process(delivering: &Delivering<Carriers>, message_id: &str, body: &str) -> bool {
+async fn process(
+    delivering: &Delivering<Carriers>,
+    message_id: &str,
+    body: &str,
+    deadline: Deadline,
+) -> bool {
     let Some(dispatch) = Dispatch::parse(body) else {
         tracing::error!(
             message.id = message_id,
@@ -82,7 +89,7 @@ async fn process(delivering: &Delivering<Carriers>, message_id: &str, body: &str
         );
         return false;
     };
-    let Err(error) = delivering.deliver(&dispatch).await else {
+    let Err(error) = delivering.deliver(&dispatch, deadline).await else {
         return true;
     };
     tracing::error!(

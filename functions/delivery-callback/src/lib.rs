@@ -9,6 +9,7 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{
     Adapter, Body, Error, LambdaEvent, Request, RequestExt as _, Response, Service as _, service_fn,
 };
+use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::{ErrorCode, Problem};
 use otp::api::request::{bounded_body, request_id};
 use otp::api::response::{Success, respond};
@@ -91,7 +92,8 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
     let request_id = request_id(request);
-    let result = answer(state, request).await;
+    let deadline = deadline_of(request, &state.clock);
+    let result = answer_in_time(deadline, answer(state, request)).await;
     respond("delivery-callback", &request_id, result)
 }
 

@@ -3,6 +3,7 @@
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use otp::api::authorization::authorize;
+use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::Problem;
 use otp::api::request::{json_body, request_id};
 use otp::api::response::{Success, respond};
@@ -13,6 +14,7 @@ use otp::api::v1::send::{read_resend, read_send, render_sent};
 use otp::config::{ApiKeys, SendConfig};
 use otp::domain::time::Timestamp;
 use otp::platform::clock::Clock;
+use otp::platform::deadline::Deadline;
 use otp::platform::metrics::{Metric, Metrics};
 use otp::service::sending::{SendError, Sending};
 use otp::service::{recipients, resend, send};
@@ -74,19 +76,20 @@ impl State {
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
     let request_id = request_id(request);
-    let result = answer(state, request).await;
+    let deadline = deadline_of(request, &state.clock);
+    let result = answer_in_time(deadline, answer(state, request, deadline)).await;
     respond("send", &request_id, result)
 }
 
-async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
+async fn answer(state: &State, request: &Request, deadline: Deadline) -> Result<Success, Problem> {
     let (path, values) = route(request, ROUTES)?;
     let app = authorize(request, &state.api_keys)?;
     let now = state.clock.now();
     match path {
-        SEND => open(state, request, &app, now).await,
+        SEND => open(state, request, &app, deadline, now).await,
         RESEND => {
             let id = values.into_iter().next().unwrap_or_default();
-            send_again(state, request, &app, &id, now).await
+            send_again(state, request, &app, &id, deadline, now).await
         }
         path => {
             let to = read_to(json_body(request)?)?;
@@ -104,12 +107,13 @@ async fn open(
     state: &State,
     request: &Request,
     app: &str,
+    deadline: Deadline,
     now: Timestamp,
 ) -> Result<Success, Problem> {
     let sending = &state.sending;
     let policy = sending.apps.policy(app);
     let request = read_send(request, &sending.keyring, app, policy)?;
-    let sent = send::send(sending, app, &request, now).await;
+    let sent = send::send(sending, app, &request, deadline, now).await;
     let sent = sent.map_err(|error| problem(state, &error, app, now))?;
     let location = format!("{SEND}/{}", sent.id);
     let body = render_sent(&sent, policy, now)?;
@@ -121,12 +125,13 @@ async fn send_again(
     request: &Request,
     app: &str,
     id: &str,
+    deadline: Deadline,
     now: Timestamp,
 ) -> Result<Success, Problem> {
     let sending = &state.sending;
     let request = read_resend(request)?;
     let id = id.parse().map_err(|_| not_found())?;
-    let sent = resend::resend(sending, app, id, &request, now).await;
+    let sent = resend::resend(sending, app, id, &request, deadline, now).await;
     let sent = sent.map_err(|error| problem(state, &error, app, now))?;
     Ok(Success::ok(&render_sent(
         &sent,

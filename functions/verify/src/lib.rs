@@ -3,6 +3,7 @@
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use otp::api::authorization::authorize;
+use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::Problem;
 use otp::api::request::request_id;
 use otp::api::response::{Success, respond};
@@ -65,7 +66,8 @@ impl State {
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
     let request_id = request_id(request);
-    let result = answer(state, request).await;
+    let deadline = deadline_of(request, &state.clock);
+    let result = answer_in_time(deadline, answer(state, request)).await;
     respond("verify", &request_id, result)
 }
 

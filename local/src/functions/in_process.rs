@@ -4,6 +4,7 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::body::Body;
 use axum::response::Response;
 use otp::platform::clock::Clock;
+use otp::platform::deadline::Deadline;
 use serde_json::Value;
 
 use crate::metrics::RecordedMetrics;
@@ -55,6 +56,6 @@ impl InProcess {
 
     pub(super) async fn handle_batch(&self, batch: Value) -> Option<SqsBatchResponse> {
         let batch = serde_json::from_value(batch).ok()?;
-        Some(carrier_worker::handle(&self.carrier_worker, batch).await)
+        Some(carrier_worker::handle(&self.carrier_worker, batch, Deadline::default()).await)
     }
 }

@@ -2,6 +2,7 @@
 //! dialect is a folder beside it.
 
 pub mod authorization;
+pub mod deadline;
 pub mod problem;
 pub mod request;
 pub mod response;

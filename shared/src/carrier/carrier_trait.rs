@@ -73,9 +73,12 @@ pub enum Receipt {
         /// Seconds until the next try, if the carrier gave them.
         retry_after_seconds: Option<i64>,
     },
-    /// The carrier accepts nothing from this account: credentials, balance, settings. The operator
-    /// has to act.
+    /// The carrier accepts no such message from this account: sender, template, country, settings.
+    /// The operator has to act.
     Misconfigured,
+    /// The carrier accepts nothing from this account: credentials or balance. The operator has to
+    /// act.
+    AccountRejected,
     /// There was no readable response. The carrier may or may not have the message.
     Unknown,
 }

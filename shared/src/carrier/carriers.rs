@@ -74,18 +74,16 @@ impl Carriers {
             .filter(move |carrier| carrier.serves(channel, to))
     }
 
-    /// Hands `message` to `carrier`, within its own time-out and `time_left`.
+    /// Hands `message` to `carrier`, within `timeout`.
     pub async fn hand_over(
         &self,
         carrier: &ConfiguredCarrier,
         message: &OutgoingMessage<'_>,
-        time_left: Duration,
+        timeout: Duration,
         now: Timestamp,
     ) -> HandoverResponse {
-        let timeout = carrier.timeout.min(time_left);
         if let (true, Some(sns)) = (carrier.is_sns(), &self.sns) {
-            let published = tokio::time::timeout(timeout, sns.publish(message)).await;
-            return published.unwrap_or(Receipt::Unknown).into();
+            return sns.publish(message, timeout).await.into();
         }
         let Some(adapter) = &carrier.adapter else {
             return Receipt::Misconfigured.into();

@@ -163,7 +163,7 @@ pub fn unreadable_responses_are_not_accepted(carrier: &dyn Carrier) {
         }
         for (status, expected) in [
             (400, Receipt::Permanent),
-            (401, Receipt::Misconfigured),
+            (401, Receipt::AccountRejected),
             (429, IN_SEVEN_SECONDS),
             (503, IN_SEVEN_SECONDS),
             (302, Receipt::Misconfigured),

@@ -232,7 +232,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(class(401, json!("403")), Receipt::Misconfigured);
+        assert_eq!(class(401, json!("403")), Receipt::AccountRejected);
         assert_eq!(
             [
                 class(500, json!("99")),

@@ -275,11 +275,11 @@ mod tests {
                 r#"{"error":"Invalid phone number: 3361"}"#,
                 Receipt::Permanent,
             ),
-            (401, r#"{"error":"Unauthorized"}"#, Receipt::Misconfigured),
+            (401, r#"{"error":"Unauthorized"}"#, Receipt::AccountRejected),
             (
                 402,
                 r#"{"error":"Payment required"}"#,
-                Receipt::Misconfigured,
+                Receipt::AccountRejected,
             ),
             (200, r#"{"status":"invalid_phone"}"#, Receipt::Permanent),
             (
@@ -302,7 +302,7 @@ mod tests {
                 r#"{"status":"invalid_params"}"#,
                 Receipt::Misconfigured,
             ),
-            (401, r#"{"status":"auth_failed"}"#, Receipt::Misconfigured),
+            (401, r#"{"status":"auth_failed"}"#, Receipt::AccountRejected),
             (429, r#"{"status":"rate_limit"}"#, IN_SEVEN_SECONDS),
             (200, r#"{"status":"rate_limit"}"#, IN_SEVEN_SECONDS),
             (500, r#"{"status":"server_error"}"#, IN_SEVEN_SECONDS),

@@ -6,11 +6,16 @@
 //!
 //! Invariant: the SDK never repeats a call, as publishing twice sends two messages.
 
+use std::time::Duration;
+
 use aws_sdk_sns::Client;
-use aws_sdk_sns::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::types::MessageAttributeValue;
 
+use aws_smithy_types::timeout::TimeoutConfig;
+
 use super::carrier_trait::{OutgoingMessage, Receipt};
+use crate::platform::https::is_not_connected;
 
 /// The SNS client.
 #[derive(Clone, Debug)]
@@ -31,8 +36,9 @@ impl Sns {
         }
     }
 
-    /// Publishes `message` to its phone number. A sender that SNS does not allow is left out.
-    pub async fn publish(&self, message: &OutgoingMessage<'_>) -> Receipt {
+    /// Publishes `message` to its phone number, within `timeout`. A sender that SNS does not allow
+    /// is left out.
+    pub async fn publish(&self, message: &OutgoingMessage<'_>, timeout: Duration) -> Receipt {
         let sender = message.sender.filter(|sender| is_sender_id(sender));
         let mut call = self
             .client
@@ -54,7 +60,12 @@ impl Sns {
                 call = call.message_attributes(name, attribute);
             }
         }
-        match call.send().await {
+        // In place of the time-outs of the other AWS calls, which are tuned for the table.
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(timeout)
+            .operation_timeout(timeout);
+        let config = aws_sdk_sns::config::Config::builder().timeout_config(timeouts.build());
+        match call.customize().config_override(config).send().await {
             Ok(_) => Receipt::Accepted,
             Err(error) => receipt(&error),
         }
@@ -77,7 +88,9 @@ fn receipt<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Receipt {
             response.raw().status().as_u16(),
         ),
         SdkError::DispatchFailure(failure)
-            if is_connection_refused(failure.as_connector_error()) =>
+            if failure
+                .as_connector_error()
+                .is_some_and(|error| is_not_connected(error)) =>
         {
             Receipt::Transient {
                 retry_after_seconds: None,
@@ -86,22 +99,6 @@ fn receipt<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Receipt {
         SdkError::ConstructionFailure(_) => Receipt::Misconfigured,
         _ => Receipt::Unknown,
     }
-}
-
-/// Whether the connection was refused, so that nothing was sent. After any other connection error
-/// SNS may have the message.
-fn is_connection_refused(error: Option<&ConnectorError>) -> bool {
-    let mut cause = error.map(|error| error as &dyn std::error::Error);
-    while let Some(error) = cause {
-        if error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn classify_error(code: &str, status: u16) -> Receipt {

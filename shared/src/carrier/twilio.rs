@@ -610,10 +610,11 @@ mod tests {
         }
         for code in [21606, 21608, 10001, 20003, 21212, 99_999] {
             assert_eq!(
-                [class(400, code), class(401, code), class(200, code)],
+                [class(400, code), class(403, code), class(200, code)],
                 [const { Receipt::Misconfigured }; 3],
                 "{code}"
             );
+            assert_eq!(class(401, code), Receipt::AccountRejected, "{code}");
         }
         assert_eq!(
             class(404, 20404),

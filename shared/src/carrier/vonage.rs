@@ -315,13 +315,14 @@ mod tests {
             ],
             [const { Receipt::Unknown }; 3]
         );
-        for status in [401, 402, 403] {
+        for status in [401, 402] {
             assert_eq!(
                 class(status, problem.clone()),
-                Receipt::Misconfigured,
+                Receipt::AccountRejected,
                 "{status}"
             );
         }
+        assert_eq!(class(403, problem.clone()), Receipt::Misconfigured);
         assert_eq!(
             [
                 class(422, problem.clone()),

@@ -139,6 +139,42 @@ pub struct Delivery {
     pub parts: Option<u8>,
     /// The carrier's id of it, where the carrier's status API is polled.
     pub vendor_id: Option<String>,
+    /// A report that arrived before it was known which carrier has the message.
+    pub early_report: Option<EarlyReport>,
+}
+
+/// A report about a message that is being handed over. It counts once its carrier has accepted the
+/// message: the carriers before that one may report failures, too.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EarlyReport {
+    /// The reporting carrier.
+    pub carrier: String,
+    /// The reported status.
+    pub status: DeliveryStatus,
+}
+
+impl Delivery {
+    /// The status that the early report moves the message to, now that `self.carrier` has it.
+    #[must_use]
+    pub fn status_of_early_report(&self) -> Option<DeliveryStatus> {
+        let early = self.early_report.as_ref()?;
+        let is_holder = self.carrier.as_ref() == Some(&early.carrier);
+        (is_holder && self.status.may_become(early.status)).then_some(early.status)
+    }
+
+    /// Whether a report of `carrier` with `status` counts now. `delivered` counts unless another
+    /// carrier has the message. Any other status counts from the carrier that has the message, or
+    /// may have it.
+    #[must_use]
+    pub fn accepts_report(&self, carrier: &str, status: DeliveryStatus) -> bool {
+        match &self.carrier {
+            Some(holder) => holder == carrier,
+            None => {
+                status == DeliveryStatus::Delivered
+                    || !self.status.may_become(DeliveryStatus::Unknown)
+            }
+        }
+    }
 }
 
 /// Why a message exists.

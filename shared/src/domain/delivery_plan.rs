@@ -151,6 +151,7 @@ mod tests {
             updated_at: Timestamp(100),
             parts: Some(1),
             vendor_id: None,
+            early_report: None,
         }
     }
 

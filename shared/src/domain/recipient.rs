@@ -217,6 +217,26 @@ impl Recipient {
         RaiseOutcome::Raised
     }
 
+    /// Applies a report of `carrier` about a message, if it counts now.
+    pub fn apply_report(
+        &mut self,
+        tag: DeliveryTag,
+        status: DeliveryStatus,
+        carrier: &str,
+        now: Timestamp,
+    ) -> RaiseOutcome {
+        let is_accepted = self.verifications().find_map(|verification| {
+            let mut deliveries = verification.deliveries().iter();
+            let delivery = deliveries.find(|delivery| delivery.tag == tag)?;
+            Some(delivery.accepts_report(carrier, status))
+        });
+        match is_accepted {
+            None => RaiseOutcome::UnknownMessage,
+            Some(false) => RaiseOutcome::Unchanged,
+            Some(true) => self.raise_delivery(tag, status, Some(carrier), now),
+        }
+    }
+
     /// Wrong attempts that count against the guess budget, oldest first.
     #[must_use]
     pub fn wrong_attempts(&self) -> Vec<Timestamp> {

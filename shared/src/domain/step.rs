@@ -7,8 +7,12 @@ use crate::domain::time::Timestamp;
 /// crashed worker lapses.
 pub const CLAIM_SECONDS: i64 = 15;
 
+/// Handovers of one message that may each have reached the person, the second carrier's included.
+/// The outcome of a handover stays unknown if its worker crashes or the carrier does not respond.
+pub const HANDOVERS_MAX: u8 = 2;
+
 /// The work on a verification's deliveries; see `delivery_plan`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// Number of the step. A dispatch with another number is stale.
     pub sequence: u16,
@@ -18,6 +22,10 @@ pub struct Step {
     pub claim: Option<StepClaim>,
     /// Rounds through the carriers in which none accepted the message.
     pub retry_rounds: u8,
+    /// Handovers of the latest message whose outcome is not known; one may be in progress.
+    pub uncertain_handovers: u8,
+    /// Carriers that did not accept the message in this round.
+    pub tried_carriers: Vec<String>,
 }
 
 /// A worker's claim on a step.
@@ -54,6 +62,8 @@ impl Step {
             due: Some(now),
             claim: None,
             retry_rounds: 0,
+            uncertain_handovers: 0,
+            tried_carriers: vec![],
         }
     }
 
@@ -81,7 +91,7 @@ mod tests {
         assert_eq!(
             Step {
                 due: None,
-                ..queued
+                ..queued.clone()
             }
             .state(now),
             StepState::Done

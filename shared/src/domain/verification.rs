@@ -239,6 +239,7 @@ impl Verification {
             updated_at: now,
             parts: None,
             vendor_id: None,
+            early_report: None,
         });
         if self.deliveries.len() > DELIVERIES_MAX {
             self.deliveries.remove(0);
@@ -249,7 +250,9 @@ impl Verification {
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         let is_queued = self.latest_is_queued();
-        is_queued && self.step.claim.is_none() && self.step.retry_rounds == 0
+        let step = &self.step;
+        let is_tried = step.retry_rounds > 0 || !step.tried_carriers.is_empty();
+        is_queued && step.claim.is_none() && step.uncertain_handovers == 0 && !is_tried
     }
 
     /// Whether the latest message has not been handed over.

@@ -4,22 +4,71 @@
 //!
 //! Invariant: only certificates that the system trusts are trusted.
 
+use std::error::Error;
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use http::Uri;
 use http_body_util::BodyExt;
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{
+    ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream,
+};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use tower_service::Service;
 
 use crate::platform::environment::variable;
 
 /// Sends requests with a body of type `B`, over TLS where the URL says `https`.
-pub type Client<B> = legacy::Client<HttpsConnector<HttpConnector>, B>;
+pub type Client<B> = legacy::Client<TimedConnector, B>;
+
+/// Opens connections: TCP, and TLS where the URL says `https`, together within a time limit. A host
+/// that accepts the connection and then never answers the TLS handshake is one that was not reached.
+#[derive(Clone)]
+pub struct TimedConnector {
+    connector: HttpsConnector<HttpConnector>,
+    timeout: Duration,
+}
+
+type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+impl Service<Uri> for TimedConnector {
+    type Response = Connection;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Connection, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let connected = tokio::time::timeout(self.timeout, self.connector.call(url));
+        Box::pin(async { connected.await? })
+    }
+}
+
+/// Whether no connection was opened, so that nothing was sent.
+#[must_use]
+pub fn is_not_connected(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<legacy::Error>()
+            .is_some_and(legacy::Error::is_connect)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
 
 /// The files in which Amazon Linux and Debian keep all root certificates that they trust.
 const ROOT_CERTIFICATE_FILES: [&str; 2] = [
@@ -27,8 +76,8 @@ const ROOT_CERTIFICATE_FILES: [&str; 2] = [
     "/etc/ssl/certs/ca-certificates.crt",
 ];
 
-/// A client with its own connection pool. `connect_timeout` is the limit for the TCP connection
-/// alone.
+/// A client with its own connection pool. `connect_timeout` is the limit for opening a connection:
+/// TCP and TLS together.
 #[must_use]
 pub fn client<B>(connect_timeout: Duration) -> Client<B>
 where
@@ -39,11 +88,13 @@ where
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(connect_timeout));
     let https = HttpsConnectorBuilder::new().with_tls_config(TLS.get_or_init(tls_config).clone());
     legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .build(https.https_or_http().enable_http1().wrap_connector(tcp))
+        .build(TimedConnector {
+            connector: https.https_or_http().enable_http1().wrap_connector(tcp),
+            timeout: connect_timeout,
+        })
 }
 
 /// TLS that trusts the system's root certificates. A system without any can still start, because

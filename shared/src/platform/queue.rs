@@ -6,6 +6,7 @@
 
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::domain::ids::VerificationId;
 
@@ -93,6 +94,21 @@ impl Queue {
         let message = self.client.send_message().queue_url(&self.url);
         let sent = message.message_body(body).delay_seconds(delay).send().await;
         sent.map(drop).map_err(|error| QueueError(Box::new(error)))
+    }
+
+    /// As [`Self::enqueue`], without delay; gives up at `until`.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn enqueue_until(
+        &self,
+        dispatch: &Dispatch,
+        until: Instant,
+    ) -> Result<(), QueueError> {
+        let enqueued = tokio::time::timeout_at(until, self.enqueue(dispatch, 0));
+        enqueued
+            .await
+            .map_err(|error| QueueError(Box::new(error)))?
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::deliver::breakers::Breakers;
 use super::deliver::sns_publisher::SnsPublisher;
 use super::deliver::{DeliverError, Delivering, SingleHandover};
@@ -13,6 +15,7 @@ use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::recipient::Recipient;
 use crate::platform::aws::{Aws, Service};
 use crate::platform::clock::Clock;
+use crate::platform::deadline::Deadline;
 use crate::platform::metrics::Metrics;
 use crate::platform::queue::{Dispatch, Queue, QueueError};
 use crate::store::{Store, WriteId};
@@ -73,14 +76,20 @@ impl Dispatcher {
         matches!(self, Self::Sns(_))
     }
 
-    /// Enqueues the step that `dispatch` names, or takes it.
-    pub(super) async fn dispatch(&self, dispatch: &Dispatch) -> Result<Dispatched, DeliverError> {
+    /// Enqueues the step that `dispatch` names, until `enqueue_until`; or takes it, within
+    /// `deadline`.
+    pub(super) async fn dispatch(
+        &self,
+        dispatch: &Dispatch,
+        enqueue_until: Instant,
+        deadline: Deadline,
+    ) -> Result<Dispatched, DeliverError> {
         match self {
             Self::Queue(queue) => {
-                queue.enqueue(dispatch, 0).await?;
+                queue.enqueue_until(dispatch, enqueue_until).await?;
                 Ok(Dispatched::Enqueued)
             }
-            Self::Sns(delivering) => match delivering.hand_over_once(dispatch).await? {
+            Self::Sns(delivering) => match delivering.hand_over_once(dispatch, deadline).await? {
                 SingleHandover::Done(recipient) => Ok(Dispatched::HandedOver(recipient)),
                 SingleHandover::NotAccepted(version) => Ok(Dispatched::NotAccepted(version)),
             },

@@ -77,16 +77,15 @@ async fn enqueue_again(
     } = *context;
     let nonce = verification.params.nonce;
     let dispatch = context.dispatch(nonce, verification.step.sequence);
-    match sending.dispatcher.dispatch(&dispatch).await? {
+    match context.dispatch_now(&dispatch).await? {
         Dispatched::HandedOver(recipient) => Ok(replayed(context, nonce, *recipient)),
         Dispatched::NotAccepted(_) => Err(SendError::NotAccepted),
         // The earlier request may be about to roll back. This write prevents that; if the earlier
         // request was first, this one starts over.
         Dispatched::Enqueued => {
-            let saved = sending
-                .store
-                .save(key, &stored.recipient, stored.version, now)
-                .await?;
+            let store = &sending.store;
+            let saved = store.save(key, &stored.recipient, stored.version, now);
+            let saved = context.in_time(saved).await?;
             Ok(match saved {
                 SaveResult::Saved(_) => replayed(context, nonce, stored.recipient.clone()),
                 SaveResult::Conflict(_) => Replay::Conflict,

@@ -93,7 +93,7 @@ impl Reporting {
         }
         let raised = self
             .store
-            .raise_delivery(key, tag, status, Some(carrier), now)
+            .apply_report(key, tag, status, carrier, now)
             .await?;
         let (recipient, outcome) = match raised {
             RaiseResult::Raised(recipient) => (recipient, ReportOutcome::Raised),

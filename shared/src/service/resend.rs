@@ -10,10 +10,11 @@ use crate::domain::policy::ResendCode;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_ref::VerificationRef;
+use crate::platform::deadline::Deadline;
 use crate::platform::random::random_bytes;
 use crate::store::StoreError;
 
-/// Sends one more message of the verification `id`.
+/// Sends one more message of the verification `id`. `deadline` is that of the invocation.
 ///
 /// # Errors
 /// [`SendError`]: nothing was sent and nothing is charged.
@@ -22,10 +23,11 @@ pub async fn resend(
     app: &str,
     id: VerificationId,
     request: &ResendRequest,
+    deadline: Deadline,
     now: Timestamp,
 ) -> Result<Sent, SendError> {
     let (key, nonce) = sending.keyring.open_verification_id(app, id);
-    let context = SendContext::new(sending, app, key, now);
+    let context = SendContext::new(sending, app, key, deadline, now);
     for _ in 0..=CONFLICT_RETRIES_MAX {
         if let Some(sent) = try_resend(&context, nonce, request).await? {
             return Ok(sent);
@@ -48,7 +50,8 @@ async fn try_resend(
         ..
     } = *context;
     // Look up.
-    let stored = sending.store.load(key, context.app, now).await?;
+    let loaded = sending.store.load(key, context.app, now);
+    let stored = context.in_time(loaded).await?;
     let recipient = &stored.recipient;
     let current = match recipient.find(nonce, now) {
         Some(VerificationRef::Current(current)) if current.status(now) == Status::Pending => {

@@ -56,6 +56,7 @@ impl<'a> SharedLimits<'a> {
             policy,
             key,
             now,
+            ..
         } = context;
         let carrier = sending
             .carriers

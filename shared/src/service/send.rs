@@ -13,10 +13,11 @@ use super::reservation::SharedLimits;
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
+use crate::platform::deadline::Deadline;
 use crate::platform::logging::causes;
 use crate::store::{RestoreResult, SaveResult, StoreError, StoredRecipient, WriteId};
 
-/// Sends a code to `request.to`.
+/// Sends a code to `request.to`. `deadline` is that of the invocation.
 ///
 /// # Errors
 /// [`SendError`]: nothing was sent and nothing is charged.
@@ -24,10 +25,11 @@ pub async fn send(
     sending: &Sending,
     app: &str,
     request: &SendRequest,
+    deadline: Deadline,
     now: Timestamp,
 ) -> Result<Sent, SendError> {
     let key = sending.keyring.recipient_key(app, &request.to.canonical());
-    let context = SendContext::new(sending, app, key, now);
+    let context = SendContext::new(sending, app, key, deadline, now);
     admit(&context, request)?;
     for _ in 0..=CONFLICT_RETRIES_MAX {
         if let Some(sent) = try_send(&context, request).await? {
@@ -46,7 +48,8 @@ async fn try_send(
         sending, key, now, ..
     } = *context;
     // Look up.
-    let stored = sending.store.load(key, context.app, now).await?;
+    let loaded = sending.store.load(key, context.app, now);
+    let stored = context.in_time(loaded).await?;
     // Replay.
     if let Some(idempotency) = request.idempotency {
         match replay(context, &stored, idempotency).await? {
@@ -90,14 +93,6 @@ pub(super) async fn save_and_enqueue(
         return Err(SendError::NotFound);
     };
     let (nonce, sequence) = (current.params.nonce, current.step.sequence);
-    let version = match sending
-        .store
-        .save(key, &recipient, before.version, now)
-        .await?
-    {
-        SaveResult::Saved(version) => version,
-        SaveResult::Conflict(_) => return Ok(None),
-    };
     let id = context.id(nonce);
     let sent = |recipient| {
         Some(Sent {
@@ -107,23 +102,34 @@ pub(super) async fn save_and_enqueue(
             is_replay: false,
         })
     };
-    let dispatch = context.dispatch(nonce, sequence);
-    let dispatched = sending.dispatcher.dispatch(&dispatch).await;
-    let (error, version) = match dispatched {
-        Ok(Dispatched::Enqueued) => {
-            context.count_send(&recipient);
-            return Ok(sent(recipient));
+    let write_id = WriteId::random();
+    let saved = sending
+        .store
+        .save_as(write_id, key, &recipient, before.version, now);
+    let (error, written) = match context.in_time(saved).await {
+        Ok(SaveResult::Saved(_)) => {
+            let dispatch = context.dispatch(nonce, sequence);
+            match context.dispatch_now(&dispatch).await {
+                Ok(Dispatched::Enqueued) => {
+                    context.count_send(&recipient);
+                    return Ok(sent(recipient));
+                }
+                Ok(Dispatched::HandedOver(recipient)) => {
+                    context.count_send(&recipient);
+                    return Ok(sent(*recipient));
+                }
+                Ok(Dispatched::NotAccepted(claimed)) => (SendError::NotAccepted, claimed),
+                Err(error) => (error, Some(write_id)),
+            }
         }
-        Ok(Dispatched::HandedOver(recipient)) => {
-            context.count_send(&recipient);
-            return Ok(sent(*recipient));
-        }
-        Ok(Dispatched::NotAccepted(claimed)) => (SendError::NotAccepted, claimed),
-        Err(error) => (error.into(), Some(version)),
+        Ok(SaveResult::Conflict(_)) => return Ok(None),
+        // It may have been written, or may still be.
+        Err(error) => (error, Some(write_id)),
     };
-    match roll_back(context, before, version).await {
-        // A worker has the message although the queue's response was lost.
-        Some(changed) if is_picked_up(&changed, &recipient) => {
+    match roll_back(context, before, written).await {
+        // A worker has the message although the queue's response was lost, or a repetition of this
+        // request has enqueued it.
+        Some(changed) if is_sent(&changed, before, &recipient) => {
             context.count_send(&changed.recipient);
             Ok(sent(changed.recipient))
         }
@@ -141,11 +147,7 @@ async fn roll_back(
     let SendContext {
         sending, key, now, ..
     } = *context;
-    match sending
-        .store
-        .restore(key, &before.recipient, written?, now)
-        .await
-    {
+    match sending.store.restore(key, before, written?, now).await {
         Ok(RestoreResult::Restored) => {
             enqueue_restored_step(context, &before.recipient).await;
             None
@@ -188,12 +190,16 @@ async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient)
     }
 }
 
-/// Whether a worker has claimed the message that `saved` was saved with.
-fn is_picked_up(changed: &StoredRecipient, saved: &Recipient) -> bool {
+/// Whether the message that `saved` was saved with is on its way: a worker has claimed it, or a
+/// repetition of the request that opened the verification has enqueued it and written so.
+fn is_sent(changed: &StoredRecipient, before: &StoredRecipient, saved: &Recipient) -> bool {
     let (Some(current), Some(saved)) = (&changed.recipient.current, &saved.current) else {
         return false;
     };
-    current.params.nonce == saved.params.nonce
+    let nonce = saved.params.nonce;
+    let is_new = before.recipient.current.as_ref();
+    let is_new = is_new.is_none_or(|current| current.params.nonce != nonce);
+    current.params.nonce == nonce
         && current.deliveries.len() >= saved.deliveries.len()
-        && !current.is_untouched()
+        && (is_new || !current.is_untouched())
 }

@@ -3,9 +3,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::deliver::DeliverError;
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{Dispatched, Dispatcher};
 use crate::carrier::ConfiguredCarrier;
 use crate::config::{Apps, SendConfig};
 use crate::crypto::keyring::Keyring;
@@ -19,12 +22,17 @@ use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{Idempotency, Transaction};
 use crate::platform::aws::Service;
 use crate::platform::clock::Clock;
+use crate::platform::deadline::Deadline;
 use crate::platform::metrics::{Metric, Metrics};
 use crate::platform::queue::{Dispatch, QueueError};
 use crate::store::{Store, StoreError};
 
 /// How often a send or resend starts over after another writer was first.
 pub(super) const CONFLICT_RETRIES_MAX: u32 = 3;
+
+/// Time for undoing a send: restoring the recipient, then releasing the reservation, each with a
+/// second try.
+const UNDO_TIME_MAX: Duration = Duration::from_millis(3500);
 
 /// What sends and resends need.
 pub struct Sending {
@@ -112,17 +120,48 @@ pub(super) struct SendContext<'a> {
     pub(super) policy: &'a Policy,
     pub(super) key: RecordKey,
     pub(super) now: Timestamp,
+    /// When the invocation ends.
+    pub(super) deadline: Deadline,
+    /// From this moment on the time that is left is needed to undo the send.
+    pub(super) undo_at: Instant,
 }
 
 impl<'a> SendContext<'a> {
-    pub(super) fn new(sending: &'a Sending, app: &'a str, key: RecordKey, now: Timestamp) -> Self {
+    pub(super) fn new(
+        sending: &'a Sending,
+        app: &'a str,
+        key: RecordKey,
+        deadline: Deadline,
+        now: Timestamp,
+    ) -> Self {
+        let undo_time = UNDO_TIME_MAX.min(deadline.time_left() * 2 / 5);
         Self {
             sending,
             app,
             policy: sending.apps.policy(app),
             key,
             now,
+            deadline,
+            undo_at: deadline.earlier_by(undo_time).instant(),
         }
+    }
+
+    /// Runs a step of the send; it is stopped when the undoing of the send must begin.
+    pub(super) async fn in_time<T, E: Into<SendError>>(
+        &self,
+        step: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, SendError> {
+        match tokio::time::timeout_at(self.undo_at, step).await {
+            Ok(result) => result.map_err(Into::into),
+            Err(_) => Err(SendError::OutOfTime),
+        }
+    }
+
+    /// Enqueues the message of a step, or hands it over.
+    pub(super) async fn dispatch_now(&self, dispatch: &Dispatch) -> Result<Dispatched, SendError> {
+        let dispatcher = &self.sending.dispatcher;
+        let dispatched = dispatcher.dispatch(dispatch, self.undo_at, self.deadline);
+        Ok(dispatched.await?)
     }
 
     pub(super) fn id(&self, nonce: VerificationNonce) -> VerificationId {
@@ -207,6 +246,9 @@ pub enum SendError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The table or the queue was so slow that the time of the invocation is almost over.
+    #[error("the time of the invocation is almost over")]
+    OutOfTime,
     /// With `OTP_DISPATCH=sns`: SNS did not accept the message.
     #[error("SNS did not accept the message")]
     NotAccepted,

@@ -1,31 +1,43 @@
 //! Breakers: one item for the circuit breakers of all carriers.
+//!
+//! A breaker has a scope: a carrier's account, or a carrier, channel and country.
 
 use std::collections::BTreeMap;
 
-use super::attributes::{self, binary, number, number_value};
+use super::attributes::{self, Item, binary, bytes, number, number_value};
 use super::expression::{Repeat, Update, WriteResult};
 use super::{Store, StoreError, TTL_SECONDS};
 use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
 
-// Attribute names are one of these and the carrier's name.
+// An attribute's name is one of these and the scope.
 const FAILURES: &str = "failures:";
 const OPEN_UNTIL: &str = "open_until:";
-const BUSY_UNTIL: &str = "busy_until:";
+const LIMITED_BY: &str = "limited_by:";
+const LIMITED_UNTIL: &str = "limited_until:";
 
-/// What all workers know of one carrier.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What all workers know of one scope.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BreakerState {
     /// Consecutive failures.
     pub failures: u32,
     /// With enough failures: no call before this moment.
     pub open_until: Timestamp,
-    /// No call before this moment, because the carrier sent `Retry-After`.
-    pub busy_until: Timestamp,
+    /// The recipient whose message the carrier delayed with `Retry-After`.
+    pub limited_by: Vec<u8>,
+    /// Until when it delayed that message.
+    pub limited_until: Timestamp,
+}
+
+impl BreakerState {
+    /// Whether nothing of it matters any more at `now`.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.failures == 0 && self.limited_until <= now
+    }
 }
 
 impl Store {
-    /// States of all breakers, by carrier.
+    /// States of all breakers, by scope.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -40,73 +52,88 @@ impl Store {
         let item = output
             .item()
             .filter(|item| number(item, attributes::TTL) > now.0);
-        let mut states: BTreeMap<String, BreakerState> = BTreeMap::new();
-        for (item, name) in item
-            .into_iter()
-            .flat_map(|item| item.keys().map(move |n| (item, n)))
-        {
-            let value = number(item, name);
-            if let Some(carrier) = name.strip_prefix(FAILURES) {
-                let failures = u32::try_from(value).unwrap_or(u32::MAX);
-                states.entry(carrier.into()).or_default().failures = failures;
-            } else if let Some(carrier) = name.strip_prefix(OPEN_UNTIL) {
-                states.entry(carrier.into()).or_default().open_until = Timestamp(value);
-            } else if let Some(carrier) = name.strip_prefix(BUSY_UNTIL) {
-                states.entry(carrier.into()).or_default().busy_until = Timestamp(value);
-            }
-        }
+        let mut states = item.map(read_states).unwrap_or_default();
+        states.retain(|_, state| !state.is_over(now));
         Ok(states)
     }
 
-    /// Counts a failure of `carrier`. If that opens the breaker, it is open until `open_until`.
+    /// Counts a failure of `scope`. If that opens the breaker, it is open until `open_until`. The
+    /// breakers of `stale` scopes are removed.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn count_carrier_failure(
         &self,
         key: RecordKey,
-        carrier: &str,
+        scope: &str,
         open_until: Timestamp,
-        busy_until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut update = Update::default()
-            .set("#failures = if_not_exists(#failures, :zero) + :one, #open_until = :open_until")
-            .name("#failures", format!("{FAILURES}{carrier}"))
-            .name("#open_until", format!("{OPEN_UNTIL}{carrier}"))
-            .value(":zero", number_value(0))
-            .value(":one", number_value(1))
-            .value(":open_until", number_value(open_until.0));
-        if let Some(busy_until) = busy_until {
-            update = update
-                .set("#busy_until = :busy_until")
-                .name("#busy_until", format!("{BUSY_UNTIL}{carrier}"))
-                .value(":busy_until", number_value(busy_until.0));
-        }
-        self.update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await
-            .map(drop)
-    }
-
-    /// Clears the failures of `carrier`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn close_breaker(
-        &self,
-        key: RecordKey,
-        carrier: &str,
+        stale: &[String],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let update = Update::default()
-            .set("#failures = :zero, #open_until = :now")
-            .name("#failures", format!("{FAILURES}{carrier}"))
-            .name("#open_until", format!("{OPEN_UNTIL}{carrier}"))
+            .set("#failures = if_not_exists(#failures, :zero) + :one, #open_until = :open_until")
+            .name("#failures", format!("{FAILURES}{scope}"))
+            .name("#open_until", format!("{OPEN_UNTIL}{scope}"))
             .value(":zero", number_value(0))
-            .value(":now", number_value(now.0));
-        self.update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await
-            .map(drop)
+            .value(":one", number_value(1))
+            .value(":open_until", number_value(open_until.0));
+        self.write_breaker(key, removing(update, stale), now).await
+    }
+
+    /// Opens the breaker of `scope` until `open_until`, as after `failures` failures.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_breaker(
+        &self,
+        key: RecordKey,
+        scope: &str,
+        failures: u32,
+        open_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let update = Update::default()
+            .set("#failures = :failures, #open_until = :open_until")
+            .name("#failures", format!("{FAILURES}{scope}"))
+            .name("#open_until", format!("{OPEN_UNTIL}{scope}"))
+            .value(":failures", number_value(failures))
+            .value(":open_until", number_value(open_until.0));
+        self.write_breaker(key, update, now).await
+    }
+
+    /// Notes that the carrier delayed the message of `recipient` until `until`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn note_rate_limit(
+        &self,
+        key: RecordKey,
+        scope: &str,
+        recipient: &[u8],
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let update = Update::default()
+            .set("#limited_by = :recipient, #limited_until = :until")
+            .name("#limited_by", format!("{LIMITED_BY}{scope}"))
+            .name("#limited_until", format!("{LIMITED_UNTIL}{scope}"))
+            .value(":recipient", binary(recipient))
+            .value(":until", number_value(until.0));
+        self.write_breaker(key, update, now).await
+    }
+
+    /// Closes the breakers of `scopes`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn close_breakers(
+        &self,
+        key: RecordKey,
+        scopes: &[String],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let update = removing(Update::default(), scopes);
+        self.write_breaker(key, update, now).await
     }
 
     /// Takes the one probe of an open breaker; `false` if another worker has it.
@@ -116,15 +143,15 @@ impl Store {
     pub async fn take_probe(
         &self,
         key: RecordKey,
-        carrier: &str,
+        scope: &str,
         seen: &BreakerState,
         open_until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let update = Update::when("#open_until = :seen AND #failures = :failures")
             .set("#open_until = :open_until")
-            .name("#failures", format!("{FAILURES}{carrier}"))
-            .name("#open_until", format!("{OPEN_UNTIL}{carrier}"))
+            .name("#failures", format!("{FAILURES}{scope}"))
+            .name("#open_until", format!("{OPEN_UNTIL}{scope}"))
             .value(":failures", number_value(seen.failures))
             .value(":seen", number_value(seen.open_until.0))
             .value(":open_until", number_value(open_until.0));
@@ -133,4 +160,49 @@ impl Store {
             .await?;
         Ok(matches!(written, WriteResult::Written(_)))
     }
+
+    async fn write_breaker(
+        &self,
+        key: RecordKey,
+        update: Update,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.update(key, update, now + TTL_SECONDS, Repeat::BySdk)
+            .await
+            .map(drop)
+    }
+}
+
+fn read_states(item: &Item) -> BTreeMap<String, BreakerState> {
+    let mut states: BTreeMap<String, BreakerState> = BTreeMap::new();
+    for name in item.keys() {
+        let value = number(item, name);
+        if let Some(scope) = name.strip_prefix(FAILURES) {
+            let failures = u32::try_from(value).unwrap_or(u32::MAX);
+            states.entry(scope.into()).or_default().failures = failures;
+        } else if let Some(scope) = name.strip_prefix(OPEN_UNTIL) {
+            states.entry(scope.into()).or_default().open_until = Timestamp(value);
+        } else if let Some(scope) = name.strip_prefix(LIMITED_BY) {
+            states.entry(scope.into()).or_default().limited_by = bytes(item, name).to_vec();
+        } else if let Some(scope) = name.strip_prefix(LIMITED_UNTIL) {
+            states.entry(scope.into()).or_default().limited_until = Timestamp(value);
+        }
+    }
+    states
+}
+
+/// Removes all that is stored of `scopes`.
+fn removing(mut update: Update, scopes: &[String]) -> Update {
+    for (index, scope) in scopes.iter().enumerate() {
+        for (n, prefix) in [FAILURES, OPEN_UNTIL, LIMITED_BY, LIMITED_UNTIL]
+            .into_iter()
+            .enumerate()
+        {
+            let token = format!("#r{index}_{n}");
+            update = update
+                .remove(token.clone())
+                .name(token, format!("{prefix}{scope}"));
+        }
+    }
+    update
 }

@@ -1,15 +1,16 @@
-//! Deliveries: claim a step, add a message, record what became of one.
+//! Deliveries: claim a step, add a message, end the step.
 //!
-//! Invariants: each is one conditional write; a status only moves up.
+//! Invariant: each is one conditional write.
 
-use super::attributes::{Item, binary, number_value, text};
+use super::attributes::{binary, number_value, text};
+use super::delivery_status::raising;
 use super::expression::{Repeat, Update, WriteResult};
-use super::recipient_item::{self, DELIVERY_STATUS, write_delivery};
-use super::recipients::{Change, StoredRecipient};
+use super::recipient_item::{self, write_delivery};
+use super::recipients::StoredRecipient;
 use super::{Store, StoreError, TTL_SECONDS};
-use crate::domain::delivery::{Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
 use crate::domain::ids::{ClaimId, DeliveryTag, RecordKey, VerificationNonce};
-use crate::domain::recipient::{RaiseOutcome, Recipient};
+use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 
@@ -35,7 +36,7 @@ impl Claim {
     /// Whether `verification` is held by this claim.
     #[must_use]
     pub fn holds(&self, verification: &Verification) -> bool {
-        let step = verification.step;
+        let step = &verification.step;
         verification.params.nonce == self.nonce
             && step.sequence == self.sequence
             && step.claim.is_some_and(|claim| claim.id == self.id)
@@ -84,22 +85,14 @@ pub struct StepResult {
     pub due: Option<Timestamp>,
     /// Rounds in which no carrier accepted the message.
     pub retry_rounds: u8,
-}
-
-/// Result of [`Store::raise_delivery`].
-#[derive(Debug)]
-pub enum RaiseResult {
-    /// The status moved up.
-    Raised(Box<Recipient>),
-    /// The status was as high already, or another carrier has the message.
-    Unchanged(Box<Recipient>),
-    /// There is no such message.
-    UnknownMessage,
+    /// Handovers of the latest message whose outcome is still not known.
+    pub uncertain_handovers: u8,
 }
 
 impl Store {
     /// Claims a step. Only a dispatch with the current step number wins, once the step is due, if
-    /// no other worker holds it and a message would still arrive in time.
+    /// no other worker holds it and a message would still arrive in time. The claim counts as a
+    /// handover until the outcome of the step is stored.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -112,6 +105,9 @@ impl Store {
             .and("(attribute_not_exists(claimed_until) OR claimed_until <= :now)")
             .and("attribute_not_exists(canceled_at) AND expires_at >= :in_time")
             .set("claim_id = :claim_id, claimed_until = :until")
+            .set("uncertain_handovers = if_not_exists(uncertain_handovers, :zero) + :one")
+            .value(":zero", number_value(0))
+            .value(":one", number_value(1))
             .value(":now", number_value(now.0))
             .value(":in_time", number_value((now + HANDOVER_MARGIN_SECONDS).0))
             .value(":until", number_value(claim.until.0));
@@ -136,10 +132,17 @@ impl Store {
             .and("attribute_not_exists(deliveries.#tag)")
             .set("deliveries.#tag = :delivery")
             .set("fallbacks_used = :fallbacks_used, retry_rounds = :retry_rounds")
+            .remove("tried_carriers")
             .name("#tag", delivery.tag.to_string())
             .value(":delivery", write_delivery(delivery))
             .value(":fallbacks_used", number_value(fallbacks_used))
             .value(":retry_rounds", number_value(0));
+        if delivery.cause == Cause::Fallback {
+            // A new message: only the handover of this claim counts.
+            update = update
+                .set("uncertain_handovers = :one")
+                .value(":one", number_value(1));
+        }
         if let Some(tag) = dropped {
             update = update
                 .remove("deliveries.#dropped")
@@ -162,9 +165,10 @@ impl Store {
     ) -> Result<ClaimResult, StoreError> {
         let mut update = Update::when(IS_CLAIMED)
             .set("step = :next, retry_rounds = :retry_rounds")
-            .remove("claim_id, claimed_until")
+            .remove("claim_id, claimed_until, tried_carriers")
             .value(":next", number_value(claim.sequence.saturating_add(1)))
             .value(":retry_rounds", number_value(result.retry_rounds));
+        update = with_uncertain_handovers(update, result.uncertain_handovers);
         update = match result.due {
             Some(due) => update
                 .set("step_due = :due")
@@ -186,56 +190,27 @@ impl Store {
             .await
     }
 
-    /// Moves the status of one message up: one write; for a message of a past verification a read
-    /// and a write more. A failure makes the next step due at once.
+    /// Gives a claimed step back without an outcome. Another worker takes it and leaves out the
+    /// carriers in `tried`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn raise_delivery(
+    pub async fn release_claim(
         &self,
-        key: RecordKey,
-        tag: DeliveryTag,
-        status: DeliveryStatus,
-        carrier: Option<&str>,
+        claim: &Claim,
+        tried: &[String],
+        uncertain_handovers: u8,
         now: Timestamp,
-    ) -> Result<RaiseResult, StoreError> {
-        let update = Update::when("attribute_exists(deliveries.#tag)").returning_item();
-        let mut update = raising(update, tag, status, carrier, now);
-        if status.is_failure() {
+    ) -> Result<ClaimResult, StoreError> {
+        let mut update = Update::when(IS_CLAIMED).remove("claim_id, claimed_until");
+        update = with_uncertain_handovers(update, uncertain_handovers);
+        if !tried.is_empty() {
             update = update
-                .set("step_due = :now")
-                .value(":now", number_value(now.0));
+                .set("tried_carriers = :tried")
+                .value(":tried", recipient_item::names(tried));
         }
-        let (item, is_written) = match self
-            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?
-        {
-            WriteResult::Written(item) => (item, true),
-            WriteResult::ConditionFailed(item) => (item, false),
-        };
-        let Some(recipient) = self.recipient_of(key, item.as_ref(), now)? else {
-            return Ok(RaiseResult::UnknownMessage);
-        };
-        if is_written {
-            return Ok(RaiseResult::Raised(Box::new(recipient)));
-        }
-        let mut current = recipient
-            .current
-            .iter()
-            .flat_map(|current| &current.deliveries);
-        if current.any(|delivery| delivery.tag == tag) {
-            return Ok(RaiseResult::Unchanged(Box::new(recipient)));
-        }
-        let rule = |recipient: &mut Recipient| {
-            let outcome = recipient.raise_delivery(tag, status, carrier, now);
-            let recipient = Box::new(recipient.clone());
-            Ok(match outcome {
-                RaiseOutcome::Raised => Change::Write(RaiseResult::Raised(recipient)),
-                RaiseOutcome::Unchanged => Change::Keep(RaiseResult::Unchanged(recipient)),
-                RaiseOutcome::UnknownMessage => Change::Keep(RaiseResult::UnknownMessage),
-            })
-        };
-        self.modify(key, &recipient.app, now, rule).await
+        self.write_claimed(claim, claim_values(update, claim), now)
+            .await
     }
 
     async fn write_claimed(
@@ -264,17 +239,14 @@ impl Store {
             }
         }
     }
+}
 
-    pub(super) fn recipient_of(
-        &self,
-        key: RecordKey,
-        item: Option<&Item>,
-        now: Timestamp,
-    ) -> Result<Option<Recipient>, StoreError> {
-        match item {
-            Some(item) => recipient_item::read(&self.keyring, key, item, now),
-            None => Ok(None),
-        }
+fn with_uncertain_handovers(update: Update, count: u8) -> Update {
+    match count {
+        0 => update.remove("uncertain_handovers"),
+        count => update
+            .set("uncertain_handovers = :uncertain_handovers")
+            .value(":uncertain_handovers", number_value(count)),
     }
 }
 
@@ -283,34 +255,6 @@ fn claim_values(update: Update, claim: &Claim) -> Update {
         .value(":nonce", binary(&claim.nonce.0))
         .value(":step", number_value(claim.sequence))
         .value(":claim_id", binary(&claim.id.0))
-}
-
-/// Sets the status of the message `tag`, only upwards and only for the carrier that has it.
-fn raising(
-    update: Update,
-    tag: DeliveryTag,
-    status: DeliveryStatus,
-    carrier: Option<&str>,
-    now: Timestamp,
-) -> Update {
-    let update = update
-        .and("deliveries.#tag.#status < :rank_floor")
-        .set("deliveries.#tag.#status = :status, deliveries.#tag.updated_at = :at")
-        .name("#tag", tag.to_string())
-        .name("#status", DELIVERY_STATUS)
-        .value(":status", number_value(status.number()))
-        .value(":rank_floor", number_value(status.rank_floor()))
-        .value(":at", number_value(now.0));
-    let Some(carrier) = carrier else {
-        return update;
-    };
-    let is_unset = "attribute_not_exists(deliveries.#tag.carrier)";
-    update
-        .and(format!(
-            "({is_unset} OR deliveries.#tag.carrier = :carrier)"
-        ))
-        .set("deliveries.#tag.carrier = :carrier")
-        .value(":carrier", text(carrier))
 }
 
 /// Sets what the handover of a message brought beside its status.

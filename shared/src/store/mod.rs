@@ -11,6 +11,7 @@ mod recipient_item;
 mod recipients;
 mod attempts;
 mod deliveries;
+mod delivery_status;
 mod breakers;
 mod limits;
 
@@ -20,9 +21,8 @@ use aws_sdk_dynamodb::Client;
 
 pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
-pub use deliveries::{
-    Claim, ClaimResult, DeliveryRecord, HandoverDetails, RaiseResult, StepResult,
-};
+pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
+pub use delivery_status::RaiseResult;
 pub use limits::{Counter, Take, Taken};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
 
@@ -69,7 +69,9 @@ impl StoreError {
 pub struct WriteId([u8; 8]);
 
 impl WriteId {
-    fn random() -> Self {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
         Self(random_bytes())
     }
 }

@@ -229,6 +229,7 @@ fn delivery_from_stored(stored: StoredDelivery) -> Option<Delivery> {
         parts: stored.parts,
         // The status of a past verification's message is not polled.
         vendor_id: None,
+        early_report: None,
     })
 }
 

@@ -17,7 +17,7 @@ use super::{StoreError, WriteId};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::{SealedFor, seal_key_id};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport};
 use crate::domain::email::EmailAddress;
 use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, DeliveryTag, RecordKey};
 use crate::domain::phone::{Line, PhoneNumber};
@@ -60,6 +60,8 @@ const STEP_DUE: &str = "step_due";
 const CLAIM_ID: &str = "claim_id";
 const CLAIMED_UNTIL: &str = "claimed_until";
 const RETRY_ROUNDS: &str = "retry_rounds";
+const UNCERTAIN_HANDOVERS: &str = "uncertain_handovers";
+const TRIED_CARRIERS: &str = "tried_carriers";
 /// Map of deliveries by tag.
 const DELIVERIES: &str = "deliveries";
 // One delivery.
@@ -69,6 +71,8 @@ const DELIVERY_CARRIER: &str = "carrier";
 const DELIVERY_UPDATED_AT: &str = "updated_at";
 const DELIVERY_PARTS: &str = "parts";
 const DELIVERY_VENDOR_ID: &str = "vendor_id";
+const DELIVERY_EARLY_CARRIER: &str = "early_carrier";
+const DELIVERY_EARLY_STATUS: &str = "early_status";
 const DELIVERY_CHANNEL: &str = "channel";
 const DELIVERY_CAUSE: &str = "cause";
 
@@ -196,11 +200,19 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         put(CLAIM_ID, binary(&claim.id.0));
         put(CLAIMED_UNTIL, number_value(claim.until.0));
     }
+    if !verification.step.tried_carriers.is_empty() {
+        let tried = names(&verification.step.tried_carriers);
+        put(TRIED_CARRIERS, tried);
+    }
     if let Some(canceled_at) = verification.canceled_at {
         put(CANCELED_AT, number_value(canceled_at.0));
     }
     for (name, count) in [
         (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
+        (
+            UNCERTAIN_HANDOVERS,
+            usize::from(verification.step.uncertain_handovers),
+        ),
         (FALLBACKS_USED, usize::from(verification.fallbacks_used)),
         (
             ATTEMPTS_AT_EARLIER_CODES,
@@ -255,7 +267,17 @@ fn read_step(item: &Item) -> Step {
             until,
         }),
         retry_rounds: u8::try_from(number(item, RETRY_ROUNDS)).unwrap_or(u8::MAX),
+        uncertain_handovers: u8::try_from(number(item, UNCERTAIN_HANDOVERS)).unwrap_or(u8::MAX),
+        tried_carriers: list(item, TRIED_CARRIERS)
+            .iter()
+            .filter_map(|name| name.as_s().ok().cloned())
+            .collect(),
     }
+}
+
+/// Names as a list.
+pub(super) fn names(names: &[String]) -> AttributeValue {
+    AttributeValue::L(names.iter().map(|name| text(name)).collect())
 }
 
 /// Hash, time and invocation of an attempt. Its nonce is stored beside it.
@@ -311,6 +333,13 @@ pub(super) fn write_delivery(delivery: &Delivery) -> AttributeValue {
     if let Some(vendor_id) = &delivery.vendor_id {
         map.insert(DELIVERY_VENDOR_ID.into(), text(vendor_id));
     }
+    if let Some(early) = &delivery.early_report {
+        map.insert(DELIVERY_EARLY_CARRIER.into(), text(&early.carrier));
+        map.insert(
+            DELIVERY_EARLY_STATUS.into(),
+            number_value(early.status.number()),
+        );
+    }
     AttributeValue::M(map)
 }
 
@@ -327,6 +356,10 @@ fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
         updated_at: Timestamp(number(map, DELIVERY_UPDATED_AT)),
         parts: small(DELIVERY_PARTS).filter(|parts| *parts > 0),
         vendor_id: optional_text(map, DELIVERY_VENDOR_ID),
+        early_report: optional_text(map, DELIVERY_EARLY_CARRIER).and_then(|carrier| {
+            let status = DeliveryStatus::try_from(small(DELIVERY_EARLY_STATUS)?).ok()?;
+            Some(EarlyReport { carrier, status })
+        }),
     })
 }
 
@@ -379,6 +412,8 @@ mod tests {
         ];
         current.attempts_forgiven = 1;
         current.step.retry_rounds = 2;
+        current.step.uncertain_handovers = 1;
+        current.step.tried_carriers = vec!["sim-b".into()];
         current.step.claim = Some(StepClaim {
             id: ClaimId([6; 6]),
             until: current.params.created_at + 15,
@@ -390,6 +425,10 @@ mod tests {
         let mut past = current.clone();
         past.params.nonce = VerificationNonce([9; 4]);
         current.deliveries[0].vendor_id = Some("307".into());
+        current.deliveries[0].early_report = Some(EarlyReport {
+            carrier: "sim-b".into(),
+            status: DeliveryStatus::Undelivered,
+        });
         let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
         let address = Address::Phone(number);
         Recipient {

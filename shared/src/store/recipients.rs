@@ -48,6 +48,43 @@ pub enum RestoreResult {
     Changed(Box<StoredRecipient>),
 }
 
+/// Versions that an item may have when it is overwritten.
+#[derive(Clone, Copy)]
+enum Condition {
+    /// The one that was loaded; `None`: there was no item.
+    Loaded(Option<WriteId>),
+    /// The one that was written, or the one that was loaded.
+    WrittenOrLoaded(WriteId, Option<WriteId>),
+}
+
+impl Condition {
+    fn expression(self) -> &'static str {
+        match self {
+            Self::Loaded(None) => "attribute_not_exists(pk)",
+            Self::Loaded(Some(_)) => "write_id = :loaded",
+            Self::WrittenOrLoaded(_, None) => "attribute_not_exists(pk) OR write_id = :written",
+            Self::WrittenOrLoaded(_, Some(_)) => "write_id IN (:written, :loaded)",
+        }
+    }
+
+    fn versions(self) -> impl Iterator<Item = (&'static str, WriteId)> {
+        let (written, loaded) = match self {
+            Self::Loaded(loaded) => (None, loaded),
+            Self::WrittenOrLoaded(written, loaded) => (Some(written), loaded),
+        };
+        let written = written.map(|version| (":written", version));
+        let loaded = loaded.map(|version| (":loaded", version));
+        written.into_iter().chain(loaded)
+    }
+
+    fn allows(self, version: Option<WriteId>) -> bool {
+        match self {
+            Self::Loaded(loaded) => version == loaded,
+            Self::WrittenOrLoaded(written, loaded) => version == Some(written) || version == loaded,
+        }
+    }
+}
+
 /// What a rule makes of a recipient.
 pub enum Change<T> {
     /// Nothing is written.
@@ -97,8 +134,38 @@ impl Store {
         loaded: Option<WriteId>,
         now: Timestamp,
     ) -> Result<SaveResult, StoreError> {
-        let write_id = WriteId::random();
-        let error = match self.put(key, recipient, loaded, write_id, now).await {
+        self.save_as(WriteId::random(), key, recipient, loaded, now)
+            .await
+    }
+
+    /// As [`Self::save`], under a name of the caller: with it a write whose result is not known can
+    /// be undone.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not known to be written.
+    pub async fn save_as(
+        &self,
+        write_id: WriteId,
+        key: RecordKey,
+        recipient: &Recipient,
+        loaded: Option<WriteId>,
+        now: Timestamp,
+    ) -> Result<SaveResult, StoreError> {
+        let condition = Condition::Loaded(loaded);
+        self.put_surely(write_id, key, recipient, condition, now)
+            .await
+    }
+
+    /// Writes under `condition`. If the response is lost, the item is read once.
+    async fn put_surely(
+        &self,
+        write_id: WriteId,
+        key: RecordKey,
+        recipient: &Recipient,
+        condition: Condition,
+        now: Timestamp,
+    ) -> Result<SaveResult, StoreError> {
+        let error = match self.put(key, recipient, condition, write_id, now).await {
             Ok(result) => return Ok(result),
             Err(error) => error,
         };
@@ -108,24 +175,27 @@ impl Store {
         };
         match stored.version {
             version if version == Some(write_id) => Ok(SaveResult::Saved(write_id)),
-            version if version == loaded => Err(error),
+            version if condition.allows(version) => Err(error),
             _ => Ok(SaveResult::Conflict(Box::new(stored))),
         }
     }
 
-    /// Undoes a [`Store::save`]: writes the recipient as it was `before`, if the item still has the
-    /// version that was `written`.
+    /// Undoes a [`Store::save_as`]: writes the recipient as it was `before`, if the item has the
+    /// version that was `written`, or still the one before. In the latter case a write that is on
+    /// its way finds another version and fails.
     ///
     /// # Errors
     /// [`StoreError`]: not known to be restored.
     pub async fn restore(
         &self,
         key: RecordKey,
-        before: &Recipient,
+        before: &StoredRecipient,
         written: WriteId,
         now: Timestamp,
     ) -> Result<RestoreResult, StoreError> {
-        Ok(match self.save(key, before, Some(written), now).await? {
+        let condition = Condition::WrittenOrLoaded(written, before.version);
+        let restored = self.put_surely(WriteId::random(), key, &before.recipient, condition, now);
+        Ok(match restored.await? {
             SaveResult::Saved(_) => RestoreResult::Restored,
             SaveResult::Conflict(stored) => RestoreResult::Changed(stored),
         })
@@ -163,7 +233,7 @@ impl Store {
         &self,
         key: RecordKey,
         recipient: &Recipient,
-        loaded: Option<WriteId>,
+        condition: Condition,
         write_id: WriteId,
         now: Timestamp,
     ) -> Result<SaveResult, StoreError> {
@@ -175,12 +245,10 @@ impl Store {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item));
-        let put = match loaded {
-            None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(version) => put
-                .condition_expression("write_id = :loaded")
-                .expression_attribute_values(":loaded", binary(&version.0)),
-        };
+        let mut put = put.condition_expression(condition.expression());
+        for (token, version) in condition.versions() {
+            put = put.expression_attribute_values(token, binary(&version.0));
+        }
         let put = put
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let error = match put.send().await {

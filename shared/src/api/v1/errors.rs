@@ -52,9 +52,10 @@ pub fn send_problem(error: &SendError, apps: &Apps, app: &str, now: Timestamp) -
         SendError::LimitExceeded(exceeded) => {
             Problem::rate_limited(*exceeded, apps.policy(app), now)
         }
-        SendError::Store(_) | SendError::Queue(_) | SendError::NotAccepted => {
-            Problem::unavailable(error)
-        }
+        SendError::Store(_)
+        | SendError::Queue(_)
+        | SendError::OutOfTime
+        | SendError::NotAccepted => Problem::unavailable(error),
     }
 }
 

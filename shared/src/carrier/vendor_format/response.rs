@@ -10,7 +10,8 @@ use crate::carrier::carrier_trait::Receipt;
 use crate::domain::time::Timestamp;
 
 /// The receipt for a vendor that documents nothing but the HTTP status. 2xx: accepted; 408, 425,
-/// 429 and 5xx: transient; 401, 402, 403, 1xx and 3xx: misconfigured; other 4xx: permanent.
+/// 429 and 5xx: transient; 401 and 402: the account is rejected; 403, 1xx and 3xx: misconfigured;
+/// other 4xx: permanent.
 #[must_use]
 pub fn by_status<B>(response: &Response<B>, now: Timestamp) -> Receipt {
     match response.status() {
@@ -19,9 +20,8 @@ pub fn by_status<B>(response: &Response<B>, now: Timestamp) -> Receipt {
             transient(response, now)
         }
         status if status.is_server_error() => transient(response, now),
-        StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN => {
-            Receipt::Misconfigured
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED => Receipt::AccountRejected,
+        StatusCode::FORBIDDEN => Receipt::Misconfigured,
         status if status.is_client_error() => Receipt::Permanent,
         _ => Receipt::Misconfigured,
     }
@@ -44,6 +44,7 @@ pub fn without_result<B>(response: &Response<B>, now: Timestamp) -> Receipt {
         receipt @ (Receipt::Permanent
         | Receipt::Transient { .. }
         | Receipt::Misconfigured
+        | Receipt::AccountRejected
         | Receipt::Unknown) => receipt,
     }
 }
@@ -54,9 +55,10 @@ pub fn without_result<B>(response: &Response<B>, now: Timestamp) -> Receipt {
 pub fn unknown_error<B>(response: &Response<B>, now: Timestamp) -> Receipt {
     match by_status(response, now) {
         Receipt::Accepted | Receipt::Permanent => Receipt::Misconfigured,
-        receipt @ (Receipt::Transient { .. } | Receipt::Misconfigured | Receipt::Unknown) => {
-            receipt
-        }
+        receipt @ (Receipt::Transient { .. }
+        | Receipt::Misconfigured
+        | Receipt::AccountRejected
+        | Receipt::Unknown) => receipt,
     }
 }
 
@@ -111,8 +113,12 @@ mod tests {
             })
         );
         assert_eq!(
-            [401, 402, 403, 301].map(|s| class(s, "")),
-            [401, 402, 403, 301].map(|_| Receipt::Misconfigured)
+            [401, 402].map(|s| class(s, "")),
+            [const { Receipt::AccountRejected }; 2]
+        );
+        assert_eq!(
+            [403, 301].map(|s| class(s, "")),
+            [const { Receipt::Misconfigured }; 2]
         );
         assert_eq!(
             [400, 404, 422].map(|s| class(s, "")),

@@ -1,5 +1,6 @@
-//! Circuit breakers: a carrier that failed five times in a row is skipped for 30 s, then gets one
-//! probe.
+//! Circuit breakers: a carrier that failed five times in a row for a channel and country is skipped
+//! there for 30 s, then gets one probe, and so on every 30 s. Failures of its account (credentials,
+//! balance) count for all channels and countries.
 //!
 //! The state is shared by all workers through the table, because an instance knows only its own
 //! calls. Within an instance a gate limits the calls in flight to those that may still fail. A
@@ -7,25 +8,34 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::carrier::Receipt;
 use crate::crypto::keyring::Keyring;
+use crate::domain::channel::Channel;
 use crate::domain::ids::RecordKey;
 use crate::platform::clock::Clock;
 use crate::platform::logging::causes;
-use crate::store::{BreakerState, Store};
+use crate::store::{BreakerState, Store, StoreError};
 
 /// Consecutive failures that open a breaker.
 const FAILURES_MAX: u32 = 5;
 /// How long it stays open, and how long a probe may take.
 const OPEN_SECONDS: i64 = 30;
-/// Longest time that a carrier's `Retry-After` keeps it out: the longest validity of a code.
-const BUSY_SECONDS_MAX: i64 = 1800;
+/// How long a delayed message is remembered at most: the longest validity of a code.
+const RATE_LIMIT_SECONDS_MAX: i64 = 1800;
+/// A breaker without a failure for this long is removed when another failure is written.
+const STALE_AFTER_SECONDS: i64 = 600;
+/// Most stale breakers that one write removes.
+const STALE_REMOVED_MAX: usize = 8;
+/// Most breakers that are kept. They are one item, which every delivery reads.
+const BREAKERS_MAX: usize = 200;
+/// First bytes of a recipient's key, enough to tell two recipients apart.
+const RECIPIENT_BYTES: usize = 4;
 
-/// States of all breakers, by carrier.
+/// States of all breakers, by scope.
 pub(super) type States = BTreeMap<String, BreakerState>;
 
 /// The breakers of all carriers, and this instance's gates.
@@ -38,7 +48,41 @@ pub struct Breakers {
     call_ended: Notify,
 }
 
-/// Calls of this instance to one carrier.
+/// What a call's outcome counts for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Scopes {
+    /// The carrier's account.
+    account: String,
+    /// The carrier, channel and country.
+    destination: String,
+}
+
+impl Scopes {
+    /// Of a call to `carrier`.
+    pub(super) fn new(carrier: &str, channel: Channel, country: Option<&str>) -> Self {
+        let (channel, country) = (channel.name(), country.unwrap_or("-"));
+        Self {
+            account: carrier.to_owned(),
+            destination: format!("{carrier}/{channel}/{country}"),
+        }
+    }
+
+    fn all(&self) -> [&String; 2] {
+        [&self.account, &self.destination]
+    }
+}
+
+/// Result of [`Breakers::enter`].
+pub(super) enum Entry<'b> {
+    /// The call is allowed.
+    Permitted(CallPermit<'b>),
+    /// The breaker is open.
+    Open,
+    /// As many calls are in flight as would open the breaker, and the wait for one of them is over.
+    Full,
+}
+
+/// Calls of this instance to one carrier, channel and country.
 #[derive(Default)]
 struct Gate {
     in_flight: u32,
@@ -74,70 +118,81 @@ impl Breakers {
             })
     }
 
-    /// A permit to call `carrier`, if its breaker allows a call. While as many calls are in flight
-    /// as would open the breaker, a further one waits for their outcome, at most `wait`.
-    pub(super) async fn enter<'b>(
-        &'b self,
+    /// A permit for a call, if the breakers of `scopes` allow it. While as many calls are in flight
+    /// as would open a breaker, a further one waits for their outcome, at most until `wait_until`.
+    pub(super) async fn enter(
+        &self,
         states: &mut States,
-        carrier: &'b str,
-        wait: Duration,
-    ) -> Option<CallPermit<'b>> {
-        let until = tokio::time::Instant::now() + wait;
+        scopes: &Scopes,
+        wait_until: Instant,
+    ) -> Entry<'_> {
         loop {
             let call_ended = self.call_ended.notified();
             tokio::pin!(call_ended);
             call_ended.as_mut().enable();
-            if !self.is_closed(states, carrier).await {
-                return None;
+            for scope in scopes.all() {
+                if !self.is_closed(states, scope).await {
+                    return Entry::Open;
+                }
             }
-            if self.gates().entry(carrier.to_owned()).or_default().enter() {
-                return Some(CallPermit {
+            let destination = scopes.destination.clone();
+            if self.gates().entry(destination).or_default().enter() {
+                return Entry::Permitted(CallPermit {
                     breakers: self,
-                    carrier,
+                    scopes: scopes.clone(),
                     is_success: None,
                 });
             }
-            if tokio::time::timeout_at(until, call_ended).await.is_err() {
-                return None;
+            let ended = tokio::time::timeout_at(wait_until, call_ended).await;
+            if ended.is_err() {
+                return Entry::Full;
             }
             *states = self.read().await;
         }
     }
 
-    /// Counts the outcome of a call and returns its permit. A carrier that answers, even with a
-    /// permanent rejection, works.
+    /// Counts the outcome of a call for `recipient` and returns its permit. A carrier that answers,
+    /// even with a permanent rejection, works.
     pub(super) async fn leave(
         &self,
         mut permit: CallPermit<'_>,
         states: &States,
+        recipient: RecordKey,
         receipt: &Receipt,
     ) {
-        let (now, carrier) = (self.clock.now(), permit.carrier);
-        let is_success = match receipt {
-            Receipt::Accepted | Receipt::Permanent => true,
-            Receipt::Transient { .. } | Receipt::Misconfigured | Receipt::Unknown => false,
-        };
-        permit.is_success = Some(is_success);
-        let busy_until = match receipt {
+        let scopes = &permit.scopes;
+        let written = match receipt {
+            Receipt::Accepted | Receipt::Permanent => {
+                permit.is_success = Some(true);
+                let open = scopes.all().into_iter();
+                let open: Vec<_> = open.filter(|s| states.contains_key(*s)).cloned().collect();
+                match open.is_empty() {
+                    true => Ok(()),
+                    false => {
+                        let now = self.clock.now();
+                        self.store.close_breakers(self.key, &open, now).await
+                    }
+                }
+            }
             Receipt::Transient {
                 retry_after_seconds: Some(seconds),
-            } => Some(now + (*seconds).min(BUSY_SECONDS_MAX)),
-            _ => None,
-        };
-        let has_failures = states.get(carrier).is_some_and(|state| state.failures > 0);
-        let written = match is_success {
-            true if has_failures => self.store.close_breaker(self.key, carrier, now).await,
-            true => Ok(()),
-            false => {
-                let open_until = now + OPEN_SECONDS;
-                self.store
-                    .count_carrier_failure(self.key, carrier, open_until, busy_until, now)
+            } => {
+                let recipient = recipient.0.get(..RECIPIENT_BYTES).unwrap_or_default();
+                self.count_rate_limit(states, &scopes.destination, recipient, *seconds)
                     .await
+            }
+            Receipt::AccountRejected => {
+                permit.is_success = Some(false);
+                self.count_failure(states, &scopes.account).await
+            }
+            Receipt::Transient { .. } | Receipt::Misconfigured | Receipt::Unknown => {
+                permit.is_success = Some(false);
+                self.count_failure(states, &scopes.destination).await
             }
         };
         if let Err(error) = written {
             tracing::warn!(
-                delivery.carrier = carrier,
+                delivery.carrier = scopes.account,
                 error.kind = "breaker_unwritten",
                 error.cause = causes(&error),
                 "could not write the outcome of a call to the circuit breaker"
@@ -147,17 +202,64 @@ impl Breakers {
         drop(permit);
     }
 
-    /// Whether a call is allowed. After its time an open breaker allows one call: the probe.
-    async fn is_closed(&self, states: &States, carrier: &str) -> bool {
+    async fn count_failure(&self, states: &States, scope: &str) -> Result<(), StoreError> {
+        if states.len() >= BREAKERS_MAX && !states.contains_key(scope) {
+            return Ok(());
+        }
         let now = self.clock.now();
-        match states.get(carrier) {
-            Some(state) if now < state.busy_until => false,
+        let is_stale = |(_, state): &(&String, &BreakerState)| {
+            state.open_until + STALE_AFTER_SECONDS < now && state.limited_until <= now
+        };
+        let stale = states.iter().filter(is_stale).map(|(stale, _)| stale);
+        let stale: Vec<_> = stale
+            .filter(|stale| *stale != scope)
+            .take(STALE_REMOVED_MAX)
+            .cloned()
+            .collect();
+        self.store
+            .count_carrier_failure(self.key, scope, now + OPEN_SECONDS, &stale, now)
+            .await
+    }
+
+    /// One delayed message says nothing about others: many carriers limit the rate of one number.
+    /// Once the carrier delays the message of a second recipient, it is skipped.
+    async fn count_rate_limit(
+        &self,
+        states: &States,
+        scope: &str,
+        recipient: &[u8],
+        retry_after_seconds: i64,
+    ) -> Result<(), StoreError> {
+        let (now, state) = (self.clock.now(), states.get(scope));
+        let is_second =
+            state.is_some_and(|state| state.limited_until > now && state.limited_by != recipient);
+        let is_open = state.is_some_and(|state| state.failures >= FAILURES_MAX);
+        if is_second || is_open {
+            let open_until = now + OPEN_SECONDS;
+            return self
+                .store
+                .open_breaker(self.key, scope, FAILURES_MAX, open_until, now)
+                .await;
+        }
+        let until = now + retry_after_seconds.clamp(0, RATE_LIMIT_SECONDS_MAX);
+        self.store
+            .note_rate_limit(self.key, scope, recipient, until, now)
+            .await
+    }
+
+    /// Whether a call is allowed. After its time an open breaker allows one call: the probe.
+    async fn is_closed(&self, states: &States, scope: &str) -> bool {
+        let now = self.clock.now();
+        match states.get(scope) {
             Some(state) if state.failures >= FAILURES_MAX => {
+                if now < state.open_until {
+                    return false;
+                }
                 let open_until = now + OPEN_SECONDS;
-                let probe = self
-                    .store
-                    .take_probe(self.key, carrier, state, open_until, now);
-                now >= state.open_until && probe.await.unwrap_or(true)
+                self.store
+                    .take_probe(self.key, scope, state, open_until, now)
+                    .await
+                    .unwrap_or(true)
             }
             _ => true,
         }
@@ -173,7 +275,7 @@ impl Breakers {
 #[must_use]
 pub(super) struct CallPermit<'b> {
     breakers: &'b Breakers,
-    carrier: &'b str,
+    scopes: Scopes,
     /// `None` as long as the outcome of the call is not known.
     is_success: Option<bool>,
 }
@@ -182,7 +284,7 @@ impl Drop for CallPermit<'_> {
     fn drop(&mut self) {
         let mut gates = self.breakers.gates();
         gates
-            .entry(self.carrier.to_owned())
+            .entry(self.scopes.destination.clone())
             .or_default()
             .leave(self.is_success);
         drop(gates);

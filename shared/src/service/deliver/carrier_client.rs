@@ -19,12 +19,12 @@ pub trait CarrierClient: Send + Sync {
         to: &'a Address,
     ) -> impl Iterator<Item = &'a ConfiguredCarrier> + Send;
 
-    /// Hands `message` over within `time_left`.
+    /// Hands `message` over within `timeout`.
     fn hand_over(
         &self,
         carrier: &ConfiguredCarrier,
         message: &OutgoingMessage<'_>,
-        time_left: Duration,
+        timeout: Duration,
         now: Timestamp,
     ) -> impl Future<Output = HandoverResponse> + Send;
 
@@ -50,10 +50,10 @@ impl CarrierClient for Carriers {
         &self,
         carrier: &ConfiguredCarrier,
         message: &OutgoingMessage<'_>,
-        time_left: Duration,
+        timeout: Duration,
         now: Timestamp,
     ) -> impl Future<Output = HandoverResponse> + Send {
-        Self::hand_over(self, carrier, message, time_left, now)
+        Self::hand_over(self, carrier, message, timeout, now)
     }
 
     fn poll_status(

@@ -3,7 +3,7 @@
 
 use super::carrier_client::CarrierClient;
 use super::delivering::DeliverError;
-use super::step_work::{Snapshot, StepWork};
+use super::step_work::{Snapshot, StepWork, uncertain_before};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery};
 use crate::domain::ids::DeliveryTag;
@@ -51,7 +51,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             let Some(delivery) = added.deliveries.last() else {
                 return Ok(());
             };
-            let read_at = self.delivering.clock.now();
+            let read_at = self.delivering.clock.now_millis();
             let stored = match self.write_added(verification, &added, delivery).await {
                 Ok(stored) => stored,
                 Err(error) => {
@@ -84,6 +84,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let due = due.filter(|at| is_second_carrier && has_fallback && *at > self.now);
         self.end(StepResult {
             due,
+            uncertain_handovers: uncertain_before(verification),
             ..StepResult::default()
         })
         .await

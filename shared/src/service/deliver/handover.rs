@@ -1,47 +1,58 @@
 //! Handover: through the carriers in order, until one accepts the message, one rejects it
 //! permanently, or none is left.
 //!
-//! Invariant: no message is handed over whose verification has ended, however long the table or
-//! earlier carriers took.
+//! Invariants: no message is handed over whose verification has ended, however long the table or
+//! earlier carriers took. No carrier is called that could still be working when the invocation ends.
 
-use std::time::Duration;
-
+use super::breakers::{CallPermit, Entry, Scopes, States};
 use super::carrier_client::CarrierClient;
 use super::charge::Charge;
 use super::delivering::DeliverError;
+use super::record::Outcome;
 use super::step_work::{Snapshot, StepWork};
 use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage, Receipt};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
-use crate::domain::delivery_plan;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::Verification;
 use crate::message::{Message, compose};
-use crate::platform::logging::causes;
-use crate::store::{DeliveryRecord, HandoverDetails, StepResult};
+use crate::store::HandoverDetails;
 
-/// Time for all carriers of one step, within the function's 10 s.
-const HANDOVER_BUDGET: Duration = Duration::from_millis(8500);
-/// Less time than this is not worth a connection.
-const HANDOVER_MINIMUM: Duration = Duration::from_millis(500);
-/// A verification that was read longer ago is read again before a message is handed over, and
+/// A verification whose read began longer ago is read again before a message is handed over, and
 /// always after a carrier that did not accept it.
-const SNAPSHOT_AGE_MAX_SECONDS: i64 = 2;
+const SNAPSHOT_AGE_MILLIS_MAX: i64 = 100;
 
 /// What became of a message.
-pub(super) enum Handover {
+pub(super) enum Handover<'a> {
     /// A carrier answered: `sent`, `rejected`, or `unknown`.
     Answered {
-        status: DeliveryStatus,
-        carrier: String,
-        details: HandoverDetails,
+        outcome: Outcome,
+        call: FinishedCall<'a>,
     },
     /// No carrier accepted it. The shortest `Retry-After`, 0 if a carrier sent none.
     NotAccepted { retry_after_seconds: i64 },
+    /// This invocation has no time for the next carrier. Those in `tried` did not accept it.
+    Postponed { tried: Vec<String> },
     /// It was not handed over.
     Skipped(SkipReason),
+}
+
+/// Why a message is not handed over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SkipReason {
+    /// The verification has ended, or its code expires before the message arrives.
+    Ended,
+    /// The claim lapsed and another worker took the step.
+    ClaimLost,
+}
+
+/// A call whose outcome the breakers do not know yet.
+pub(super) struct FinishedCall<'a> {
+    permit: CallPermit<'a>,
+    /// `None`: the call was cut short, which says nothing about the carrier.
+    receipt: Option<Receipt>,
+    breakers: States,
 }
 
 /// A message, ready for any carrier.
@@ -54,13 +65,16 @@ struct Composed<'s> {
     expires_at: Timestamp,
 }
 
-/// Why a message is not handed over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum SkipReason {
-    /// The verification has ended, or its code expires before the message arrives.
-    Ended,
-    /// The claim lapsed and another worker took the step.
-    ClaimLost,
+/// The way of one message through the carriers.
+struct Round {
+    /// What is charged for it so far.
+    charge: Option<Charge>,
+    breakers: States,
+    /// When the verification was last read; `None`: before the last call.
+    read_at: Option<i64>,
+    /// Carriers that did not accept it.
+    tried: Vec<String>,
+    shortest_retry_after: Option<i64>,
 }
 
 impl<C: CarrierClient> StepWork<'_, C> {
@@ -81,14 +95,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .try_carriers(snapshot, delivery, except, charge)
             .await?
         {
-            Handover::Answered {
-                status,
-                carrier,
-                details,
-            } => {
-                let details = Some(details);
-                self.record_outcome(recipient, verification, delivery, status, &carrier, details)
-                    .await
+            Handover::Answered { outcome, call } => {
+                let recorded = self.record_outcome(recipient, verification, delivery, outcome);
+                tokio::join!(recorded, self.finish_call(call)).0
             }
             Handover::NotAccepted {
                 retry_after_seconds,
@@ -96,6 +105,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 self.schedule_retry_or_fail(verification, delivery, retry_after_seconds)
                     .await
             }
+            Handover::Postponed { tried } => self.postpone(verification, delivery, &tried).await,
             Handover::Skipped(SkipReason::Ended) => self.end_undeliverable(delivery, true).await,
             Handover::Skipped(SkipReason::ClaimLost) => Ok(()),
         }
@@ -108,83 +118,142 @@ impl<C: CarrierClient> StepWork<'_, C> {
         snapshot: Snapshot<'_>,
         delivery: &Delivery,
         except: Option<&str>,
-        mut charge: Option<Charge>,
-    ) -> Result<Handover, DeliverError> {
-        let Some(text) = self.compose(&snapshot, delivery) else {
-            self.release(charge).await;
-            return Ok(Handover::Skipped(SkipReason::Ended));
+        charge: Option<Charge>,
+    ) -> Result<Handover<'_>, DeliverError> {
+        let mut round = Round {
+            charge,
+            breakers: self.breakers.clone(),
+            read_at: Some(snapshot.read_at),
+            tried: snapshot.verification.step.tried_carriers.clone(),
+            shortest_retry_after: None,
         };
-        let mut read_at = snapshot.read_at;
-        let started = tokio::time::Instant::now();
-        let mut shortest_retry_after: Option<i64> = None;
-        let mut breakers = self.delivering.breakers.read().await;
+        let result = match self.compose(&snapshot, delivery) {
+            Some(text) => {
+                self.call_in_order(&mut round, &snapshot, &text, delivery, except)
+                    .await
+            }
+            None => Ok(Handover::Skipped(SkipReason::Ended)),
+        };
+        if !matches!(result, Ok(Handover::Answered { .. })) {
+            self.release(round.charge).await;
+        }
+        result
+    }
+
+    async fn call_in_order(
+        &self,
+        round: &mut Round,
+        snapshot: &Snapshot<'_>,
+        text: &Composed<'_>,
+        delivery: &Delivery,
+        except: Option<&str>,
+    ) -> Result<Handover<'_>, DeliverError> {
         for carrier in self.delivering.carriers.serving(delivery.channel, text.to) {
-            if Some(carrier.name.as_str()) == except {
+            if Some(carrier.name.as_str()) == except || round.tried.contains(&carrier.name) {
                 continue;
             }
             if delivery.cause != Cause::Requested {
-                charge = self.charge(charge, carrier.price_to(text.to)).await?;
-                if charge.is_none() {
+                let price = carrier.price_to(text.to);
+                round.charge = self.charge(round.charge.take(), price).await?;
+                if round.charge.is_none() {
                     continue;
                 }
             }
-            let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
-            let Some(wait) = time_left.checked_sub(HANDOVER_MINIMUM) else {
-                continue;
+            let scopes = Scopes::new(&carrier.name, delivery.channel, text.to.country());
+            let latest_start = self.call_time.latest_start(carrier);
+            let breakers = &self.delivering.breakers;
+            let entered = breakers.enter(&mut round.breakers, &scopes, latest_start);
+            let permit = match entered.await {
+                Entry::Permitted(permit) => permit,
+                Entry::Open => continue,
+                Entry::Full => return Ok(round.postponed()),
             };
-            let entered = self
-                .delivering
-                .breakers
-                .enter(&mut breakers, &carrier.name, wait)
-                .await;
-            let Some(permit) = entered else { continue };
-            let checked = self
-                .check_deliverable(&snapshot, delivery, &mut read_at)
-                .await;
-            if let Err(reason) = checked {
-                self.release(charge).await;
+            let checked = self.check_deliverable(snapshot, delivery, round.read_at);
+            if let Some(reason) = checked.await? {
                 return Ok(Handover::Skipped(reason));
             }
-            let time_left = HANDOVER_BUDGET.saturating_sub(started.elapsed());
-            let HandoverResponse { receipt, vendor_id } =
-                self.call(carrier, &text, delivery.channel, time_left).await;
+            if !self.call_time.fits(carrier) {
+                return Ok(round.postponed());
+            }
+            let response = self.call(carrier, text, delivery.channel).await;
+            round.read_at = None;
+            if let Some(handover) = self
+                .judge(round, carrier, text, delivery, permit, response)
+                .await
+            {
+                return Ok(handover);
+            }
+        }
+        Ok(Handover::NotAccepted {
+            retry_after_seconds: round.shortest_retry_after.unwrap_or(0),
+        })
+    }
+
+    /// What the response to a handover means; `None`: the next carrier is tried.
+    async fn judge<'w>(
+        &'w self,
+        round: &mut Round,
+        carrier: &ConfiguredCarrier,
+        text: &Composed<'_>,
+        delivery: &Delivery,
+        permit: CallPermit<'w>,
+        response: HandoverResponse,
+    ) -> Option<Handover<'w>> {
+        let HandoverResponse { receipt, vendor_id } = response;
+        self.log_receipt(carrier, &receipt, delivery.channel);
+        let status = match &receipt {
+            Receipt::Accepted => Some(DeliveryStatus::Sent),
+            Receipt::Permanent => Some(DeliveryStatus::Rejected),
+            Receipt::Unknown => Some(DeliveryStatus::Unknown),
+            Receipt::Misconfigured | Receipt::AccountRejected => None,
+            Receipt::Transient {
+                retry_after_seconds,
+            } => {
+                let seconds = retry_after_seconds.unwrap_or(0);
+                let shortest = round.shortest_retry_after;
+                round.shortest_retry_after = Some(shortest.map_or(seconds, |s| s.min(seconds)));
+                None
+            }
+        };
+        let is_cut_short =
+            receipt == Receipt::Unknown && self.call_time.timeout(carrier) < carrier.timeout;
+        let call = FinishedCall {
+            permit,
+            receipt: (!is_cut_short).then_some(receipt),
+            breakers: round.breakers.clone(),
+        };
+        let Some(status) = status else {
+            self.finish_call(call).await;
+            round.tried.push(carrier.name.clone());
+            return None;
+        };
+        let parts = (delivery.channel == Channel::Sms).then_some(text.message.parts);
+        let details = HandoverDetails {
+            tag: delivery.tag,
+            parts,
+            vendor_id,
+        };
+        let outcome = Outcome {
+            status,
+            carrier: Some(carrier.name.clone()),
+            details: Some(details),
+        };
+        Some(Handover::Answered { outcome, call })
+    }
+
+    /// Tells the breakers the outcome of a call.
+    pub(super) async fn finish_call(&self, call: FinishedCall<'_>) {
+        let FinishedCall {
+            permit,
+            receipt,
+            breakers,
+        } = call;
+        if let Some(receipt) = receipt {
             self.delivering
                 .breakers
-                .leave(permit, &breakers, &receipt)
+                .leave(permit, &breakers, self.claim.key, &receipt)
                 .await;
-            // The call took time: the verification is read again before the next one.
-            read_at = Timestamp(0);
-            self.log_receipt(carrier, &receipt, delivery.channel);
-            let status = match receipt {
-                Receipt::Accepted => DeliveryStatus::Sent,
-                Receipt::Permanent => DeliveryStatus::Rejected,
-                Receipt::Unknown => DeliveryStatus::Unknown,
-                Receipt::Misconfigured => continue,
-                Receipt::Transient {
-                    retry_after_seconds,
-                } => {
-                    let seconds = retry_after_seconds.unwrap_or(0);
-                    let shortest = shortest_retry_after.map_or(seconds, |known| known.min(seconds));
-                    shortest_retry_after = Some(shortest);
-                    continue;
-                }
-            };
-            let parts = (delivery.channel == Channel::Sms).then_some(text.message.parts);
-            let details = HandoverDetails {
-                tag: delivery.tag,
-                parts,
-                vendor_id,
-            };
-            return Ok(Handover::Answered {
-                status,
-                carrier: carrier.name.clone(),
-                details,
-            });
         }
-        self.release(charge).await;
-        Ok(Handover::NotAccepted {
-            retry_after_seconds: shortest_retry_after.unwrap_or(0),
-        })
     }
 
     /// The text of `delivery`; `None` if the recipient was forgotten or the key of the code was
@@ -219,7 +288,6 @@ impl<C: CarrierClient> StepWork<'_, C> {
         carrier: &ConfiguredCarrier,
         text: &Composed<'_>,
         channel: Channel,
-        time_left: Duration,
     ) -> HandoverResponse {
         let now = self.delivering.clock.now();
         let policy = self.delivering.apps.policy(&self.dispatch.app);
@@ -236,92 +304,51 @@ impl<C: CarrierClient> StepWork<'_, C> {
             validity_seconds: text.expires_at.seconds_since(now),
             callback_url: &callback_url,
         };
+        let timeout = self.call_time.timeout(carrier);
         self.delivering
             .carriers
-            .hand_over(carrier, &message, time_left, now)
+            .hand_over(carrier, &message, timeout, now)
             .await
     }
 
-    /// Whether the message may be handed over now. An old snapshot is read again; if that
-    /// fails, the snapshot counts.
+    /// Whether the message may be handed over now; why not, otherwise. An old snapshot is read
+    /// again.
+    ///
+    /// # Errors
+    /// The verification could not be read again.
     async fn check_deliverable(
         &self,
         snapshot: &Snapshot<'_>,
         delivery: &Delivery,
-        read_at: &mut Timestamp,
-    ) -> Result<(), SkipReason> {
+        read_at: Option<i64>,
+    ) -> Result<Option<SkipReason>, DeliverError> {
         let now = self.delivering.clock.now();
         if !snapshot.verification.is_deliverable(now) {
-            return Err(SkipReason::Ended);
+            return Ok(Some(SkipReason::Ended));
         }
-        if now.seconds_since(*read_at) < SNAPSHOT_AGE_MAX_SECONDS {
-            return Ok(());
+        let age_millis = read_at.map(|read_at| self.delivering.clock.now_millis() - read_at);
+        if age_millis.is_some_and(|age| (0..SNAPSHOT_AGE_MILLIS_MAX).contains(&age)) {
+            return Ok(None);
         }
-        let loaded = self
-            .delivering
-            .store
-            .load(self.claim.key, &self.dispatch.app, now)
-            .await;
-        let current = match loaded {
-            Ok(stored) => stored.recipient.current,
-            Err(error) => {
-                tracing::warn!(
-                    verification.id = self.log_id(),
-                    error.kind = "unread",
-                    error.cause = causes(&error),
-                    "could not re-read the verification; sending with the earlier snapshot"
-                );
-                return Ok(());
-            }
-        };
-        *read_at = now;
+        let (store, app) = (&self.delivering.store, &self.dispatch.app);
+        let stored = store.load(self.claim.key, app, now).await?;
+        let current = stored.recipient.current;
         let current = current.filter(|current| current.params.nonce == self.claim.nonce);
-        let current = current.ok_or(SkipReason::Ended)?;
+        let Some(current) = current else {
+            return Ok(Some(SkipReason::Ended));
+        };
         if self.claim.holds(&current) {
-            return if current.is_deliverable(now) {
-                Ok(())
-            } else {
-                Err(SkipReason::Ended)
-            };
+            let now = self.delivering.clock.now();
+            return Ok((!current.is_deliverable(now)).then_some(SkipReason::Ended));
         }
         // A resend leaves this worker's message as `sending`. Otherwise another worker has it.
-        let mut left = current
-            .deliveries
-            .iter()
-            .filter(|left| left.tag == delivery.tag);
-        let is_left = left.any(|left| left.status == DeliveryStatus::Sending);
-        Err(if is_left {
-            SkipReason::Ended
-        } else {
-            SkipReason::ClaimLost
-        })
-    }
-
-    async fn schedule_retry_or_fail(
-        &self,
-        verification: &Verification,
-        delivery: &Delivery,
-        retry_after_seconds: i64,
-    ) -> Result<(), DeliverError> {
-        let now = self.delivering.clock.now();
-        let rounds = verification.step.retry_rounds.saturating_add(1);
-        let expires_at = verification.params.expires_at;
-        match delivery_plan::retry_at(rounds, retry_after_seconds, expires_at, now) {
-            Some(at) => self.schedule_retry(delivery, at, rounds).await,
-            None => {
-                let (tag, status) = (delivery.tag, DeliveryStatus::Failed);
-                let record = Some(DeliveryRecord {
-                    tag,
-                    status,
-                    carrier: None,
-                });
-                self.end(StepResult {
-                    record,
-                    ..StepResult::default()
-                })
-                .await
-            }
-        }
+        let mut deliveries = current.deliveries.iter();
+        let is_left = deliveries
+            .any(|left| left.tag == delivery.tag && left.status == DeliveryStatus::Sending);
+        Ok(Some(match is_left {
+            true => SkipReason::Ended,
+            false => SkipReason::ClaimLost,
+        }))
     }
 
     /// Where `carrier` reports what becomes of a message: a URL for the message, or for the
@@ -343,7 +370,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
     fn log_receipt(&self, carrier: &ConfiguredCarrier, receipt: &Receipt, channel: Channel) {
         let (id, carrier, channel) = (self.log_id(), carrier.name.as_str(), channel.name());
         match receipt {
-            Receipt::Misconfigured => tracing::error!(
+            Receipt::Misconfigured | Receipt::AccountRejected => tracing::error!(
                 verification.id = id,
                 delivery.carrier = carrier,
                 delivery.channel = channel,
@@ -357,6 +384,14 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 delivery.receipt = ?receipt,
                 "called a carrier"
             ),
+        }
+    }
+}
+
+impl Round {
+    fn postponed(&mut self) -> Handover<'static> {
+        Handover::Postponed {
+            tried: std::mem::take(&mut self.tried),
         }
     }
 }

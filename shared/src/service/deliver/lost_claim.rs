@@ -28,7 +28,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 .mark_abandoned(past.map_or(&[], |past| &past.deliveries))
                 .await;
         };
-        let (step, sequence) = (verification.step, self.claim.sequence);
+        let (step, sequence) = (&verification.step, self.claim.sequence);
         if step.sequence != sequence
             && let [earlier @ .., _] = verification.deliveries.as_slice()
         {

@@ -2,10 +2,11 @@
 //! calls a carrier, so that a dispatch that is received twice sends once, and records the next step
 //! when it ends this one.
 //!
-//! Invariants: no message is handed over after its verification has ended, and nothing is done for
-//! a stale dispatch.
+//! Invariants: no message is handed over after its verification has ended, nothing is done for a
+//! stale dispatch, and at most two handovers of a message may have reached the person.
 
 pub mod breakers;
+mod call_time;
 pub mod carrier_client;
 mod charge;
 mod delivering;
@@ -22,22 +23,29 @@ pub use delivering::{DeliverError, Delivering};
 pub use single_handover::SingleHandover;
 
 use carrier_client::CarrierClient;
-use step_work::{Snapshot, StepWork};
+use step_work::{Snapshot, StepWork, uncertain_before};
 
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use crate::domain::delivery_plan::{self, NextStep};
 use crate::domain::recipient::Recipient;
+use crate::domain::step::HANDOVERS_MAX;
 use crate::domain::verification::Verification;
+use crate::platform::deadline::Deadline;
 use crate::platform::queue::Dispatch;
 use crate::store::ClaimResult;
 
 impl<C: CarrierClient> Delivering<C> {
-    /// Takes the step that `dispatch` names, if it is the current one.
+    /// Takes the step that `dispatch` names, if it is the current one. `deadline` is that of the
+    /// invocation: work that would not be done by then is left to another one.
     ///
     /// # Errors
     /// [`DeliverError`]: the dispatch must be received again.
-    pub async fn deliver(&self, dispatch: &Dispatch) -> Result<(), DeliverError> {
-        let (work, claimed) = StepWork::claim(self, dispatch).await?;
+    pub async fn deliver(
+        &self,
+        dispatch: &Dispatch,
+        deadline: Deadline,
+    ) -> Result<(), DeliverError> {
+        let (work, claimed) = StepWork::claim(self, dispatch, deadline).await?;
         match claimed {
             ClaimResult::Written(stored) => work.take_step(&stored.recipient).await,
             ClaimResult::Lost(Some(recipient)) => work.handle_lost_claim(&recipient).await,
@@ -64,9 +72,19 @@ impl<C: CarrierClient> StepWork<'_, C> {
         if verification.step.due.is_some_and(is_poll) {
             return self.poll_status(recipient, verification, latest).await;
         }
-        match self.next_step(recipient, verification, &verification.deliveries, self.now) {
+        let uncertain = uncertain_before(verification);
+        match self.next_step(
+            recipient,
+            verification,
+            &verification.deliveries,
+            uncertain,
+            self.now,
+        ) {
             NextStep::Done | NextStep::WaitUntil(_) => {
                 self.end_without_message(recipient, verification).await
+            }
+            NextStep::HandOver if uncertain >= HANDOVERS_MAX => {
+                self.give_up_handover(recipient, verification, latest).await
             }
             NextStep::HandOver => {
                 let snapshot = Snapshot {

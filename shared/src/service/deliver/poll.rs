@@ -2,6 +2,7 @@
 
 use super::carrier_client::CarrierClient;
 use super::delivering::DeliverError;
+use super::record::Outcome;
 use super::step_work::StepWork;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::recipient::Recipient;
@@ -19,7 +20,12 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let status = status.filter(|status| latest.status.may_become(*status));
         match (status, &latest.carrier) {
             (Some(status), Some(carrier)) => {
-                self.record_outcome(recipient, verification, latest, status, carrier, None)
+                let outcome = Outcome {
+                    status,
+                    carrier: Some(carrier.clone()),
+                    details: None,
+                };
+                self.record_outcome(recipient, verification, latest, outcome)
                     .await
             }
             (None, _) | (_, None) => self.end_without_message(recipient, verification).await,

@@ -5,9 +5,10 @@
 
 use super::carrier_client::CarrierClient;
 use super::delivering::DeliverError;
-use super::step_work::StepWork;
+use super::step_work::{StepWork, uncertain_before};
 use crate::domain::address::Address;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::delivery_plan;
 use crate::domain::ids::DeliveryTag;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
@@ -16,40 +17,105 @@ use crate::platform::metrics::Metric;
 use crate::platform::queue::Dispatch;
 use crate::store::{ClaimResult, DeliveryRecord, HandoverDetails, RaiseResult, StepResult};
 
+/// When a step is taken again for whose first carrier an invocation had no time.
+const POSTPONED_SECONDS: i64 = 1;
+
+/// What became of a message.
+pub(super) struct Outcome {
+    pub(super) status: DeliveryStatus,
+    /// The carrier that has it, or may have it.
+    pub(super) carrier: Option<String>,
+    pub(super) details: Option<HandoverDetails>,
+}
+
 impl<C: CarrierClient> StepWork<'_, C> {
-    /// Records the status of `delivery` at `carrier`, and plans the next step.
+    /// Records what became of `delivery`, and plans the next step.
     pub(super) async fn record_outcome(
         &self,
         recipient: &Recipient,
         verification: &Verification,
         delivery: &Delivery,
-        status: DeliveryStatus,
-        carrier: &str,
-        details: Option<HandoverDetails>,
+        outcome: Outcome,
     ) -> Result<(), DeliverError> {
-        let now = self.delivering.clock.now();
-        let mut deliveries = verification.deliveries.clone();
-        if let Some(latest) = deliveries.last_mut() {
-            latest.status = status;
-            latest.carrier = Some(carrier.to_owned());
-            latest.updated_at = now;
-            if let Some(details) = &details {
-                latest.vendor_id.clone_from(&details.vendor_id);
-            }
-        }
-        let due = self.next_due(recipient, verification, &deliveries, now);
+        let uncertain_handovers = match outcome.status {
+            DeliveryStatus::Unknown => verification.step.uncertain_handovers,
+            _ => 0,
+        };
+        let due = self.due_after(recipient, verification, &outcome, uncertain_handovers);
         let record = DeliveryRecord {
             tag: delivery.tag,
-            status,
-            carrier: Some(carrier.to_owned()),
+            status: outcome.status,
+            carrier: outcome.carrier,
         };
         self.end(StepResult {
             record: Some(record),
-            details,
+            details: outcome.details,
             due,
             retry_rounds: 0,
+            uncertain_handovers,
         })
         .await
+    }
+
+    /// Ends a step whose message may already have been handed over twice: its workers crashed. It is
+    /// not handed over again.
+    pub(super) async fn give_up_handover(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        delivery: &Delivery,
+    ) -> Result<(), DeliverError> {
+        let outcome = Outcome {
+            status: DeliveryStatus::Unknown,
+            carrier: None,
+            details: None,
+        };
+        let uncertain_handovers = uncertain_before(verification);
+        let due = self.due_after(recipient, verification, &outcome, uncertain_handovers);
+        let record = DeliveryRecord {
+            tag: delivery.tag,
+            status: outcome.status,
+            carrier: None,
+        };
+        tracing::warn!(
+            verification.id = self.log_id(),
+            error.kind = "handovers_unknown",
+            "a message was claimed twice without an outcome; it is not handed over again"
+        );
+        self.end(StepResult {
+            record: Some(record),
+            due,
+            uncertain_handovers,
+            ..StepResult::default()
+        })
+        .await
+    }
+
+    /// When the next step is due after `outcome` of the latest message.
+    fn due_after(
+        &self,
+        recipient: &Recipient,
+        verification: &Verification,
+        outcome: &Outcome,
+        uncertain_handovers: u8,
+    ) -> Option<Timestamp> {
+        let now = self.delivering.clock.now();
+        let mut deliveries = verification.deliveries.clone();
+        if let Some(latest) = deliveries.last_mut() {
+            latest.status = outcome.status;
+            latest.carrier.clone_from(&outcome.carrier);
+            latest.updated_at = now;
+            if let Some(details) = &outcome.details {
+                latest.vendor_id.clone_from(&details.vendor_id);
+            }
+        }
+        self.next_due(
+            recipient,
+            verification,
+            &deliveries,
+            uncertain_handovers,
+            now,
+        )
     }
 
     /// Ends a step in which nothing was sent.
@@ -58,10 +124,19 @@ impl<C: CarrierClient> StepWork<'_, C> {
         recipient: &Recipient,
         verification: &Verification,
     ) -> Result<(), DeliverError> {
-        let now = self.delivering.clock.now();
-        let due = self.next_due(recipient, verification, &verification.deliveries, now);
+        let (now, uncertain_handovers) =
+            (self.delivering.clock.now(), uncertain_before(verification));
+        let deliveries = &verification.deliveries;
+        let due = self.next_due(
+            recipient,
+            verification,
+            deliveries,
+            uncertain_handovers,
+            now,
+        );
         self.end(StepResult {
             due,
+            uncertain_handovers,
             ..StepResult::default()
         })
         .await
@@ -87,13 +162,74 @@ impl<C: CarrierClient> StepWork<'_, C> {
         .await
     }
 
+    /// Gives the step back: another invocation goes on, without the carriers in `tried`.
+    pub(super) async fn postpone(
+        &self,
+        verification: &Verification,
+        delivery: &Delivery,
+        tried: &[String],
+    ) -> Result<(), DeliverError> {
+        let now = self.delivering.clock.now();
+        let uncertain_handovers = uncertain_before(verification);
+        let released = self
+            .delivering
+            .store
+            .release_claim(&self.claim, tried, uncertain_handovers, now)
+            .await?;
+        tracing::info!(
+            verification.id = self.log_id(),
+            tried = tried.len(),
+            "no time left for the next carrier in this invocation"
+        );
+        match released {
+            ClaimResult::Written(_) => {
+                let delay_seconds = i64::from(tried.is_empty()) * POSTPONED_SECONDS;
+                self.enqueue_step(self.claim.sequence, now + delay_seconds)
+                    .await
+            }
+            // Another send came first: this message goes to no other carrier.
+            ClaimResult::Lost(_) => self.raise(delivery.tag, DeliveryStatus::Failed, None).await,
+        }
+    }
+
+    /// No carrier accepted the message: plans the next retry round, or ends it.
+    pub(super) async fn schedule_retry_or_fail(
+        &self,
+        verification: &Verification,
+        delivery: &Delivery,
+        retry_after_seconds: i64,
+    ) -> Result<(), DeliverError> {
+        let now = self.delivering.clock.now();
+        let rounds = verification.step.retry_rounds.saturating_add(1);
+        let expires_at = verification.params.expires_at;
+        let retry_at = delivery_plan::retry_at(rounds, retry_after_seconds, expires_at, now);
+        let Some(at) = retry_at else {
+            return self.end_undeliverable(delivery, true).await;
+        };
+        let result = StepResult {
+            due: Some(at),
+            retry_rounds: rounds,
+            uncertain_handovers: uncertain_before(verification),
+            ..StepResult::default()
+        };
+        let store = &self.delivering.store;
+        match store.end_step(&self.claim, &result, now).await? {
+            ClaimResult::Written(_) => self.enqueue_next(result.due).await,
+            // Another send came first: this message has no further round.
+            ClaimResult::Lost(_) => self.raise(delivery.tag, DeliveryStatus::Failed, None).await,
+        }
+    }
+
     /// Ends the step, then enqueues the next one.
     pub(super) async fn end(&self, mut result: StepResult) -> Result<(), DeliverError> {
         let (store, now) = (&self.delivering.store, self.delivering.clock.now());
         let current = match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(stored) => {
                 self.count(&stored.recipient, result.record.as_ref(), now);
-                return self.enqueue_next(result.due).await;
+                let tag = result.record.as_ref().map(|record| record.tag);
+                let is_failure = self.apply_early_report(&stored.recipient, tag).await?;
+                let due = if is_failure { Some(now) } else { result.due };
+                return self.enqueue_next(due).await;
             }
             ClaimResult::Lost(current) => current,
         };
@@ -113,34 +249,48 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 .await;
         };
         // A report came first and says more: the next step follows from it.
-        result.due = self.next_due(recipient, verification, &verification.deliveries, now);
+        let uncertain_handovers = result.uncertain_handovers;
+        let deliveries = &verification.deliveries;
+        result.due = self.next_due(
+            recipient,
+            verification,
+            deliveries,
+            uncertain_handovers,
+            now,
+        );
         store.end_step(&self.claim, &result, now).await?;
         self.enqueue_next(result.due).await
     }
 
-    /// No carrier accepted the message: plans the next retry round.
-    pub(super) async fn schedule_retry(
+    /// Applies a report that arrived during the handover, now that it is known which carrier has
+    /// the message. Returns whether it was a failure: then the next step is due at once.
+    async fn apply_early_report(
         &self,
-        delivery: &Delivery,
-        at: Timestamp,
-        retry_rounds: u8,
-    ) -> Result<(), DeliverError> {
-        let now = self.delivering.clock.now();
-        let result = StepResult {
-            due: Some(at),
-            retry_rounds,
-            ..StepResult::default()
+        recipient: &Recipient,
+        tag: Option<DeliveryTag>,
+    ) -> Result<bool, DeliverError> {
+        let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
+        let delivery = deliveries.find(|delivery| Some(delivery.tag) == tag);
+        let Some((delivery, status)) =
+            delivery.zip(delivery.and_then(Delivery::status_of_early_report))
+        else {
+            return Ok(false);
         };
-        match self
-            .delivering
-            .store
-            .end_step(&self.claim, &result, now)
-            .await?
-        {
-            ClaimResult::Written(_) => self.enqueue_next(result.due).await,
-            // Another send came first: this message has no further round.
-            ClaimResult::Lost(_) => self.raise(delivery.tag, DeliveryStatus::Failed, None).await,
+        let (store, now) = (&self.delivering.store, self.delivering.clock.now());
+        let carrier = delivery.carrier.as_deref();
+        let raised = store
+            .raise_delivery(self.claim.key, delivery.tag, status, carrier, now)
+            .await?;
+        if let RaiseResult::Raised(recipient) = raised {
+            let (tag, carrier) = (delivery.tag, delivery.carrier.clone());
+            let record = DeliveryRecord {
+                tag,
+                status,
+                carrier,
+            };
+            self.count(&recipient, Some(&record), now);
         }
+        Ok(status.is_failure())
     }
 
     async fn enqueue_next(&self, due: Option<Timestamp>) -> Result<(), DeliverError> {
@@ -192,6 +342,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 }),
                 now,
             );
+            self.apply_early_report(&recipient, Some(tag)).await?;
         }
         Ok(())
     }

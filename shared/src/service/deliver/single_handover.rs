@@ -4,9 +4,12 @@
 use super::carrier_client::CarrierClient;
 use super::delivering::{DeliverError, Delivering};
 use super::handover::{Handover, SkipReason};
-use super::step_work::{Snapshot, StepWork};
+use super::record::Outcome;
+use super::step_work::{Snapshot, StepWork, uncertain_before};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::recipient::Recipient;
+use crate::domain::step::HANDOVERS_MAX;
+use crate::platform::deadline::Deadline;
 use crate::platform::logging::causes;
 use crate::platform::queue::Dispatch;
 use crate::store::{ClaimResult, StoredRecipient, WriteId};
@@ -27,8 +30,9 @@ impl<C: CarrierClient> Delivering<C> {
     pub async fn hand_over_once(
         &self,
         dispatch: &Dispatch,
+        deadline: Deadline,
     ) -> Result<SingleHandover, DeliverError> {
-        let (work, claimed) = StepWork::claim(self, dispatch).await?;
+        let (work, claimed) = StepWork::claim(self, dispatch, deadline).await?;
         let stored = match claimed {
             ClaimResult::Written(stored) => stored,
             // Another send or a cancel came first.
@@ -48,43 +52,58 @@ impl<C: CarrierClient> Delivering<C> {
             verification,
             read_at: work.claimed_at,
         };
+        let unknown = DeliveryStatus::Unknown;
+        if uncertain_before(verification) >= HANDOVERS_MAX {
+            let recorded = work
+                .give_up_handover(&recipient, verification, latest)
+                .await;
+            work.log_unrecorded(recorded);
+            let after = with_status(&recipient, latest, unknown, None);
+            return Ok(SingleHandover::Done(Box::new(after)));
+        }
         let handover = work.try_carriers(snapshot, latest, None, None).await?;
-        let recorded = match handover {
-            Handover::Answered {
-                status,
-                carrier,
-                details,
-            } => {
-                let mut after = with_status(&recipient, latest, status, Some(&carrier));
-                let current = after.current.as_mut().and_then(|c| c.deliveries.last_mut());
-                if let Some(delivery) = current {
-                    delivery.parts = details.parts;
-                }
-                let details = Some(details);
-                let recorded = work
-                    .record_outcome(&recipient, verification, latest, status, &carrier, details)
-                    .await;
-                (after, recorded)
+        let (after, recorded) = match handover {
+            Handover::Answered { outcome, call } => {
+                let after = with_outcome(&recipient, latest, &outcome);
+                let recorded = work.record_outcome(&recipient, verification, latest, outcome);
+                (after, tokio::join!(recorded, work.finish_call(call)).0)
             }
             Handover::Skipped(SkipReason::Ended) => {
                 let after = with_status(&recipient, latest, DeliveryStatus::Failed, None);
                 (after, work.end_undeliverable(latest, true).await)
             }
             Handover::Skipped(SkipReason::ClaimLost) => (recipient.clone(), Ok(())),
-            Handover::NotAccepted { .. } => return Ok(SingleHandover::NotAccepted(version)),
+            Handover::NotAccepted { .. } | Handover::Postponed { .. } => {
+                return Ok(SingleHandover::NotAccepted(version));
+            }
         };
-        let (after, result) = recorded;
-        if let Err(error) = result {
-            // The message was handed over, whatever the table says.
+        work.log_unrecorded(recorded);
+        Ok(SingleHandover::Done(Box::new(after)))
+    }
+}
+
+impl<C: CarrierClient> StepWork<'_, C> {
+    /// The message was handed over, whatever the table says.
+    fn log_unrecorded(&self, recorded: Result<(), DeliverError>) {
+        if let Err(error) = recorded {
             tracing::error!(
-                verification.id = work.log_id(),
+                verification.id = self.log_id(),
                 error.kind = "not_recorded",
                 error.cause = causes(&error),
                 "failed to record the delivery status"
             );
         }
-        Ok(SingleHandover::Done(Box::new(after)))
     }
+}
+
+fn with_outcome(recipient: &Recipient, delivery: &Delivery, outcome: &Outcome) -> Recipient {
+    let carrier = outcome.carrier.as_deref();
+    let mut after = with_status(recipient, delivery, outcome.status, carrier);
+    let current = after.current.as_mut().and_then(|c| c.deliveries.last_mut());
+    if let (Some(delivery), Some(details)) = (current, &outcome.details) {
+        delivery.parts = details.parts;
+    }
+    after
 }
 
 fn with_status(

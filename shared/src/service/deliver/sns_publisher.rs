@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::carrier_client::CarrierClient;
 use crate::carrier::sns::Sns;
-use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage, Receipt};
+use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -42,17 +42,12 @@ impl CarrierClient for SnsPublisher {
 
     async fn hand_over(
         &self,
-        carrier: &ConfiguredCarrier,
+        _carrier: &ConfiguredCarrier,
         message: &OutgoingMessage<'_>,
-        time_left: Duration,
+        timeout: Duration,
         _now: Timestamp,
     ) -> HandoverResponse {
-        let timeout = carrier.timeout.min(time_left);
-        let receipt = tokio::time::timeout(timeout, self.sns.publish(message)).await;
-        HandoverResponse {
-            receipt: receipt.unwrap_or(Receipt::Unknown),
-            vendor_id: None,
-        }
+        self.sns.publish(message, timeout).await.into()
     }
 
     async fn poll_status(

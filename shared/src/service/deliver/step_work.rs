@@ -1,14 +1,17 @@
 //! The work on one step: claims it and plans the next one.
 
+use super::breakers::States;
+use super::call_time::CallTime;
 use super::carrier_client::CarrierClient;
 use super::delivering::Delivering;
 use crate::domain::delivery::Delivery;
 use crate::domain::delivery_plan::{self, NextStep};
 use crate::domain::ids::ClaimId;
 use crate::domain::recipient::Recipient;
-use crate::domain::step::CLAIM_SECONDS;
+use crate::domain::step::{CLAIM_SECONDS, HANDOVERS_MAX};
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
+use crate::platform::deadline::Deadline;
 use crate::platform::queue::Dispatch;
 use crate::platform::random::random_bytes;
 use crate::store::{Claim, ClaimResult, StoreError};
@@ -18,10 +21,19 @@ pub(super) struct StepWork<'a, C> {
     pub(super) delivering: &'a Delivering<C>,
     pub(super) dispatch: &'a Dispatch,
     pub(super) claim: Claim,
-    /// When the claim was requested: what it returned is as old as this.
-    pub(super) claimed_at: Timestamp,
+    /// When the claim was requested, in milliseconds since 1970: what it returned is as old as this.
+    pub(super) claimed_at: i64,
+    /// The circuit breakers, read beside the claim.
+    pub(super) breakers: States,
+    /// Time for calls of carriers.
+    pub(super) call_time: CallTime,
     /// When its response arrived.
     pub(super) now: Timestamp,
+}
+
+/// Handovers of the latest message before the current claim whose outcome is not known.
+pub(super) fn uncertain_before(verification: &Verification) -> u8 {
+    verification.step.uncertain_handovers.saturating_sub(1)
 }
 
 /// A verification as it was read at a moment.
@@ -29,7 +41,8 @@ pub(super) struct StepWork<'a, C> {
 pub(super) struct Snapshot<'s> {
     pub(super) recipient: &'s Recipient,
     pub(super) verification: &'s Verification,
-    pub(super) read_at: Timestamp,
+    /// When the read began, in milliseconds since 1970.
+    pub(super) read_at: i64,
 }
 
 impl<'a, C: CarrierClient> StepWork<'a, C> {
@@ -37,8 +50,10 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
     pub(super) async fn claim(
         delivering: &'a Delivering<C>,
         dispatch: &'a Dispatch,
+        deadline: Deadline,
     ) -> Result<(Self, ClaimResult), StoreError> {
-        let claimed_at = delivering.clock.now();
+        let call_time = CallTime::new(deadline);
+        let (claimed_at, before) = (delivering.clock.now_millis(), delivering.clock.now());
         let (key, nonce) = delivering
             .keyring
             .open_verification_id(&dispatch.app, dispatch.id);
@@ -47,16 +62,21 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
             nonce,
             sequence: dispatch.step,
             id: ClaimId(random_bytes()),
-            until: claimed_at + CLAIM_SECONDS,
+            until: before + CLAIM_SECONDS,
         };
-        let claimed = delivering.store.claim_step(&claim, claimed_at).await?;
-        let now = delivering.clock.now();
+        let (claimed, breakers) = tokio::join!(
+            delivering.store.claim_step(&claim, before),
+            delivering.breakers.read(),
+        );
+        let (claimed, now) = (claimed?, delivering.clock.now());
         Ok((
             Self {
                 delivering,
                 dispatch,
                 claim,
                 claimed_at,
+                breakers,
+                call_time,
                 now,
             },
             claimed,
@@ -69,11 +89,19 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
         recipient: &Recipient,
         verification: &Verification,
         deliveries: &[Delivery],
+        uncertain_handovers: u8,
         now: Timestamp,
     ) -> Option<Timestamp> {
         // Without a queue no later step is ever taken.
         self.delivering.queue.as_ref()?;
-        let step = match self.next_step(recipient, verification, deliveries, now) {
+        let next = self.next_step(
+            recipient,
+            verification,
+            deliveries,
+            uncertain_handovers,
+            now,
+        );
+        let step = match next {
             NextStep::WaitUntil(at) => Some(at),
             NextStep::AddDelivery { .. } => Some(now),
             NextStep::HandOver | NextStep::Done => None,
@@ -90,13 +118,16 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
         recipient: &Recipient,
         verification: &Verification,
         deliveries: &[Delivery],
+        uncertain_handovers: u8,
         now: Timestamp,
     ) -> NextStep {
         let latest = deliveries.last().zip(recipient.address.as_ref());
-        let has_second_carrier = latest.is_some_and(|(latest, to)| {
-            let mut serving = self.delivering.carriers.serving(latest.channel, to);
-            serving.any(|carrier| latest.carrier.as_ref() != Some(&carrier.name))
-        });
+        let may_hand_over = uncertain_handovers < HANDOVERS_MAX;
+        let has_second_carrier = may_hand_over
+            && latest.is_some_and(|(latest, to)| {
+                let mut serving = self.delivering.carriers.serving(latest.channel, to);
+                serving.any(|carrier| latest.carrier.as_ref() != Some(&carrier.name))
+            });
         delivery_plan::next_step(
             deliveries,
             has_second_carrier,
