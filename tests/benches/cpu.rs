@@ -1,9 +1,8 @@
-//! CPU time as Linux's scheduler counts it, in nanoseconds, without a system call that the standard
-//! library lacks.
+//! CPU time as counted by Linux's scheduler, read from `/proc`.
 
 use std::time::Duration;
 
-/// What threads have used, and for how long they were ready and had no core.
+/// The CPU time that threads used, and how long they waited for a core.
 #[derive(Clone, Copy, Default)]
 pub struct Cpu {
     pub used: Duration,
@@ -11,7 +10,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Since `before`.
+    /// The difference to `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
@@ -21,7 +20,7 @@ impl Cpu {
     }
 }
 
-/// The living threads of a process; `process` is an id or `self`.
+/// The sum over the live threads of a process. `process` is an id or `self`.
 #[must_use]
 pub fn of_process(process: &str) -> Cpu {
     let threads = std::fs::read_dir(format!("/proc/{process}/task"))
@@ -35,7 +34,7 @@ pub fn of_process(process: &str) -> Cpu {
     })
 }
 
-/// The first thread of this process: the one that calls the server.
+/// The first thread of this process, which runs the client.
 #[must_use]
 pub fn of_first_thread() -> Cpu {
     of_file("/proc/self/schedstat")

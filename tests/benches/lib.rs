@@ -1,13 +1,12 @@
-//! What both benches need: a local server and a caller that costs little, a port that answers as it
-//! is told, CPU times, tables.
+//! What both benchmarks need: a local server with a cheap client, a stub server, CPU times, tables.
 #![allow(
     missing_docs,
     clippy::expect_used,
-    reason = "a bench ends where it is surprised"
+    reason = "a benchmark stops at any unexpected result"
 )]
 
 pub mod cpu;
-pub mod home;
+pub mod local_server;
 #[path = "../support/listener.rs"]
 pub mod listener;
 pub mod table;

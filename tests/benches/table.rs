@@ -1,9 +1,9 @@
-//! Markdown tables, and figures in them: three significant digits, medians and other quantiles.
-//! Must not measure.
+//! Markdown tables and their numbers: three significant digits, medians and other quantiles.
+//! Invariant: measures nothing.
 
 use std::time::Duration;
 
-/// A table under a heading; every column but the first holds figures.
+/// Prints a table under a heading. All columns but the first hold numbers.
 pub fn print(heading: &str, header: &[&str], rows: &[Vec<String>]) {
     println!("\n### {heading}\n\n| {} |", header.join(" | "));
     println!("|---|{}", "--:|".repeat(header.len() - 1));
@@ -12,8 +12,8 @@ pub fn print(heading: &str, header: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// Three significant digits, thousands apart.
-pub fn figure(value: f64) -> String {
+/// Three significant digits, with commas between thousands.
+pub fn number(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 100.0 || size == 0.0 => 0,
         size if size >= 10.0 => 1,
@@ -31,9 +31,9 @@ pub fn figure(value: f64) -> String {
     format!("{whole}{rest}")
 }
 
-/// A figure that is there only where a tool of this machine could find it.
-pub fn found(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), figure)
+/// A number that is missing where the tool that finds it is not installed.
+pub fn number_or_dash(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), number)
 }
 
 /// `one` as a multiple of `other`.
@@ -45,12 +45,12 @@ pub fn ratio(one: f64, other: f64) -> String {
     }
 }
 
-/// In milliseconds.
+/// A duration in milliseconds.
 pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// The value below which `share` of `times` lie.
+/// The value below which `share` of `times` are, by the nearest rank.
 pub fn quantile(times: &[Duration], share: f64) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort();
@@ -61,6 +61,6 @@ pub fn quantile(times: &[Duration], share: f64) -> Duration {
 /// Median, 90th and 99th percentile in milliseconds.
 pub fn latencies(times: &[Duration]) -> Vec<String> {
     [0.5, 0.9, 0.99]
-        .map(|share| figure(millis(quantile(times, share))))
+        .map(|share| number(millis(quantile(times, share))))
         .to_vec()
 }

@@ -1,38 +1,45 @@
-//! The functions' release binaries, each as a process under a Lambda Runtime API of this program: size, start, first and warm
-//! invocation, memory, system calls, instructions. Beside them a bare function and one that makes a single `UpdateItem`.
+//! Measures the functions' release binaries, each as a process under a stub of the Lambda Runtime
+//! API in this program: size, start, first and warm invocation, memory, system calls, instructions;
+//! and for comparison an empty function and one with a single `UpdateItem`.
 //!
 //! ```sh
 //! cargo build --release -p send -p verify -p delivery-callback -p carrier-worker -p minimal
 //! cargo bench -p benches --bench functions
 //! ```
 //!
-//! It prints Markdown tables, and what it does on standard error. The table is the local server's, in this process; queue and
-//! carrier are ports that take everything at once. The processes see what Lambda sets and no other variable. System
-//! calls need `strace`, instructions `valgrind`, compressed sizes `gzip`: where one is missing, so are its figures.
-//! Not measured: TLS (the wire here is plain HTTP, so a real first call costs a handshake more), the network, Lambda's own part
-//! of a cold start, its smaller share of a CPU, arm64. Nothing here is a test: no figure makes it fail.
-#![allow(clippy::expect_used, reason = "a bench ends where it is surprised")]
+//! It prints Markdown tables, and its progress to standard error. The table is the local server's,
+//! in this process; queue and carrier are stub servers that respond at once. The processes get only
+//! the environment variables that Lambda and the template set. System calls need `strace`,
+//! instructions `valgrind`, compressed sizes `gzip`: without it, the table has no such number.
+//!
+//! Not measured: TLS (connections here are plain HTTP; a real first request costs a handshake
+//! more), the network, Lambda's own part of a cold start, its smaller share of a CPU, arm64. This
+//! is no test: no number makes it fail.
+#![allow(
+    clippy::expect_used,
+    reason = "a benchmark stops at any unexpected result"
+)]
 
 mod process;
 mod runtime_api;
 mod tools;
-mod world;
+mod environment;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use benches::table::{figure, found, millis, print, quantile, ratio};
+use benches::table::{millis, number, number_or_dash, print, quantile, ratio};
 use clap::Parser;
-use process::{Function, Process, Took};
+use environment::{Environment, Event};
+use process::{Cost, Function, Process};
 use tools::Counts;
-use world::{Event, World};
 
-/// The binaries, the event of each, and what a right answer holds. The second is what the others
-/// are held against.
+/// The binaries, their events, and a part of the right response. The others are compared with the
+/// second one.
 const FUNCTIONS: [(&str, &str, Event, &str); 6] = [
     (
         "bench-hello",
-        "a bare function",
+        "an empty function",
         Event::Any,
         r#""statusCode":200"#,
     ),
@@ -50,7 +57,7 @@ const FUNCTIONS: [(&str, &str, Event, &str); 6] = [
     ),
     (
         "send",
-        "`send`: a stranger's first",
+        "`send`: first to a recipient",
         Event::Send,
         r#""statusCode":201"#,
     ),
@@ -68,31 +75,31 @@ const FUNCTIONS: [(&str, &str, Event, &str); 6] = [
     ),
 ];
 const FLOOR: usize = 1;
-/// Processes that are started for one invocation each.
+/// Processes that are started for a single invocation.
 const COLD: usize = 15;
-/// Invocations of one process before the first that counts, and those that count.
+/// Invocations of one process that are not measured, and those after them that are.
 const WARM_UP: usize = 20;
 const WARM: usize = 200;
 
 /// Measures the functions.
 #[derive(Parser)]
 struct Arguments {
-    /// Where the release binaries are; beside this program, unless given
+    /// Directory of the release binaries; by default that of this program
     #[arg(long)]
     binaries: Option<PathBuf>,
-    /// What cargo says to every bench
+    /// Set by cargo for every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// All that is known of a function. Times are medians.
-struct Figures {
+/// The measurements of a function. Times are medians.
+struct Measurement {
     name: &'static str,
     bytes: f64,
     gzip_bytes: Option<f64>,
-    init: Took,
-    first: Took,
-    warm: Took,
+    init: Cost,
+    first: Cost,
+    warm: Cost,
     peak_bytes: f64,
     calls: Option<Counts>,
     instructions: Option<Counts>,
@@ -105,27 +112,29 @@ fn main() {
         .expect("a thread");
     let arguments = Arguments::parse();
     let own = std::env::current_exe().expect("this program");
-    let beside = own
+    let default_directory = own
         .parent()
         .and_then(|deps| deps.parent())
         .expect("the target's directory");
-    let directory = arguments.binaries.unwrap_or_else(|| beside.to_owned());
+    let directory = arguments
+        .binaries
+        .unwrap_or_else(|| default_directory.to_owned());
     let mut all = vec![];
-    for (binary, name, event, answers) in FUNCTIONS {
+    for (binary, name, event, expected) in FUNCTIONS {
         eprintln!("{binary}");
         let binary = directory.join(binary);
         assert!(
             binary.exists(),
-            "{} is not there: build it first, as the head of this bench says",
+            "{} does not exist: build it first, see the comment at the top",
             binary.display()
         );
-        let mut world = World::open(&caller);
+        let mut environment = Environment::start(&caller);
         let function = Function {
             binary,
-            variables: world.variables(),
-            answers,
+            variables: environment.variables(),
+            expected,
         };
-        all.push(caller.block_on(measured(name, &function, event, &mut world)));
+        all.push(caller.block_on(measure(name, &function, event, &mut environment)));
     }
     println!("## The functions, on {}", std::env::consts::ARCH);
     print_costs(&all);
@@ -133,26 +142,26 @@ fn main() {
     print_ratios(&all);
 }
 
-async fn measured(
+async fn measure(
     name: &'static str,
     function: &Function,
     event: Event,
-    world: &mut World,
-) -> Figures {
+    environment: &mut Environment,
+) -> Measurement {
     let (mut inits, mut firsts, mut warms) = (vec![], vec![], vec![]);
-    for event in world.events(event, COLD).await {
+    for event in environment.events(event, COLD).await {
         let (mut process, init) = Process::start(function, &[]).await;
         inits.push(init);
         firsts.push(process.invoke(&event).await);
     }
-    let events = world.events(event, WARM_UP + WARM).await;
+    let events = environment.events(event, WARM_UP + WARM).await;
     let (mut process, _) = Process::start(function, &[]).await;
     for event in &events {
         warms.push(process.invoke(event).await);
     }
     let peak_bytes = process.peak_bytes();
     process.end().await;
-    Figures {
+    Measurement {
         name,
         bytes: std::fs::metadata(&function.binary).map_or(0.0, |file| file.len() as f64),
         gzip_bytes: tools::gzip_bytes(&function.binary).await,
@@ -160,21 +169,21 @@ async fn measured(
         first: median(&firsts),
         warm: median(&warms[WARM_UP..]),
         peak_bytes,
-        calls: tools::system_calls(function, event, world).await,
-        instructions: tools::instructions(function, event, world).await,
+        calls: tools::system_calls(function, event, environment).await,
+        instructions: tools::instructions(function, event, environment).await,
     }
 }
 
-fn median(times: &[Took]) -> Took {
+fn median(times: &[Cost]) -> Cost {
     let of =
-        |part: fn(&Took) -> Duration| quantile(&times.iter().map(part).collect::<Vec<_>>(), 0.5);
-    Took {
-        wall: of(|took| took.wall),
-        cpu: of(|took| took.cpu),
+        |part: fn(&Cost) -> Duration| quantile(&times.iter().map(part).collect::<Vec<_>>(), 0.5);
+    Cost {
+        wall: of(|cost| cost.wall),
+        cpu: of(|cost| cost.cpu),
     }
 }
 
-fn print_costs(all: &[Figures]) {
+fn print_costs(all: &[Measurement]) {
     let header = [
         "",
         "file, KB",
@@ -187,13 +196,13 @@ fn print_costs(all: &[Figures]) {
         "warm, ms",
         "CPU",
     ];
-    let times = |took: Took| [figure(millis(took.wall)), figure(millis(took.cpu))];
-    let row = |of: &Figures| {
+    let times = |cost: Cost| [number(millis(cost.wall)), number(millis(cost.cpu))];
+    let row = |of: &Measurement| {
         let sizes = vec![
             of.name.to_owned(),
-            figure(of.bytes / 1e3),
-            found(of.gzip_bytes.map(|bytes| bytes / 1e3)),
-            figure(of.peak_bytes / 1e6),
+            number(of.bytes / 1e3),
+            number_or_dash(of.gzip_bytes.map(|bytes| bytes / 1e3)),
+            number(of.peak_bytes / 1e6),
         ];
         [
             sizes,
@@ -204,13 +213,13 @@ fn print_costs(all: &[Figures]) {
         .concat()
     };
     let heading = format!(
-        "Size, start and invocations: medians of {COLD} starts and {WARM} warm invocations; peak memory after {}",
+        "Medians of {COLD} starts and {WARM} warm invocations; peak memory after {}",
         WARM_UP + WARM
     );
     print(&heading, &header, &all.iter().map(row).collect::<Vec<_>>());
 }
 
-fn print_counts(all: &[Figures]) {
+fn print_counts(all: &[Measurement]) {
     let header = [
         "",
         "instructions of init, M",
@@ -221,10 +230,11 @@ fn print_counts(all: &[Figures]) {
         "of a warm one",
     ];
     let counts = |counts: Option<&Counts>, unit: f64| {
-        let of = |part: fn(&Counts) -> f64| found(counts.map(|counts| part(counts) / unit));
+        let of =
+            |part: fn(&Counts) -> f64| number_or_dash(counts.map(|counts| part(counts) / unit));
         vec![of(|c| c.init), of(|c| c.first), of(|c| c.warm)]
     };
-    let row = |of: &Figures| {
+    let row = |of: &Measurement| {
         [
             vec![of.name.to_owned()],
             counts(of.instructions.as_ref(), 1e6),
@@ -239,7 +249,7 @@ fn print_counts(all: &[Figures]) {
     );
 }
 
-fn print_ratios(all: &[Figures]) {
+fn print_ratios(all: &[Measurement]) {
     let header = [
         "",
         "file",
@@ -250,10 +260,11 @@ fn print_ratios(all: &[Figures]) {
         "instructions of a warm one",
     ];
     let floor = &all[FLOOR];
-    let row = |of: &Figures| {
-        let cpu = |part: fn(&Figures) -> Took| ratio(millis(part(of).cpu), millis(part(floor).cpu));
+    let row = |of: &Measurement| {
+        let cpu =
+            |part: fn(&Measurement) -> Cost| ratio(millis(part(of).cpu), millis(part(floor).cpu));
         let instructions =
-            |of: &Figures| of.instructions.as_ref().map_or(0.0, |counts| counts.warm);
+            |of: &Measurement| of.instructions.as_ref().map_or(0.0, |counts| counts.warm);
         vec![
             of.name.to_owned(),
             ratio(of.bytes, floor.bytes),

@@ -1,6 +1,6 @@
-//! A function's binary as a child process: from its start to its first wait, and from event to
-//! event. Its CPU time is read when it has gone to sleep, so that what it does after an answer
-//! counts.
+//! A function's binary as a child process, measured from its start until it waits for an event, and
+//! from event to event. Its CPU time is read when the process is idle, so that the work after a
+//! response counts.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,51 +10,52 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use crate::runtime_api::{Next, RuntimeApi};
+use crate::runtime_api::{EventPoll, RuntimeApi};
 use benches::cpu;
 
-/// What to start, and what is right for it to answer.
+/// What to start, and a part of its right response.
 pub struct Function {
     pub binary: PathBuf,
     pub variables: Vec<(&'static str, String)>,
-    pub answers: &'static str,
+    pub expected: &'static str,
 }
 
-/// What a stretch of its life took.
+/// Wall time and CPU time of a start or an invocation.
 #[derive(Clone, Copy, Default)]
-pub struct Took {
+pub struct Cost {
     pub wall: Duration,
     pub cpu: Duration,
 }
 
-/// A running one, waiting for an event. It is killed with this value.
+/// A running function that waits for an event. Dropping this value kills it.
 pub struct Process<'a> {
     function: &'a Function,
     api: RuntimeApi,
-    /// Never `None` between calls.
-    next: Option<Next>,
+    /// `None` only during an invocation.
+    poll: Option<EventPoll>,
     child: Child,
     id: String,
 }
 
 impl<'a> Process<'a> {
-    /// Starts it, behind another program if `wrapper` names one, and waits until it waits.
-    pub async fn start(function: &'a Function, wrapper: &[&str]) -> (Self, Took) {
-        let mut api = RuntimeApi::open().await;
-        let words: Vec<&Path> = wrapper
+    /// Starts the function, under the program in `wrapper` if there is one, and returns when it
+    /// waits for an event.
+    pub async fn start(function: &'a Function, wrapper: &[&str]) -> (Self, Cost) {
+        let mut api = RuntimeApi::start().await;
+        let arguments: Vec<&Path> = wrapper
             .iter()
             .map(Path::new)
             .chain([function.binary.as_path()])
             .collect();
-        let mut command = Command::new(words[0]);
+        let mut command = Command::new(arguments[0]);
         command
-            .args(&words[1..])
+            .args(&arguments[1..])
             .env_clear()
             .envs(function.variables.iter().map(|(name, value)| (name, value)));
         command.env("AWS_LAMBDA_RUNTIME_API", api.address());
         let log = std::fs::File::create(log_of(&function.binary)).expect("a log");
         let errors = log.try_clone().expect("a log");
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(log)
@@ -63,60 +64,61 @@ impl<'a> Process<'a> {
             .spawn()
             .expect("the function starts");
         let id = child.id().expect("it runs").to_string();
-        let next = tokio::select! {
-            next = api.next() => next.ok(),
+        let poll = tokio::select! {
+            poll = api.poll() => poll.ok(),
             _ = child.wait() => None,
         };
-        let Some(next) = next else {
+        let Some(poll) = poll else {
             panic!(
                 "{} does not start: see {}",
                 function.binary.display(),
                 log_of(&function.binary).display()
             )
         };
-        asleep(&id);
-        let took = Took {
-            wall: next.at - begun,
+        wait_until_idle(&id);
+        let cost = Cost {
+            wall: poll.at - started,
             cpu: cpu::of_process(&id).used,
         };
         (
             Self {
                 function,
                 api,
-                next: Some(next),
+                poll: Some(poll),
                 child,
                 id,
             },
-            took,
+            cost,
         )
     }
 
-    /// Hands it an event. The wall time ends with its answer, the CPU time with its next wait.
-    pub async fn invoke(&mut self, event: &Value) -> Took {
+    /// Sends the function an event. The wall time ends with its response, the CPU time when it is
+    /// idle again.
+    pub async fn invoke(&mut self, event: &Value) -> Cost {
         let cpu = cpu::of_process(&self.id);
-        let begun = Instant::now();
-        self.next.take().expect("it waits").hand_over(event);
-        let answer = self.api.answer().await;
-        let body = String::from_utf8_lossy(&answer.body).into_owned();
-        let is_right = answer.kind == "response" && body.contains(self.function.answers);
+        let started = Instant::now();
+        self.poll.take().expect("it waits").answer(event);
+        let response = self.api.response().await;
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        let is_right = response.kind == "response" && body.contains(self.function.expected);
         assert!(
             is_right,
             "{}: {} {body}",
             self.function.binary.display(),
-            answer.kind
+            response.kind
         );
-        let Ok(next) = self.api.next().await else {
-            panic!("{} answered twice", self.function.binary.display())
+        let Ok(poll) = self.api.poll().await else {
+            panic!("{} responded twice", self.function.binary.display())
         };
-        self.next = Some(next);
-        asleep(&self.id);
-        Took {
-            wall: answer.at - begun,
+        self.poll = Some(poll);
+        wait_until_idle(&self.id);
+        Cost {
+            wall: response.at - started,
             cpu: cpu::of_process(&self.id).since(cpu).used,
         }
     }
 
-    /// Most memory that it ever had, in bytes.
+    /// Its peak memory in bytes.
     pub fn peak_bytes(&self) -> f64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.id)).unwrap_or_default();
@@ -127,13 +129,15 @@ impl<'a> Process<'a> {
             * 1024.0
     }
 
-    /// Ends it as Lambda does, so that whoever watches it writes down what was seen. A watcher that
-    /// is its parent ends with it.
+    /// Stops the function like Lambda does, so that a wrapper writes its result and exits too.
     pub async fn end(mut self) {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))
             .unwrap_or_default();
-        let watched = children.split_whitespace().next().unwrap_or(&self.id);
-        let killed = Command::new("kill").args(["-TERM", watched]).status().await;
+        let function = children.split_whitespace().next().unwrap_or(&self.id);
+        let killed = Command::new("kill")
+            .args(["-TERM", function])
+            .status()
+            .await;
         assert!(killed.is_ok_and(|status| status.success()), "it runs");
         let _ = self.child.wait().await;
     }
@@ -147,8 +151,8 @@ fn log_of(binary: &Path) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}.log"))
 }
 
-/// Returns once all threads of a process wait for something.
-fn asleep(id: &str) {
+/// Returns when all threads of a process sleep.
+fn wait_until_idle(id: &str) {
     let sleeps = |stat: String| {
         stat.rsplit(')')
             .next()
@@ -159,7 +163,7 @@ fn asleep(id: &str) {
             .into_iter()
             .flatten()
             .flatten();
-        // A thread that ended between the listing and the reading is no longer at work.
+        // A thread may end between the listing and the reading.
         let mut stats =
             threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
         if stats.all(sleeps) {

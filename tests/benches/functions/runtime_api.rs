@@ -1,5 +1,5 @@
-//! The Lambda Runtime API for one process: it is handed an event, and its answer is timed where it
-//! arrives. Must hold nothing of what the functions do.
+//! The Lambda Runtime API for one process. The times of polls and responses are taken here.
+//! Invariant: knows nothing of the functions' work.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -10,35 +10,35 @@ use tokio::time::Instant;
 use benches::listener::{Listener, Request, Response, response};
 
 const NEXT: &str = "/2018-06-01/runtime/invocation/next";
-/// Far beyond any invocation.
+/// Later than the end of any invocation.
 const DEADLINE_MILLIS: &str = "4102444800000";
 const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:bench";
 
-/// The API. Its port is closed when it is dropped.
+/// The API. Dropping it closes its port.
 pub struct RuntimeApi {
     listener: Listener,
-    nexts: mpsc::UnboundedReceiver<Next>,
-    answers: mpsc::UnboundedReceiver<Answer>,
+    polls: mpsc::UnboundedReceiver<EventPoll>,
+    responses: mpsc::UnboundedReceiver<FunctionResponse>,
 }
 
-/// The process waits for an event.
-pub struct Next {
-    /// When it began to.
+/// A request of the process for its next event.
+pub struct EventPoll {
+    /// When it arrived.
     pub at: Instant,
     event: oneshot::Sender<Bytes>,
 }
 
-impl Next {
-    /// Ends the wait.
-    pub fn hand_over(self, event: &Value) {
+impl EventPoll {
+    /// Sends the event.
+    pub fn answer(self, event: &Value) {
         self.event
             .send(event.to_string().into())
             .expect("the process waits");
     }
 }
 
-/// What the process made of an event, or why it does not start.
-pub struct Answer {
+/// The response of the process to an event, or its error at start.
+pub struct FunctionResponse {
     pub at: Instant,
     /// `response` or `error`.
     pub kind: String,
@@ -46,24 +46,24 @@ pub struct Answer {
 }
 
 impl RuntimeApi {
-    /// On a free port.
-    pub async fn open() -> Self {
-        let (next, nexts) = mpsc::unbounded_channel();
-        let (answer, answers) = mpsc::unbounded_channel();
+    /// Starts it on a free port.
+    pub async fn start() -> Self {
+        let (poll_sender, polls) = mpsc::unbounded_channel();
+        let (response_sender, responses) = mpsc::unbounded_channel();
         let listener = Listener::open(0, move |request| {
-            let (next, answer) = (next.clone(), answer.clone());
+            let (polls, responses) = (poll_sender.clone(), response_sender.clone());
             async move {
                 if request.path == NEXT {
-                    given(&next).await
+                    next_event(&polls).await
                 } else {
-                    taken(&answer, request)
+                    accept_response(&responses, request)
                 }
             }
         });
         Self {
             listener: listener.await,
-            nexts,
-            answers,
+            polls,
+            responses,
         }
     }
 
@@ -72,29 +72,30 @@ impl RuntimeApi {
         format!("127.0.0.1:{}", self.listener.port)
     }
 
-    /// Returns once the process waits for an event; or with what it answered instead.
-    pub async fn next(&mut self) -> Result<Next, Answer> {
+    /// Returns when the process polls for an event, or its response if it sends one instead.
+    pub async fn poll(&mut self) -> Result<EventPoll, FunctionResponse> {
         tokio::select! {
             biased;
-            Some(next) = self.nexts.recv() => Ok(next),
-            Some(answer) = self.answers.recv() => Err(answer),
+            Some(poll) = self.polls.recv() => Ok(poll),
+            Some(response) = self.responses.recv() => Err(response),
         }
     }
 
-    /// Returns once the process has answered.
-    pub async fn answer(&mut self) -> Answer {
-        self.answers.recv().await.expect("the API is open")
+    /// Returns the next response of the process.
+    pub async fn response(&mut self) -> FunctionResponse {
+        self.responses.recv().await.expect("the API is open")
     }
 }
 
-async fn given(next: &mpsc::UnboundedSender<Next>) -> Response {
-    let (event, wanted) = oneshot::channel();
-    next.send(Next {
-        at: Instant::now(),
-        event,
-    })
-    .ok()?;
-    let event = wanted.await.ok()?;
+async fn next_event(polls: &mpsc::UnboundedSender<EventPoll>) -> Response {
+    let (sender, event) = oneshot::channel();
+    polls
+        .send(EventPoll {
+            at: Instant::now(),
+            event: sender,
+        })
+        .ok()?;
+    let event = event.await.ok()?;
     let headers = [
         ("content-type", "application/json"),
         (
@@ -111,15 +112,18 @@ async fn given(next: &mpsc::UnboundedSender<Next>) -> Response {
     response(200, &headers, event)
 }
 
-fn taken(answer: &mpsc::UnboundedSender<Answer>, request: Request) -> Response {
+fn accept_response(
+    responses: &mpsc::UnboundedSender<FunctionResponse>,
+    request: Request,
+) -> Response {
     let kind = request
         .path
         .rsplit('/')
         .next()
         .unwrap_or_default()
         .to_owned();
-    answer
-        .send(Answer {
+    responses
+        .send(FunctionResponse {
             at: Instant::now(),
             kind,
             body: request.body,

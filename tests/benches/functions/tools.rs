@@ -1,27 +1,27 @@
-//! What other programs know of a function: `gzip` its compressed size, `strace` its system calls,
-//! `valgrind` its instructions. A program that is not there has no figures; one that fails ends the
-//! bench.
+//! Measurements by other programs: compressed size by `gzip`, system calls by `strace`,
+//! instructions by `valgrind`. A program that is not installed gives no number; one that fails
+//! stops the benchmark.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::environment::{Environment, Event};
 use crate::process::{Function, Process};
-use crate::world::{Event, World};
 
-/// Invocations before those of which a warm one is the mean, and with them.
+/// Invocations in two runs. Their difference divided by 50 is the mean of a warm invocation.
 const BEFORE: usize = 6;
 const AFTER: usize = 56;
 
-/// Of a process until its first event, of the first event, and of each later one.
+/// Counts of the start, of the first invocation, and of each later one.
 pub struct Counts {
     pub init: f64,
     pub first: f64,
     pub warm: f64,
 }
 
-/// Size of `file` as a deployment package roughly is.
+/// Compressed size of `file`: about the size of a deployment package.
 pub async fn gzip_bytes(file: &Path) -> Option<f64> {
     let packed = Command::new("gzip")
         .args(["-9", "-c"])
@@ -35,8 +35,12 @@ pub async fn gzip_bytes(file: &Path) -> Option<f64> {
         .then_some(packed.stdout.len() as f64)
 }
 
-/// Calls of all threads.
-pub async fn system_calls(function: &Function, event: Event, world: &mut World) -> Option<Counts> {
+/// System calls of all threads.
+pub async fn system_calls(
+    function: &Function,
+    event: Event,
+    environment: &mut Environment,
+) -> Option<Counts> {
     let log = output("strace");
     let arguments = [
         "strace",
@@ -52,11 +56,15 @@ pub async fn system_calls(function: &Function, event: Event, world: &mut World) 
             .filter(|line| !line.contains("resumed>"))
             .count() as f64
     };
-    counted(function, event, world, &arguments, &log, lines).await
+    counted(function, event, environment, &arguments, &log, lines).await
 }
 
-/// Instructions of all threads, as callgrind counts them.
-pub async fn instructions(function: &Function, event: Event, world: &mut World) -> Option<Counts> {
+/// Instructions of all threads, as counted by callgrind.
+pub async fn instructions(
+    function: &Function,
+    event: Event,
+    environment: &mut Environment,
+) -> Option<Counts> {
     let log = output("callgrind");
     let file = format!("--callgrind-out-file={}", log.display());
     let arguments = ["valgrind", "-q", "--tool=callgrind", file.as_str()];
@@ -66,9 +74,9 @@ pub async fn instructions(function: &Function, event: Event, world: &mut World) 
                 .or_else(|| line.strip_prefix("totals:"))
         });
         line.and_then(|line| line.trim().parse().ok())
-            .expect("callgrind sums up")
+            .expect("callgrind prints a sum")
     };
-    counted(function, event, world, &arguments, &log, summary).await
+    counted(function, event, environment, &arguments, &log, summary).await
 }
 
 fn output(name: &str) -> PathBuf {
@@ -78,30 +86,32 @@ fn output(name: &str) -> PathBuf {
 async fn counted(
     function: &Function,
     event: Event,
-    world: &mut World,
+    environment: &mut Environment,
     wrapper: &[&str],
     log: &Path,
     count: impl Fn(&str) -> f64,
 ) -> Option<Counts> {
-    let is_there = Command::new(wrapper[0])
+    let version = Command::new(wrapper[0])
         .arg("--version")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .await;
-    if !is_there.is_ok_and(|status| status.success()) {
+    if !version.is_ok_and(|status| status.success()) {
         return None;
     }
     eprintln!("  {}", wrapper[0]);
     let mut counts = vec![];
     for invocations in [0, 1, BEFORE, AFTER] {
-        let events = world.events(event, invocations).await;
+        let events = environment.events(event, invocations).await;
         let (mut process, _) = Process::start(function, wrapper).await;
         for event in &events {
             process.invoke(event).await;
         }
         process.end().await;
-        counts.push(count(&std::fs::read_to_string(log).expect("what it wrote")));
+        counts.push(count(
+            &std::fs::read_to_string(log).expect("the output of the tool"),
+        ));
     }
     let warm = (counts[3] - counts[2]) / (AFTER - BEFORE) as f64;
     Some(Counts {

@@ -1,5 +1,5 @@
-//! One `UpdateItem` per call and nothing else: what the table costs a function, through the AWS
-//! clients that ours have. As theirs do, it opens its connection before the first call.
+//! One `UpdateItem` per invocation and nothing else: what the table costs a function, through the
+//! AWS clients of our functions. Like them, it opens its connection before the first invocation.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
         &required("OTP_TABLE"),
     );
     let key = || AttributeValue::B(Blob::new(*b"bench-floor-0001"));
-    // Only the connection is wanted.
+    // Only opens the connection: the response does not matter.
     let _ = client
         .get_item()
         .table_name(table)

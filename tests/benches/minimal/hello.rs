@@ -1,4 +1,4 @@
-//! A bare function that answers HTTP: what Rust on Lambda costs before it does anything.
+//! An empty function that answers HTTP: what Rust on Lambda costs by itself.
 
 use lambda_http::{Error, Request, run, service_fn};
 

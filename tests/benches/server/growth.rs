@@ -1,5 +1,5 @@
-//! Sends and checks beside more and more recipients in the table. The tables take turns call by
-//! call, so that what else this machine does falls upon all of them.
+//! Sends and checks with tables of different sizes. The servers take turns request by request, so
+//! that other work on this machine affects them equally.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,14 +13,14 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::{SAMPLES, WARM_UP};
-use benches::home::Home;
+use benches::local_server::LocalServer;
 use benches::table::{latencies, print, quantile, ratio};
 
 /// Recipients in each table.
 const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
-/// Items in one write, as DynamoDB takes them.
+/// Items in one write: the most that DynamoDB accepts.
 const BATCH: usize = 25;
-/// Writes at a time.
+/// Concurrent writes.
 const WRITERS: usize = 4;
 
 /// Prints the table.
@@ -29,16 +29,19 @@ pub fn measure(caller: &Runtime, recipients_max: usize) {
         .into_iter()
         .filter(|size| *size <= recipients_max)
         .collect();
-    let homes: Vec<Arc<Home>> = sizes.iter().map(|_| Arc::new(Home::start(&[]))).collect();
-    for (home, size) in homes.iter().zip(&sizes) {
-        caller.block_on(fill(home, *size));
+    let servers: Vec<Arc<LocalServer>> = sizes
+        .iter()
+        .map(|_| Arc::new(LocalServer::start(&[])))
+        .collect();
+    for (server, size) in servers.iter().zip(&sizes) {
+        caller.block_on(fill(server, *size));
     }
-    eprintln!("calls beside so many");
+    eprintln!("requests with all tables");
     let mut times: Vec<[Vec<Duration>; 2]> = sizes.iter().map(|_| [vec![], vec![]]).collect();
     for n in 0..WARM_UP + SAMPLES {
-        // Each begins as often as any other: whoever comes after a rest is slower.
+        // Each server is first equally often: the first request after a pause is slower.
         for place in (0..sizes.len()).map(|turn| (turn + n) % sizes.len()) {
-            let (sent, checked) = caller.block_on(round(&homes[place]));
+            let (sent, checked) = caller.block_on(round(&servers[place]));
             if n >= WARM_UP {
                 times[place][0].push(sent);
                 times[place][1].push(checked);
@@ -59,29 +62,29 @@ pub fn measure(caller: &Runtime, recipients_max: usize) {
         })
     };
     let rows: Vec<Vec<String>> = rows(0, "send").chain(rows(1, "check")).collect();
-    let header = ["ms", "median", "90 %", "99 %", "median to the first"];
+    let header = ["ms", "median", "90 %", "99 %", "median / first median"];
     print(
-        &format!("Growth: one call at a time ({SAMPLES} rounds)"),
+        &format!("Growth: one request at a time ({SAMPLES} rounds)"),
         &header,
         &rows,
     );
 }
 
-async fn round(home: &Home) -> (Duration, Duration) {
-    let to = home.phone();
-    let (id, sent) = home.send(&to).await;
-    let code = home.code(&to).await;
-    (sent, home.approve(&id, &code).await)
+async fn round(server: &LocalServer) -> (Duration, Duration) {
+    let to = server.phone();
+    let (id, sent) = server.send(&to).await;
+    let code = server.code(&to).await;
+    (sent, server.approve(&id, &code).await)
 }
 
-/// Writes copies of a real recipient under other keys, which are hashes as the real ones are.
-async fn fill(home: &Arc<Home>, size: usize) {
-    let (id, key) = real(home).await;
+/// Writes copies of a real recipient with other keys, which are hashes like the real ones.
+async fn fill(server: &Arc<LocalServer>, size: usize) {
+    let (id, key) = approved_recipient(server).await;
     let item = Arc::new((id, key));
     let next = Arc::new(AtomicUsize::new(0));
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
-        let (home, item, next) = (home.clone(), item.clone(), next.clone());
+        let (server, item, next) = (server.clone(), item.clone(), next.clone());
         writers.spawn(async move {
             loop {
                 let first = next.fetch_add(BATCH, Ordering::SeqCst);
@@ -95,14 +98,14 @@ async fn fill(home: &Arc<Home>, size: usize) {
                     .map(|n| json!({"PutRequest": {"Item": copy(&item.0, item.1, n)}}))
                     .collect();
                 let batch = json!({"RequestItems": {"otp": puts}});
-                let answer = home
+                let response = server
                     .table("BatchWriteItem", Bytes::from(batch.to_string()))
                     .await;
                 assert_eq!(
-                    (answer.status, &answer.body["UnprocessedItems"]),
+                    (response.status, &response.body["UnprocessedItems"]),
                     (200, &json!({})),
                     "{}",
-                    answer.body
+                    response.body
                 );
             }
         });
@@ -110,11 +113,11 @@ async fn fill(home: &Arc<Home>, size: usize) {
     writers.join_all().await;
 }
 
-/// The item of a recipient who was approved, and the length of its key.
-async fn real(home: &Home) -> (Value, usize) {
-    round(home).await;
+/// The item of a recipient with an approved verification, and the length of its key.
+async fn approved_recipient(server: &LocalServer) -> (Value, usize) {
+    round(server).await;
     let scan = json!({"TableName": "otp"}).to_string();
-    let found = home.table("Scan", scan.into()).await.body;
+    let found = server.table("Scan", scan.into()).await.body;
     let items = found["Items"].as_array().expect("items");
     let item = items
         .iter()

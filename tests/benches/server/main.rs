@@ -1,16 +1,22 @@
-//! The local server, in memory, in this process: how fast sends and checks are, how many whole rounds it serves a second
-//! and what bounds them, how both grow with the recipients in its table, and what a recipient that everybody calls costs.
+//! Measures the local server, in memory, in this process: the latency of sends and checks, how many
+//! whole rounds it serves per second and what limits them, how both change with the number of
+//! recipients in its table, and what concurrent requests for one recipient cost.
 //!
 //! ```sh
-//! cargo bench -p benches --bench server                           # everything, some minutes, 4 GB of memory
-//! cargo bench -p benches --bench server -- --recipients 10000     # with a smaller table
+//! cargo bench -p benches --bench server                          # some minutes, 4 GB of memory
+//! cargo bench -p benches --bench server -- --recipients 10000    # with a smaller table
 //! ```
 //!
-//! It prints Markdown tables, and what it does on standard error. Caller and server share the machine and this process; the
-//! caller is its first thread, so its part is known. All limits are the defaults. The caller never sleeps: what it
-//! waits for it asks for again.
-//! Not measured: AWS, its latency, TLS, a server with `--data`. Nothing here is a test: no figure makes it fail.
-#![allow(clippy::expect_used, reason = "a bench ends where it is surprised")]
+//! It prints Markdown tables, and its progress to standard error. Client and server share the
+//! machine and this process; the client is its first thread, so its share is known. All limits have
+//! their defaults. The client never sleeps: it polls.
+//!
+//! Not measured: AWS and its latency, TLS, a server with `--data`. This is no test: no number makes
+//! it fail.
+#![allow(
+    clippy::expect_used,
+    reason = "a benchmark stops at any unexpected result"
+)]
 
 mod growth;
 mod hot;
@@ -18,28 +24,28 @@ mod rounds;
 
 use std::time::Duration;
 
-use benches::home::Home;
+use benches::local_server::LocalServer;
 use benches::table;
 use clap::Parser;
 
-/// Rounds whose calls are timed one at a time.
+/// Rounds that are measured, one request at a time.
 const SAMPLES: usize = 500;
-/// Rounds before the first that counts.
+/// Rounds before them that are not measured.
 const WARM_UP: usize = 100;
 
 /// Measures the local server.
 #[derive(Parser)]
 struct Arguments {
-    /// Seconds of rounds, and of bare table calls
+    /// Seconds of rounds, and of direct table requests
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// Most recipients in the table
     #[arg(long, default_value_t = 1_000_000)]
     recipients: usize,
-    /// Only the rounds
+    /// Measure only the rounds
     #[arg(long)]
     rounds: bool,
-    /// What cargo says to every bench
+    /// Set by cargo for every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -63,19 +69,19 @@ fn main() {
     growth::measure(&caller, arguments.recipients);
 }
 
-/// The latency of sends and checks of strangers.
+/// The latency of sends and checks of new recipients.
 fn one_at_a_time(caller: &tokio::runtime::Runtime) {
     eprintln!("one at a time");
-    let home = Home::start(&[]);
+    let server = LocalServer::start(&[]);
     let (mut sends, mut arrivals, mut checks) = (vec![], vec![], vec![]);
     caller.block_on(async {
         for n in 0..WARM_UP + SAMPLES {
-            let to = home.phone();
-            let begun = tokio::time::Instant::now();
-            let (id, sent) = home.send(&to).await;
-            let code = home.code(&to).await;
-            let arrived = begun.elapsed();
-            let checked = home.approve(&id, &code).await;
+            let to = server.phone();
+            let started = tokio::time::Instant::now();
+            let (id, sent) = server.send(&to).await;
+            let code = server.code(&to).await;
+            let arrived = started.elapsed();
+            let checked = server.approve(&id, &code).await;
             if n >= WARM_UP {
                 sends.push(sent);
                 arrivals.push(arrived);
@@ -87,11 +93,11 @@ fn one_at_a_time(caller: &tokio::runtime::Runtime) {
         |name: &str, times: &[Duration]| [vec![name.to_owned()], table::latencies(times)].concat();
     let rows = [
         row("send", &sends),
-        row("send, until the message is on the phone", &arrivals),
+        row("send, until the message arrives", &arrivals),
         row("check, right", &checks),
     ];
     table::print(
-        &format!("One call at a time ({SAMPLES} rounds)"),
+        &format!("One request at a time ({SAMPLES} rounds)"),
         &["ms", "median", "90 %", "99 %"],
         &rows,
     );

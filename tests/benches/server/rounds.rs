@@ -1,6 +1,6 @@
-//! Whole rounds a second: send, the message on the phone, check with the right code. And what
-//! bounds them: how often a round calls the table, and what the embedded engine does when nobody
-//! else asks for the cores.
+//! Whole rounds per second: send, arrival of the message, check with the right code. And what
+//! limits them: how many table requests a round makes, and how many of them the embedded engine
+//! serves without other work on the cores.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,36 +16,36 @@ use tokio::time::Instant;
 
 use crate::WARM_UP;
 use benches::cpu::{self, Cpu};
-use benches::home::Home;
 use benches::listener::{Listener, Request, Response, response};
-use benches::table::{figure, millis, print};
+use benches::local_server::LocalServer;
+use benches::table::{millis, number, print};
 
-/// Callers at a time. A caller sends for one phone before it looks at the one before: nobody stares
-/// at an empty phone, and twice as many rounds are under way.
+/// Concurrent clients. Each makes its next send before it polls for the last code, so that the code
+/// has often arrived; twice as many rounds are in progress.
 const CALLERS: usize = 16;
-/// Rounds whose calls are counted.
+/// Rounds whose table requests are counted.
 const COUNTED: usize = 50;
 
-/// What a stretch of work took.
-struct Stretch {
+/// What a period of work took.
+struct Period {
     count: u64,
     wall: Duration,
-    /// Of the process, and of its first thread: the caller.
+    /// CPU time of the process, and of its first thread: the client.
     cpu: Cpu,
-    caller_cpu: Cpu,
+    client_cpu: Cpu,
 }
 
-impl Stretch {
+impl Period {
     fn row(&self, name: &str) -> Vec<String> {
         let (count, wall) = (self.count as f64, self.wall.as_secs_f64());
-        let each = |cpu: Duration| figure(millis(cpu) / count);
-        let server = self.cpu.since(self.caller_cpu);
-        let cores = |cpu: Duration| figure(cpu.as_secs_f64() / wall);
-        let costs = [self.cpu, server, self.caller_cpu].map(|cpu| each(cpu.used));
+        let each = |cpu: Duration| number(millis(cpu) / count);
+        let server = self.cpu.since(self.client_cpu);
+        let cores = |cpu: Duration| number(cpu.as_secs_f64() / wall);
+        let costs = [self.cpu, server, self.client_cpu].map(|cpu| each(cpu.used));
         [
             vec![
                 name.to_owned(),
-                figure(count / wall),
+                number(count / wall),
                 cores(self.cpu.used),
                 cores(self.cpu.waited),
             ],
@@ -59,87 +59,87 @@ impl Stretch {
     }
 }
 
-/// Prints all of it.
-pub fn measure(caller: &Runtime, enough: Duration) {
-    eprintln!("counting the calls of a round");
-    let calls = calls_of_a_round(caller);
-    eprintln!("rounds, for {} s", enough.as_secs());
-    let home = Arc::new(Home::start(&[]));
+/// Prints the tables.
+pub fn measure(caller: &Runtime, duration: Duration) {
+    eprintln!("counting the table requests of a round");
+    let calls = table_requests_of_a_round(caller);
+    eprintln!("rounds, for {} s", duration.as_secs());
+    let server = Arc::new(LocalServer::start(&[]));
     caller.block_on(async {
         for _ in 0..WARM_UP {
-            round(&home).await;
+            round(&server).await;
         }
     });
-    let looks = Arc::new(AtomicU64::new(0));
-    let rounds = caller.block_on(stretch(enough, |until, done| {
-        rounds_until(home.clone(), until, done, looks.clone())
+    let polls = Arc::new(AtomicU64::new(0));
+    let rounds = caller.block_on(period(duration, |until, done| {
+        rounds_until(server.clone(), until, done, polls.clone())
     }));
-    eprintln!("bare table calls, for {} s", enough.as_secs());
-    let updates = caller.block_on(stretch(enough, |until, done| {
-        updates_until(home.clone(), until, done)
+    eprintln!("direct table requests, for {} s", duration.as_secs());
+    let updates = caller.block_on(period(duration, |until, done| {
+        updates_until(server.clone(), until, done)
     }));
     let header = [
         "",
-        "a second",
+        "per second",
         "cores busy",
-        "waited for",
+        "cores waited for",
         "CPU ms each",
-        "of it the server",
-        "the caller",
+        "server CPU ms",
+        "client CPU ms",
     ];
     let heading = format!(
-        "Throughput, {} rounds and {} table calls at a time, for {} s each",
+        "Throughput, {} rounds and {} table requests at a time, for {} s each",
         2 * CALLERS,
         2 * CALLERS,
-        enough.as_secs()
+        duration.as_secs()
     );
     print(
         &heading,
         &header,
         &[
             rounds.row("rounds: send, deliver, check"),
-            updates.row("bare `UpdateItem` of one small item"),
+            updates.row("direct `UpdateItem` of a small item"),
         ],
     );
 
-    let looks = looks.load(Ordering::SeqCst) as f64 / rounds.count as f64;
+    let polls = polls.load(Ordering::SeqCst) as f64 / rounds.count as f64;
     print_bounds(
         &calls,
-        looks,
+        polls,
         rounds.cpu_millis_each(),
         updates.cpu_millis_each(),
     );
 }
 
-fn print_bounds(calls: &BTreeMap<String, f64>, looks: f64, round_millis: f64, update_millis: f64) {
-    // The simulated network reads the table once a message, on a wire of its own.
+fn print_bounds(calls: &BTreeMap<String, f64>, polls: f64, round_millis: f64, update_millis: f64) {
+    // The simulated phone network reads the table once for each message, on its own connection.
     let sum: f64 = calls.values().sum::<f64>() + 1.0;
     let listed: Vec<String> = calls
         .iter()
-        .map(|(name, count)| format!("{} {name}", figure(*count)))
+        .map(|(name, count)| format!("{} {name}", number(*count)))
         .collect();
-    let bare = sum * update_millis;
+    let direct = sum * update_millis;
     println!(
-        "\nA round calls the table {} times: the functions {}, and the simulated network one read, to",
-        figure(sum),
+        "\nA round makes {} table requests: the functions {}, and the simulated network one read,",
+        number(sum),
         listed.join(", ")
     );
     println!(
-        "know whose message it is. The caller looks at the phone {} times. So many bare calls would take",
-        figure(looks)
+        "to find the recipient. The client polls for the message {} times. As many direct requests",
+        number(polls)
     );
     println!(
-        "{} ms of CPU, {:.0} % of a round.",
-        figure(bare),
-        100.0 * bare / round_millis
+        "take {} ms of CPU, {:.0} % of a round.",
+        number(direct),
+        100.0 * direct / round_millis
     );
     println!(
-        "\nWhere the cores busy and those waited for are together as many as there are, CPU bounds the rate: {} ms",
-        figure(round_millis)
+        "\nIf the busy cores and those waited for are all cores, CPU limits the rate: {} ms per",
+        number(round_millis)
     );
     println!(
-        "a round are {} rounds a second where nobody else needs the cores.",
-        figure(cores() * 1000.0 / round_millis)
+        "round are {} rounds per second without other work on the cores.",
+        number(cores() * 1000.0 / round_millis)
     );
 }
 
@@ -147,23 +147,23 @@ fn cores() -> f64 {
     std::thread::available_parallelism().map_or(1, usize::from) as f64
 }
 
-/// Operations by name, each with how often the functions call it in a round of a stranger.
-fn calls_of_a_round(caller: &Runtime) -> BTreeMap<String, f64> {
-    let (counts, wire) = (Counts::default(), Arc::new(OnceLock::new()));
-    let listening = caller.block_on(counting(counts.clone(), wire.clone()));
-    let home = Arc::new(Home::start_behind(
+/// How often the functions call each operation in a round for a new recipient.
+fn table_requests_of_a_round(caller: &Runtime) -> BTreeMap<String, f64> {
+    let (counts, target) = (Counts::default(), Arc::new(OnceLock::new()));
+    let listening = caller.block_on(counting(counts.clone(), target.clone()));
+    let server = Arc::new(LocalServer::start_with(
         &[],
         Wires {
             dynamodb: Some(listening.url()),
             ..Wires::default()
         },
     ));
-    let _ = wire.set(Arc::downgrade(&home));
+    let _ = target.set(Arc::downgrade(&server));
     caller.block_on(async {
-        round(&home).await;
+        round(&server).await;
         lock(&counts).clear();
         for _ in 0..COUNTED {
-            round(&home).await;
+            round(&server).await;
         }
     });
     let counts = lock(&counts);
@@ -175,10 +175,10 @@ fn calls_of_a_round(caller: &Runtime) -> BTreeMap<String, f64> {
 
 type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
 
-/// A wire in front of the table that counts.
-async fn counting(counts: Counts, to: Arc<OnceLock<Weak<Home>>>) -> Listener {
+/// A proxy in front of the table that counts requests.
+async fn counting(counts: Counts, to: Arc<OnceLock<Weak<LocalServer>>>) -> Listener {
     Listener::open(0, move |request: Request| {
-        let (counts, home) = (counts.clone(), to.get().and_then(Weak::upgrade));
+        let (counts, server) = (counts.clone(), to.get().and_then(Weak::upgrade));
         async move {
             let target = request
                 .headers
@@ -187,8 +187,8 @@ async fn counting(counts: Counts, to: Arc<OnceLock<Weak<Home>>>) -> Listener {
                 .unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default();
             *lock(&counts).entry(operation.to_owned()).or_default() += 1;
-            let answer = home?.table(operation, request.body).await;
-            passed_on(answer.status, answer.raw)
+            let response = server?.table(operation, request.body).await;
+            passed_on(response.status, response.raw)
         }
     })
     .await
@@ -206,88 +206,89 @@ fn lock(counts: &Mutex<BTreeMap<String, u32>>) -> MutexGuard<'_, BTreeMap<String
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One round from begin to end.
-async fn round(home: &Home) {
-    let to = home.phone();
-    let (id, _) = home.send(&to).await;
-    let code = home.code(&to).await;
-    home.approve(&id, &code).await;
+/// A whole round.
+async fn round(server: &LocalServer) {
+    let to = server.phone();
+    let (id, _) = server.send(&to).await;
+    let code = server.code(&to).await;
+    server.approve(&id, &code).await;
 }
 
-/// Lets `work` go on until `enough` time has passed.
-async fn stretch<F: Future<Output = ()>>(
-    enough: Duration,
+/// Runs `work` for `duration`.
+async fn period<F: Future<Output = ()>>(
+    duration: Duration,
     work: impl FnOnce(Instant, Arc<AtomicU64>) -> F,
-) -> Stretch {
+) -> Period {
     let done = Arc::new(AtomicU64::new(0));
-    let (cpu, caller_cpu, begun) = (
+    let (cpu, client_cpu, started) = (
         cpu::of_process("self"),
         cpu::of_first_thread(),
         Instant::now(),
     );
-    work(begun + enough, done.clone()).await;
-    Stretch {
+    work(started + duration, done.clone()).await;
+    Period {
         count: done.load(Ordering::SeqCst),
-        wall: begun.elapsed(),
+        wall: started.elapsed(),
         cpu: cpu::of_process("self").since(cpu),
-        caller_cpu: cpu::of_first_thread().since(caller_cpu),
+        client_cpu: cpu::of_first_thread().since(client_cpu),
     }
 }
 
 async fn rounds_until(
-    home: Arc<Home>,
+    server: Arc<LocalServer>,
     until: Instant,
     done: Arc<AtomicU64>,
-    looks: Arc<AtomicU64>,
+    polls: Arc<AtomicU64>,
 ) {
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
-        let (home, done, looks) = (home.clone(), done.clone(), looks.clone());
+        let (server, done, polls) = (server.clone(), done.clone(), polls.clone());
         callers.spawn(async move {
-            let mut before: Option<(String, String)> = None;
+            let mut last: Option<(String, String)> = None;
             loop {
-                let goes_on = Instant::now() < until;
-                let next = if goes_on {
-                    let to = home.phone();
-                    let (id, _) = home.send(&to).await;
+                let continues = Instant::now() < until;
+                let next = if continues {
+                    let to = server.phone();
+                    let (id, _) = server.send(&to).await;
                     Some((to, id))
                 } else {
                     None
                 };
-                if let Some((to, id)) = before.take() {
+                if let Some((to, id)) = last.take() {
                     let code = loop {
-                        looks.fetch_add(1, Ordering::SeqCst);
-                        if let Some(code) = home.look(&to).await {
+                        polls.fetch_add(1, Ordering::SeqCst);
+                        if let Some(code) = server.find_code(&to).await {
                             break code;
                         }
                     };
-                    home.approve(&id, &code).await;
+                    server.approve(&id, &code).await;
                     done.fetch_add(1, Ordering::SeqCst);
                 }
                 if next.is_none() {
                     return;
                 }
-                before = next;
+                last = next;
             }
         });
     }
     callers.join_all().await;
 }
 
-async fn updates_until(home: Arc<Home>, until: Instant, done: Arc<AtomicU64>) {
+async fn updates_until(server: Arc<LocalServer>, until: Instant, done: Arc<AtomicU64>) {
     let mut callers = JoinSet::new();
     for caller in 0..2 * CALLERS {
-        let (home, done) = (home.clone(), done.clone());
+        let (server, done) = (server.clone(), done.clone());
         let key = data_encoding::BASE64.encode(format!("bench-{caller:010}").as_bytes());
         let update = json!({
             "TableName": "otp", "Key": {"pk": {"B": key}}, "UpdateExpression": "ADD #n :one",
-            "ExpressionAttributeNames": {"#n": "n"}, "ExpressionAttributeValues": {":one": {"N": "1"}},
+            "ExpressionAttributeNames": {"#n": "n"},
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
         });
         let update = Bytes::from(update.to_string());
         callers.spawn(async move {
             while Instant::now() < until {
-                let answer = home.table("UpdateItem", update.clone()).await;
-                assert_eq!(answer.status, 200, "{}", answer.body);
+                let response = server.table("UpdateItem", update.clone()).await;
+                assert_eq!(response.status, 200, "{}", response.body);
                 done.fetch_add(1, Ordering::SeqCst);
             }
         });

@@ -1,6 +1,6 @@
-//! What stands around a function: a local server with its table, a queue that keeps what it is
-//! sent, a carrier that takes everything; and the events that start the function, made from the
-//! samples in events/ with real ids and keys.
+//! What a function needs around it: a local server with its table, a queue that keeps its messages,
+//! a carrier that accepts all messages; and the events for the function, made from the samples in
+//! `events/` with real ids and keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,62 +12,72 @@ use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use tokio::runtime::Runtime;
 
-use benches::home::Home;
 use benches::listener::{Listener, response};
+use benches::local_server::LocalServer;
 
-/// Carriers sign with it.
+/// The carrier signs reports with it.
 const CARRIER_SECRET: &str = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2g=";
-/// Callers of the API have it.
+/// The app's API key.
 const API_KEY: &str = "otp_bench_EXAMPLEEXAMPLEEXAMPLE";
 
-/// Which event.
+/// The kinds of events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// Any call of the gateway.
+    /// Any request through API Gateway.
     Any,
-    /// A wrong code for a verification that nobody has tried yet.
+    /// A wrong code for a verification without attempts.
     Check,
-    /// A stranger's first send.
+    /// The first send to a recipient.
     Send,
     /// A batch of one dispatch.
     Dispatch,
-    /// The first report of a message: it is delivered.
+    /// The first report about a message: it is delivered.
     Report,
 }
 
-type Kept = Arc<Mutex<Vec<Value>>>;
+type Bodies = Arc<Mutex<Vec<Value>>>;
 
-/// One of it for each function.
-pub struct World {
-    home: Home,
+/// One environment for each function.
+pub struct Environment {
+    local: LocalServer,
     secrets: String,
     carriers: String,
     next: usize,
-    /// Bodies of messages that the queue was sent.
-    queued: Kept,
-    /// Messages that the carrier was handed.
-    carried: Kept,
+    /// Bodies of the messages in the queue.
+    queued: Bodies,
+    /// Messages that the carrier accepted.
+    carried: Bodies,
     queue: Listener,
     _carrier: Listener,
 }
 
-impl World {
-    /// With its ports on the one thread of `caller`.
-    pub fn open(caller: &Runtime) -> Self {
-        let (queued, carried) = (Kept::default(), Kept::default());
-        let queue = caller.block_on(keeping(&queued, r#"{"MessageId":"kept"}"#));
-        let carrier = caller.block_on(keeping(&carried, r#"{"id":"theirs"}"#));
+impl Environment {
+    /// Starts it, with its stub servers on the thread of `caller`.
+    pub fn start(caller: &Runtime) -> Self {
+        let (queued, carried) = (Bodies::default(), Bodies::default());
+        let queue = caller.block_on(recording(&queued, r#"{"MessageId":"kept"}"#));
+        let carrier = caller.block_on(recording(&carried, r#"{"id":"theirs"}"#));
         let key = BASE64.encode(&[7; 32]);
         let hash = HEXLOWER.encode(&sha256(API_KEY.as_bytes()));
-        let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
-        let carriers = json!([{"kind": "http", "name": "http", "base_url": carrier.url(), "token": "carrier-token", "secret": CARRIER_SECRET}]);
+        let secrets = json!({
+            "seal": {"current": "k1", "keys": {"k1": key}},
+            "lookup": key,
+            "api_keys": [{"app": "default", "sha256": hash}],
+        });
+        let carriers = json!([{
+            "kind": "http",
+            "name": "http",
+            "base_url": carrier.url(),
+            "token": "carrier-token",
+            "secret": CARRIER_SECRET,
+        }]);
         let (secrets, carriers) = (secrets.to_string(), carriers.to_string());
         let wires = Wires {
             sqs: Some(queue.url()),
             ..Wires::default()
         };
         let keys = format!("default={API_KEY}");
-        let home = Home::start_behind(
+        let local = LocalServer::start_with(
             &[
                 ("OTP_SECRETS", &secrets),
                 ("OTP_CARRIERS", &carriers),
@@ -76,7 +86,7 @@ impl World {
             wires,
         );
         Self {
-            home,
+            local,
             secrets,
             carriers,
             next: 0,
@@ -87,7 +97,7 @@ impl World {
         }
     }
 
-    /// The variables of a function: what Lambda sets, and what the template does.
+    /// The environment variables that Lambda and the template set for a function.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let queue_url = format!("{}/queue", self.queue.url());
         let fixed = [
@@ -110,11 +120,11 @@ impl World {
                 "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
             ),
             ("AWS_SESSION_TOKEN", "a-session-token"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", &self.home.server.dynamodb_url),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.local.server.dynamodb_url),
             ("AWS_ENDPOINT_URL_SQS", &self.queue.url()),
             ("OTP_TABLE", "otp"),
             ("OTP_QUEUE_URL", &queue_url),
-            ("OTP_PUBLIC_URL", &self.base()),
+            ("OTP_PUBLIC_URL", &self.base_url()),
             ("OTP_SECRETS", &self.secrets),
             ("OTP_CARRIERS", &self.carriers),
         ];
@@ -124,12 +134,12 @@ impl World {
             .collect()
     }
 
-    /// So many events, each for a recipient of its own.
+    /// `count` events, each for another recipient.
     pub async fn events(&mut self, event: Event, count: usize) -> Vec<Value> {
         let mut events = vec![];
         for _ in 0..count {
             self.next += 1;
-            let to = self.home.phone();
+            let to = self.local.phone();
             events.push(match event {
                 Event::Any => sample(include_str!("../../../events/health.json")),
                 Event::Send => send(&to, self.next),
@@ -147,44 +157,44 @@ impl World {
         }
     }
 
-    fn base(&self) -> String {
-        format!("http://{}", self.home.server.address)
+    fn base_url(&self) -> String {
+        format!("http://{}", self.local.server.address)
     }
 
     async fn sent(&self, to: &str) -> String {
-        let answer = self
-            .home
+        let response = self
+            .local
             .call(
                 "POST",
                 "/v1/verifications",
                 Some(json!({"to": to, "purpose": "login"})),
             )
             .await;
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer.body["id"].as_str().expect("an id").to_owned()
+        assert_eq!(response.status, 201, "{}", response.body);
+        response.body["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Lets the server's own worker do the dispatches, and the carrier report what it was handed.
+    /// Lets the server's own worker process the dispatches. Returns a report for each message.
     async fn reports(&self, dispatches: &[Value]) -> Vec<Value> {
         for dispatch in dispatches {
-            self.home.enqueue(&dispatch["Records"][0]["body"]).await;
+            self.local.enqueue(&dispatch["Records"][0]["body"]).await;
         }
-        self.home.advance(0).await;
+        self.local.advance(0).await;
         let now = Clock::default().now().0;
         let carried = std::mem::take(&mut *lock(&self.carried));
         carried
             .iter()
-            .map(|message| report(message, &self.base(), now))
+            .map(|message| report(message, &self.base_url(), now))
             .collect()
     }
 }
 
-/// A port that keeps what it is sent: bodies of queue messages, or the whole of anything else.
-async fn keeping(kept: &Kept, answer: &'static str) -> Listener {
-    let kept = kept.clone();
+/// A stub server that keeps the bodies of queue messages and of all other requests.
+async fn recording(bodies: &Bodies, reply: &'static str) -> Listener {
+    let bodies = bodies.clone();
     Listener::open(0, move |request| {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        lock(&kept).push(if body["MessageBody"].is_string() {
+        lock(&bodies).push(if body["MessageBody"].is_string() {
             body["MessageBody"].clone()
         } else {
             body
@@ -192,7 +202,7 @@ async fn keeping(kept: &Kept, answer: &'static str) -> Listener {
         std::future::ready(response(
             200,
             &[("content-type", "application/json")],
-            answer,
+            reply,
         ))
     })
     .await
@@ -206,7 +216,7 @@ fn sample(text: &str) -> Value {
     event
 }
 
-fn at(mut event: Value, path: &str) -> Value {
+fn with_path(mut event: Value, path: &str) -> Value {
     event["rawPath"] = json!(path);
     event["requestContext"]["http"]["path"] = json!(path);
     event
@@ -224,7 +234,7 @@ fn send(to: &str, n: usize) -> Value {
 }
 
 fn check(id: &str) -> Value {
-    let mut event = at(
+    let mut event = with_path(
         sample(include_str!("../../../events/check-wrong.json")),
         &format!("/v1/verifications/{id}/check"),
     );
@@ -242,16 +252,22 @@ fn dispatch(body: &Value) -> Value {
     event
 }
 
-fn report(message: &Value, base: &str, now: i64) -> Value {
+fn report(message: &Value, base_url: &str, now: i64) -> Value {
     let path = message["callback_url"]
         .as_str()
-        .and_then(|url| url.strip_prefix(base))
+        .and_then(|url| url.strip_prefix(base_url))
         .expect("a callback URL");
-    let mut event = at(
+    let mut event = with_path(
         sample(include_str!("../../../events/report-http.json")),
         path,
     );
-    let body = json!({"id": "theirs", "reference": message["reference"], "status": "delivered", "timestamp": "2026-01-01T00:00:00Z"}).to_string();
+    let body = json!({
+        "id": "theirs",
+        "reference": message["reference"],
+        "status": "delivered",
+        "timestamp": "2026-01-01T00:00:00Z",
+    })
+    .to_string();
     let webhook = Webhook::new(CARRIER_SECRET).expect("a secret");
     event["headers"]["webhook-signature"] = json!(
         webhook
@@ -265,6 +281,6 @@ fn report(message: &Value, base: &str, now: i64) -> Value {
     event
 }
 
-fn lock(kept: &Mutex<Vec<Value>>) -> std::sync::MutexGuard<'_, Vec<Value>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(bodies: &Mutex<Vec<Value>>) -> std::sync::MutexGuard<'_, Vec<Value>> {
+    bodies.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! A local server in this process, on threads of its own, and a caller for it that costs little: no
-//! contract is judged and no answer is read further than it must be.
+//! A local server in this process, on its own threads, and a cheap client for it: no response is
+//! checked against the API specification, and none is parsed more than needed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,47 +15,47 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-/// Blocks of French mobile numbers that the bench may use.
+/// Blocks of French mobile numbers that the benchmarks use.
 const BLOCKS: [u32; 8] = [0, 1, 2, 4, 5, 6, 7, 8];
-/// Prefixes (a number less its last four digits) in all of them.
+/// How many prefixes (numbers without their last four digits) the blocks have.
 const PREFIXES: usize = BLOCKS.len() * 1000;
 
-/// The server, its threads, and the numbers that were not used yet.
-pub struct Home {
+/// The server, its threads, and the next unused phone number.
+pub struct LocalServer {
     pub server: Server,
-    /// `Authorization` of its one app.
-    pub key: String,
+    /// `Authorization` of its only app.
+    pub authorization: String,
     client: Client<HttpConnector, Full<Bytes>>,
     next: AtomicUsize,
-    /// Ends the server with this value.
+    /// Dropping them stops the server.
     threads: Option<Runtime>,
 }
 
-impl Drop for Home {
+impl Drop for LocalServer {
     fn drop(&mut self) {
-        // In the background, as this may be one of its own threads.
+        // In the background: this may run on one of the threads.
         if let Some(threads) = self.threads.take() {
             threads.shutdown_background();
         }
     }
 }
 
-/// An answer, and the time from the call to its last byte.
-pub struct Answer {
+/// A response, and the time from the request to its last byte.
+pub struct BenchResponse {
     pub status: u16,
     pub body: Value,
     pub raw: Bytes,
     pub took: Duration,
 }
 
-impl Home {
-    /// In memory, with as many threads as there are cores.
+impl LocalServer {
+    /// Starts it in memory, with one thread per core.
     pub fn start(variables: &[(&str, &str)]) -> Self {
-        Self::start_behind(variables, Wires::default())
+        Self::start_with(variables, Wires::default())
     }
 
-    /// With something between the functions and the table or the queue.
-    pub fn start_behind(variables: &[(&str, &str)], wires: Wires) -> Self {
+    /// Starts it with servers between the functions and the table or the queue.
+    pub fn start_with(variables: &[(&str, &str)], wires: Wires) -> Self {
         let threads = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -76,18 +76,18 @@ impl Home {
         let server = threads
             .block_on(Server::start(options))
             .expect("the server starts");
-        let key = format!("Bearer {}", server.api_keys.first().expect("a key").1);
+        let authorization = format!("Bearer {}", server.api_keys.first().expect("a key").1);
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Self {
             server,
-            key,
+            authorization,
             client,
             next: AtomicUsize::new(0),
             threads: Some(threads),
         }
     }
 
-    /// A number that nobody used. Prefixes take turns, so that none comes near its limit.
+    /// An unused phone number. The prefixes alternate, so that none reaches its limit.
     pub fn phone(&self) -> String {
         let n = self.next.fetch_add(1, Ordering::SeqCst);
         let (prefix, line) = (n % PREFIXES, n / PREFIXES);
@@ -99,10 +99,10 @@ impl Home {
         )
     }
 
-    /// A request of the one app.
-    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    /// A request of the only app.
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> BenchResponse {
         let headers = [
-            ("authorization", self.key.as_str()),
+            ("authorization", self.authorization.as_str()),
             ("content-type", "application/json"),
         ];
         let body = body.map(|body| body.to_string()).unwrap_or_default();
@@ -110,8 +110,8 @@ impl Home {
         self.exchange(method, &uri, &headers, body.into()).await
     }
 
-    /// A call of the table's engine, signed by nobody: the engine does not look.
-    pub async fn table(&self, operation: &str, body: Bytes) -> Answer {
+    /// A request to the table's engine, which does not check the signature.
+    pub async fn table(&self, operation: &str, body: Bytes) -> BenchResponse {
         let target = format!("DynamoDB_20120810.{operation}");
         let headers = [
             (
@@ -126,17 +126,17 @@ impl Home {
             .await
     }
 
-    /// A message for the queue.
+    /// Sends a message to the queue.
     pub async fn enqueue(&self, body: &Value) {
         let message = json!({"QueueUrl": "queue", "MessageBody": body}).to_string();
         let headers = [
             ("x-amz-target", "AmazonSQS.SendMessage"),
             ("content-type", "application/x-amz-json-1.0"),
         ];
-        let answer = self
+        let response = self
             .exchange("POST", &self.server.sqs_url, &headers, message.into())
             .await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(response.status, 200, "{}", response.body);
     }
 
     async fn exchange(
@@ -145,22 +145,22 @@ impl Home {
         uri: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) -> Answer {
+    ) -> BenchResponse {
         let mut request = hyper::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body)).expect("a request");
-        let begun = Instant::now();
+        let started = Instant::now();
         let (parts, body) = self
             .client
             .request(request)
             .await
-            .expect("an answer")
+            .expect("a response")
             .into_parts();
-        let raw = body.collect().await.expect("a whole answer").to_bytes();
-        let took = begun.elapsed();
-        Answer {
+        let raw = body.collect().await.expect("a whole response").to_bytes();
+        let took = started.elapsed();
+        BenchResponse {
             status: parts.status.as_u16(),
             body: serde_json::from_slice(&raw).unwrap_or_default(),
             raw,
@@ -168,39 +168,39 @@ impl Home {
         }
     }
 
-    /// Opens a verification.
+    /// Creates a verification. Returns its id and the latency.
     pub async fn send(&self, to: &str) -> (String, Duration) {
-        let answer = self
+        let response = self
             .call("POST", "/v1/verifications", Some(json!({"to": to})))
             .await;
-        assert_eq!(answer.status, 201, "{}", answer.body);
+        assert_eq!(response.status, 201, "{}", response.body);
         (
-            answer.body["id"].as_str().expect("an id").to_owned(),
-            answer.took,
+            response.body["id"].as_str().expect("an id").to_owned(),
+            response.took,
         )
     }
 
-    /// The code of the message on the phone, unless it is not there yet.
-    pub async fn look(&self, to: &str) -> Option<String> {
-        let answer = self
+    /// The code of the newest message, if one has arrived.
+    pub async fn find_code(&self, to: &str) -> Option<String> {
+        let response = self
             .call("GET", &format!("/local/messages?to=%2B{}", &to[1..]), None)
             .await;
-        answer.body["messages"][0]["code"]
+        response.body["messages"][0]["code"]
             .as_str()
             .map(str::to_owned)
     }
 
-    /// The code, as soon as it is there.
+    /// Polls for the code of the newest message.
     pub async fn code(&self, to: &str) -> String {
         loop {
-            if let Some(code) = self.look(to).await {
+            if let Some(code) = self.find_code(to).await {
                 return code;
             }
         }
     }
 
-    /// Presents a code.
-    pub async fn check(&self, id: &str, code: &str) -> Answer {
+    /// Checks a code.
+    pub async fn check(&self, id: &str, code: &str) -> BenchResponse {
         self.call(
             "POST",
             &format!("/v1/verifications/{id}/check"),
@@ -209,27 +209,27 @@ impl Home {
         .await
     }
 
-    /// Presents the right code.
+    /// Checks the right code. Returns the latency.
     pub async fn approve(&self, id: &str, code: &str) -> Duration {
-        let answer = self.check(id, code).await;
+        let response = self.check(id, code).await;
         assert_eq!(
-            (answer.status, &answer.body["valid"]),
+            (response.status, &response.body["valid"]),
             (200, &json!(true)),
             "{}",
-            answer.body
+            response.body
         );
-        answer.took
+        response.took
     }
 
-    /// Moves the clock.
+    /// Advances the clock.
     pub async fn advance(&self, seconds: u32) {
-        let answer = self
+        let response = self
             .call(
                 "POST",
                 "/local/clock",
                 Some(json!({"advance_seconds": seconds})),
             )
             .await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(response.status, 200, "{}", response.body);
     }
 }
