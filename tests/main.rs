@@ -1,5 +1,5 @@
-//! The suite: one binary, everything over the wire. `support` starts the service and talks to it; a
-//! folder per part of the service holds the tests. See README.md beside this file.
+//! The tests of the whole service, in one binary. `support` starts the service and makes requests
+//! to it; each other folder has the tests of one part. `README.md` says how to run and add tests.
 #![allow(
     missing_docs,
     clippy::bool_assert_comparison,

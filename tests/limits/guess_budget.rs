@@ -21,7 +21,7 @@ fn retry_after(response: &TestResponse) -> i64 {
         .unwrap_or_else(|| panic!("{response:?}"))
 }
 
-/// Holds that `guess_budget` rejects sends to `to` for exactly as long as announced; returns the
+/// Asserts that `guess_budget` rejects sends to `to` for exactly as long as announced; returns the
 /// first send after that.
 async fn assert_locked(service: &Service, to: &str) -> TestResponse {
     let before = service.now().await;

@@ -155,7 +155,8 @@ async fn port_in_use_exits_with_1() {
     assert_status(&process.service.raw("GET", "/healthz", &[], "").await, 200);
 }
 
-/// Holds that a start with these values exits with 1 and prints a line about each of the variables.
+/// Asserts that a start with these values exits with 1 and prints a line about each of the
+/// variables.
 async fn assert_reported(variables: &[(&str, &str)]) {
     let output = run_to_end(&["--port", "0"], variables).await;
     assert_eq!(

@@ -152,7 +152,7 @@ async fn run_verification(
     Some(acknowledged)
 }
 
-/// Holds that the restarted server has stored everything that was acknowledged.
+/// Asserts that the restarted server has stored everything that was acknowledged.
 async fn assert_stored(after: &LocalProcess, acknowledged: &Acknowledged) {
     let path = format!("/v1/verifications/{}", acknowledged.id);
     let shown = after.call("GET", &path, None).await;

@@ -12,9 +12,8 @@ use crate::support::{Listener, LocalProcess, TO};
 async fn signal_ends_it_cleanly() {
     for signal in ["TERM", "INT"] {
         let process = LocalProcess::start_with_arguments(&[], &[]).await;
-        process
-            .call("POST", "/v1/verifications", Some(json!({"to": TO})))
-            .await;
+        let body = Some(json!({"to": TO}));
+        process.call("POST", "/v1/verifications", body).await;
         assert_eq!(process.end(signal).await, Some(0), "SIG{signal}");
     }
 }

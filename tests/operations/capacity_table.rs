@@ -5,8 +5,8 @@ use serde_json::json;
 use super::capacity::consumed_since_last_time;
 use crate::support::{Fault, ProxiedService, another_code, assert_status};
 
-/// Holds that a resend and the delivery of its message cost what docs/costs.md lists: the worker starts
-/// at once, so they are counted together.
+/// Asserts that a resend and the delivery of its message cost what docs/costs.md lists: the worker
+/// starts at once, so they are counted together.
 fn assert_units_of_resend_and_worker(proxied: &ProxiedService) {
     let calls = proxied.table.take_calls();
     let first_of_worker = calls

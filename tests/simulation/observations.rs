@@ -65,7 +65,7 @@ impl Model {
         self.received.push(message);
     }
 
-    /// Holds that the recipient was not locked, and that it did not get too many messages.
+    /// Asserts that the recipient was not locked, and that it did not get too many messages.
     fn count_message(&mut self, person: usize, message: &ReceivedMessage) {
         let got_it = matches!(
             message.behaviour,

@@ -226,7 +226,7 @@ impl Simulation {
         }
     }
 
-    /// Holds that the stored state contains no number and no code, neither as text nor in a blob.
+    /// Asserts that the stored state contains no number and no code, neither as text nor in a blob.
     async fn assert_nothing_readable(&self) {
         let state = self.service().state().await;
         let mut stored = vec![state.to_string().into_bytes()];

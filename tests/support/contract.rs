@@ -80,7 +80,7 @@ impl Contract {
         }
     }
 
-    /// Holds what is common to all problem documents.
+    /// Asserts what all problem documents have in common.
     fn assert_problem_envelope(
         &self,
         status: u16,

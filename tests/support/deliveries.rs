@@ -42,7 +42,7 @@ pub fn field_of_each(messages: &[Value], name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Holds that no dispatch waits and none has failed for good.
+/// Asserts that no dispatch waits and none has failed for good.
 pub async fn assert_queue_is_empty(service: &Service) {
     let state = service.state().await;
     assert_fields(&state, json!({"queue": [], "dead_letters": []}));

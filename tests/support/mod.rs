@@ -1,23 +1,25 @@
-//! What starts the service and talks to it. Must hold no rule that a test checks.
+//! Starts the service and makes requests to it.
 //!
-//! | file | what it gives |
+//! Invariant: contains no rule that a test checks.
+//!
+//! | file | what is in it |
 //! |---|---|
 //! | `service` | a service for one test, and any request to it |
 //! | `api_calls` | requests of an app: send, resend, check, cancel, unlock, forget |
 //! | `local_calls` | the endpoints of the local server: clock, phones, simulated carriers, state |
 //! | `response` | a response, and assertions about it |
 //! | `rate_limits` | assertions about limits: which one rejects, until when, with which headers |
-//! | `contract` | every response against `openapi.yaml` |
-//! | `fault_proxy` | a proxy before the table or the queue, which counts calls and breaks them |
-//! | `proxied_service` | a service with such a proxy on either side |
+//! | `contract` | validation of every response against `openapi.yaml` |
+//! | `fault_proxy` | a proxy before the table or the queue, which records calls and breaks them |
+//! | `proxied_service` | a service with a fault proxy before its table and one before its queue |
 //! | `http_carrier` | a carrier of kind `http` that a test controls |
-//! | `listener` | a port that answers HTTP as a test says |
+//! | `listener` | an HTTP server whose responses a test sets |
 //! | `local_process` | the local server as a process |
-//! | `built_functions` | the functions as processes |
+//! | `built_functions` | the built functions, which run as processes |
 //! | `deliveries` | the deliveries of a verification and the queue behind them |
 //! | `parallel` | calls that run at once |
 //! | `stored_items` | the items of the table |
-//! | `temp_directory` | a directory of one test |
+//! | `temp_directory` | a directory for one test |
 //! | `values` | recipients, settings, times and JSON that many tests need |
 
 pub mod api_calls;

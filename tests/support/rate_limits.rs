@@ -23,7 +23,7 @@ impl Service {
         (in_time.then_some(first), call().await)
     }
 
-    /// Holds that `limit` rejects `call` until `until`, and that every header says so.
+    /// Asserts that `limit` rejects `call` until `until`, and that every header says so.
     pub async fn assert_rejects(
         &self,
         limit: &str,
@@ -53,7 +53,7 @@ impl Service {
         );
     }
 
-    /// Holds that `limit` rejects `call` up to the second before `until`, and that `call` gets
+    /// Asserts that `limit` rejects `call` up to the second before `until`, and that `call` gets
     /// `status` at `until`.
     pub async fn assert_rejects_until(
         &self,

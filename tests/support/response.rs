@@ -114,34 +114,34 @@ pub fn assert_status(response: &TestResponse, status: u16) {
     assert_eq!(response.status, status, "{response:?}");
 }
 
-/// Holds that the request failed with this status and this code of a problem.
+/// Asserts that the request failed with this status and this code of a problem.
 #[track_caller]
 pub fn assert_problem(response: &TestResponse, status: u16, code: &str) {
     assert_eq!(response.problem(), (status, code), "{response:?}");
 }
 
-/// Holds that `limit` rejected the send.
+/// Asserts that `limit` rejected the send.
 #[track_caller]
 pub fn assert_rejected(response: &TestResponse, limit: &str) {
     assert_problem(response, 429, "rate_limited");
     assert_eq!(response.body["limit"], limit, "{response:?}");
 }
 
-/// Holds that the check approved the verification.
+/// Asserts that the check approved the verification.
 #[track_caller]
 pub fn assert_approved(response: &TestResponse, attempts_left: i64) {
     let expected = CheckResult::approved(attempts_left);
     assert_eq!(response.check_result(), expected, "{response:?}");
 }
 
-/// Holds that the check failed for this reason, and what it left behind.
+/// Asserts that the check failed for this reason, and what it left behind.
 #[track_caller]
 pub fn assert_check(response: &TestResponse, reason: &str, status: &str, attempts_left: i64) {
     let expected = CheckResult::failed(reason, status, attempts_left);
     assert_eq!(response.check_result(), expected, "{response:?}");
 }
 
-/// Holds that a send replays the verification `id`.
+/// Asserts that a send replays the verification `id`.
 #[track_caller]
 pub fn assert_replays_send(response: &TestResponse, id: &str) {
     assert_status(response, 201);
@@ -149,14 +149,14 @@ pub fn assert_replays_send(response: &TestResponse, id: &str) {
     assert_eq!(response.id(), id, "{response:?}");
 }
 
-/// Holds that `response` repeats `first`, and says so.
+/// Asserts that `response` repeats `first`, and says so.
 #[track_caller]
 pub fn assert_replays(response: &TestResponse, first: &TestResponse) {
     assert_eq!(response.body, first.body, "{response:?}");
     assert!(response.is_replayed(), "{response:?}");
 }
 
-/// Holds that `value` has each field of `expected` with its value; objects within it are compared
+/// Asserts that `value` has each field of `expected` with its value; objects within it are compared
 /// in the same way.
 #[track_caller]
 pub fn assert_fields(value: &Value, expected: Value) {

@@ -30,8 +30,8 @@ pub const SHOP_KEY: &str = "otp_test_shop_0000000000000";
 #[derive(Clone)]
 pub struct Service {
     pub base: String,
-    /// The engine and the queue themselves, for what is put between them and the functions. Empty
-    /// for a service that this test did not start.
+    /// URLs of the table and the queue without any proxy. Empty for a service that this test did
+    /// not start.
     pub dynamodb_url: String,
     pub table: String,
     pub sqs_url: String,
@@ -41,18 +41,19 @@ pub struct Service {
 }
 
 impl Service {
+    /// Starts a service with the default settings.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// With these variables.
+    /// Starts a service with these environment variables.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         Self::try_start(variables, None)
             .await
             .expect("the service starts")
     }
 
-    /// With these carriers, in this order, and these variables.
+    /// Starts a service with these carriers, in this order, and these environment variables.
     pub async fn start_with_carriers(
         carriers: &[&HttpCarrier],
         variables: &[(&str, &str)],
@@ -64,14 +65,14 @@ impl Service {
         Self::start_with(&all).await
     }
 
-    /// With its table in `data`, which outlives the service.
+    /// Starts a service whose table is kept in `data`.
     pub async fn start_in(data: &TempDirectory, variables: &[(&str, &str)]) -> Self {
         Self::try_start(variables, Some(data.path().to_owned()))
             .await
             .expect("the service starts")
     }
 
-    /// With its table in the directory `data`.
+    /// Starts a service, with its table in memory or in the directory `data`.
     pub async fn try_start(
         variables: &[(&str, &str)],
         data: Option<PathBuf>,
@@ -79,7 +80,7 @@ impl Service {
         Self::try_start_behind(variables, data, Wires::default()).await
     }
 
-    /// With something between the functions and the table or the queue.
+    /// Starts a service whose functions reach the table and the queue at other URLs.
     pub async fn try_start_behind(
         variables: &[(&str, &str)],
         data: Option<PathBuf>,
@@ -89,8 +90,7 @@ impl Service {
         Self::try_start_as(variables, data, wires, functions).await
     }
 
-    /// With the built functions, or with their handlers in this process; at the DynamoDB that the
-    /// suite runs against.
+    /// Starts a service with built functions, or with their handlers in this process.
     pub async fn try_start_as(
         variables: &[(&str, &str)],
         data: Option<PathBuf>,
@@ -106,7 +106,7 @@ impl Service {
             .or_insert_with(|| format!("default={DEFAULT_KEY},shop={SHOP_KEY}"));
         let dynamodb = built_functions::dynamodb_for_suite();
         if dynamodb.is_some() {
-            // A table for this service alone, which outlives a restart as the directory does.
+            // The service has its own table. A restart with the same directory finds it again.
             let kept = data
                 .as_ref()
                 .and_then(|data| Some(data.file_name()?.to_str()?.to_owned()));
@@ -132,7 +132,7 @@ impl Service {
         })
     }
 
-    /// A service that this test did not start.
+    /// A client for a service that this test did not start.
     pub fn at(base: &str) -> Self {
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Self {
@@ -145,7 +145,7 @@ impl Service {
         }
     }
 
-    /// Any request, with nothing added to it.
+    /// Makes a request without adding anything to it.
     pub async fn raw(
         &self,
         method: &str,
@@ -158,7 +158,7 @@ impl Service {
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    /// Any request; an error if there is no response.
+    /// Makes a request. Returns an error if there is no response.
     pub async fn try_raw(
         &self,
         method: &str,

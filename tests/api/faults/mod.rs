@@ -12,7 +12,7 @@ use crate::support::{Service, TestResponse, assert_problem};
 
 const NO_COOLDOWN: [(&str, &str); 1] = [("OTP_COOLDOWN_SECONDS", "0")];
 
-/// Holds that the response is a 503; returns its body without the request id, and its
+/// Asserts that the response is a 503; returns its body without the request id, and its
 /// `Retry-After`.
 fn unavailable(response: &TestResponse) -> (Value, Option<String>) {
     assert_problem(response, 503, "unavailable");

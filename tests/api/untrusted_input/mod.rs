@@ -15,13 +15,13 @@ const SLOWDOWN_MAX: u32 = 20;
 
 const MIB: usize = 1024 * 1024;
 
-/// Holds that a code can be sent and approved.
+/// Asserts that a code can be sent and approved.
 async fn assert_works(service: &Service, n: u32) {
     let (id, code) = service.open(&phone(n)).await;
     assert!(service.check(&id, &code).await.is_valid());
 }
 
-/// Holds that the request is rejected with a 4xx, five times, and in time; returns the first
+/// Asserts that the request is rejected with a 4xx, five times, and in time; returns the first
 /// response.
 async fn assert_rejected_quickly(
     service: &Service,

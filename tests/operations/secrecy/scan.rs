@@ -76,7 +76,7 @@ pub fn strings(value: &Value) -> Vec<String> {
     }
 }
 
-/// Holds that `text` contains no number and no code.
+/// Asserts that `text` contains no number and no code.
 pub fn assert_no_secret(place: &str, text: &str, codes: &BTreeSet<String>) {
     for spelling in encodings() {
         assert!(
@@ -93,8 +93,8 @@ pub fn assert_no_secret(place: &str, text: &str, codes: &BTreeSet<String>) {
     }
 }
 
-/// Holds that the stored state, raw and decoded, contains no number, no code, and no plain hash of
-/// a number.
+/// Asserts that the stored state, raw and decoded, contains no number, no code, and no plain hash
+/// of a number.
 pub fn assert_sealed(state: &Value, codes: &BTreeSet<String>) {
     assert_no_secret("/local/state", &state.to_string(), codes);
     let hidden: Vec<Vec<u8>> = strings(state)

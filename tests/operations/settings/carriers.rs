@@ -31,7 +31,7 @@ fn url_with_a_port_and_a_path_is_accepted() {
 /// `whsec_` and 16 bytes.
 const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==";
 
-/// Holds that no function starts with a carrier of kind `http` with this change.
+/// Asserts that no function starts with a carrier of kind `http` with this change.
 #[track_caller]
 fn assert_carrier_stops_all(change: Value) {
     let mut entry = json!({"kind": "http", "base_url": "https://carrier.example", "token": "t", "secret": WEBHOOK_SECRET});

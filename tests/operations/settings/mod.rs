@@ -59,7 +59,7 @@ fn read(role: Role, changes: &[(&str, &str)]) -> Result<(), Vec<String>> {
     result.map_err(|error| error.0)
 }
 
-/// Holds that no function starts with these changes, and that each reports the variable `name`
+/// Asserts that no function starts with these changes, and that each reports the variable `name`
 /// only.
 #[track_caller]
 fn assert_all_stop(name: &str, changes: &[(&str, &str)]) {
