@@ -101,7 +101,7 @@ impl Simulation {
             assert!(!self.model.must_be_readable(at, now), "{response:?}");
             return;
         }
-        assert_status(&response, 200);
+        assert_status(response, 200);
         self.model.checked(at, now, checked_code, &response.body);
     }
 

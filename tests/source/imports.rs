@@ -101,7 +101,7 @@ impl Crate {
             }
             // A child module by its name.
             _ => {
-                let child = [module, &[first.clone()]].concat();
+                let child = [module, std::slice::from_ref(first)].concat();
                 let is_child = self.modules.contains_key(&child);
                 is_child.then(|| [module, path].concat())
             }

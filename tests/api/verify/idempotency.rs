@@ -107,7 +107,7 @@ async fn first_response_is_replayed_after_the_end() {
     }
     for (id, wrong, code, first) in &firsts {
         let again = service.check_with_key(id, wrong.clone(), "k").await;
-        assert_replays(&again, &first);
+        assert_replays(&again, first);
         assert_problem(
             &service.check_with_key(id, json!({"code": code}), "k").await,
             422,
