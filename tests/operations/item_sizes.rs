@@ -75,7 +75,7 @@ async fn typical_item_fits_one_write_unit() {
 }
 
 #[tokio::test]
-async fn largest_item_is_below_7_kib() {
+async fn largest_item_is_below_8_kib() {
     let longest = |letter: &str| letter.repeat(64);
     let carrier = HttpCarrier::start("carrier-with-the-longest-of-name").await;
     let carriers = json!([carrier.entry()]);
@@ -125,9 +125,9 @@ async fn largest_item_is_below_7_kib() {
         .map(size)
         .max()
         .expect("a record");
-    assert!(worst < 7 * UNIT_BYTES, "{worst} bytes");
+    assert!(worst < 8 * UNIT_BYTES, "{worst} bytes");
     assert!(
-        worst > 6 * UNIT_BYTES,
+        worst > 7 * UNIT_BYTES,
         "docs/costs.md should list a smaller size: {worst} bytes"
     );
 }

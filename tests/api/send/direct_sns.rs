@@ -151,7 +151,7 @@ async fn other_channels_are_not_configured() {
 async fn crash_before_publishing(proxied: &ProxiedService, to: &str) {
     proxied
         .table
-        .break_by(|call| call.claims_step().then_some(Fault::Freeze));
+        .break_by(|call| call.claims_step().then_some(Fault::HoldResponse));
     let (service, body) = (proxied.service.clone(), json!({"to": to}));
     let call = tokio::spawn(async move { service.send_with_key(body, "k").await });
     proxied.table.wait_for_held_call().await;

@@ -32,8 +32,6 @@ const STALE_AFTER_SECONDS: i64 = 600;
 const STALE_REMOVED_MAX: usize = 8;
 /// Most breakers that are kept. They are one item, which every delivery reads.
 const BREAKERS_MAX: usize = 200;
-/// First bytes of a recipient's key, enough to tell two recipients apart.
-const RECIPIENT_BYTES: usize = 4;
 
 /// States of all breakers, by scope.
 pub(super) type States = BTreeMap<String, BreakerState>;
@@ -76,7 +74,7 @@ impl Scopes {
 pub(super) enum Entry<'b> {
     /// The call is allowed.
     Permitted(CallPermit<'b>),
-    /// The breaker is open.
+    /// The breaker is open, or the carrier delayed this recipient's message.
     Open,
     /// As many calls are in flight as would open the breaker, and the wait for one of them is over.
     Full,
@@ -124,12 +122,16 @@ impl Breakers {
         &self,
         states: &mut States,
         scopes: &Scopes,
+        recipient: RecordKey,
         wait_until: Instant,
     ) -> Entry<'_> {
         loop {
             let call_ended = self.call_ended.notified();
             tokio::pin!(call_ended);
             call_ended.as_mut().enable();
+            if self.delays(states, scopes, recipient) {
+                return Entry::Open;
+            }
             for scope in scopes.all() {
                 if !self.is_closed(states, scope).await {
                     return Entry::Open;
@@ -177,8 +179,8 @@ impl Breakers {
             Receipt::Transient {
                 retry_after_seconds: Some(seconds),
             } => {
-                let recipient = recipient.0.get(..RECIPIENT_BYTES).unwrap_or_default();
-                self.count_rate_limit(states, &scopes.destination, recipient, *seconds)
+                let recipient = short(recipient);
+                self.count_rate_limit(states, &scopes.destination, &recipient, *seconds)
                     .await
             }
             Receipt::AccountRejected => {
@@ -247,6 +249,14 @@ impl Breakers {
             .await
     }
 
+    /// Whether the carrier delayed the message of `recipient` until later.
+    fn delays(&self, states: &States, scopes: &Scopes, recipient: RecordKey) -> bool {
+        let state = states.get(&scopes.destination);
+        state.is_some_and(|state| {
+            state.limited_until > self.clock.now() && state.limited_by == short(recipient)
+        })
+    }
+
     /// Whether a call is allowed. After its time an open breaker allows one call: the probe.
     async fn is_closed(&self, states: &States, scope: &str) -> bool {
         let now = self.clock.now();
@@ -268,6 +278,12 @@ impl Breakers {
     fn gates(&self) -> MutexGuard<'_, HashMap<String, Gate>> {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// First bytes of a recipient's key, enough to tell two recipients apart.
+fn short(recipient: RecordKey) -> [u8; 4] {
+    let [a, b, c, d, ..] = recipient.0;
+    [a, b, c, d]
 }
 
 /// A permit to call a carrier. It is returned when it is dropped, whatever became of the call: an

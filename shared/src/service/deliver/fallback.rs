@@ -38,7 +38,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             ..
         } = snapshot;
         let Some(to) = &recipient.address else {
-            return self.end(StepResult::default()).await;
+            return self.end(StepResult::default()).await.map(drop);
         };
         for candidate in self.candidates(verification, channel, cause, except) {
             let mut serving = self.delivering.carriers.serving(candidate.channel, to);
@@ -88,6 +88,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             ..StepResult::default()
         })
         .await
+        .map(drop)
     }
 
     /// The requested message, then those that may be sent instead of it.

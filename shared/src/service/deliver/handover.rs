@@ -97,7 +97,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         {
             Handover::Answered { outcome, call } => {
                 let recorded = self.record_outcome(recipient, verification, delivery, outcome);
-                tokio::join!(recorded, self.finish_call(call)).0
+                tokio::join!(recorded, self.finish_call(call)).0?;
+                Ok(())
             }
             Handover::NotAccepted {
                 retry_after_seconds,
@@ -106,7 +107,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
                     .await
             }
             Handover::Postponed { tried } => self.postpone(verification, delivery, &tried).await,
-            Handover::Skipped(SkipReason::Ended) => self.end_undeliverable(delivery, true).await,
+            Handover::Skipped(SkipReason::Ended) => {
+                self.end_undeliverable(delivery, true).await?;
+                Ok(())
+            }
             Handover::Skipped(SkipReason::ClaimLost) => Ok(()),
         }
     }
@@ -162,7 +166,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
             let scopes = Scopes::new(&carrier.name, delivery.channel, text.to.country());
             let latest_start = self.call_time.latest_start(carrier);
             let breakers = &self.delivering.breakers;
-            let entered = breakers.enter(&mut round.breakers, &scopes, latest_start);
+            let entered =
+                breakers.enter(&mut round.breakers, &scopes, self.claim.key, latest_start);
             let permit = match entered.await {
                 Entry::Permitted(permit) => permit,
                 Entry::Open => continue,

@@ -77,7 +77,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         match queued {
             Some(delivery) if is_current && !is_held => {
                 let status = verification.final_status_of_queued(self.now);
-                self.raise(delivery.tag, status, None).await
+                self.raise(delivery.tag, status, None).await.map(drop)
             }
             _ => Ok(()),
         }

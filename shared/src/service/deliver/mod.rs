@@ -65,7 +65,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         };
         if !verification.is_deliverable(self.now) {
             let is_queued = latest.status == DeliveryStatus::Queued;
-            return self.end_undeliverable(latest, is_queued).await;
+            self.end_undeliverable(latest, is_queued).await?;
+            return Ok(());
         }
         let expires_at = verification.params.expires_at;
         let is_poll = |due| delivery_plan::is_poll(latest, expires_at, due);
@@ -81,10 +82,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
             self.now,
         ) {
             NextStep::Done | NextStep::WaitUntil(_) => {
-                self.end_without_message(recipient, verification).await
+                self.end_without_message(recipient, verification).await?;
+                Ok(())
             }
             NextStep::HandOver if uncertain >= HANDOVERS_MAX => {
-                self.give_up_handover(recipient, verification, latest).await
+                self.give_up_handover(recipient, verification, latest)
+                    .await?;
+                Ok(())
             }
             NextStep::HandOver => {
                 let snapshot = Snapshot {

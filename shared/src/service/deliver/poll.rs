@@ -27,8 +27,12 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 };
                 self.record_outcome(recipient, verification, latest, outcome)
                     .await
+                    .map(drop)
             }
-            (None, _) | (_, None) => self.end_without_message(recipient, verification).await,
+            (None, _) | (_, None) => self
+                .end_without_message(recipient, verification)
+                .await
+                .map(drop),
         }
     }
 

@@ -20,6 +20,9 @@ use crate::store::{ClaimResult, DeliveryRecord, HandoverDetails, RaiseResult, St
 /// When a step is taken again for whose first carrier an invocation had no time.
 const POSTPONED_SECONDS: i64 = 1;
 
+/// The recipient as the last write left it, if there is one.
+pub(super) type Recorded = Option<Box<Recipient>>;
+
 /// What became of a message.
 pub(super) struct Outcome {
     pub(super) status: DeliveryStatus,
@@ -36,7 +39,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         verification: &Verification,
         delivery: &Delivery,
         outcome: Outcome,
-    ) -> Result<(), DeliverError> {
+    ) -> Result<Recorded, DeliverError> {
         let uncertain_handovers = match outcome.status {
             DeliveryStatus::Unknown => verification.step.uncertain_handovers,
             _ => 0,
@@ -64,7 +67,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         recipient: &Recipient,
         verification: &Verification,
         delivery: &Delivery,
-    ) -> Result<(), DeliverError> {
+    ) -> Result<Recorded, DeliverError> {
         let outcome = Outcome {
             status: DeliveryStatus::Unknown,
             carrier: None,
@@ -123,7 +126,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         &self,
         recipient: &Recipient,
         verification: &Verification,
-    ) -> Result<(), DeliverError> {
+    ) -> Result<Recorded, DeliverError> {
         let (now, uncertain_handovers) =
             (self.delivering.clock.now(), uncertain_before(verification));
         let deliveries = &verification.deliveries;
@@ -148,7 +151,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         &self,
         delivery: &Delivery,
         is_queued: bool,
-    ) -> Result<(), DeliverError> {
+    ) -> Result<Recorded, DeliverError> {
         let status = DeliveryStatus::Failed;
         let record = is_queued.then_some(DeliveryRecord {
             tag: delivery.tag,
@@ -188,7 +191,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
                     .await
             }
             // Another send came first: this message goes to no other carrier.
-            ClaimResult::Lost(_) => self.raise(delivery.tag, DeliveryStatus::Failed, None).await,
+            ClaimResult::Lost(_) => {
+                self.raise(delivery.tag, DeliveryStatus::Failed, None)
+                    .await?;
+                Ok(())
+            }
         }
     }
 
@@ -204,7 +211,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let expires_at = verification.params.expires_at;
         let retry_at = delivery_plan::retry_at(rounds, retry_after_seconds, expires_at, now);
         let Some(at) = retry_at else {
-            return self.end_undeliverable(delivery, true).await;
+            self.end_undeliverable(delivery, true).await?;
+            return Ok(());
         };
         let result = StepResult {
             due: Some(at),
@@ -216,50 +224,52 @@ impl<C: CarrierClient> StepWork<'_, C> {
         match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(_) => self.enqueue_next(result.due).await,
             // Another send came first: this message has no further round.
-            ClaimResult::Lost(_) => self.raise(delivery.tag, DeliveryStatus::Failed, None).await,
+            ClaimResult::Lost(_) => {
+                self.raise(delivery.tag, DeliveryStatus::Failed, None)
+                    .await?;
+                Ok(())
+            }
         }
     }
 
     /// Ends the step, then enqueues the next one.
-    pub(super) async fn end(&self, mut result: StepResult) -> Result<(), DeliverError> {
+    pub(super) async fn end(&self, mut result: StepResult) -> Result<Recorded, DeliverError> {
         let (store, now) = (&self.delivering.store, self.delivering.clock.now());
         let current = match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(stored) => {
-                self.count(&stored.recipient, result.record.as_ref(), now);
+                let recipient = stored.recipient;
+                self.count(&recipient, result.record.as_ref(), now);
                 let tag = result.record.as_ref().map(|record| record.tag);
-                let is_failure = self.apply_early_report(&stored.recipient, tag).await?;
+                let is_failure = self.apply_early_report(&recipient, tag).await?;
                 let due = if is_failure { Some(now) } else { result.due };
-                return self.enqueue_next(due).await;
+                self.enqueue_next(due).await?;
+                return Ok(Some(Box::new(recipient)));
             }
             ClaimResult::Lost(current) => current,
         };
         let Some(record) = result.record.take() else {
-            return self.enqueue_next(result.due).await;
+            self.enqueue_next(result.due).await?;
+            return Ok(current);
         };
-        let verification = current
-            .as_ref()
-            .and_then(|recipient| recipient.current.as_ref());
-        let held = current
-            .as_ref()
-            .zip(verification.filter(|v| self.claim.holds(v)));
-        let Some((recipient, verification)) = held else {
+        let Some(recipient) = current.filter(|recipient| self.holds_current(recipient)) else {
             // Another send came first and planned its own step: only the status is left to record.
             return self
                 .raise(record.tag, record.status, record.carrier.as_deref())
                 .await;
         };
         // A report came first and says more: the next step follows from it.
-        let uncertain_handovers = result.uncertain_handovers;
-        let deliveries = &verification.deliveries;
-        result.due = self.next_due(
-            recipient,
-            verification,
-            deliveries,
-            uncertain_handovers,
-            now,
-        );
+        if let Some(verification) = &recipient.current {
+            let (deliveries, uncertain) = (&verification.deliveries, result.uncertain_handovers);
+            result.due = self.next_due(&recipient, verification, deliveries, uncertain, now);
+        }
         store.end_step(&self.claim, &result, now).await?;
-        self.enqueue_next(result.due).await
+        self.enqueue_next(result.due).await?;
+        Ok(Some(recipient))
+    }
+
+    fn holds_current(&self, recipient: &Recipient) -> bool {
+        let current = recipient.current.as_ref();
+        current.is_some_and(|verification| self.claim.holds(verification))
     }
 
     /// Applies a report that arrived during the handover, now that it is known which carrier has
@@ -326,25 +336,26 @@ impl<C: CarrierClient> StepWork<'_, C> {
         tag: DeliveryTag,
         status: DeliveryStatus,
         carrier: Option<&str>,
-    ) -> Result<(), DeliverError> {
+    ) -> Result<Recorded, DeliverError> {
         let (store, now) = (&self.delivering.store, self.delivering.clock.now());
         let raised = store
             .raise_delivery(self.claim.key, tag, status, carrier, now)
             .await?;
-        if let RaiseResult::Raised(recipient) = raised {
-            let carrier = carrier.map(str::to_owned);
-            self.count(
-                &recipient,
-                Some(&DeliveryRecord {
+        match raised {
+            RaiseResult::Raised(recipient) => {
+                let carrier = carrier.map(str::to_owned);
+                let record = DeliveryRecord {
                     tag,
                     status,
                     carrier,
-                }),
-                now,
-            );
-            self.apply_early_report(&recipient, Some(tag)).await?;
+                };
+                self.count(&recipient, Some(&record), now);
+                self.apply_early_report(&recipient, Some(tag)).await?;
+                Ok(Some(recipient))
+            }
+            RaiseResult::Unchanged(recipient) => Ok(Some(recipient)),
+            RaiseResult::UnknownMessage => Ok(None),
         }
-        Ok(())
     }
 
     fn count(&self, recipient: &Recipient, record: Option<&DeliveryRecord>, now: Timestamp) {

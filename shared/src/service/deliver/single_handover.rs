@@ -4,7 +4,7 @@
 use super::carrier_client::CarrierClient;
 use super::delivering::{DeliverError, Delivering};
 use super::handover::{Handover, SkipReason};
-use super::record::Outcome;
+use super::record::{Outcome, Recorded};
 use super::step_work::{Snapshot, StepWork, uncertain_before};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::recipient::Recipient;
@@ -52,47 +52,49 @@ impl<C: CarrierClient> Delivering<C> {
             verification,
             read_at: work.claimed_at,
         };
-        let unknown = DeliveryStatus::Unknown;
         if uncertain_before(verification) >= HANDOVERS_MAX {
             let recorded = work
                 .give_up_handover(&recipient, verification, latest)
                 .await;
-            work.log_unrecorded(recorded);
-            let after = with_status(&recipient, latest, unknown, None);
-            return Ok(SingleHandover::Done(Box::new(after)));
+            let after = with_status(&recipient, latest, DeliveryStatus::Unknown, None);
+            return Ok(work.done(recorded, after));
         }
         let handover = work.try_carriers(snapshot, latest, None, None).await?;
-        let (after, recorded) = match handover {
+        Ok(match handover {
             Handover::Answered { outcome, call } => {
                 let after = with_outcome(&recipient, latest, &outcome);
                 let recorded = work.record_outcome(&recipient, verification, latest, outcome);
-                (after, tokio::join!(recorded, work.finish_call(call)).0)
+                let recorded = tokio::join!(recorded, work.finish_call(call)).0;
+                work.done(recorded, after)
             }
             Handover::Skipped(SkipReason::Ended) => {
                 let after = with_status(&recipient, latest, DeliveryStatus::Failed, None);
-                (after, work.end_undeliverable(latest, true).await)
+                work.done(work.end_undeliverable(latest, true).await, after)
             }
-            Handover::Skipped(SkipReason::ClaimLost) => (recipient.clone(), Ok(())),
+            Handover::Skipped(SkipReason::ClaimLost) => {
+                SingleHandover::Done(Box::new(recipient.clone()))
+            }
             Handover::NotAccepted { .. } | Handover::Postponed { .. } => {
-                return Ok(SingleHandover::NotAccepted(version));
+                SingleHandover::NotAccepted(version)
             }
-        };
-        work.log_unrecorded(recorded);
-        Ok(SingleHandover::Done(Box::new(after)))
+        })
     }
 }
 
 impl<C: CarrierClient> StepWork<'_, C> {
-    /// The message was handed over, whatever the table says.
-    fn log_unrecorded(&self, recorded: Result<(), DeliverError>) {
-        if let Err(error) = recorded {
+    /// The recipient as it is stored now, or `after` if that is not known: the message was handed
+    /// over, whatever the table says.
+    fn done(&self, recorded: Result<Recorded, DeliverError>, after: Recipient) -> SingleHandover {
+        let recorded = recorded.unwrap_or_else(|error| {
             tracing::error!(
                 verification.id = self.log_id(),
                 error.kind = "not_recorded",
                 error.cause = causes(&error),
                 "failed to record the delivery status"
             );
-        }
+            None
+        });
+        SingleHandover::Done(recorded.unwrap_or_else(|| Box::new(after)))
     }
 }
 
