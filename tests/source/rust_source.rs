@@ -111,10 +111,10 @@ impl Source {
 
     /// The source without the unit tests at its end.
     pub fn program(&self) -> &str {
-        const TESTS: &str = "\n#[cfg(test)]\nmod ";
+        const TESTS: &str = "\n#[cfg(test)]\n";
         let is_block = |at: &usize| {
-            let name = self.text[at + TESTS.len()..].lines().next();
-            name.is_some_and(|name| name.ends_with('{'))
+            let line = self.text[at + TESTS.len()..].lines().next();
+            line.is_some_and(|line| line.contains("mod ") && line.ends_with('{'))
         };
         let mut starts = self.text.match_indices(TESTS).map(|(at, _)| at);
         let tests = starts.find(is_block);

@@ -2,6 +2,7 @@
 //! it over.
 
 use super::carrier_client::CarrierClient;
+use super::charge::Charge;
 use super::delivering::DeliverError;
 use super::step_work::{Snapshot, StepWork, uncertain_before};
 use crate::domain::channel::Channel;
@@ -32,50 +33,62 @@ impl<C: CarrierClient> StepWork<'_, C> {
         cause: Cause,
         except: Option<&str>,
     ) -> Result<(), DeliverError> {
-        let Snapshot {
-            recipient,
-            verification,
-            ..
-        } = snapshot;
-        let Some(to) = &recipient.address else {
+        let verification = snapshot.verification;
+        let Some(to) = &snapshot.recipient.address else {
             return self.end(StepResult::default()).await.map(drop);
         };
         for candidate in self.candidates(verification, channel, cause, except) {
             let mut serving = self.delivering.carriers.serving(candidate.channel, to);
             let carrier = serving.find(|carrier| Some(carrier.name.as_str()) != candidate.except);
             let Some(carrier) = carrier else { continue };
-            let Some(charge) = self.charge(None, carrier.price_to(to)).await? else {
-                continue;
-            };
-            let added = self.added(verification, &candidate);
-            let Some(delivery) = added.deliveries.last() else {
-                return Ok(());
-            };
-            let read_at = self.delivering.clock.now_millis();
-            let stored = match self.write_added(verification, &added, delivery).await {
-                Ok(stored) => stored,
-                Err(error) => {
-                    // If it was written after all, it is charged when this step is taken again.
-                    self.release(Some(charge)).await;
-                    return Err(error);
-                }
-            };
-            let current = stored.as_ref().and_then(|stored| stored.current.as_ref());
-            let Some((recipient, verification)) = stored.as_ref().zip(current) else {
-                self.release(Some(charge)).await;
-                return Ok(());
-            };
-            let snapshot = Snapshot {
-                recipient,
-                verification,
-                read_at,
-            };
-            return self
-                .hand_over(snapshot, delivery, candidate.except, Some(charge))
-                .await;
+            if let Some(charge) = self.charge(None, carrier.price_to(to)).await? {
+                return self.add_candidate(verification, &candidate, charge).await;
+            }
         }
-        // No carrier, or the spend cap is reached. Without a second carrier the fallback channel
-        // is due after its own wait.
+        self.end_without_candidate(verification, cause).await
+    }
+
+    /// Adds the message and hands it over.
+    async fn add_candidate(
+        &self,
+        verification: &Verification,
+        candidate: &Candidate<'_>,
+        charge: Charge,
+    ) -> Result<(), DeliverError> {
+        let added = self.added(verification, candidate);
+        let Some(delivery) = added.deliveries.last() else {
+            return Ok(());
+        };
+        let read_at = self.delivering.clock.now_millis();
+        let stored = match self.write_added(verification, &added, delivery).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                // If it was written after all, it is charged when this step is taken again.
+                self.release(Some(charge)).await;
+                return Err(error);
+            }
+        };
+        let current = stored.as_ref().and_then(|stored| stored.current.as_ref());
+        let Some((recipient, verification)) = stored.as_ref().zip(current) else {
+            self.release(Some(charge)).await;
+            return Ok(());
+        };
+        let snapshot = Snapshot {
+            recipient,
+            verification,
+            read_at,
+        };
+        self.hand_over(snapshot, delivery, candidate.except, Some(charge))
+            .await
+    }
+
+    /// No carrier, or the spend cap is reached. Without a second carrier the fallback channel is due
+    /// after its own wait.
+    async fn end_without_candidate(
+        &self,
+        verification: &Verification,
+        cause: Cause,
+    ) -> Result<(), DeliverError> {
         let waits = self.delivering.waits;
         let latest = verification.deliveries.last();
         let due = latest.map(|latest| latest.updated_at + waits.fallback_seconds);

@@ -7,16 +7,13 @@
 use super::breakers::{CallPermit, Entry, Scopes, States};
 use super::carrier_client::CarrierClient;
 use super::charge::Charge;
+use super::composed_message::ComposedMessage;
 use super::delivering::DeliverError;
 use super::record::Outcome;
 use super::step_work::{Snapshot, StepWork};
-use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage, Receipt};
-use crate::domain::address::Address;
+use crate::carrier::{ConfiguredCarrier, HandoverResponse, Receipt};
 use crate::domain::channel::Channel;
-use crate::domain::code::Code;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
-use crate::domain::time::Timestamp;
-use crate::message::{Message, compose};
 use crate::store::HandoverDetails;
 
 /// A verification whose read began longer ago is read again before a message is handed over, and
@@ -53,16 +50,6 @@ pub(super) struct FinishedCall<'a> {
     /// `None`: the call was cut short, which says nothing about the carrier.
     receipt: Option<Receipt>,
     breakers: States,
-}
-
-/// A message, ready for any carrier.
-struct Composed<'s> {
-    to: &'s Address,
-    message: Message,
-    code: Code,
-    reference: String,
-    locale: &'s str,
-    expires_at: Timestamp,
 }
 
 /// The way of one message through the carriers.
@@ -148,7 +135,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         &self,
         round: &mut Round,
         snapshot: &Snapshot<'_>,
-        text: &Composed<'_>,
+        text: &ComposedMessage<'_>,
         delivery: &Delivery,
         except: Option<&str>,
     ) -> Result<Handover<'_>, DeliverError> {
@@ -199,7 +186,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         &'w self,
         round: &mut Round,
         carrier: &ConfiguredCarrier,
-        text: &Composed<'_>,
+        text: &ComposedMessage<'_>,
         delivery: &Delivery,
         permit: CallPermit<'w>,
         response: HandoverResponse,
@@ -261,61 +248,6 @@ impl<C: CarrierClient> StepWork<'_, C> {
         }
     }
 
-    /// The text of `delivery`; `None` if the recipient was forgotten or the key of the code was
-    /// removed.
-    fn compose<'s>(&self, snapshot: &Snapshot<'s>, delivery: &Delivery) -> Option<Composed<'s>> {
-        let Snapshot {
-            recipient,
-            verification,
-            ..
-        } = *snapshot;
-        let policy = self.delivering.apps.policy(&self.dispatch.app);
-        let code = self
-            .delivering
-            .keyring
-            .open_code(self.claim.key, verification)?;
-        Some(Composed {
-            to: recipient.address.as_ref()?,
-            message: compose(policy, verification, &code, delivery.channel, self.now),
-            reference: self
-                .delivering
-                .keyring
-                .reference(self.claim.key, delivery.tag),
-            locale: &verification.params.locale,
-            expires_at: verification.params.expires_at,
-            code,
-        })
-    }
-
-    /// Hands the text to one carrier.
-    async fn call(
-        &self,
-        carrier: &ConfiguredCarrier,
-        text: &Composed<'_>,
-        channel: Channel,
-    ) -> HandoverResponse {
-        let now = self.delivering.clock.now();
-        let policy = self.delivering.apps.policy(&self.dispatch.app);
-        let sender = carrier.sender_for(policy, text.to);
-        let callback_url = self.callback_url(carrier, &text.reference);
-        let message = OutgoingMessage {
-            to: text.to,
-            sender: sender.as_deref(),
-            channel,
-            message: &text.message,
-            code: text.code.reveal(),
-            locale: text.locale,
-            reference: &text.reference,
-            validity_seconds: text.expires_at.seconds_since(now),
-            callback_url: &callback_url,
-        };
-        let timeout = self.call_time.timeout(carrier);
-        self.delivering
-            .carriers
-            .hand_over(carrier, &message, timeout, now)
-            .await
-    }
-
     /// Whether the message may be handed over now; why not, otherwise. An old snapshot is read
     /// again.
     ///
@@ -354,22 +286,6 @@ impl<C: CarrierClient> StepWork<'_, C> {
             true => SkipReason::Ended,
             false => SkipReason::ClaimLost,
         }))
-    }
-
-    /// Where `carrier` reports what becomes of a message: a URL for the message, or for the
-    /// account.
-    fn callback_url(&self, carrier: &ConfiguredCarrier, reference: &str) -> String {
-        let Some(public_url) = &self.delivering.public_url else {
-            return String::new();
-        };
-        let token = match &carrier.callback_token {
-            Some(token) => token.clone(),
-            None => self
-                .delivering
-                .keyring
-                .callback_token(&carrier.name, reference),
-        };
-        format!("{public_url}/v1/callbacks/{}/{token}", carrier.name)
     }
 
     fn log_receipt(&self, carrier: &ConfiguredCarrier, receipt: &Receipt, channel: Channel) {

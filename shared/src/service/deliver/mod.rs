@@ -9,6 +9,7 @@ pub mod breakers;
 mod call_time;
 pub mod carrier_client;
 mod charge;
+mod composed_message;
 mod delivering;
 mod fallback;
 mod handover;

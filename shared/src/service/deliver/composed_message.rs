@@ -1,0 +1,98 @@
+//! A composed message: the text of a delivery, and its call to one carrier.
+
+use super::carrier_client::CarrierClient;
+use super::step_work::{Snapshot, StepWork};
+use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage};
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::code::Code;
+use crate::domain::delivery::Delivery;
+use crate::domain::time::Timestamp;
+use crate::message::{Message, compose};
+
+/// A message, ready for any carrier.
+pub(super) struct ComposedMessage<'s> {
+    pub(super) to: &'s Address,
+    pub(super) message: Message,
+    code: Code,
+    reference: String,
+    locale: &'s str,
+    expires_at: Timestamp,
+}
+
+impl<C: CarrierClient> StepWork<'_, C> {
+    /// The text of `delivery`; `None` if the recipient was forgotten or the key of the code was
+    /// removed.
+    pub(super) fn compose<'s>(
+        &self,
+        snapshot: &Snapshot<'s>,
+        delivery: &Delivery,
+    ) -> Option<ComposedMessage<'s>> {
+        let Snapshot {
+            recipient,
+            verification,
+            ..
+        } = *snapshot;
+        let policy = self.delivering.apps.policy(&self.dispatch.app);
+        let code = self
+            .delivering
+            .keyring
+            .open_code(self.claim.key, verification)?;
+        Some(ComposedMessage {
+            to: recipient.address.as_ref()?,
+            message: compose(policy, verification, &code, delivery.channel, self.now),
+            reference: self
+                .delivering
+                .keyring
+                .reference(self.claim.key, delivery.tag),
+            locale: &verification.params.locale,
+            expires_at: verification.params.expires_at,
+            code,
+        })
+    }
+
+    /// Hands the text to one carrier.
+    pub(super) async fn call(
+        &self,
+        carrier: &ConfiguredCarrier,
+        text: &ComposedMessage<'_>,
+        channel: Channel,
+    ) -> HandoverResponse {
+        let now = self.delivering.clock.now();
+        let policy = self.delivering.apps.policy(&self.dispatch.app);
+        let sender = carrier.sender_for(policy, text.to);
+        let callback_url = self.callback_url(carrier, &text.reference);
+        let message = OutgoingMessage {
+            to: text.to,
+            sender: sender.as_deref(),
+            channel,
+            message: &text.message,
+            code: text.code.reveal(),
+            locale: text.locale,
+            reference: &text.reference,
+            validity_seconds: text.expires_at.seconds_since(now),
+            callback_url: &callback_url,
+        };
+        let timeout = self.call_time.timeout(carrier);
+        self.delivering
+            .carriers
+            .hand_over(carrier, &message, timeout, now)
+            .await
+    }
+
+    /// Where `carrier` reports what becomes of a message: a URL for the message, or for the
+    /// account.
+    fn callback_url(&self, carrier: &ConfiguredCarrier, reference: &str) -> String {
+        let Some(public_url) = &self.delivering.public_url else {
+            return String::new();
+        };
+        let token = match &carrier.callback_token {
+            Some(token) => token.clone(),
+            None => self
+                .delivering
+                .keyring
+                .callback_token(&carrier.name, reference),
+        };
+        format!("{public_url}/v1/callbacks/{}/{token}", carrier.name)
+    }
+}
