@@ -13,6 +13,7 @@
 
 pub mod cli;
 mod data_dir;
+mod dated_dynamodb;
 mod dynamodb;
 mod functions;
 mod gateway;

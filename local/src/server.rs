@@ -115,7 +115,7 @@ impl Server {
         Ok(Self {
             address,
             api_keys: storage.secrets.api_keys,
-            dynamodb_url: storage.dynamodb_url,
+            dynamodb_url: storage.functions_dynamodb_url,
             table,
             sqs_url: services.sqs_url,
             serving: tokio::spawn(gateway::serve(listener, address.port(), gateway)),
@@ -164,7 +164,7 @@ async fn start_services(
         template,
         address,
         storage.table.name(),
-        wires.endpoints(&storage.dynamodb_url, &sqs_url),
+        wires.endpoints(&storage.functions_dynamodb_url, &sqs_url),
         &storage.secrets,
         &reserved,
     );

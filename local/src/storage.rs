@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use otp::platform::clock::Clock;
 
 use crate::data_dir::{DataDir, DataDirLock};
+use crate::dated_dynamodb;
 use crate::dynamodb::Engine;
 use crate::functions::BuiltFunctions;
 use crate::internal_port::bind_internal_port;
@@ -32,6 +33,8 @@ pub(crate) struct Storage {
     pub(crate) api_keys_error: Option<ApiKeysError>,
     pub(crate) table: Table,
     pub(crate) dynamodb_url: String,
+    /// The table as the functions reach it.
+    pub(crate) functions_dynamodb_url: String,
     pub(crate) queue: LocalQueue,
     pub(crate) clock: SimulatedClock,
 }
@@ -73,6 +76,10 @@ impl Storage {
         let can_advance = functions.is_none() || moved_clock.is_some();
         let simulated_clock =
             SimulatedClock::open(clock.clone(), can_advance, data_dir, moved_clock)?;
+        let functions_dynamodb_url = match moved_clock {
+            Some(_) => dated_dynamodb::serve(dynamodb_url.clone(), clock.clone()).await?,
+            None => dynamodb_url.clone(),
+        };
         let queue = LocalQueue::open(
             queue_store,
             clock,
@@ -85,6 +92,7 @@ impl Storage {
             api_keys_error,
             table,
             dynamodb_url,
+            functions_dynamodb_url,
             queue,
             clock: simulated_clock,
         })

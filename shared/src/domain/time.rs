@@ -16,6 +16,20 @@ pub const RETENTION_SECONDS: i64 = 2 * DAY_SECONDS;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The moment that an HTTP header such as `Date` names.
+    #[must_use]
+    pub fn from_http_date(value: &str) -> Option<Self> {
+        let date = jiff::fmt::rfc2822::parse(value).ok()?;
+        Some(Self(date.timestamp().as_second()))
+    }
+
+    /// The moment as an HTTP header names it: `Sat, 21 Nov 2026 20:00:00 GMT`.
+    #[must_use]
+    pub fn to_http_date(self) -> String {
+        let moment = jiff::Timestamp::from_second(self.0).unwrap_or_default();
+        moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     /// Seconds from `earlier` to this moment; negative when `earlier` is later.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> i64 {

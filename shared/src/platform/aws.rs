@@ -6,6 +6,7 @@
 //! Invariant: another endpoint URL is the only difference between AWS, the local server and tests.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
@@ -27,6 +28,8 @@ use aws_types::SdkConfig;
 use thiserror::Error;
 
 use crate::domain::time::Timestamp;
+use crate::platform::clock::Clock;
+use crate::platform::clock_check::{ClockCheck, ClockSkewError};
 use crate::platform::https;
 
 /// Limit for opening a connection.
@@ -69,6 +72,8 @@ pub enum Service {
 pub struct Aws {
     config: SdkConfig,
     credentials: Credentials,
+    /// Sends to DynamoDB, and compares clocks.
+    checked: SharedHttpConnector,
     endpoint_urls: [Option<String>; 3],
 }
 
@@ -86,16 +91,22 @@ impl Aws {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS))
             .operation_timeout(Duration::from_secs(CALL_SECONDS));
-        let connector = SharedHttpConnector::new(Connector(https::client(Duration::from_secs(
-            CONNECT_SECONDS,
-        ))));
+        let client = https::client(Duration::from_secs(CONNECT_SECONDS));
+        let connector = |clock_check| {
+            let client = client.clone();
+            SharedHttpConnector::new(Connector {
+                client,
+                clock_check,
+            })
+        };
+        let (unchecked, checked) = (connector(None), connector(Some(Arc::default())));
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region))
             .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
             .timeout_config(timeouts.build())
             .retry_config(RetryConfig::standard())
-            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .http_client(http_client_fn(move |_, _| unchecked.clone()))
             // The credentials never change during the life of the process, so there is nothing to
             // cache. A response is one small document, and the limit for an attempt also limits its
             // download.
@@ -105,6 +116,7 @@ impl Aws {
         Self {
             config,
             credentials,
+            checked,
             endpoint_urls: settings.endpoint_urls,
         }
     }
@@ -114,6 +126,10 @@ impl Aws {
     pub fn config(&self, service: Service) -> SdkConfig {
         let mut builder = self.config.to_builder();
         builder.set_endpoint_url(self.endpoint_urls[service as usize].clone());
+        if let Service::DynamoDb = service {
+            let checked = self.checked.clone();
+            builder.set_http_client(Some(http_client_fn(move |_, _| checked.clone())));
+        }
         builder.build()
     }
 
@@ -191,7 +207,11 @@ pub enum SignError {
 }
 
 /// Lets the SDK send through our HTTP client.
-struct Connector(https::Client<SdkBody>);
+struct Connector {
+    client: https::Client<SdkBody>,
+    /// Present for DynamoDB: without the right time nothing is read or written.
+    clock_check: Option<Arc<ClockCheck>>,
+}
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,15 +229,63 @@ impl HttpConnector for Connector {
                 return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
             }
         };
-        let response = self.0.request(request);
+        let (client, check) = (self.client.clone(), self.clock_check.clone());
         HttpConnectorFuture::new(async move {
-            let response = response
-                .await
-                .map_err(|error| ConnectorError::io(error.into()))?;
-            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+            if let Some(check) = &check {
+                compare_again(&client, check, request.uri()).await;
+                check.result().map_err(wrong_clock)?;
+            }
+            let response = send(&client, request, check.as_deref()).await?;
+            if let Some(check) = &check {
+                check.result().map_err(wrong_clock)?;
+            }
+            HttpResponse::try_from(response)
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
+}
+
+/// Asks DynamoDB for the time if the clocks differed last time: they may agree again, and a write
+/// must not be made only to find out.
+async fn compare_again(client: &https::Client<SdkBody>, check: &ClockCheck, url: &http::Uri) {
+    if check.result().is_ok() {
+        return;
+    }
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    if let Ok(url) = http::Uri::from_parts(parts) {
+        let request = http::Request::get(url).body(SdkBody::empty());
+        if let Ok(request) = request {
+            // An error status has a date as well. Without a response the difference remains.
+            let _ = send(client, request, Some(check)).await;
+        }
+    }
+}
+
+async fn send(
+    client: &https::Client<SdkBody>,
+    request: http::Request<SdkBody>,
+    check: Option<&ClockCheck>,
+) -> Result<http::Response<SdkBody>, ConnectorError> {
+    let clock = Clock::default();
+    let sent = clock.now();
+    let response = client.request(request).await;
+    let response = response.map_err(|error| ConnectorError::io(error.into()))?;
+    if let Some(check) = check {
+        let date = response.headers().get(http::header::DATE);
+        let date = date.and_then(|date| date.to_str().ok());
+        check.note(date, sent, clock.now());
+    }
+    Ok(response.map(SdkBody::from_body_1_x))
+}
+
+fn wrong_clock(error: ClockSkewError) -> ConnectorError {
+    tracing::error!(
+        error.kind = "clock_skew",
+        error.cause = error.to_string(),
+        "the system clock is wrong; requests are answered with 503 until it is right"
+    );
+    ConnectorError::user(error.into())
 }
 
 #[cfg(test)]

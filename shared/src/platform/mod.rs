@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod clock;
+pub mod clock_check;
 pub mod deadline;
 pub mod environment;
 pub mod https;

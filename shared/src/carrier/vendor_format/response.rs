@@ -67,8 +67,7 @@ fn retry_after_seconds(headers: &HeaderMap, now: Timestamp) -> Option<i64> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = value.parse::<u32>().ok().map(i64::from);
     seconds.or_else(|| {
-        let date = jiff::fmt::rfc2822::parse(value).ok()?;
-        let retry_at = Timestamp(date.timestamp().as_second());
+        let retry_at = Timestamp::from_http_date(value)?;
         Some(retry_at.seconds_since(now).max(0))
     })
 }
