@@ -91,13 +91,10 @@ impl Aws {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS))
             .operation_timeout(Duration::from_secs(CALL_SECONDS));
-        let client = https::client(Duration::from_secs(CONNECT_SECONDS));
+        let https = https::client(Duration::from_secs(CONNECT_SECONDS));
         let connector = |clock_check| {
-            let client = client.clone();
-            SharedHttpConnector::new(Connector {
-                client,
-                clock_check,
-            })
+            let https = https.clone();
+            SharedHttpConnector::new(Connector { https, clock_check })
         };
         let (unchecked, checked) = (connector(None), connector(Some(Arc::default())));
         let config = SdkConfig::builder()
@@ -208,7 +205,7 @@ pub enum SignError {
 
 /// Lets the SDK send through our HTTP client.
 struct Connector {
-    client: https::Client<SdkBody>,
+    https: https::Client<SdkBody>,
     /// Present for DynamoDB: without the right time nothing is read or written.
     clock_check: Option<Arc<ClockCheck>>,
 }
@@ -229,13 +226,13 @@ impl HttpConnector for Connector {
                 return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
             }
         };
-        let (client, check) = (self.client.clone(), self.clock_check.clone());
+        let (https, check) = (self.https.clone(), self.clock_check.clone());
         HttpConnectorFuture::new(async move {
             if let Some(check) = &check {
-                compare_again(&client, check, request.uri()).await;
+                compare_again(&https, check, request.uri()).await;
                 check.result().map_err(wrong_clock)?;
             }
-            let response = send(&client, request, check.as_deref()).await?;
+            let response = send(&https, request, check.as_deref()).await?;
             if let Some(check) = &check {
                 check.result().map_err(wrong_clock)?;
             }
@@ -247,7 +244,7 @@ impl HttpConnector for Connector {
 
 /// Asks DynamoDB for the time if the clocks differed last time: they may agree again, and a write
 /// must not be made only to find out.
-async fn compare_again(client: &https::Client<SdkBody>, check: &ClockCheck, url: &http::Uri) {
+async fn compare_again(https: &https::Client<SdkBody>, check: &ClockCheck, url: &http::Uri) {
     if check.result().is_ok() {
         return;
     }
@@ -257,19 +254,19 @@ async fn compare_again(client: &https::Client<SdkBody>, check: &ClockCheck, url:
         let request = http::Request::get(url).body(SdkBody::empty());
         if let Ok(request) = request {
             // An error status has a date as well. Without a response the difference remains.
-            let _ = send(client, request, Some(check)).await;
+            let _ = send(https, request, Some(check)).await;
         }
     }
 }
 
 async fn send(
-    client: &https::Client<SdkBody>,
+    https: &https::Client<SdkBody>,
     request: http::Request<SdkBody>,
     check: Option<&ClockCheck>,
 ) -> Result<http::Response<SdkBody>, ConnectorError> {
     let clock = Clock::default();
     let sent = clock.now();
-    let response = client.request(request).await;
+    let response = https.request(request).await;
     let response = response.map_err(|error| ConnectorError::io(error.into()))?;
     if let Some(check) = check {
         let date = response.headers().get(http::header::DATE);
