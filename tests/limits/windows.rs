@@ -290,7 +290,7 @@ async fn lost_write_responses_count_a_send_once() {
         .iter()
         .filter_map(|window| window.newest_block)
         .collect();
-    assert_eq!(blocks, [1], "three sends in blocks of two");
+    assert_eq!(blocks, [3], "three sends in a block of three");
 }
 
 #[tokio::test]

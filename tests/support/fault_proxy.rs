@@ -46,12 +46,18 @@ impl ProxiedCall {
 
     /// Whether it counts a send in a window of a prefix or a client network.
     pub fn reserves_in_window(&self) -> bool {
-        self.operation == "UpdateItem" && self.updates("t0 = :now")
+        self.operation == "UpdateItem" && self.updates("t0=:id")
     }
 
     /// Whether it does so with the conversion guard of a prefix.
     pub fn reserves_in_guarded_window(&self) -> bool {
-        self.updates("t0 = ") && self.updates("pc = ")
+        self.reserves_in_window() && self.updates("samples = ")
+    }
+
+    /// Whether it counts a message in any limit over many recipients.
+    pub fn reserves(&self) -> bool {
+        let parts = ["t0=:id", "r0=:id", "samples = ", "held = "];
+        parts.iter().any(|part| self.updates(part))
     }
 
     /// Whether it releases a send from such a window.
@@ -59,9 +65,9 @@ impl ProxiedCall {
         self.updates("t0=if_not_exists(t1,")
     }
 
-    /// Whether it releases a send from any counter.
+    /// Whether it releases a send from any limit.
     pub fn releases_reservation(&self) -> bool {
-        self.updates("= :z") || self.updates("=:z")
+        self.updates("=:none") || self.updates("spent - :price") || self.updates("REMOVE samples[")
     }
 
     /// Whether it reads the breakers. All reads of recipients are consistent.

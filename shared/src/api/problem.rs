@@ -259,6 +259,9 @@ impl Problem {
         if let Some(limit) = self.limit {
             body["limit"] = limit.name().into();
         }
+        if let Some(scope) = self.limit.and_then(Limit::scope) {
+            body["scope"] = scope.into();
+        }
         body
     }
 

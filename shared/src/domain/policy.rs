@@ -142,7 +142,7 @@ impl Policy {
                 u64::from(self.prefix_sends.sends),
                 self.prefix_sends.seconds,
             ),
-            Limit::Country => (1, HELD_SECONDS),
+            Limit::Conversion(_) => (1, HELD_SECONDS),
             Limit::Spend => (
                 self.spend_per_day.map_or(1, Money::units).max(1),
                 DAY_SECONDS,

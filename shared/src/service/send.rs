@@ -9,7 +9,7 @@ use super::admission::admit;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, replay};
-use super::reservation::SharedLimits;
+use super::reservation::{Contention, SharedLimits};
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
@@ -31,18 +31,20 @@ pub async fn send(
     let key = sending.keyring.recipient_key(app, &request.to.canonical());
     let context = SendContext::new(sending, app, key, deadline, now);
     admit(&context, request)?;
+    let mut contention = Contention::default();
     for _ in 0..=CONFLICT_RETRIES_MAX {
-        if let Some(sent) = try_send(&context, request).await? {
+        if let Some(sent) = try_send(&context, request, &mut contention).await? {
             return Ok(sent);
         }
     }
     Err(StoreError::Conflict.into())
 }
 
-/// `None`: another writer was first, so the send starts over.
+/// `None`: another send was first, so this one starts over.
 async fn try_send(
     context: &SendContext<'_>,
     request: &SendRequest,
+    contention: &mut Contention,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending, key, now, ..
@@ -66,7 +68,9 @@ async fn try_send(
         return Err(limits.rejection(exceeded).await);
     }
     // Reserve.
-    let reservation = limits.reserve().await?;
+    let Some(reservation) = limits.reserve(contention).await? else {
+        return Ok(None);
+    };
     // Save and enqueue.
     let mut recipient = stored.recipient.clone();
     recipient.sealed_address = sending.store.seal_address(key, &request.to);

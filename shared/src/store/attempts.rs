@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attributes::{binary, number_value, text};
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::recipient_item::write_attempt;
 use super::{Store, StoreError, TTL_SECONDS};
 use crate::domain::ids::{RecordKey, VerificationNonce};
@@ -57,9 +57,7 @@ impl Store {
             tokens.push(token);
         }
         let update = update.and(format!("code_key_id IN ({})", tokens.join(", ")));
-        let written = self
-            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?;
+        let written = self.update(key, update, now + TTL_SECONDS).await?;
         let (WriteResult::Written(item) | WriteResult::ConditionFailed(item)) = written;
         let recipient = self.recipient_of(key, item.as_ref(), now)?;
         Ok(match recipient {

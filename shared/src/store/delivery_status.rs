@@ -4,7 +4,7 @@
 //! or may have it.
 
 use super::attributes::{Item, number_value, text};
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::recipient_item::{self, DELIVERY_STATUS};
 use super::recipients::Change;
 use super::{Store, StoreError, TTL_SECONDS};
@@ -103,9 +103,7 @@ impl Store {
             .value(":unknown", number_value(DeliveryStatus::Unknown.number()))
             .value(":carrier", text(carrier))
             .value(":early_status", number_value(status.number()));
-        let written = self
-            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?;
+        let written = self.update(key, update, now + TTL_SECONDS).await?;
         Ok(matches!(written, WriteResult::Written(_)))
     }
 
@@ -146,10 +144,7 @@ impl Store {
                 .set("step_due = :now")
                 .value(":now", number_value(now.0));
         }
-        let (item, is_written) = match self
-            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?
-        {
+        let (item, is_written) = match self.update(key, update, now + TTL_SECONDS).await? {
             WriteResult::Written(item) => (item, true),
             WriteResult::ConditionFailed(item) => (item, false),
         };

@@ -1,7 +1,7 @@
 //! Store: the DynamoDB table. One item per app and recipient, one per rate limit, one for the
 //! breakers.
 //!
-//! Invariants: one decision is one conditional write; counters are decided by conditions, never
+//! Invariants: one decision is one conditional write; limits are decided by conditions, never
 //! read and then written. This folder alone names the DynamoDB client.
 
 mod attributes;
@@ -23,8 +23,10 @@ pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
-pub use limits::{Counter, Take, Taken};
+pub use limits::{Exceeded, Reservation, ReserveResult, SharedLimits};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
+
+use limits::GuardCache;
 
 use crate::crypto::keyring::Keyring;
 use crate::domain::ids::RecordKey;
@@ -40,8 +42,8 @@ pub struct Store {
     client: Client,
     table: String,
     keyring: Arc<Keyring>,
-    /// Held while outcomes of earlier sends are read, so that an instance reads them once.
-    learning: Arc<tokio::sync::Mutex<()>>,
+    /// What this instance remembers of conversion guards.
+    guards: Arc<GuardCache>,
 }
 
 /// The table did not do what was requested, or it is not known whether it did.
@@ -84,7 +86,7 @@ impl Store {
             client: Client::new(config),
             table,
             keyring,
-            learning: Arc::default(),
+            guards: Arc::default(),
         }
     }
 
