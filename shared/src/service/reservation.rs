@@ -82,8 +82,13 @@ impl<'a> SharedLimits<'a> {
         &self,
         contention: &mut Contention,
     ) -> Result<Option<Reservation<'a>>, SendError> {
-        let SendContext { sending, now, .. } = self.context;
-        let exceeded = match sending.store.reserve(&self.limits, now).await? {
+        let SendContext {
+            sending,
+            now,
+            undo_at,
+            ..
+        } = self.context;
+        let exceeded = match sending.store.reserve(&self.limits, undo_at, now).await? {
             ReserveResult::Exceeded(exceeded) => exceeded,
             ReserveResult::Reserved(reserved) => {
                 return Ok(Some(Reservation {
@@ -113,7 +118,8 @@ impl<'a> SharedLimits<'a> {
             ..
         } = self.context;
         if exceeded.is_contested() {
-            let stored = sending.store.load(key, app, now).await?;
+            let loaded = sending.store.load(key, app, now);
+            let stored = self.context.in_time(loaded).await?;
             if let Err(own) = stored.recipient.check_limits(policy, now) {
                 return Ok(SendError::LimitExceeded(own));
             }

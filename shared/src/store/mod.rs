@@ -55,6 +55,9 @@ pub enum StoreError {
     /// Other writers were first on every try. Nothing was written.
     #[error("other writers were first on every try")]
     Conflict,
+    /// The time for the request is over.
+    #[error("the time for the request is over")]
+    OutOfTime,
     /// The item has a format of a later version.
     #[error("the item has the unknown format {0}")]
     UnknownFormat(i64),

@@ -27,8 +27,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
         self.release(before).await;
         let (store, app) = (&self.delivering.store, self.dispatch.app.as_str());
         let policy = self.delivering.apps.policy(app);
+        let until = self.call_time.deadline();
         let limit = store.spend_limit(app, policy, price, self.now);
-        Ok(match store.reserve(&limit, self.now).await? {
+        Ok(match store.reserve(&limit, until, self.now).await? {
             ReserveResult::Reserved(reservation) => Some(Charge { price, reservation }),
             ReserveResult::Exceeded(_) => None,
         })

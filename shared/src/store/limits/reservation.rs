@@ -1,5 +1,8 @@
 //! Reservations: a message counted in all of its limits, or in none.
 
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
 use super::conversion_guard::guard::{ConversionGuard, GuardReservation, GuardResult};
 use super::exceeded::Exceeded;
 use super::rate_limit::{RateLimit, WindowResult};
@@ -42,21 +45,35 @@ struct Outcome {
 }
 
 impl Store {
-    /// Counts a message in all of `limits`, or in none. They are asked at the same time.
+    /// Counts a message in all of `limits`, or in none. They are asked at the same time, until
+    /// `until`. What may have been counted although no response arrived is released as well.
     ///
     /// # Errors
     /// [`StoreError`]: the message is counted nowhere, as far as the table could be reached.
     pub async fn reserve(
         &self,
         limits: &SharedLimits,
+        until: Instant,
         now: Timestamp,
     ) -> Result<ReserveResult, StoreError> {
         let id = ReservationId::new(now);
         let (network, prefix, country, spend) = tokio::join!(
-            self.reserve_window(limits.client, id, now),
-            self.reserve_prefix(limits.prefix, id, now),
-            self.reserve_country(limits.country, id, now),
-            self.reserve_money(limits.spend, id, now),
+            in_time(
+                until,
+                limits.unsure_client(id),
+                self.reserve_window(limits.client, id, now)
+            ),
+            in_time(
+                until,
+                limits.unsure_prefix(id),
+                self.reserve_prefix(limits.prefix, id, now)
+            ),
+            in_time(until, vec![], self.reserve_country(limits.country, id, now)),
+            in_time(
+                until,
+                limits.unsure_spend(id),
+                self.reserve_money(limits.spend, id, now)
+            ),
         );
         let outcome = network.and(prefix).and(country).and(spend);
         let reservation = Reservation {
@@ -86,16 +103,12 @@ impl Store {
         reservation: Reservation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut result = Ok(());
-        for part in reservation.parts {
-            let released = match &part {
-                ReservedLimit::Window(limit, id) => self.release_in_window(limit, *id, now).await,
-                ReservedLimit::Guard(guard) => self.release_at_guard(guard, now).await,
-                ReservedLimit::Spend(spend, id) => self.release_spend(spend, *id, now).await,
-            };
-            result = result.and(released);
-        }
-        result
+        let released = join_all(reservation.parts.iter().map(async |part| match part {
+            ReservedLimit::Window(limit, id) => self.release_in_window(limit, *id, now).await,
+            ReservedLimit::Guard(guard) => self.release_at_guard(guard, now).await,
+            ReservedLimit::Spend(spend, id) => self.release_spend(spend, *id, now).await,
+        }));
+        released.await.into_iter().collect()
     }
 
     async fn reserve_window(
@@ -184,6 +197,42 @@ impl Store {
             Ok(Some(exceeded)) => exceeded.into(),
             Err(error) => error.into(),
         }
+    }
+}
+
+/// The outcome of `reserving`. If it fails or does not end until `until`, the limits in `unsure` may
+/// have counted the message.
+async fn in_time(
+    until: Instant,
+    unsure: Vec<ReservedLimit>,
+    reserving: impl Future<Output = Outcome>,
+) -> Outcome {
+    let mut outcome = match tokio::time::timeout_at(until, reserving).await {
+        Ok(outcome) => outcome,
+        Err(_) => StoreError::OutOfTime.into(),
+    };
+    if outcome.failed.is_some() {
+        outcome.reserved.extend(unsure);
+    }
+    outcome
+}
+
+impl SharedLimits {
+    fn unsure_client(&self, id: ReservationId) -> Vec<ReservedLimit> {
+        let window = self.client.map(|window| ReservedLimit::Window(window, id));
+        window.into_iter().collect()
+    }
+
+    fn unsure_prefix(&self, id: ReservationId) -> Vec<ReservedLimit> {
+        let window = self.prefix.map(|window| ReservedLimit::Window(window, id));
+        let guard = self.prefix.and_then(|window| window.guard);
+        let guard = guard.map(|guard| ReservedLimit::Guard(GuardReservation::inline(guard)));
+        window.into_iter().chain(guard).collect()
+    }
+
+    fn unsure_spend(&self, id: ReservationId) -> Vec<ReservedLimit> {
+        let spend = self.spend.map(|spend| ReservedLimit::Spend(spend, id));
+        spend.into_iter().collect()
     }
 }
 
