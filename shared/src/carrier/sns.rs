@@ -65,7 +65,8 @@ impl Sns {
             .operation_attempt_timeout(timeout)
             .operation_timeout(timeout);
         let config = aws_sdk_sns::config::Config::builder().timeout_config(timeouts.build());
-        match call.customize().config_override(config).send().await {
+        let published = call.customize().config_override(config).send();
+        match Box::pin(published).await {
             Ok(_) => Receipt::Accepted,
             Err(error) => receipt(&error),
         }

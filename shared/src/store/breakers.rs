@@ -47,7 +47,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<BTreeMap<String, BreakerState>, StoreError> {
         let read = self.client.get_item().table_name(&self.table);
-        let read = read.key(attributes::KEY, binary(&key.0)).send().await;
+        let read = read.key(attributes::KEY, binary(&key.0)).send();
+        let read = Box::pin(read).await;
         let output = read.map_err(StoreError::request)?;
         let item = output
             .item()

@@ -139,7 +139,8 @@ impl Store {
             ))
             .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match call.send().await {
+        // The SDK's futures are large, and those of the use cases would contain several of them.
+        let error = match Box::pin(call.send()).await {
             Ok(output) => return Ok(WriteResult::Written(output.attributes)),
             Err(error) => error,
         };

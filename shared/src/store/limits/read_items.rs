@@ -24,8 +24,9 @@ impl Store {
             .table_name(&self.table)
             .key(attributes::KEY, binary(&key.0))
             .consistent_read(is_consistent)
-            .send()
-            .await;
+            .send();
+        // On the heap, as in `store::expression`.
+        let read = Box::pin(read).await;
         Ok(read.map_err(StoreError::request)?.item)
     }
 
@@ -59,8 +60,8 @@ impl Store {
             .client
             .batch_get_item()
             .request_items(&self.table, request)
-            .send()
-            .await;
+            .send();
+        let read = Box::pin(read).await;
         let mut output = read.map_err(StoreError::request)?;
         let found = output
             .responses
