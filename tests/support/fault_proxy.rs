@@ -2,6 +2,7 @@
 //! what they consume, and breaks those that a test names. It reads the AWS JSON protocol only;
 //! neither side can see that it is there.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use data_encoding::BASE64;
@@ -10,9 +11,12 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use otp::domain::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::delay::delay;
+use super::fault::{Fault, error};
 use super::listener::{Listener, Request, Response, response};
 
 /// A call that came by.
@@ -37,6 +41,11 @@ impl ProxiedCall {
     /// writes; no other file of the tests reads their expressions.
     pub fn claims_step(&self) -> bool {
         self.updates("claimed_until = :until")
+    }
+
+    /// Whether the worker gives a claimed step back with it.
+    pub fn releases_claim(&self) -> bool {
+        self.updates("REMOVE claim_id, claimed_until") && !self.ends_step()
     }
 
     /// Whether it stores the outcome of a step.
@@ -93,35 +102,6 @@ impl ProxiedCall {
     }
 }
 
-/// What goes wrong with a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
-    /// The call is not forwarded: the connection closes.
-    DropRequest,
-    /// The call is forwarded and its response is lost: the connection closes.
-    DropResponse,
-    /// The call is forwarded, and an error that no client retries replaces its response.
-    ReplaceResponse,
-    /// The call is not forwarded; the response is this status and error.
-    Error(u16, &'static str),
-    /// The call is not forwarded, and there is never a response.
-    Freeze,
-    /// The call is forwarded only after [`FaultProxy::release`].
-    HoldRequest,
-    /// The call is forwarded, and its response waits until [`FaultProxy::release`].
-    HoldResponse,
-    /// The call is not forwarded; the response is a success.
-    FakeSuccess,
-}
-
-/// DynamoDB's error for a throttled call.
-pub const THROTTLED: Fault = Fault::Error(
-    400,
-    "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-);
-/// An error that no client retries, so that a test need not wait for retries.
-pub const BROKEN: Fault = Fault::Error(400, "com.amazon.coral.validate#ValidationException");
-
 type Rule = Box<dyn FnMut(&ProxiedCall) -> Option<Fault> + Send>;
 
 /// The proxy. Clones share one state.
@@ -133,7 +113,11 @@ struct Inner {
     client: Client<HttpConnector, Full<Bytes>>,
     calls: Mutex<Vec<ProxiedCall>>,
     rule: Mutex<Option<Rule>>,
-    /// How many calls were frozen or held so far.
+    /// Seconds that the dates of responses are ahead.
+    date_shift_seconds: AtomicI64,
+    /// How many calls were recorded so far.
+    recorded: watch::Sender<usize>,
+    /// How many calls were frozen, delayed or held so far.
     held: watch::Sender<usize>,
     released: watch::Sender<bool>,
     listener: OnceLock<Listener>,
@@ -147,6 +131,8 @@ impl FaultProxy {
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             calls: Mutex::default(),
             rule: Mutex::default(),
+            date_shift_seconds: AtomicI64::new(0),
+            recorded: watch::Sender::new(0),
             held: watch::Sender::new(0),
             released: watch::Sender::new(false),
             listener: OnceLock::new(),
@@ -219,10 +205,27 @@ impl FaultProxy {
         self.0.released.send_replace(true);
     }
 
-    /// Returns once a call is frozen or held.
+    /// Returns once a call is frozen, delayed or held.
     pub async fn wait_for_held_call(&self) {
+        self.wait_for_held_calls(1).await;
+    }
+
+    /// Returns once `count` calls were frozen, delayed or held.
+    pub async fn wait_for_held_calls(&self, count: usize) {
         let mut held = self.0.held.subscribe();
-        let _ = held.wait_for(|count| *count > 0).await;
+        let _ = held.wait_for(|held| *held >= count).await;
+    }
+
+    /// Returns once `count` calls were recorded since [`Self::take_calls`].
+    pub async fn wait_for_calls(&self, count: usize) {
+        let mut recorded = self.0.recorded.subscribe();
+        let is_recorded = |_: &usize| lock(&self.0.calls).len() >= count;
+        let _ = recorded.wait_for(is_recorded).await;
+    }
+
+    /// Moves the `Date` of all responses by `seconds`.
+    pub fn shift_dates(&self, seconds: i64) {
+        self.0.date_shift_seconds.store(seconds, Ordering::Relaxed);
     }
 
     async fn handle(&self, request: Request) -> Response {
@@ -255,6 +258,17 @@ impl FaultProxy {
                 self.hold().await;
                 response
             }
+            Some(Fault::DelayRequest(time)) => {
+                self.count_held();
+                delay(time).await;
+                self.forward_and_record(request, call).await
+            }
+            Some(Fault::DelayResponse(time)) => {
+                let response = self.forward_and_record(request, call).await;
+                self.count_held();
+                delay(time).await;
+                response
+            }
             Some(Fault::DropResponse) => {
                 self.forward_and_record(request, call).await?;
                 None
@@ -274,24 +288,34 @@ impl FaultProxy {
             }
             Some(Fault::Freeze) => {
                 self.record(call);
-                self.0.held.send_modify(|count| *count += 1);
+                self.count_held();
                 std::future::pending().await
             }
             Some(Fault::DropRequest) => {
                 self.record(call);
                 None
             }
+            Some(Fault::Reset) => {
+                self.record(call);
+                request.reset_connection();
+                None
+            }
         }
     }
 
-    async fn hold(&self) {
+    fn count_held(&self) {
         self.0.held.send_modify(|count| *count += 1);
+    }
+
+    async fn hold(&self) {
+        self.count_held();
         let mut released = self.0.released.subscribe();
         let _ = released.wait_for(|released| *released).await;
     }
 
     fn record(&self, call: ProxiedCall) {
         lock(&self.0.calls).push(call);
+        self.0.recorded.send_modify(|count| *count += 1);
     }
 
     async fn forward_and_record(&self, request: Request, call: ProxiedCall) -> Response {
@@ -340,16 +364,16 @@ impl FaultProxy {
         }) {
             response = response.header(name, value);
         }
+        let shift_seconds = self.0.date_shift_seconds.load(Ordering::Relaxed);
+        if shift_seconds != 0 {
+            let date = parts.headers.get("date")?.to_str().ok()?;
+            let date = Timestamp::from_http_date(date)? + shift_seconds;
+            response
+                .headers_mut()?
+                .insert("date", date.to_http_date().parse().ok()?);
+        }
         Some((response.body(Full::new(bytes)).ok()?, call))
     }
-}
-
-fn error(status: u16, name: &str) -> Response {
-    response(
-        status,
-        &[("content-type", "application/x-amz-json-1.0")],
-        json!({"__type": name, "message": "broken by a test"}).to_string(),
-    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

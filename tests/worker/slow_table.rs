@@ -1,13 +1,10 @@
 //! Workers whose table is slow, or that are aborted while a carrier responds slowly: they hand over
 //! no message that has become useless meanwhile, and they block no carrier.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::harness::{NO_FAILURES, WorkerHarness, dispatch, handle};
-use crate::support::{
-    BROKEN, Behaviour, Fault, HttpCarrier, ProxiedCall, ProxiedService, TO, american_phone,
-    assert_status,
-};
+use crate::support::{BROKEN, Behaviour, Fault, ProxiedCall, TO, american_phone, assert_status};
 
 /// Each send and each fallback costs 1, and the spend cap is 2.
 async fn start_with_spend_cap() -> WorkerHarness {
@@ -332,31 +329,4 @@ async fn superseded_message_of_a_crashed_worker_is_unknown() {
             "{superseded_by}: it may have been sent"
         );
     }
-}
-
-#[tokio::test]
-async fn canceled_code_is_not_failed_over() {
-    let carriers = [
-        HttpCarrier::start("first").await,
-        HttpCarrier::start("second").await,
-    ];
-    let entries: Value = carriers.iter().map(HttpCarrier::entry).collect();
-    let proxied = ProxiedService::start(&[("OTP_CARRIERS", &entries.to_string())]).await;
-    carriers[0].behave(Behaviour::Respond(500, ""));
-    proxied
-        .table
-        .break_by(|call| call.updates_breaker().then_some(Fault::HoldRequest));
-    let id = proxied.service.send(TO).await.id();
-    proxied.table.wait_for_held_call().await;
-    assert_status(&proxied.service.cancel(&id).await, 200);
-    proxied.table.release();
-    proxied.service.settle().await;
-    assert_eq!(
-        (carriers[0].received().len(), carriers[1].received().len()),
-        (1, 0)
-    );
-    assert_eq!(
-        proxied.service.show(&id).await.body["delivery"]["status"],
-        "failed"
-    );
 }

@@ -17,9 +17,6 @@ use crate::platform::metrics::Metric;
 use crate::platform::queue::Dispatch;
 use crate::store::{ClaimResult, DeliveryRecord, HandoverDetails, RaiseResult, StepResult};
 
-/// When a step is taken again for whose first carrier an invocation had no time.
-const POSTPONED_SECONDS: i64 = 1;
-
 /// The recipient as the last write left it, if there is one.
 pub(super) type Recorded = Option<Box<Recipient>>;
 
@@ -163,40 +160,6 @@ impl<C: CarrierClient> StepWork<'_, C> {
             ..StepResult::default()
         })
         .await
-    }
-
-    /// Gives the step back: another invocation goes on, without the carriers in `tried`.
-    pub(super) async fn postpone(
-        &self,
-        verification: &Verification,
-        delivery: &Delivery,
-        tried: &[String],
-    ) -> Result<(), DeliverError> {
-        let now = self.delivering.clock.now();
-        let uncertain_handovers = uncertain_before(verification);
-        let released = self
-            .delivering
-            .store
-            .release_claim(&self.claim, tried, uncertain_handovers, now)
-            .await?;
-        tracing::info!(
-            verification.id = self.log_id(),
-            tried = tried.len(),
-            "no time left for the next carrier in this invocation"
-        );
-        match released {
-            ClaimResult::Written(_) => {
-                let delay_seconds = i64::from(tried.is_empty()) * POSTPONED_SECONDS;
-                self.enqueue_step(self.claim.sequence, now + delay_seconds)
-                    .await
-            }
-            // Another send came first: this message goes to no other carrier.
-            ClaimResult::Lost(_) => {
-                self.raise(delivery.tag, DeliveryStatus::Failed, None)
-                    .await?;
-                Ok(())
-            }
-        }
     }
 
     /// No carrier accepted the message: plans the next retry round, or ends it.
