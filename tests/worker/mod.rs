@@ -1,5 +1,6 @@
 //! The carrier-worker function: it hands messages over to carriers.
 
+mod breaker_scopes;
 mod breakers;
 mod carrier_order;
 mod claims;
@@ -10,7 +11,9 @@ mod ended_meanwhile;
 mod fallback;
 mod handovers;
 mod harness;
+mod rate_limited_carriers;
 mod redeliveries;
+mod reports_during_calls;
 mod retry_rounds;
 mod slow_table;
 mod unknown_outcomes;
