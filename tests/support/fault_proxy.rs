@@ -53,6 +53,12 @@ impl ProxiedCall {
         self.updates("step = :next")
     }
 
+    /// Whether it writes a recipient as it was before a send that failed.
+    pub fn restores_recipient(&self) -> bool {
+        let condition = self.body["ConditionExpression"].as_str();
+        self.operation == "PutItem" && condition.is_some_and(|text| text.contains(":written"))
+    }
+
     /// Whether it counts a send in a window of a prefix or a client network.
     pub fn reserves_in_window(&self) -> bool {
         self.operation == "UpdateItem" && self.updates("t0 = :now")
@@ -247,6 +253,18 @@ impl FaultProxy {
             return forwarded.map(|(response, _)| response);
         }
         let fault = lock(&self.0.rule).as_mut().and_then(|rule| rule(&call));
+        // A call that is on its way arrives although its client has closed the connection.
+        let proxy = self.clone();
+        let handled = tokio::spawn(async move { proxy.handle_call(request, call, fault).await });
+        handled.await.ok()?
+    }
+
+    async fn handle_call(
+        &self,
+        request: Request,
+        call: ProxiedCall,
+        fault: Option<Fault>,
+    ) -> Response {
         match fault {
             None => self.forward_and_record(request, call).await,
             Some(Fault::HoldRequest) => {

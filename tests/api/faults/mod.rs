@@ -2,9 +2,12 @@
 //! two writes.
 
 mod check;
+mod deadlines;
+mod repeated_sends;
 mod report;
 mod rollback;
 mod send;
+mod unsure_writes;
 
 use serde_json::Value;
 
