@@ -19,6 +19,8 @@ pub enum Fault {
     ReplaceResponse,
     /// The call is not forwarded; the response is this status and error.
     Error(u16, &'static str),
+    /// The call is forwarded with a condition that is not met, as if another writer was first.
+    FailCondition,
     /// The call is not forwarded, and there is never a response.
     Freeze,
     /// The call is forwarded after this time.
@@ -45,11 +47,6 @@ pub const INTERNAL_ERROR: Fault =
 pub const TRANSACTION_CONFLICT: Fault = Fault::Error(
     400,
     "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
-);
-/// DynamoDB's error for a condition that is not met, without the item.
-pub const CONDITION_FAILED: Fault = Fault::Error(
-    400,
-    "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
 );
 /// An error that no client retries, so that a test need not wait for retries.
 pub const BROKEN: Fault = Fault::Error(400, "com.amazon.coral.validate#ValidationException");

@@ -37,6 +37,8 @@ pub enum Behaviour {
     ReportThenRespond(&'static str, u16),
     /// Accepts the message after [`HttpCarrier::release`].
     Hold,
+    /// Does that after [`HttpCarrier::release`].
+    HoldThen(Box<Behaviour>),
     /// Does that after this time.
     After(Duration, Box<Behaviour>),
 }
@@ -253,6 +255,11 @@ impl HttpCarrier {
         self.respond(&service, &message, behaviour).await
     }
 
+    async fn wait_for_release(&self) {
+        let mut released = self.inner.released.subscribe();
+        let _ = released.wait_for(|released| *released).await;
+    }
+
     async fn respond(
         &self,
         service: &Service,
@@ -277,9 +284,12 @@ impl HttpCarrier {
                 response(status, &[], r#"{"id":"theirs"}"#)
             }
             Behaviour::Hold => {
-                let mut released = self.inner.released.subscribe();
-                let _ = released.wait_for(|released| *released).await;
+                self.wait_for_release().await;
                 accepted()
+            }
+            Behaviour::HoldThen(then) => {
+                self.wait_for_release().await;
+                Box::pin(self.respond(service, message, *then)).await
             }
             Behaviour::After(time, then) => {
                 delay(time).await;

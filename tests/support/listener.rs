@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 /// A request, read to its end.
@@ -48,6 +48,8 @@ fn listening(port: u16) -> std::io::Result<TcpListener> {
 pub struct Listener {
     pub port: u16,
     tasks: JoinSet<()>,
+    /// Notified to close all connections.
+    closing: Arc<Notify>,
 }
 
 impl Listener {
@@ -71,15 +73,33 @@ impl Listener {
             tokio::task::yield_now().await;
         };
         let port = listener.local_addr().expect("an address").port();
-        let mut tasks = JoinSet::new();
+        let (mut tasks, closing) = (JoinSet::new(), Arc::new(Notify::new()));
+        let close = closing.clone();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve_connection(stream, handler.clone()));
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => match accepted {
+                        Ok((stream, _)) => {
+                            connections.spawn(serve_connection(stream, handler.clone()));
+                        }
+                        Err(_) => break,
+                    },
+                    () = close.notified() => connections.abort_all(),
+                }
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self { port, tasks }
+        Self {
+            port,
+            tasks,
+            closing,
+        }
+    }
+
+    /// Closes all connections, idle or not, and accepts new ones.
+    pub fn close_connections(&self) {
+        self.closing.notify_one();
     }
 
     /// Returns once the port refuses connections.

@@ -1,9 +1,9 @@
 //! Workers whose table is slow, or that are aborted while a carrier responds slowly: they hand over
 //! no message that has become useless meanwhile, and they block no carrier.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::harness::{NO_FAILURES, WorkerHarness, dispatch, handle};
+use super::harness::{NO_FAILURES, Worker, WorkerHarness, dispatch, handle};
 use crate::support::{BROKEN, Behaviour, Fault, ProxiedCall, TO, american_phone, assert_status};
 
 /// Each send and each fallback costs 1, and the spend cap is 2.
@@ -113,6 +113,43 @@ async fn stalled_worker_leaves_its_message_to_another_worker() {
         ),
         (1, json!("sent"))
     );
+}
+
+/// A worker whose carrier responds with `late` after another worker has taken the step over, and
+/// before that one ends it. Returns the status at the end.
+async fn status_after_a_late_response(late: Behaviour) -> Value {
+    let harness = WorkerHarness::start_with(json!({"timeout_ms": 6000}), &[]).await;
+    let (id, body) = harness.open_dispatch(TO).await;
+    harness.carrier.behave(Behaviour::HoldThen(Box::new(late)));
+    let run = |worker: Worker| {
+        let body = body.clone();
+        tokio::spawn(async move { handle(&worker, &[&body]).await })
+    };
+    let stalled = run(harness.worker());
+    harness.carrier.wait_for_messages(1).await;
+    harness.advance(16);
+    harness.carrier.behave(Behaviour::Accept);
+    harness
+        .proxied
+        .table
+        .break_by(|call| call.ends_step().then_some(Fault::HoldRequest));
+    let other = run(harness.proxied_worker());
+    harness.proxied.table.wait_for_held_call().await;
+    harness.carrier.release();
+    assert_eq!(stalled.await.expect("a response"), NO_FAILURES);
+    let stored = harness.proxied.service.show(&id).await.body;
+    assert_eq!(stored["delivery"]["status"], "sending", "the step is held");
+    harness.proxied.table.release();
+    assert_eq!(other.await.expect("a response"), NO_FAILURES);
+    assert_eq!(harness.carrier.received().len(), 2);
+    harness.delivery_status(&id).await
+}
+
+#[tokio::test]
+async fn stalled_worker_cannot_end_a_step_taken_over() {
+    for late in [Behaviour::Respond(503, ""), Behaviour::Respond(429, "20")] {
+        assert_eq!(status_after_a_late_response(late).await, "sent");
+    }
 }
 
 async fn assert_fallback_failed(harness: &WorkerHarness, id: &str) {

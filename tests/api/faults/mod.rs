@@ -2,7 +2,10 @@
 //! two writes.
 
 mod check;
+mod clock_skew;
+mod conflicts;
 mod deadlines;
+mod direct_sns;
 mod repeated_sends;
 mod report;
 mod rollback;

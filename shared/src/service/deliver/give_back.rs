@@ -4,7 +4,7 @@
 use super::carrier_client::CarrierClient;
 use super::delivering::DeliverError;
 use super::step_work::{StepWork, uncertain_before};
-use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::delivery::Delivery;
 use crate::domain::verification::Verification;
 use crate::platform::logging::causes;
 use crate::store::ClaimResult;
@@ -40,11 +40,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                     .await
             }
             // Another send came first: this message goes to no other carrier.
-            ClaimResult::Lost(_) => {
-                self.raise(delivery.tag, DeliveryStatus::Failed, None)
-                    .await?;
-                Ok(())
-            }
+            ClaimResult::Lost(recipient) => self.fail_left_message(recipient, delivery).await,
         }
     }
 

@@ -187,12 +187,26 @@ impl<C: CarrierClient> StepWork<'_, C> {
         match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(_) => self.enqueue_next(result.due).await,
             // Another send came first: this message has no further round.
-            ClaimResult::Lost(_) => {
-                self.raise(delivery.tag, DeliveryStatus::Failed, None)
-                    .await?;
-                Ok(())
-            }
+            ClaimResult::Lost(recipient) => self.fail_left_message(recipient, delivery).await,
         }
+    }
+
+    /// Moves a message to `failed` that no worker will take again: a newer send left it to this
+    /// worker, which has lost its claim. One whose step another worker took over is left to that one.
+    pub(super) async fn fail_left_message(
+        &self,
+        recipient: Option<Box<Recipient>>,
+        delivery: &Delivery,
+    ) -> Result<(), DeliverError> {
+        let recipient = recipient.unwrap_or_default();
+        let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
+        let is_left = deliveries
+            .any(|left| left.tag == delivery.tag && left.status == DeliveryStatus::Sending);
+        if is_left {
+            self.raise(delivery.tag, DeliveryStatus::Failed, None)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Ends the step, then enqueues the next one.
