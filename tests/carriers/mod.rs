@@ -8,6 +8,7 @@ mod polling;
 mod setup;
 mod shared_account;
 mod signed;
+mod slow_responses;
 mod unsigned;
 mod vendor;
 

@@ -133,7 +133,7 @@ pub(super) async fn save_and_enqueue(
     match roll_back(context, before, written).await {
         // A worker has the message although the queue's response was lost, or a repetition of this
         // request has enqueued it.
-        Some(changed) if is_sent(&changed, before, &recipient) => {
+        Some(changed) if is_sent(context, &changed, before, &recipient) => {
             context.count_send(&changed.recipient);
             Ok(sent(changed.recipient))
         }
@@ -195,8 +195,15 @@ async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient)
 }
 
 /// Whether the message that `saved` was saved with is on its way: a worker has claimed it, or a
-/// repetition of the request that opened the verification has enqueued it and written so.
-fn is_sent(changed: &StoredRecipient, before: &StoredRecipient, saved: &Recipient) -> bool {
+/// repetition of the request that opened the verification has enqueued it and written so. Without a
+/// queue the claim is that of this request, and only a repetition may have handed it over.
+fn is_sent(
+    context: &SendContext<'_>,
+    changed: &StoredRecipient,
+    before: &StoredRecipient,
+    saved: &Recipient,
+) -> bool {
+    let hands_over = context.sending.dispatcher.hands_over();
     let (Some(current), Some(saved)) = (&changed.recipient.current, &saved.current) else {
         return false;
     };
@@ -206,4 +213,5 @@ fn is_sent(changed: &StoredRecipient, before: &StoredRecipient, saved: &Recipien
     current.params.nonce == nonce
         && current.deliveries.len() >= saved.deliveries.len()
         && (is_new || !current.is_untouched())
+        && !(hands_over && current.latest_is_queued())
 }

@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Keeps a report of a carrier that may not have the message; `false` if it is known by now
-    /// which carrier has it, or the message is gone.
+    /// which carrier has it, the message is gone, or this carrier has reported more already.
     async fn keep_early_report(
         &self,
         key: RecordKey,
@@ -96,12 +96,18 @@ impl Store {
         let update = Update::when("attribute_exists(deliveries.#tag)")
             .and("attribute_not_exists(deliveries.#tag.carrier)")
             .and("deliveries.#tag.#status < :unknown")
+            .and(
+                "(attribute_not_exists(deliveries.#tag.early_carrier) \
+                 OR deliveries.#tag.early_carrier <> :carrier \
+                 OR deliveries.#tag.early_status < :rank_floor)",
+            )
             .set("deliveries.#tag.early_carrier = :carrier")
             .set("deliveries.#tag.early_status = :early_status")
             .name("#tag", tag.to_string())
             .name("#status", DELIVERY_STATUS)
             .value(":unknown", number_value(DeliveryStatus::Unknown.number()))
             .value(":carrier", text(carrier))
+            .value(":rank_floor", number_value(status.rank_floor()))
             .value(":early_status", number_value(status.number()));
         let written = self.update(key, update, now + TTL_SECONDS).await?;
         Ok(matches!(written, WriteResult::Written(_)))

@@ -41,7 +41,14 @@ impl<C: CarrierClient> StepWork<'_, C> {
             let mut serving = self.delivering.carriers.serving(candidate.channel, to);
             let carrier = serving.find(|carrier| Some(carrier.name.as_str()) != candidate.except);
             let Some(carrier) = carrier else { continue };
-            if let Some(charge) = self.charge(None, carrier.price_to(to)).await? {
+            let charged = match self.charge(None, carrier.price_to(to)).await {
+                Ok(charged) => charged,
+                Err(error) => {
+                    self.give_back_after_error(verification, &[]).await;
+                    return Err(error);
+                }
+            };
+            if let Some(charge) = charged {
                 return self.add_candidate(verification, &candidate, charge).await;
             }
         }

@@ -44,6 +44,12 @@ pub(super) enum SkipReason {
     ClaimLost,
 }
 
+/// The table failed before a carrier had the message. Those in `tried` did not accept it.
+pub(super) struct NotHandedOver {
+    pub(super) error: DeliverError,
+    tried: Vec<String>,
+}
+
 /// A call whose outcome the breakers do not know yet.
 pub(super) struct FinishedCall<'a> {
     permit: CallPermit<'a>,
@@ -78,10 +84,15 @@ impl<C: CarrierClient> StepWork<'_, C> {
             verification,
             ..
         } = snapshot;
-        match self
-            .try_carriers(snapshot, delivery, except, charge)
-            .await?
-        {
+        let handover = self.try_carriers(snapshot, delivery, except, charge);
+        let handover = match handover.await {
+            Ok(handover) => handover,
+            Err(NotHandedOver { error, tried }) => {
+                self.give_back_after_error(verification, &tried).await;
+                return Err(error);
+            }
+        };
+        match handover {
             Handover::Answered { outcome, call } => {
                 let recorded = self.record_outcome(recipient, verification, delivery, outcome);
                 tokio::join!(recorded, self.finish_call(call)).0?;
@@ -110,7 +121,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         delivery: &Delivery,
         except: Option<&str>,
         charge: Option<Charge>,
-    ) -> Result<Handover<'_>, DeliverError> {
+    ) -> Result<Handover<'_>, NotHandedOver> {
         let mut round = Round {
             charge,
             breakers: self.breakers.clone(),
@@ -128,7 +139,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
         if !matches!(result, Ok(Handover::Answered { .. })) {
             self.release(round.charge).await;
         }
-        result
+        result.map_err(|error| NotHandedOver {
+            error,
+            tried: round.tried,
+        })
     }
 
     async fn call_in_order(
