@@ -3,8 +3,11 @@
 //! rejects.
 
 mod conversion;
+mod conversion_sample;
+mod country_units;
 mod guess_budget;
 mod isolation;
+mod lost_responses;
 mod recipient;
 mod spend;
 mod windows;

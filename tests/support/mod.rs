@@ -51,6 +51,7 @@ pub mod values;
 pub use contract::CONTRACT;
 pub use deliveries::{assert_queue_is_empty, deliveries_of, delivery, field_of_each};
 pub use fault::{BROKEN, Fault, INTERNAL_ERROR, THROTTLED, TRANSACTION_CONFLICT};
+pub use fault_proxy::FaultProxy;
 pub use http_carrier::{Behaviour, HttpCarrier, ReceivedMessage, SignedReport};
 pub use listener::{Listener, SilentListener};
 pub use local_process::LocalProcess;

@@ -101,12 +101,13 @@ impl<'a> GuardedSend<'a> {
         // While samples go to shards, a send that is no sample leaves learning to one that is.
         let may_learn = self.shard.is_some() || !known.state.is_sharded(self.now);
         let is_due = may_learn && known.state.is_due(self.guard.rule, self.now);
-        if is_due && !known.is_current {
-            return Ok(Step::Again(self.read().await?));
-        }
         let plan = self.plan(&known.state, News::Nothing);
         if !is_due && !plan.replaces_samples() {
             return self.apply(&known, plan).await;
+        }
+        // Reading is cheaper than a write that fails.
+        if !known.is_current {
+            return Ok(Step::Again(self.read().await?));
         }
         let _turn = self.store.guards.replacing.lock().await;
         let newest = self.store.guards.state(self.guard.key);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `samples` | samples that are stored inline, in order of arrival |
 //! | `outcomes`, `known`, `approved` | the history: one bit each, their number, approved ones |
-//! | `version`, `learn_at`, `sharded_from`, `sharded_until` | see `state` |
+//! | `version`, `learn_at`, `sharded_from`, `sharded_until`, `learned_at` | see `state` |
 //! | `held` | sends held back since one was let through |
 //! | `let_through`, `let_through_count` | id of the last one, and their number in its second |
 //! | `drawn_until` | until then, sends are let through at random, without a write |
@@ -34,6 +34,7 @@ const VERSION: &str = "version";
 const LEARN_AT: &str = "learn_at";
 const SHARDED_FROM: &str = "sharded_from";
 const SHARDED_UNTIL: &str = "sharded_until";
+const LEARNED_AT: &str = "learned_at";
 const HELD: &str = "held";
 const LET_THROUGH: &str = "let_through";
 const LET_THROUGH_COUNT: &str = "let_through_count";
@@ -54,6 +55,7 @@ impl GuardState {
             samples_stored: list(item, SAMPLES).len(),
             learn_at: time(LEARN_AT),
             sharded: sharded.map(|(from, until)| Sharded { from, until }),
+            learned_at: time(LEARNED_AT),
             held: count(HELD),
             let_through: ReservationId::read(item, LET_THROUGH),
             let_through_count: count(LET_THROUGH_COUNT),
@@ -83,6 +85,7 @@ impl GuardState {
             (LEARN_AT, self.next_learn_at(rule, now)),
             (SHARDED_FROM, self.sharded.map(|sharded| sharded.from)),
             (SHARDED_UNTIL, self.sharded.map(|sharded| sharded.until)),
+            (LEARNED_AT, self.learned_at),
         ];
         times
             .into_iter()

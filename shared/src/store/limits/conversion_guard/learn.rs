@@ -37,6 +37,7 @@ impl Store {
                 until: sharded.until,
             });
         }
+        next.learned_at = next.sharded.map(|_| now);
         // Later outcomes would push out those of earlier samples.
         due.sort_unstable_by_key(|sample| sample.at);
         let window = usize::try_from(guard.rule.window).unwrap_or(usize::MAX);

@@ -38,4 +38,6 @@ mod item;
 mod learn;
 mod release;
 mod shards;
+#[cfg(test)]
+mod simulation;
 pub(super) mod state;

@@ -10,23 +10,23 @@ use crate::domain::conversion::{
 use crate::domain::time::Timestamp;
 
 /// Samples that sends append to the item: with a window of 20 sends in it, it has less than 1 KiB.
-pub(super) const INLINE_SAMPLES_MAX: usize = 24;
-/// The item has at most this many: the send that opens shards, and those that learn while samples
-/// go to shards, store their own sample in it.
-const INLINE_SAMPLES_EVER: u32 = 32;
+pub(super) const INLINE_SAMPLES_MAX: usize = 20;
+/// Samples that the item has at most, or nearly: the send that opens shards, and those that learn
+/// while samples go to shards, store their own sample in it.
+const INLINE_SAMPLES_EVER: usize = 32;
 /// From this many on, due outcomes are learned by the next write: no append fails.
-const INLINE_SAMPLES_FULL: usize = 16;
+const INLINE_SAMPLES_FULL: usize = 14;
 /// How long samples go to shards after the item was full.
 const SHARDED_SECONDS: i64 = 300;
 /// Clocks of instances differ by less.
 const CLOCK_SKEW_SECONDS: i64 = 5;
-/// How long due samples wait in shards while more arrive.
+/// How often outcomes are learned while samples go to shards.
 const SHARDS_LEARNED_EVERY_SECONDS: i64 = 30;
 /// Sends held back before one is let through.
 pub(super) const HELD_BEFORE_ONE: u32 = LET_THROUGH_ONE_IN - 1;
 /// From this many sends let through in one second on, they are drawn at random. So held sends write
-/// the item about five hundred times a second at most.
-pub(super) const LET_THROUGH_PER_SECOND_MAX: u32 = 5;
+/// the item about four hundred times a second at most.
+pub(super) const LET_THROUGH_PER_SECOND_MAX: u32 = 4;
 
 /// What is stored of a guard.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -42,6 +42,8 @@ pub(in crate::store::limits) struct GuardState {
     pub(super) learn_at: Option<Timestamp>,
     /// Samples of this time may be in shards and are not learned.
     pub(super) sharded: Option<Sharded>,
+    /// When outcomes were last learned from shards.
+    pub(super) learned_at: Option<Timestamp>,
     /// Sends held back since one was let through.
     pub(super) held: u32,
     /// The last send that was let through.
@@ -154,19 +156,18 @@ impl GuardState {
     /// Whether outcomes must be learned before a send is decided.
     pub(super) fn is_due(&self, rule: ConversionRule, now: Timestamp) -> bool {
         let learnable = now - OUTCOME_AGE_SECONDS;
-        let is_sharded = self.is_sharded(now);
-        let wait = if is_sharded {
-            SHARDS_LEARNED_EVERY_SECONDS
-        } else {
-            0
-        };
-        let in_shards = self
-            .sharded
-            .is_some_and(|sharded| sharded.from + wait <= learnable);
-        let inline = !is_sharded && self.learn_at.is_some_and(|at| at <= now);
-        let is_full = self.samples.len() >= INLINE_SAMPLES_FULL
-            && self.samples.iter().any(|sample| sample.due() <= now);
-        in_shards || inline || is_full || self.history.known() > rule.window
+        let oldest = self.samples.iter().map(|sample| sample.at).min();
+        let in_shards = self.sharded.map(|sharded| sharded.from);
+        if self.is_sharded(now) {
+            let next = self.learned_at.map(|at| at + SHARDS_LEARNED_EVERY_SECONDS);
+            let mut oldest = oldest.into_iter().chain(in_shards);
+            return oldest.any(|at| at <= learnable) && next.is_none_or(|next| next <= now);
+        }
+        let is_full = self.samples.len() >= INLINE_SAMPLES_FULL;
+        in_shards.is_some_and(|at| at <= learnable)
+            || self.learn_at.is_some_and(|at| at <= now)
+            || (is_full && oldest.is_some_and(|at| at <= learnable))
+            || self.history.known() > rule.window
     }
 
     /// From when on outcomes may be due that make conversion low, or end that.
@@ -203,7 +204,7 @@ impl GuardState {
         };
         let (place, samples) = if !passes {
             (SamplePlace::Nowhere, without_sample())
-        } else if self.is_sharded(now) && (is_stored || !self.has_room()) {
+        } else if self.is_sharded(now) && (is_stored || !self.has_room_for_learner()) {
             (SamplePlace::Shards, without_sample())
         } else if is_stored && self.can_append(rule, now) {
             (SamplePlace::Inline, Some(SamplesChange::Append))
@@ -250,7 +251,7 @@ impl GuardState {
     /// With the sample in the item. If that is full, the next samples go to shards.
     fn with_sample(&self, sample: Sample, now: Timestamp) -> Self {
         let mut next = self.clone();
-        if !self.has_room() {
+        if !self.has_room() && !self.is_sharded(now) {
             let first = now - CLOCK_SKEW_SECONDS;
             next.sharded = Some(Sharded {
                 from: self.sharded.map_or(first, |sharded| sharded.from),
@@ -261,8 +262,20 @@ impl GuardState {
         next
     }
 
+    /// Whether the item has room for a sample. While there are samples in shards it is kept half
+    /// empty, for those of sends that learn.
     fn has_room(&self) -> bool {
-        self.samples.len() < INLINE_SAMPLES_MAX
+        let samples_max = match self.sharded {
+            Some(_) => INLINE_SAMPLES_MAX / 2,
+            None => INLINE_SAMPLES_MAX,
+        };
+        self.samples.len() < samples_max
+    }
+
+    /// Whether the item has room for the sample of a send that learns while samples go to shards:
+    /// it writes the item anyway.
+    fn has_room_for_learner(&self) -> bool {
+        self.samples.len() < INLINE_SAMPLES_EVER
     }
 
     fn is_drawn(&self, now: Timestamp) -> bool {
@@ -272,7 +285,7 @@ impl GuardState {
 
 /// Whether the samples that fit the item can make conversion low.
 pub(super) fn few_outcomes_decide(outcomes_until_low: u32) -> bool {
-    outcomes_until_low <= INLINE_SAMPLES_EVER
+    usize::try_from(outcomes_until_low).is_ok_and(|few| few <= INLINE_SAMPLES_EVER)
 }
 
 #[cfg(test)]
@@ -311,7 +324,7 @@ mod tests {
 
     #[test]
     fn send_appends_its_sample() {
-        let plan = plan(&state(50, 100, 23), News::Nothing, NOW);
+        let plan = plan(&state(50, 100, 19), News::Nothing, NOW);
         assert!(plan.passes);
         assert_eq!(plan.place, SamplePlace::Inline);
         let change = plan.change.expect("a write");
@@ -321,12 +334,12 @@ mod tests {
 
     #[test]
     fn send_to_a_full_item_opens_shards() {
-        let plan_of_opener = plan(&state(50, 100, 24), News::Nothing, NOW);
+        let plan_of_opener = plan(&state(50, 100, 20), News::Nothing, NOW);
         assert_eq!(plan_of_opener.place, SamplePlace::Inline);
         let Some(SamplesChange::Replace(next)) = plan_of_opener.change.map(|c| c.samples) else {
             panic!("the item is not replaced");
         };
-        assert_eq!(next.samples.len(), 25, "its own sample is in the item");
+        assert_eq!(next.samples.len(), 21, "its own sample is in the item");
         assert!(next.is_sharded(NOW + SHARDED_SECONDS));
         assert!(!next.is_sharded(NOW + (SHARDED_SECONDS + 1)));
         let later = plan(&next, News::Nothing, NOW + 1);
@@ -339,10 +352,14 @@ mod tests {
     fn learning_send_stores_its_sample_in_the_same_write() {
         let mut sharded = state(50, 100, 10);
         sharded.sharded = Some(Sharded {
-            from: NOW - 700,
+            from: NOW - 601,
             until: NOW + 100,
         });
+        assert!(!sharded.is_due(RULE, NOW - 1));
         assert!(sharded.is_due(RULE, NOW));
+        sharded.learned_at = Some(NOW - 29);
+        assert!(!sharded.is_due(RULE, NOW));
+        assert!(sharded.is_due(RULE, NOW + 1));
         let plan = plan(&sharded, News::Outcomes, NOW);
         assert_eq!(plan.place, SamplePlace::Inline);
         assert!(plan.passes);
@@ -351,10 +368,10 @@ mod tests {
     #[test]
     fn outcomes_that_decide_nothing_wait() {
         let due = NOW + OUTCOME_AGE_SECONDS;
-        let mut healthy = state(90, 100, 15);
+        let mut healthy = state(90, 100, 13);
         assert_eq!(healthy.next_learn_at(RULE, NOW), None);
         assert!(!healthy.is_due(RULE, due));
-        healthy.samples.push(sample(15, NOW));
+        healthy.samples.push(sample(13, NOW));
         assert!(!healthy.is_due(RULE, due - 1));
         assert!(healthy.is_due(RULE, due), "there is little room left");
     }
@@ -402,7 +419,7 @@ mod tests {
         let mut low = state(9, 100, 0);
         low.held = 99;
         low.let_through = Some(ReservationId::new(NOW));
-        low.let_through_count = 4;
+        low.let_through_count = 3;
         let held = plan(&low, News::Nothing, NOW)
             .change
             .map(|change| change.held);
