@@ -8,7 +8,7 @@
     reason = "a test ends at the first value that it did not expect"
 )]
 
-mod support;
+extern crate support;
 
 mod api;
 mod carriers;
