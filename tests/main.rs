@@ -12,6 +12,7 @@ extern crate support;
 
 mod api;
 mod carriers;
+mod exploration;
 mod limits;
 mod local;
 mod operations;
