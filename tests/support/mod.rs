@@ -24,7 +24,15 @@
 //! | `parallel` | calls that run at once |
 //! | `stored_items` | the items of the table |
 //! | `temp_directory` | a directory for one test |
+//! | `target` | the programs and the directories that cargo made for this build |
 //! | `values` | recipients, settings, times and JSON that many tests need |
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test ends at the first value that it did not expect"
+)]
 
 pub mod api_calls;
 pub mod built_functions;
@@ -45,6 +53,7 @@ pub mod rate_limits;
 pub mod response;
 pub mod service;
 pub mod stored_items;
+pub mod target;
 pub mod temp_directory;
 pub mod values;
 

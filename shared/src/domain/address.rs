@@ -5,7 +5,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::phone::PhoneNumber;
 
 /// The address of a recipient.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Address {
     /// For the channels sms, voice and whatsapp.
     Phone(PhoneNumber),

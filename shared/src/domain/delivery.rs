@@ -119,7 +119,7 @@ impl TryFrom<u8> for DeliveryStatus {
 }
 
 /// One message handed, or to be handed, to one carrier.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Delivery {
     /// Identifies it in a carrier's report.
     pub tag: DeliveryTag,
@@ -145,7 +145,7 @@ pub struct Delivery {
 
 /// A report about a message that is being handed over. It counts once its carrier has accepted the
 /// message: the carriers before that one may report failures, too.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EarlyReport {
     /// The reporting carrier.
     pub carrier: String,
@@ -178,7 +178,7 @@ impl Delivery {
 }
 
 /// Why a message exists.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Cause {
     /// The app requested it.
     Requested,

@@ -12,7 +12,7 @@ const LOCAL_PART_LENGTH_MAX: usize = 64;
 
 /// One plain e-mail address. The domain is in lower case and in ASCII (IDNA), the local part as it
 /// was typed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
 
 impl EmailAddress {

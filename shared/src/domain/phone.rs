@@ -14,7 +14,7 @@ const SPELLING_LENGTH_MAX: usize = 40;
 const DIGITS_MAX: usize = 15;
 
 /// A valid phone number to which a code may be sent.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber {
     e164: String,
     country: String,
@@ -22,7 +22,7 @@ pub struct PhoneNumber {
 }
 
 /// The kind of line behind a number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Line {
     /// Receives text messages and calls. Also where the numbering plan does not distinguish mobile
     /// from fixed lines.

@@ -25,7 +25,7 @@ const PAST_KEYED_MAX: usize = 200;
 const NOT_ENQUEUED_AFTER_SECONDS: i64 = 15;
 
 /// All that is known of one recipient of one app.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Recipient {
     /// The app.
     pub app: String,

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::verification_params::VerificationParams;
 
 /// One entry of the attempt log. The log has the order in which the table accepted the entries.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Attempt {
     /// Names the attempt.
     pub nonce: AttemptNonce,
@@ -24,7 +24,7 @@ pub struct Attempt {
 }
 
 /// The current verification of a recipient, whatever its status, until a newer one replaces it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Verification {
     /// What was agreed at its start.
     pub params: VerificationParams,
