@@ -4,6 +4,7 @@
 
 pub mod time;
 pub mod ids;
+pub mod pasted_text;
 pub mod phone;
 pub mod email;
 pub mod channel;

@@ -8,8 +8,10 @@ use std::fmt;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
 use thiserror::Error;
 
-/// Longest spelling that is parsed, in bytes.
-const SPELLING_LENGTH_MAX: usize = 40;
+use crate::domain::pasted_text;
+
+/// Longest spelling that is parsed, in characters, without invisible ones.
+const SPELLING_CHARS_MAX: usize = 40;
 /// Most digits of an E.164 number, the country code included.
 const DIGITS_MAX: usize = 15;
 
@@ -45,7 +47,7 @@ pub enum PhoneError {
 
 impl PhoneNumber {
     /// Parses an international spelling (`+33 6 12-34-56-78`, `0033612345678`) or, with `country`
-    /// (ISO 3166 alpha-2), a national one.
+    /// (ISO 3166 alpha-2, upper case), a national one.
     ///
     /// # Errors
     /// [`PhoneError`], by the metadata of libphonenumber.
@@ -144,21 +146,26 @@ pub fn warm_up() {
     let _ = PhoneNumber::parse("+12025550143", None);
 }
 
-/// `spelling` without separators. Rejects everything but ASCII digits, common separators and one
-/// leading `+`: letters, extensions, `tel:`, several numbers and control characters never reach the
+/// `spelling` without separators. Rejects everything but decimal digits, common separators and one
+/// leading `+`: letters, extensions, `tel:`, several numbers and line breaks never reach the
 /// library.
 fn normalize_spelling(spelling: &str) -> Result<String, PhoneError> {
-    if spelling.len() > SPELLING_LENGTH_MAX {
+    let spelling = pasted_text::plain(spelling);
+    if spelling.chars().count() > SPELLING_CHARS_MAX {
         return Err(PhoneError::Invalid);
     }
     let mut digits = String::with_capacity(spelling.len());
-    for (at, byte) in spelling.trim_matches(' ').bytes().enumerate() {
-        match byte {
-            b'0'..=b'9' => digits.push(char::from(byte)),
-            b'+' if at == 0 => digits.push('+'),
-            b' ' | b'-' | b'.' | b'(' | b')' => {}
+    // "(+49)" and "( +49" begin with a plus sign as well.
+    let mut may_be_plus = true;
+    for character in spelling.chars() {
+        match character {
+            '0'..='9' => digits.push(character),
+            '+' | '＋' if may_be_plus => digits.push('+'),
+            ' ' | '(' => continue,
+            '-' | '.' | '/' | ')' => {}
             _ => return Err(PhoneError::Invalid),
         }
+        may_be_plus = false;
     }
     let after_prefix = ["+", "00"]
         .into_iter()
@@ -235,6 +242,34 @@ mod tests {
     }
 
     #[test]
+    fn pasted_numbers_are_read_as_typed() {
+        for spelling in [
+            "\u{202a}+33 6 12 34 56 78\u{202c}",
+            "\u{2066}+33612345678\u{2069}",
+            "\u{feff}+33\u{a0}6\u{a0}12\u{a0}34\u{a0}56\u{a0}78",
+            "+33\u{200b}612\u{200d}345678\u{fe0f}",
+            "+33\u{2011}6\u{2013}12\u{2212}34—56－78",
+            "\t+33 6\t12 34 56 78\r\n",
+            "+33\u{202f}6\u{2009}12\u{3000}34 56 78\u{2029}",
+            "+33/612/345/678",
+            "(+33) 612345678",
+            " ( +33 ) 612345678",
+            "(0033) 612345678",
+            "＋３３６１２３４５６７８",
+            "+٣٣٦١٢٣٤٥٦٧٨",
+            "+۳۳۶۱۲۳۴۵۶۷۸",
+            "+३३६१२३४५६७८",
+            "+๓๓๖๑๒๓๔๕๖๗๘",
+            "+𝟑𝟑𝟔𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖",
+        ] {
+            let number = e164(spelling, None);
+            assert_eq!(number.as_deref(), Ok("+33612345678"), "{spelling:?}");
+        }
+        let national = e164("०६/१२ ३४ ५६ ७८", Some("FR"));
+        assert_eq!(national.as_deref(), Ok("+33612345678"));
+    }
+
+    #[test]
     fn international_prefixes_of_the_country_are_supported() {
         for (spelling, country) in [
             ("0011 33 612345678", "AU"),
@@ -264,10 +299,17 @@ mod tests {
             "+33612345678 x5",
             "+33612345678,+33612345679",
             "+1800FLOWERS",
-            "+３３６１２３４５６７８",
-            "+33612345678\n",
-            "\u{202e}+33612345678",
+            "+33612345678\n2",
+            "+336123\n45678",
+            "+336123\u{2028}45678",
             "++33612345678",
+            "+ +33612345678",
+            "-+33612345678",
+            "6+33612345678",
+            "+33612345678²",
+            "☎+33612345678",
+            "+33612345678 / +33612345679",
+            "+33612345678/12",
             "+33+612345678",
             "33612345678",
             "+00123",
