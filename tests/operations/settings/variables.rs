@@ -91,7 +91,7 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
     ),
     (
         "OTP_ALLOWED_COUNTRIES",
-        &["France", "fr", "FR,", ",FR", "XX", "FR;DE", "*,FR"],
+        &["France", "F R", "FR,", ",FR", "XX", "FR;DE", "*,FR"],
     ),
     (
         "OTP_BLOCKED_PREFIXES",
