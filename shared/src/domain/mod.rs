@@ -6,6 +6,7 @@ pub mod time;
 pub mod ids;
 pub mod pasted_text;
 pub mod phone;
+pub mod phone_lines;
 pub mod email;
 pub mod channel;
 pub mod address;
