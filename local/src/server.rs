@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use otp::api::routing::BasePath;
 use otp::platform::aws::Service;
 use otp::store::Store;
 use tokio::net::TcpListener;
@@ -103,6 +104,7 @@ impl Server {
         let gateway = Gateway {
             page: page::render(&storage.secrets.api_keys),
             openapi: serde_norway::from_str(OPENAPI).map_err(StartError::OpenApi)?,
+            base: services.base,
             template,
             functions: services.functions,
             table: storage.table,
@@ -145,6 +147,7 @@ struct Services {
     carriers: SimulatedCarriers,
     metrics: RecordedMetrics,
     sqs_url: String,
+    base: BasePath,
 }
 
 /// Validates the settings, then starts the simulated carriers, SQS and SNS, and the functions.
@@ -170,6 +173,7 @@ async fn start_services(
     );
     let settings = read_settings(&variables, storage.api_keys_error)?;
     let owners = message_owners(storage, &settings);
+    let base = BasePath::of(settings.verify.public_url.as_deref());
     let carriers = reserved.start(owners, clock.clone(), queue.clone()).await;
     let carriers = carriers.map_err(StartError::InternalPort)?;
     sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
@@ -189,6 +193,7 @@ async fn start_services(
         carriers,
         metrics,
         sqs_url,
+        base,
     })
 }
 

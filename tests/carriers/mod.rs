@@ -4,6 +4,7 @@
 
 mod all_vendors;
 mod aws;
+mod base_path;
 mod polling;
 mod setup;
 mod shared_account;

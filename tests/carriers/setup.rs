@@ -78,6 +78,11 @@ pub struct VendorSetup {
 
 impl VendorSetup {
     pub async fn start(vendor: &Vendor) -> Self {
+        Self::start_with(vendor, &[]).await
+    }
+
+    /// With these variables as well.
+    pub async fn start_with(vendor: &Vendor, more: &[(&str, &str)]) -> Self {
         let (server, second) = (
             VendorServer::start(vendor.accepted).await,
             HttpCarrier::start("second").await,
@@ -97,6 +102,7 @@ impl VendorSetup {
             ("OTP_SECRETS", &secrets),
             ("OTP_COOLDOWN_SECONDS", "0"),
         ];
+        let variables = [&variables, more].concat();
         let wires = Wires {
             sns: Some(server.url()),
             ..Wires::default()

@@ -7,7 +7,7 @@ use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::Problem;
 use otp::api::request::{json_body, request_id};
 use otp::api::response::{Success, respond};
-use otp::api::routing::{Route, route};
+use otp::api::routing::{BasePath, Route, route};
 use otp::api::v1::errors::{not_found, send_problem};
 use otp::api::v1::recipient::read_to;
 use otp::api::v1::send::{read_resend, read_send, render_sent};
@@ -24,6 +24,7 @@ use serde_json::json;
 pub struct State {
     sending: Sending,
     api_keys: ApiKeys,
+    base: BasePath,
     clock: Clock,
     metrics: Metrics,
 }
@@ -57,10 +58,12 @@ impl State {
     #[must_use]
     pub fn new(mut config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
         let api_keys = std::mem::take(&mut config.api_keys);
+        let base = BasePath::of(config.public_url.as_deref());
         let sending = Sending::new(config, clock.clone(), metrics.clone());
         Self {
             sending,
             api_keys,
+            base,
             clock,
             metrics,
         }
@@ -78,17 +81,17 @@ pub async fn handle(state: &State, request: &Request) -> Response<Body> {
     let request_id = request_id(request);
     let deadline = deadline_of(request, &state.clock);
     let result = answer_in_time(deadline, answer(state, request, deadline)).await;
-    respond("send", &request_id, result)
+    respond("send", request, &request_id, result)
 }
 
 async fn answer(state: &State, request: &Request, deadline: Deadline) -> Result<Success, Problem> {
-    let (path, values) = route(request, ROUTES)?;
+    let matched = route(request, ROUTES, &state.base)?;
     let app = authorize(request, &state.api_keys)?;
     let now = state.clock.now();
-    match path {
-        SEND => open(state, request, &app, deadline, now).await,
+    match matched.route {
+        SEND => open(state, request, &matched.base, &app, deadline, now).await,
         RESEND => {
-            let id = values.into_iter().next().unwrap_or_default();
+            let id = matched.values.into_iter().next().unwrap_or_default();
             send_again(state, request, &app, &id, deadline, now).await
         }
         path => {
@@ -106,6 +109,7 @@ async fn answer(state: &State, request: &Request, deadline: Deadline) -> Result<
 async fn open(
     state: &State,
     request: &Request,
+    base: &str,
     app: &str,
     deadline: Deadline,
     now: Timestamp,
@@ -115,7 +119,7 @@ async fn open(
     let request = read_send(request, &sending.keyring, app, policy)?;
     let sent = send::send(sending, app, &request, deadline, now).await;
     let sent = sent.map_err(|error| problem(state, &error, app, now))?;
-    let location = format!("{SEND}/{}", sent.id);
+    let location = format!("{base}{SEND}/{}", sent.id);
     let body = render_sent(&sent, policy, now)?;
     Ok(Success::created(&body, location).replayed(sent.is_replay))
 }

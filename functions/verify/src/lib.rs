@@ -7,7 +7,7 @@ use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::Problem;
 use otp::api::request::request_id;
 use otp::api::response::{Success, respond};
-use otp::api::routing::{Route, route};
+use otp::api::routing::{BasePath, Route, route};
 use otp::api::v1::check::{read_check, render_check};
 use otp::api::v1::errors::{not_found, verify_problem};
 use otp::api::v1::verification::render;
@@ -23,6 +23,7 @@ use serde_json::json;
 pub struct State {
     verifying: Verifying,
     api_keys: ApiKeys,
+    base: BasePath,
     clock: Clock,
 }
 
@@ -50,9 +51,11 @@ impl State {
     #[must_use]
     pub fn new(mut config: VerifyConfig, clock: Clock, metrics: Metrics) -> Self {
         let api_keys = std::mem::take(&mut config.api_keys);
+        let base = BasePath::of(config.public_url.as_deref());
         Self {
             verifying: Verifying::new(config, metrics),
             api_keys,
+            base,
             clock,
         }
     }
@@ -68,20 +71,20 @@ pub async fn handle(state: &State, request: &Request) -> Response<Body> {
     let request_id = request_id(request);
     let deadline = deadline_of(request, &state.clock);
     let result = answer_in_time(deadline, answer(state, request)).await;
-    respond("verify", &request_id, result)
+    respond("verify", request, &request_id, result)
 }
 
 async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
-    let (path, values) = route(request, ROUTES)?;
-    if path == HEALTH {
+    let matched = route(request, ROUTES, &state.base)?;
+    if matched.route == HEALTH {
         return Ok(Success::ok(&json!({"status": "ok"})));
     }
     let verifying = &state.verifying;
     let app = authorize(request, &state.api_keys)?;
     let (policy, now) = (verifying.apps.policy(&app), state.clock.now());
-    let id = values.into_iter().next().unwrap_or_default();
+    let id = matched.values.into_iter().next().unwrap_or_default();
     let id = || id.parse::<VerificationId>().map_err(|_| not_found());
-    if path == CHECK {
+    if matched.route == CHECK {
         let request = read_check(request, policy)?;
         let id = id()?;
         let checked = check(verifying, &app, id, &request, now).await;

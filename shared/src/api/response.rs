@@ -1,8 +1,8 @@
 //! Responses: a success or a problem document, logged once.
 
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
-use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
-use lambda_http::{Body, Response};
+use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
+use lambda_http::{Body, Request, Response};
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -62,10 +62,12 @@ impl Success {
     }
 }
 
-/// The response for the result of a use case. A failure is logged here, once.
+/// The response to `request`, for the result of a use case. A failure is logged here, once. The
+/// response to a `HEAD` is that to the `GET`, without its body.
 #[must_use]
 pub fn respond(
     function: &str,
+    request: &Request,
     request_id: &str,
     result: Result<Success, Problem>,
 ) -> Response<Body> {
@@ -78,7 +80,10 @@ pub fn respond(
             headers: problem.into_headers(),
         }
     });
-    let mut response = Response::new(Body::Text(success.body));
+    let mut response = Response::new(match *request.method() {
+        Method::HEAD => Body::Empty,
+        _ => Body::Text(success.body),
+    });
     *response.status_mut() = success.status;
     let common = [
         (CONTENT_TYPE, success.content_type.to_owned()),

@@ -34,6 +34,8 @@ pub struct SendConfig {
     pub dispatch: Dispatch,
     /// Waits for reports.
     pub waits: ReportWaits,
+    /// URL at which the API is reached, without a slash at the end, if it is set.
+    pub public_url: Option<String>,
     /// Name or ARN of the table.
     pub table: String,
     /// Configuration of the AWS clients.
@@ -57,6 +59,8 @@ pub struct VerifyConfig {
     pub keyring: Arc<Keyring>,
     /// API keys and their apps.
     pub api_keys: ApiKeys,
+    /// URL at which the API is reached, without a slash at the end, if it is set.
+    pub public_url: Option<String>,
     /// Name or ARN of the table.
     pub table: String,
     /// Configuration of the AWS clients.
@@ -113,7 +117,7 @@ impl SendConfig {
             DispatchMode::Queue => Dispatch::Queue(reader.required_url("OTP_QUEUE_URL")),
             DispatchMode::Sns => Dispatch::Sns,
         };
-        reader.optional_url("OTP_PUBLIC_URL");
+        let public_url = reader.optional_url("OTP_PUBLIC_URL");
         reader.finish(Self {
             apps: common.apps,
             keyring: common.keyring,
@@ -121,6 +125,7 @@ impl SendConfig {
             carriers: common.carriers,
             dispatch,
             waits: common.waits,
+            public_url,
             table: common.table,
             aws: common.aws,
         })
@@ -144,11 +149,12 @@ impl VerifyConfig {
         let mut reader = Reader::new(variables);
         let common = reader.common(CarrierFields::WithoutCredentials);
         reader.optional_url("OTP_QUEUE_URL");
-        reader.optional_url("OTP_PUBLIC_URL");
+        let public_url = reader.optional_url("OTP_PUBLIC_URL");
         reader.finish(Self {
             apps: common.apps,
             keyring: common.keyring,
             api_keys: common.api_keys,
+            public_url,
             table: common.table,
             aws: common.aws,
         })

@@ -21,7 +21,7 @@ mod values;
 
 pub use compose::compose;
 pub use gsm7::Encoding;
-pub use locale_negotiation::{is_language_tag, negotiate};
+pub use locale_negotiation::{negotiate, parse_language_tag};
 pub use locales::Locale;
 pub use render::render;
 pub use rendered::Message;

@@ -80,14 +80,25 @@ const DELIVERY_CAUSE: &str = "cause";
 const EMAIL_MARK: &str = "@@";
 /// Between country and number of a fixed line.
 const FIXED_LINE_MARK: char = 'f';
+/// Between a number and the one for calls.
+const CALLED_MARK: char = 'c';
 
-/// Seals an address with its country and line type, which are not looked up again.
+/// Seals an address with its country and line type, which are not looked up again, and the number
+/// for calls.
 pub(super) fn seal_address(keyring: &Keyring, key: RecordKey, address: &Address) -> Vec<u8> {
     let text = match address {
-        Address::Phone(number) if number.line() == Line::Fixed => {
-            format!("{}{FIXED_LINE_MARK}{}", number.country(), number.reveal())
+        Address::Phone(number) => {
+            let mut text = number.country().to_owned();
+            if number.line() == Line::Fixed {
+                text.push(FIXED_LINE_MARK);
+            }
+            text.push_str(number.reveal());
+            if let Some(called) = number.reveal_called() {
+                text.push(CALLED_MARK);
+                text.push_str(called);
+            }
+            text
         }
-        Address::Phone(number) => format!("{}{}", number.country(), number.reveal()),
         Address::Email(email) => format!("{EMAIL_MARK}{}", email.reveal()),
     };
     keyring.seal(SealedFor::Address(key), &text)
@@ -98,10 +109,17 @@ fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Addr
     let (country, rest) = text.split_at_checked(2)?;
     Some(match country {
         EMAIL_MARK => Address::Email(EmailAddress::from_stored(rest.to_owned())),
-        country => Address::Phone(match rest.strip_prefix(FIXED_LINE_MARK) {
-            Some(e164) => PhoneNumber::from_stored(e164, country, Line::Fixed),
-            None => PhoneNumber::from_stored(rest, country, Line::Mobile),
-        }),
+        country => {
+            let (line, numbers) = match rest.strip_prefix(FIXED_LINE_MARK) {
+                Some(numbers) => (Line::Fixed, numbers),
+                None => (Line::Mobile, rest),
+            };
+            let (e164, called) = match numbers.split_once(CALLED_MARK) {
+                Some((e164, called)) => (e164, Some(called.to_owned())),
+                None => (numbers, None),
+            };
+            Address::Phone(PhoneNumber::from_stored(e164, country, line).with_called(called))
+        }
     })
 }
 
@@ -448,6 +466,23 @@ mod tests {
         let mut item = write(KEY, recipient);
         item.insert(TTL.into(), number_value(2000));
         item
+    }
+
+    #[test]
+    fn address_is_opened_as_it_was_sealed() {
+        let keyring = keyring();
+        let number = |spelling| Address::Phone(PhoneNumber::parse(spelling, None).expect("valid"));
+        let email = EmailAddress::parse("Ann@example.com").expect("valid");
+        for address in [
+            number("+33612345678"),
+            number("+33142685300"),
+            number("+541169071234"),
+            number("+5491169071234"),
+            Address::Email(email),
+        ] {
+            let sealed = seal_address(&keyring, KEY, &address);
+            assert_eq!(open_address(&keyring, KEY, &sealed), Some(address));
+        }
     }
 
     #[test]

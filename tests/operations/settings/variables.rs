@@ -26,9 +26,9 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
             "x",
             "en-x",
             "x-",
-            "en_US",
+            "en US",
             "e",
-            " en",
+            "en\nfr",
             "en-x-12345678-12345678-12345678-1234",
         ],
     ),
@@ -91,7 +91,7 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
     ),
     (
         "OTP_ALLOWED_COUNTRIES",
-        &["France", "fr", "FR,", ",FR", "XX", "FR;DE", "*,FR"],
+        &["France", "F R", "FR,", ",FR", "XX", "FR;DE", "*,FR"],
     ),
     (
         "OTP_BLOCKED_PREFIXES",

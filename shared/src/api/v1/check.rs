@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::fields;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::request::{idempotency_key, json_body};
+use crate::domain::address::Address;
 use crate::domain::code::Code;
 use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
@@ -60,6 +61,9 @@ pub fn render_check(
         .find(checked.nonce, now)
         .ok_or_else(missing)?;
     let outcome = checked.outcome;
+    let channel = verification.params().channel;
+    let to = checked.recipient.address.as_ref();
+    let to = to.map(|address| address.over(channel));
     Ok(json!({
         "id": id.to_string(),
         "valid": outcome.reason.is_none(),
@@ -67,7 +71,7 @@ pub fn render_check(
         "attempts_left": outcome.attempts_left,
         "reason": outcome.reason.map(Reason::name),
         "purpose": request.purpose,
-        "channel": verification.params().channel.name(),
-        "to": checked.recipient.address.as_ref().map(|address| address.reveal()),
+        "channel": channel.name(),
+        "to": to.as_ref().map(Address::reveal),
     }))
 }

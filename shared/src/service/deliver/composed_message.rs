@@ -12,7 +12,7 @@ use crate::message::{Message, compose};
 
 /// A message, ready for any carrier.
 pub(super) struct ComposedMessage<'s> {
-    pub(super) to: &'s Address,
+    pub(super) to: Address,
     pub(super) message: Message,
     code: Code,
     reference: String,
@@ -39,7 +39,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .keyring
             .open_code(self.claim.key, verification)?;
         Some(ComposedMessage {
-            to: recipient.address.as_ref()?,
+            to: recipient.address.as_ref()?.over(delivery.channel),
             message: compose(policy, verification, &code, delivery.channel, self.now),
             reference: self
                 .delivering
@@ -60,10 +60,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
     ) -> HandoverResponse {
         let now = self.delivering.clock.now();
         let policy = self.delivering.apps.policy(&self.dispatch.app);
-        let sender = carrier.sender_for(policy, text.to);
+        let sender = carrier.sender_for(policy, &text.to);
         let callback_url = self.callback_url(carrier, &text.reference);
         let message = OutgoingMessage {
-            to: text.to,
+            to: &text.to,
             sender: sender.as_deref(),
             channel,
             message: &text.message,

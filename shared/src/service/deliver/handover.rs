@@ -153,12 +153,12 @@ impl<C: CarrierClient> StepWork<'_, C> {
         delivery: &Delivery,
         except: Option<&str>,
     ) -> Result<Handover<'_>, DeliverError> {
-        for carrier in self.delivering.carriers.serving(delivery.channel, text.to) {
+        for carrier in self.delivering.carriers.serving(delivery.channel, &text.to) {
             if Some(carrier.name.as_str()) == except || round.tried.contains(&carrier.name) {
                 continue;
             }
             if delivery.cause != Cause::Requested {
-                let price = carrier.price_to(text.to);
+                let price = carrier.price_to(&text.to);
                 round.charge = self.charge(round.charge.take(), price).await?;
                 if round.charge.is_none() {
                     continue;
