@@ -6,6 +6,7 @@ use lambda_http::{Body, Response};
 use serde_json::Value;
 
 use super::problem::Problem;
+use super::request_log::RequestLog;
 
 /// A successful response.
 pub struct Success {
@@ -62,22 +63,25 @@ impl Success {
     }
 }
 
-/// The response for the result of a use case. A failure is logged here, once.
+/// The response for the result of a use case. The request is logged here, once.
 #[must_use]
-pub fn respond(
-    function: &str,
-    request_id: &str,
-    result: Result<Success, Problem>,
-) -> Response<Body> {
-    let success = result.unwrap_or_else(|problem| {
-        problem.log(function, request_id);
-        Success {
-            status: problem.code().status(),
-            content_type: "application/problem+json",
-            body: problem.body(request_id).to_string(),
-            headers: problem.into_headers(),
+pub fn respond(log: &RequestLog, result: Result<Success, Problem>) -> Response<Body> {
+    let request_id = log.request_id();
+    let success = match result {
+        Ok(success) => {
+            log.completed(success.status);
+            success
         }
-    });
+        Err(problem) => {
+            log.rejected(&problem);
+            Success {
+                status: problem.code().status(),
+                content_type: "application/problem+json",
+                body: problem.body(request_id).to_string(),
+                headers: problem.into_headers(),
+            }
+        }
+    };
     let mut response = Response::new(Body::Text(success.body));
     *response.status_mut() = success.status;
     let common = [
