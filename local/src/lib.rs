@@ -25,6 +25,7 @@ mod local_aws;
 mod metrics;
 mod origin_check;
 mod page;
+mod plain_openapi;
 mod preset;
 mod queue;
 mod queue_store;

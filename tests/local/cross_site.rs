@@ -7,9 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::support::{DEFAULT_KEY, Service, assert_status};
 
 /// The endpoints that need no key.
-const LOCAL: [(&str, &str); 14] = [
+const LOCAL: [(&str, &str); 15] = [
     ("GET", "/"),
     ("GET", "/openapi.json"),
+    ("GET", "/openapi.strict.json"),
     ("GET", "/local/messages"),
     ("DELETE", "/local/messages"),
     ("POST", "/local/messages/x/report"),

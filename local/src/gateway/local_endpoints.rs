@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::state::Shared;
+use crate::plain_openapi::plain;
 use crate::reject::reject;
 use crate::simulated_carriers::{Behaviour, is_report_status};
 use crate::simulated_clock::AdvanceError;
@@ -28,8 +29,13 @@ pub(super) async fn page(State(gateway): Shared) -> Response {
     (headers, Html(gateway.page.clone())).into_response()
 }
 
-/// `GET /openapi.json`.
+/// `GET /openapi.json`: for people and for generators of clients.
 pub(super) async fn openapi(State(gateway): Shared) -> Json<Value> {
+    Json(plain(&gateway.openapi))
+}
+
+/// `GET /openapi.strict.json`: for validators.
+pub(super) async fn strict_openapi(State(gateway): Shared) -> Json<Value> {
     Json(gateway.openapi.clone())
 }
 

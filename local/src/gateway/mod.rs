@@ -36,6 +36,7 @@ fn router(check: OriginCheck, gateway: Gateway) -> Router {
     Router::new()
         .route("/", get(local::page))
         .route("/openapi.json", get(local::openapi))
+        .route("/openapi.strict.json", get(local::strict_openapi))
         .route(
             "/local/messages",
             get(local::messages).delete(local::clear_phones),
