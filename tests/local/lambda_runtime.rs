@@ -207,3 +207,26 @@ async fn processes_have_the_environment_of_lambda_only() {
         );
     }
 }
+
+#[tokio::test]
+async fn variables_that_lambda_would_reject_do_not_start() {
+    let blocked = vec!["+8816"; 600].join(",");
+    let variables = [("OTP_BLOCKED_PREFIXES", blocked.as_str())];
+    let functions = Some(built_functions::functions());
+    let started = Service::try_start_as(&variables, None, Wires::default(), functions).await;
+    let problem = started.err().expect("it does not start");
+    for part in ["--functions: ", "OTP_BLOCKED_PREFIXES", "4096 bytes"] {
+        assert!(problem.contains(part), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn reset_starts_new_processes() {
+    let service = start(&[], built_functions::functions()).await;
+    let (id, _) = service.open(&phone(1)).await;
+    service.advance(86_400).await;
+    assert_status(&service.raw("POST", "/local/reset", &[], "").await, 200);
+    assert_status(&service.show(&id).await, 404);
+    let (id, code) = service.open(&phone(1)).await;
+    assert_eq!(service.check(&id, &code).await.body["valid"], true);
+}

@@ -6,5 +6,6 @@ mod error_logs;
 pub mod item_sizes;
 mod key_rotation;
 mod metrics;
+mod request_logs;
 mod secrecy;
 mod settings;

@@ -10,6 +10,7 @@ use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service 
 use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::{ErrorCode, Problem};
 use otp::api::request::{bounded_body, request_id};
+use otp::api::request_log::RequestLog;
 use otp::api::response::{Success, respond};
 use otp::api::routing::{BasePath, Route, route};
 use otp::carrier::sns_envelope::{Envelope, Notice, SnsClient};
@@ -91,10 +92,10 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    let request_id = request_id(request);
+    let mut log = RequestLog::new("delivery-callback", request_id(request));
     let deadline = deadline_of(request, &state.clock);
-    let result = answer_in_time(deadline, answer(state, request)).await;
-    respond("delivery-callback", request, &request_id, result)
+    let result = answer_in_time(deadline, answer(state, request, &mut log)).await;
+    respond(&log, request, result)
 }
 
 /// Applies messages of a topic. Each belongs to the carrier that can read it and, if several can,
@@ -118,12 +119,17 @@ async fn apply_topic_messages(state: &State, records: &[Value]) -> Result<(), Ap
     Ok(())
 }
 
-async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
+async fn answer(
+    state: &State,
+    request: &Request,
+    log: &mut RequestLog,
+) -> Result<Success, Problem> {
     let matched = route(request, ROUTES, &state.base)?;
     let [name, token] = <[String; 2]>::try_from(matched.values).unwrap_or_default();
     let body = bounded_body(request)?;
     let carrier = state.carriers.iter().find(|carrier| carrier.name == name);
     let carrier = carrier.ok_or_else(not_found)?;
+    log.set_carrier(&carrier.name);
     let is_account_token = carrier
         .callback_token
         .as_ref()

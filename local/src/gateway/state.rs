@@ -6,6 +6,7 @@ use axum::extract::State;
 use otp::api::routing::BasePath;
 use serde_json::Value;
 
+use crate::configured_carriers::ConfiguredCarriers;
 use crate::functions::Functions;
 use crate::metrics::RecordedMetrics;
 use crate::queue::LocalQueue;
@@ -16,15 +17,18 @@ use crate::template::{DEFAULT_ROUTE, HttpFunction, Template};
 
 /// The parts of the running server.
 pub(crate) struct Gateway {
-    pub(crate) template: Template,
+    pub(crate) template: Arc<Template>,
     pub(crate) functions: Functions,
     pub(crate) table: Table,
     pub(crate) queue: LocalQueue,
     pub(crate) carriers: SimulatedCarriers,
+    pub(crate) configured_carriers: ConfiguredCarriers,
     pub(crate) metrics: RecordedMetrics,
     pub(crate) clock: SimulatedClock,
     pub(crate) page: String,
     pub(crate) openapi: Value,
+    /// Lets the functions start over with new state.
+    pub(crate) restart_functions: Box<dyn Fn() + Send + Sync>,
     /// The path of `OTP_PUBLIC_URL`: a custom domain with a base path.
     pub(crate) base: BasePath,
 }

@@ -6,6 +6,7 @@ use lambda_http::{Body, Request, Response};
 use serde_json::Value;
 
 use super::problem::Problem;
+use super::request_log::RequestLog;
 
 /// A successful response.
 pub struct Success {
@@ -62,24 +63,30 @@ impl Success {
     }
 }
 
-/// The response to `request`, for the result of a use case. A failure is logged here, once. The
+/// The response to `request`, for the result of a use case. The request is logged here, once. The
 /// response to a `HEAD` is that to the `GET`, without its body.
 #[must_use]
 pub fn respond(
-    function: &str,
+    log: &RequestLog,
     request: &Request,
-    request_id: &str,
     result: Result<Success, Problem>,
 ) -> Response<Body> {
-    let success = result.unwrap_or_else(|problem| {
-        problem.log(function, request_id);
-        Success {
-            status: problem.code().status(),
-            content_type: "application/problem+json",
-            body: problem.body(request_id).to_string(),
-            headers: problem.into_headers(),
+    let request_id = log.request_id();
+    let success = match result {
+        Ok(success) => {
+            log.completed(success.status);
+            success
         }
-    });
+        Err(problem) => {
+            log.rejected(&problem);
+            Success {
+                status: problem.code().status(),
+                content_type: "application/problem+json",
+                body: problem.body(request_id).to_string(),
+                headers: problem.into_headers(),
+            }
+        }
+    };
     let mut response = Response::new(match *request.method() {
         Method::HEAD => Body::Empty,
         _ => Body::Text(success.body),

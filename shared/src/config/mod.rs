@@ -4,6 +4,7 @@
 //! Invariant: values are parsed here once; later nothing is an unchecked string.
 
 mod apps;
+mod explain;
 mod policy;
 mod reader;
 mod secrets;
@@ -17,7 +18,7 @@ use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::platform::aws::Aws;
-use crate::platform::environment::variable;
+use crate::platform::environment::{LAMBDA_BYTES_MAX, own_lambda_bytes, variable};
 use reader::{CarrierFields, DispatchMode, Reader};
 
 /// What `send` needs.
@@ -40,6 +41,8 @@ pub struct SendConfig {
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// How `send` hands messages over.
@@ -65,6 +68,8 @@ pub struct VerifyConfig {
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// What `delivery-callback` needs.
@@ -83,6 +88,8 @@ pub struct CallbackConfig {
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// What `carrier-worker` needs.
@@ -103,6 +110,8 @@ pub struct WorkerConfig {
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 impl SendConfig {
@@ -128,15 +137,18 @@ impl SendConfig {
             public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("send", &config.warnings);
+        Ok(config)
     }
 }
 
@@ -157,15 +169,18 @@ impl VerifyConfig {
             public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("verify", &config.warnings);
+        Ok(config)
     }
 }
 
@@ -198,15 +213,18 @@ impl CallbackConfig {
             public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("delivery-callback", &config.warnings);
+        Ok(config)
     }
 }
 
@@ -229,16 +247,32 @@ impl WorkerConfig {
             public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("carrier-worker", &config.warnings);
+        Ok(config)
     }
+}
+
+/// Logs the warnings, and how much of Lambda's space for variables is used.
+fn log_start(function: &str, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(function, "{warning}");
+    }
+    tracing::info!(
+        function,
+        variables.bytes = own_lambda_bytes(),
+        variables.bytes_max = LAMBDA_BYTES_MAX,
+        "starting"
+    );
 }
 
 #[cfg(test)]

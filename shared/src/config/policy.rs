@@ -14,6 +14,8 @@ use crate::message::{has_visible_text, parse_language_tag};
 
 /// Largest number of sends in a window that counts over many recipients.
 const SENDS_MAX: u32 = 1_000_000;
+/// Longest part of a list item that an error shows.
+const ITEM_CHARS_MAX: usize = 40;
 
 /// One setting: its name (`OTP_` and upper case in the environment, as it is in `OTP_APPS`) and how
 /// a value is read.
@@ -213,12 +215,12 @@ fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
 }
 
 fn list<T>(value: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    value
-        .split(',')
-        .map(|item| {
-            read(item.trim()).map_err(|problem| format!("each item of the comma list {problem}"))
-        })
-        .collect()
+    let items = (1..).zip(value.split(',').map(str::trim));
+    let read_item = |(position, item): (usize, &str)| {
+        let shown: String = item.escape_debug().take(ITEM_CHARS_MAX).collect();
+        read(item).map_err(|problem| format!("item {position} of the list, `{shown}`, {problem}"))
+    };
+    items.map(read_item).collect()
 }
 
 fn short_text(value: &str) -> Result<String, String> {
@@ -239,9 +241,13 @@ fn language_tag(value: &str) -> Result<String, String> {
 
 fn country(value: &str) -> Result<String, String> {
     let code = pasted_text::plain(value).to_ascii_uppercase();
+    let hint = match code.as_str() {
+        "UK" => " (that of the United Kingdom is `GB`)",
+        _ => "",
+    };
     is_country(&code)
         .then_some(code)
-        .ok_or_else(|| "must be an ISO 3166 code such as `FR`".into())
+        .ok_or_else(|| format!("must be an ISO 3166 code such as `FR`{hint}"))
 }
 
 fn phone_prefix(value: &str) -> Result<String, String> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::apps::{ApiKeys, Apps, is_app_name};
+use super::explain::{carrier_problem, cut_json, missing_prices};
 use super::policy::SETTINGS;
 use super::secrets::{self, Secrets};
 use crate::carrier::{self, ConfiguredCarrier};
@@ -66,6 +67,7 @@ pub(super) struct Common {
     pub(super) waits: ReportWaits,
     pub(super) table: String,
     pub(super) aws: Aws,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Reads variables and collects problems. After a problem it goes on with a value that
@@ -73,6 +75,7 @@ pub(super) struct Common {
 pub(super) struct Reader<'a> {
     variables: Variables<'a>,
     problems: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -80,6 +83,7 @@ impl<'a> Reader<'a> {
         Self {
             variables,
             problems: vec![],
+            warnings: vec![],
         }
     }
 
@@ -104,6 +108,7 @@ impl<'a> Reader<'a> {
             CarrierFields::WithoutCredentials => None,
         };
         let carriers = self.carriers(credentials);
+        self.check_prices(&apps, &carriers);
         Common {
             dispatch: self.dispatch(&carriers),
             waits: ReportWaits {
@@ -112,6 +117,7 @@ impl<'a> Reader<'a> {
             },
             table: self.table(),
             aws: self.aws(),
+            warnings: std::mem::take(&mut self.warnings),
             apps,
             keyring: Arc::new(keyring),
             api_keys,
@@ -173,7 +179,8 @@ impl<'a> Reader<'a> {
             return Map::new();
         };
         json::parse_object(value.as_bytes()).unwrap_or_else(|problem| {
-            self.problem(name, &problem.to_string());
+            let cut = cut_json(&value);
+            self.problem(name, &cut.unwrap_or_else(|| problem.to_string()));
             Map::new()
         })
     }
@@ -187,7 +194,8 @@ impl<'a> Reader<'a> {
                 self.problem(&name, &problem);
             }
         }
-        self.check_policy("OTP_GUESS_BUDGET, OTP_CODE_LENGTH", &default);
+        self.check_guess_probability("OTP_GUESS_BUDGET, OTP_CODE_LENGTH", &default);
+        self.check_ttl("OTP_CODE_TTL_SECONDS", &default);
         let mut apps = BTreeMap::new();
         for (app, settings) in self.object("OTP_APPS") {
             let mut policy = default.clone();
@@ -200,14 +208,16 @@ impl<'a> Reader<'a> {
                     self.problem("OTP_APPS", &format!("{app}.{name} {problem}"));
                 }
             }
-            self.check_policy(&format!("OTP_APPS: {app}"), &policy);
+            self.check_guess_probability(&format!("OTP_APPS: {app}"), &policy);
+            if policy.code_ttl_seconds != default.code_ttl_seconds {
+                self.check_ttl(&format!("OTP_APPS: {app}.code_ttl_seconds"), &policy);
+            }
             apps.insert(app, policy);
         }
         Apps { default, apps }
     }
 
-    /// Checks what no single setting can.
-    fn check_policy(&mut self, name: &str, policy: &Policy) {
+    fn check_guess_probability(&mut self, name: &str, policy: &Policy) {
         let probability = policy.guess_probability();
         if probability > GUESS_PROBABILITY_MAX {
             let problem = format!(
@@ -216,11 +226,30 @@ impl<'a> Reader<'a> {
             );
             self.problem(name, &problem.to_string());
         }
-        if policy.code_ttl_seconds > TTL_SECONDS_NIST_MAX {
-            tracing::warn!(
-                code_ttl_seconds = policy.code_ttl_seconds,
-                "codes are valid for longer than the 10 minutes that NIST SP 800-63B-4 allows"
-            );
+    }
+
+    fn check_ttl(&mut self, name: &str, policy: &Policy) {
+        let seconds = policy.code_ttl_seconds;
+        if seconds > TTL_SECONDS_NIST_MAX {
+            self.warnings.push(format!(
+                "{name}: codes are valid for {seconds} s; NIST SP 800-63B-4 allows at most \
+                 {TTL_SECONDS_NIST_MAX} s"
+            ));
+        }
+    }
+
+    /// A spend limit counts prices: without them it would limit nothing.
+    fn check_prices(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
+        let Some(problem) = missing_prices(carriers) else {
+            return;
+        };
+        if apps.default.spend_per_day.is_some() {
+            self.problem("OTP_SPEND_PER_DAY", &problem);
+            return;
+        }
+        let with_limit = |(_, policy): &(&String, &Policy)| policy.spend_per_day.is_some();
+        for (app, _) in apps.apps.iter().filter(with_limit) {
+            self.problem("OTP_APPS", &format!("{app}.spend_per_day {problem}"));
         }
     }
 
@@ -231,9 +260,10 @@ impl<'a> Reader<'a> {
             .unwrap_or_else(|| DEFAULT_CARRIERS.to_owned());
         let region = self.variable("AWS_REGION").unwrap_or_default();
         let (carriers, problems) = carrier::read_carriers(&value, credentials, &region);
-        problems
-            .iter()
-            .for_each(|problem| self.problem(NAME, &problem.to_string()));
+        for problem in problems {
+            let sentence = cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, &value));
+            self.problem(NAME, &sentence);
+        }
         carriers
     }
 

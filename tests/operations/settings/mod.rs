@@ -2,6 +2,7 @@
 //! start of every function with a message that starts with the name of the variable; several are
 //! reported together.
 
+mod advice;
 mod carriers;
 mod secrets;
 mod variables;

@@ -226,10 +226,13 @@ fn all_wrong_variables_are_reported_together() {
 
 #[test]
 fn whole_numbers_are_accepted_in_any_notation() {
-    assert_all_start(&[(
-        "OTP_APPS",
-        r#"{"shop":{"code_length":8.0,"sends_per_hour":3e0,"spend_per_day":12.5}}"#,
-    )]);
+    assert_all_start(&[
+        ("OTP_CARRIERS", r#"[{"kind":"sns","price":0.05}]"#),
+        (
+            "OTP_APPS",
+            r#"{"shop":{"code_length":8.0,"sends_per_hour":3e0,"spend_per_day":12.5}}"#,
+        ),
+    ]);
     assert_all_start(&[(
         "OTP_CARRIERS",
         r#"[{"kind":"sns","timeout_ms":2e3,"price":{"FR":0.045,"*":1e-2}}]"#,
