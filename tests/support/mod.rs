@@ -14,6 +14,7 @@
 //! | `proxied_service` | a service with a fault proxy before its table and one before its queue |
 //! | `http_carrier` | a carrier of kind `http` that a test controls |
 //! | `listener` | an HTTP server whose responses a test sets |
+//! | `log_capture` | the log lines of the functions in this process |
 //! | `local_process` | the local server as a process |
 //! | `built_functions` | the built functions, which run as processes |
 //! | `deliveries` | the deliveries of a verification and the queue behind them |
@@ -31,6 +32,7 @@ pub mod http_carrier;
 pub mod listener;
 pub mod local_calls;
 pub mod local_process;
+pub mod log_capture;
 pub mod parallel;
 pub mod proxied_service;
 pub mod rate_limits;
@@ -46,6 +48,7 @@ pub use fault_proxy::{BROKEN, Fault, ProxiedCall, THROTTLED};
 pub use http_carrier::{Behaviour, HttpCarrier, ReceivedMessage, SignedReport};
 pub use listener::Listener;
 pub use local_process::LocalProcess;
+pub use log_capture::LogCapture;
 pub use parallel::at_once;
 pub use proxied_service::ProxiedService;
 pub use response::{

@@ -437,10 +437,10 @@ mod tests {
         assert_eq!(http.event(event, Timestamp(0)), Err(ReportError::Forged));
         assert_eq!(
             text.event(event, Timestamp(0)),
-            Ok(vec![Report {
-                reference: Some("r".into()),
-                status: Some(DeliveryStatus::Delivered)
-            }])
+            Ok(vec![Report::new(
+                Some("r".into()),
+                Some(DeliveryStatus::Delivered)
+            )])
         );
         assert_eq!(
             mail.event(event, Timestamp(0)),

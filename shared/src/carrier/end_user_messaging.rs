@@ -131,10 +131,10 @@ impl Carrier for EndUserMessaging {
             .as_str()
             .filter(|word| word.starts_with("TEXT_") || word.starts_with("VOICE_"))
             .ok_or(ReportError::Unreadable)?;
-        Ok(vec![Report {
-            reference: event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
-            status: status(word),
-        }])
+        Ok(vec![Report::new(
+            event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
+            status(word),
+        )])
     }
 }
 
@@ -151,22 +151,24 @@ fn voice(locale: &str) -> Option<&'static str> {
 /// others are about the account, so the next carrier may accept the message.
 fn classify_error(error_type: &str, body: &Value) -> Receipt {
     match (error_type, body["Reason"].as_str().unwrap_or_default()) {
-        (
-            "ConflictException",
-            "DESTINATION_PHONE_NUMBER_OPTED_OUT"
-            | "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"
-            | "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
-        )
-        | (
-            "ValidationException",
-            "DESTINATION_COUNTRY_BLOCKED" | "COUNTRY_NOT_ENABLED" | "PRICE_OVER_THRESHOLD",
-        )
+        ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT")
         // The daily limit of calls to one number: no other carrier should call either, and it must
         // not count as a failure of this carrier.
         | ("ServiceQuotaExceededException", "DAILY_DESTINATION_CALL_LIMIT") => Receipt::Permanent,
         ("ValidationException", "INVALID_PARAMETER") if is_about_the_number(body) => {
             Receipt::Permanent
         }
+        // A protect configuration is the operator's own block.
+        (
+            "ConflictException",
+            "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"
+            | "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
+        ) => Receipt::Blocked,
+        ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION" | "ACCOUNT_DISABLED") => {
+            Receipt::AccountRejected
+        }
+        // The country (DESTINATION_COUNTRY_BLOCKED, COUNTRY_NOT_ENABLED), PRICE_OVER_THRESHOLD, the
+        // spend limit of the channel, the sender, the sandbox, permissions.
         _ => Receipt::Misconfigured,
     }
 }
@@ -425,24 +427,19 @@ mod tests {
     fn errors_about_the_number_are_permanent() {
         for (code, reason) in [
             ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"),
-            (
-                "ConflictException",
-                "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
-            ),
-            (
-                "ConflictException",
-                "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
-            ),
             ("ValidationException", "INVALID_PARAMETER"),
-            ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"),
-            ("ValidationException", "COUNTRY_NOT_ENABLED"),
-            ("ValidationException", "PRICE_OVER_THRESHOLD"),
             (
                 "ServiceQuotaExceededException",
                 "DAILY_DESTINATION_CALL_LIMIT",
             ),
         ] {
             assert_eq!(error(code, reason), Receipt::Permanent, "{code} {reason}");
+        }
+        for reason in [
+            "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
+            "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
+        ] {
+            assert_eq!(error("ConflictException", reason), Receipt::Blocked);
         }
         let about = |field: &str| {
             let fields = json!([{"Name": field, "Message": "…"}]);
@@ -465,6 +462,16 @@ mod tests {
         for (code, reason) in [
             ("AccessDeniedException", "ACCOUNT_DISABLED"),
             ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"),
+            ("UnrecognizedClientException", ""),
+            ("InvalidSignatureException", ""),
+        ] {
+            assert_eq!(error(code, reason), Receipt::AccountRejected, "{code}");
+        }
+        for (code, reason) in [
+            ("AccessDeniedException", ""),
+            ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"),
+            ("ValidationException", "COUNTRY_NOT_ENABLED"),
+            ("ValidationException", "PRICE_OVER_THRESHOLD"),
             (
                 "ServiceQuotaExceededException",
                 "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT",
@@ -485,8 +492,6 @@ mod tests {
             ),
             ("ValidationException", "VOICE_CAPABILITY_NOT_AVAILABLE"),
             ("ValidationException", "A_REASON_OF_TOMORROW"),
-            ("UnrecognizedClientException", ""),
-            ("InvalidSignatureException", ""),
         ] {
             assert_eq!(
                 error(code, reason),
@@ -537,10 +542,10 @@ mod tests {
             "context":{"m":"msg_01HZX"},"totalMessageParts":1,"totalMessagePrice":0.09582,"totalCarrierFee":0.0}"#;
         assert_eq!(
             report(event),
-            Ok(Report {
-                reference: Some("msg_01HZX".into()),
-                status: Some(DeliveryStatus::Delivered)
-            })
+            Ok(Report::new(
+                Some("msg_01HZX".into()),
+                Some(DeliveryStatus::Delivered)
+            ))
         );
     }
 
@@ -569,10 +574,7 @@ mod tests {
                 let event = json!({"eventType": word, "context": {"m": "r"}}).to_string();
                 assert_eq!(
                     report(&event),
-                    Ok(Report {
-                        reference: Some("r".into()),
-                        status
-                    }),
+                    Ok(Report::new(Some("r".into()), status)),
                     "{word}"
                 );
             }

@@ -15,6 +15,7 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::carrier_trait::{OutgoingMessage, Receipt};
+use super::vendor_format::aws_json::is_credential_error;
 use crate::platform::https::is_not_connected;
 
 /// The SNS client.
@@ -106,12 +107,13 @@ fn classify_error(code: &str, status: u16) -> Receipt {
         "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid" | "OptedOut" => {
             Receipt::Permanent
         }
-        "Throttling" | "ThrottledException" | "InternalError" => Receipt::Transient {
+        "Throttling" | "Throttled" | "ThrottledException" | "InternalError" => Receipt::Transient {
             retry_after_seconds: None,
         },
-        _ if status >= 500 => Receipt::Transient {
+        _ if status == 429 || status >= 500 => Receipt::Transient {
             retry_after_seconds: None,
         },
+        code if is_credential_error(code) => Receipt::AccountRejected,
         _ => Receipt::Misconfigured,
     }
 }
@@ -135,10 +137,19 @@ mod tests {
                 retry_after_seconds: None
             }
         );
+        for code in ["Throttled", "Throttling", "TomorrowsThrottle"] {
+            assert!(matches!(
+                classify_error(code, 429),
+                Receipt::Transient { .. }
+            ));
+        }
         assert_eq!(
             classify_error("AuthorizationError", 403),
             Receipt::Misconfigured
         );
+        for code in ["InvalidClientTokenId", "SignatureDoesNotMatch"] {
+            assert_eq!(classify_error(code, 403), Receipt::AccountRejected);
+        }
     }
 
     #[test]

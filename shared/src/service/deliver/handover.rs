@@ -195,7 +195,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         self.log_receipt(carrier, &receipt, delivery.channel);
         let status = match &receipt {
             Receipt::Accepted => Some(DeliveryStatus::Sent),
-            Receipt::Permanent => Some(DeliveryStatus::Rejected),
+            Receipt::Permanent | Receipt::Blocked => Some(DeliveryStatus::Rejected),
             Receipt::Unknown => Some(DeliveryStatus::Unknown),
             Receipt::Misconfigured | Receipt::AccountRejected => None,
             Receipt::Transient {
@@ -297,6 +297,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 delivery.channel = channel,
                 error.kind = "misconfigured",
                 "the carrier rejects this account's requests: check credentials, balance, settings"
+            ),
+            Receipt::Blocked => tracing::warn!(
+                verification.id = id,
+                delivery.carrier = carrier,
+                delivery.channel = channel,
+                error.kind = "blocked",
+                "the settings of the account at the carrier block this recipient or country"
             ),
             receipt => tracing::info!(
                 verification.id = id,
