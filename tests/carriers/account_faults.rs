@@ -124,7 +124,7 @@ async fn account_fault_after_the_code_was_used_sends_nothing() {
 #[tokio::test]
 async fn account_fault_without_another_carrier_sends_the_fallback() {
     let vendor = vendor("twilio", "sms");
-    let setup = VendorSetup::start_with(&vendor, &json!({"channels": ["voice"]})).await;
+    let setup = VendorSetup::start_with(&vendor, &json!({"channels": ["voice"]}), &[]).await;
     let sent = setup
         .service
         .send_body(json!({"to": RECIPIENT, "fallback": ["voice"]}))

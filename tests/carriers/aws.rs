@@ -76,6 +76,10 @@ fn text() -> Vendor {
 fn call() -> Vendor {
     Vendor {
         channel: "voice",
+        settings: with(
+            text().settings,
+            &json!({"origination_identity": "+12065550152"}),
+        ),
         headers: signed_headers(
             "application/x-amz-json-1.0",
             "PinpointSMSVoiceV2.SendVoiceMessage",

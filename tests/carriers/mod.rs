@@ -9,6 +9,7 @@ mod aws_response_tables;
 mod polling;
 mod response_classes;
 mod response_tables;
+mod senders;
 mod setup;
 mod shared_account;
 mod signed;

@@ -99,11 +99,16 @@ pub struct VendorSetup {
 
 impl VendorSetup {
     pub async fn start(vendor: &Vendor) -> Self {
-        Self::start_with(vendor, &json!({})).await
+        Self::start_with(vendor, &json!({}), &[]).await
     }
 
-    /// With these settings of the second carrier.
-    pub async fn start_with(vendor: &Vendor, of_second: &Value) -> Self {
+    /// With these variables.
+    pub async fn start_for(vendor: &Vendor, variables: &[(&str, &str)]) -> Self {
+        Self::start_with(vendor, &json!({}), variables).await
+    }
+
+    /// With these settings of the second carrier, and these variables.
+    pub async fn start_with(vendor: &Vendor, of_second: &Value, more: &[(&str, &str)]) -> Self {
         let (server, second) = (
             VendorServer::start(vendor.accepted).await,
             HttpCarrier::start("second").await,
@@ -120,11 +125,12 @@ impl VendorSetup {
         let secrets =
             json!({"seal": seal, "lookup": key, "carriers": {vendor.name(): vendor.secrets}})
                 .to_string();
-        let variables = [
+        let mut variables = vec![
             ("OTP_CARRIERS", carriers.as_str()),
             ("OTP_SECRETS", &secrets),
             ("OTP_COOLDOWN_SECONDS", "0"),
         ];
+        variables.extend(more);
         let wires = Wires {
             sns: Some(server.url()),
             ..Wires::default()

@@ -5,6 +5,7 @@
 
 use ::http::{HeaderMap, Method, Request, Response};
 
+use super::registered_template::RegisteredTemplate;
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{DeliveryStatus, ReportedStatus};
@@ -13,6 +14,12 @@ use crate::message;
 
 /// The HTTP format of a company that delivers messages.
 pub trait Carrier: Send + Sync {
+    /// Whether the settings of the entry allow messages over `channel`, one of its kind's. It
+    /// depends on no credential, because functions without credentials ask as well.
+    fn serves(&self, _channel: Channel) -> bool {
+        true
+    }
+
     /// The request that hands `message` over. A request to AWS is not signed yet.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String>;
 
@@ -44,6 +51,8 @@ pub struct OutgoingMessage<'a> {
     pub to: &'a Address,
     /// The name or number that the message comes from, if one is configured.
     pub sender: Option<&'a str>,
+    /// What the operator registered for the country of the recipient.
+    pub registered: Option<&'a RegisteredTemplate>,
     /// The channel.
     pub channel: Channel,
     /// The text, and subject and HTML of an e-mail.

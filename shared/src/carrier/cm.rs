@@ -52,7 +52,7 @@ impl Carrier for Cm {
             "maximumNumberOfMessageParts": PARTS_MAX,
         });
         if let Some(sender) = message.sender {
-            text["from"] = sender.into();
+            text["from"] = sender.trim_start_matches('+').into();
         }
         request::post_json(
             &format!("{}/v1.0/message", self.base_url),

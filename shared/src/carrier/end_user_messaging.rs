@@ -13,6 +13,7 @@ use ::http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::sender::is_number;
 use super::vendor_format::{aws_json, config_fields, request};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -87,18 +88,32 @@ fn is_identity(text: &str) -> bool {
 }
 
 impl Carrier for EndUserMessaging {
+    /// A sender id cannot call; a number, a pool or an ARN may.
+    fn serves(&self, channel: Channel) -> bool {
+        let identity = self.origination_identity.as_str();
+        let is_resource = ["arn:", "pool-", "phone-"]
+            .iter()
+            .any(|p| identity.starts_with(p));
+        channel != Channel::Voice || is_resource || is_number(identity)
+    }
+
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let validity_seconds = message
             .validity_seconds
             .clamp(VALIDITY_SECONDS_MIN, VALIDITY_SECONDS_MAX);
+        let is_voice = message.channel == Channel::Voice;
+        // A name cannot call.
+        let sender = message
+            .sender
+            .filter(|sender| !is_voice || is_number(sender));
         let mut body = json!({
             "DestinationPhoneNumber": message.to.reveal(),
-            "OriginationIdentity": self.origination_identity,
+            "OriginationIdentity": sender.unwrap_or(&self.origination_identity),
             "MessageBody": message.message.text,
             "TimeToLive": validity_seconds,
             "Context": {REFERENCE_KEY: message.reference},
         });
-        let operation = if message.channel == Channel::Voice {
+        let operation = if is_voice {
             // The text already contains the code digit by digit, so it needs no markup and no
             // escaping.
             body["MessageBodyTextType"] = "TEXT".into();
@@ -108,6 +123,14 @@ impl Carrier for EndUserMessaging {
             "SendVoiceMessage"
         } else {
             body["MessageType"] = "TRANSACTIONAL".into();
+            // The parameters of this API are those of India.
+            let is_india = message.to.country() == Some("IN");
+            if let Some(registered) = message.registered.filter(|_| is_india) {
+                body["DestinationCountryParameters"] = json!({
+                    "IN_ENTITY_ID": registered.entity_id,
+                    "IN_TEMPLATE_ID": registered.template_id,
+                });
+            }
             "SendTextMessage"
         };
         if let Some(name) = &self.configuration_set {
@@ -240,6 +263,17 @@ mod tests {
         locale: &str,
         validity_seconds: i64,
     ) -> Request<String> {
+        request_from(None, entry, channel, locale, validity_seconds)
+    }
+
+    /// `sender` is that of the entry for the country.
+    fn request_from(
+        sender: Option<&str>,
+        entry: Value,
+        channel: Channel,
+        locale: &str,
+        validity_seconds: i64,
+    ) -> Request<String> {
         let to = Address::Phone(PhoneNumber::parse("+33612345678", None).expect("a number"));
         let message = Message {
             text: "Your code is 4217".into(),
@@ -251,7 +285,8 @@ mod tests {
         let carrier = carrier(entry).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         carrier.request(&OutgoingMessage {
             to: &to,
-            sender: Some("Ignored"),
+            sender,
+            registered: None,
             channel,
             message: &message,
             code: "4217",
@@ -296,6 +331,22 @@ mod tests {
             "Context": {"m": "msg_01HZX"},
         });
         assert_eq!(body(&request), expected);
+    }
+
+    #[test]
+    fn sender_of_the_country_replaces_the_identity() {
+        let identity = |sender, channel| {
+            let entry = json!({"origination_identity": "pool-1"});
+            body(&request_from(Some(sender), entry, channel, "en", 300))["OriginationIdentity"]
+                .clone()
+        };
+        assert_eq!(identity("AcmeInc", Channel::Sms), "AcmeInc");
+        assert_eq!(identity("+12065550152", Channel::Voice), "+12065550152");
+        assert_eq!(
+            identity("AcmeInc", Channel::Voice),
+            "pool-1",
+            "a name cannot call"
+        );
     }
 
     #[test]

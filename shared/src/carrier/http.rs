@@ -204,6 +204,7 @@ mod tests {
         let request = carrier().request(&OutgoingMessage {
             to: &to,
             sender: None,
+            registered: None,
             channel: Channel::Email,
             message: &message,
             code: "123456",

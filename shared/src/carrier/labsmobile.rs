@@ -50,7 +50,7 @@ impl Carrier for LabsMobile {
             "ackurl": message.callback_url,
         });
         if let Some(sender) = message.sender {
-            body["tpoa"] = sender.into();
+            body["tpoa"] = sender.trim_start_matches('+').into();
         }
         let authorization = request::basic_auth(&self.username, &self.token);
         let url = format!("{}/json/send", self.base_url);

@@ -191,6 +191,7 @@ mod tests {
         carrier.request(&OutgoingMessage {
             to: &to,
             sender: None,
+            registered: None,
             channel: Channel::Email,
             message: &message,
             code: "4217",

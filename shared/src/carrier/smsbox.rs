@@ -57,7 +57,10 @@ impl Carrier for SmsBox {
             ("msg", &message.message.text),
         ];
         match message.sender {
-            Some(sender) => form.extend([("mode", "Expert"), ("origine", sender)]),
+            Some(sender) => {
+                let sender = sender.trim_start_matches('+');
+                form.extend([("mode", "Expert"), ("origine", sender)]);
+            }
             None => form.push(("mode", "Standard")),
         }
         form.extend([

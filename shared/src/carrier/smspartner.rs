@@ -53,7 +53,7 @@ impl Carrier for SmsPartner {
             "_format": "json",
         });
         if let Some(sender) = message.sender {
-            body["sender"] = sender.into();
+            body["sender"] = sender.trim_start_matches('+').into();
         }
         request::post_json(&format!("{}/v1/send", self.base_url), &[], &body)
     }

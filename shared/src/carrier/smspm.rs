@@ -67,7 +67,7 @@ impl Carrier for SmsPm {
             "report": message.callback_url,
         });
         if let Some(sender) = message.sender {
-            body["fromNumber"] = sender.into();
+            body["fromNumber"] = sender.trim_start_matches('+').into();
         }
         request::post_json(&format!("{}/", self.base_url), &[], &body)
     }

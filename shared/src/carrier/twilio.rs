@@ -17,6 +17,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::sender::is_number;
 use super::vendor_format::lenient_json::whole_number;
 use super::vendor_format::{config_fields, flat_report, form, request, response};
 use crate::crypto::hashes::sha256;
@@ -64,7 +65,7 @@ impl Twilio {
         }
         let number = |text: &str| {
             Some(text.strip_prefix("whatsapp:").unwrap_or(text))
-                .filter(|number| is_number(number))
+                .filter(|number| is_e164(number))
                 .map(str::to_owned)
         };
         let whatsapp_from = fields.parsed_text("whatsapp_from", number, "`+` and up to 15 digits");
@@ -85,7 +86,7 @@ fn is_sid(text: &str) -> bool {
     (1..=SID_LENGTH_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-fn is_number(text: &str) -> bool {
+fn is_e164(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
         (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
     })
@@ -146,11 +147,12 @@ impl Twilio {
             ("StatusCallback", message.callback_url),
             ("ValidityPeriod", &validity),
         ];
-        // Twilio rejects a sender name that the account has not registered, so the sender of the
-        // message is not used.
-        form.extend(match (&self.messaging_service_sid, &self.from) {
-            (Some(service), _) => Some(("MessagingServiceSid", service.as_str())),
-            (None, from) => from.as_deref().map(|from| ("From", from)),
+        // The sender of the message is one of the entry: Twilio rejects a name that the account has
+        // not registered.
+        let from = message.sender.or(self.from.as_deref());
+        form.extend(match (message.sender, &self.messaging_service_sid) {
+            (None, Some(service)) => Some(("MessagingServiceSid", service.as_str())),
+            (Some(_), _) | (None, None) => from.map(|from| ("From", from)),
         });
         form.push(("Body", &message.message.text));
         self.post("Messages", &form)
@@ -201,7 +203,9 @@ impl Twilio {
         let mut form = vec![("To", message.to.reveal())];
         // A messaging service cannot call. Without a number Twilio rejects the call with an error
         // that alerts the operator.
-        form.extend(self.from.as_deref().map(|from| ("From", from)));
+        let number = message.sender.filter(|sender| is_number(sender));
+        let from = number.or(self.from.as_deref());
+        form.extend(from.map(|from| ("From", from)));
         form.push(("StatusCallback", message.callback_url));
         form.extend(
             ["initiated", "ringing", "answered", "completed"]
@@ -332,9 +336,36 @@ mod tests {
     }
 
     fn requested(carrier: &Twilio, channel: Channel) -> Request<String> {
+        requested_from(carrier, channel, None)
+    }
+
+    /// `sender` is that of the entry for the country.
+    fn requested_from(
+        carrier: &Twilio,
+        channel: Channel,
+        sender: Option<&'static str>,
+    ) -> Request<String> {
         fixture::request(carrier, "Your code is 4217", Encoding::Gsm7, |message| {
-            message.channel = channel
+            message.channel = channel;
+            message.sender = sender;
         })
+    }
+
+    #[test]
+    fn sender_of_the_country_replaces_the_own_number() {
+        let service = carrier_with("messaging_service_sid", json!("MGaaaa"));
+        for carrier in [carrier(), service] {
+            let text = requested_from(&carrier, Channel::Sms, Some("Acme Shop"));
+            assert!(text.body().contains("&From=Acme+Shop&Body="));
+            assert!(!text.body().contains("MessagingServiceSid"));
+            let call = requested_from(&carrier, Channel::Voice, Some("+442071838750"));
+            assert!(call.body().contains("&From=%2B442071838750&"));
+            let call = requested_from(&carrier, Channel::Voice, Some("Acme"));
+            assert!(
+                call.body().contains("&From=%2B15017122661&"),
+                "a name cannot call"
+            );
+        }
     }
 
     #[test]

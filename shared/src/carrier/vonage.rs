@@ -67,6 +67,10 @@ impl Carrier for Vonage {
         if let Some(sender) = message.sender {
             body["from"] = sender.trim_start_matches('+').into();
         }
+        if let Some(registered) = message.registered {
+            body["sms"]["entity_id"] = registered.entity_id.as_str().into();
+            body["sms"]["content_id"] = registered.template_id.as_str().into();
+        }
         let authorization = request::basic_auth(&self.api_key, &self.api_secret);
         let url = format!("{}/v1/messages", self.base_url);
         request::post_json(&url, &[authorization], &body)

@@ -4,6 +4,7 @@
 
 mod carriers;
 mod secrets;
+mod senders;
 mod variables;
 
 use std::collections::HashMap;

@@ -167,10 +167,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
             if !self.call_time.fits(carrier) {
                 return Ok(round.postponed());
             }
-            let response = self.call(carrier, text, delivery.channel).await;
+            let message = self.text_for(carrier, text, delivery.channel);
+            let response = self.call(carrier, text, &message, delivery.channel).await;
             round.read_at = None;
             if let Some(handover) = self
-                .judge(round, carrier, text, delivery, permit, response)
+                .judge(round, carrier, message.parts, delivery, permit, response)
                 .await
             {
                 return Ok(handover);
@@ -186,7 +187,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         &'w self,
         round: &mut Round,
         carrier: &ConfiguredCarrier,
-        text: &ComposedMessage<'_>,
+        parts: u8,
         delivery: &Delivery,
         permit: CallPermit<'w>,
         response: HandoverResponse,
@@ -219,7 +220,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             round.tried.push(carrier.name.clone());
             return None;
         };
-        let parts = (delivery.channel == Channel::Sms).then_some(text.message.parts);
+        let parts = (delivery.channel == Channel::Sms).then_some(parts);
         let details = HandoverDetails {
             tag: delivery.tag,
             parts,
