@@ -26,7 +26,7 @@ async fn signed_report_is_accepted_behind_a_base_path() {
         for vendor in kinds(&["twilio", "http", "vonage"]) {
             for is_stripped in [false, true] {
                 let variables = [("OTP_PUBLIC_URL", public_url)];
-                let setup = VendorSetup::start_with(&vendor, &variables).await;
+                let setup = VendorSetup::start_for(&vendor, &variables).await;
                 let id = setup.open(&vendor, RECIPIENT).await;
                 let mut message = setup.message(&vendor).await;
                 if vendor.url.is_none() {

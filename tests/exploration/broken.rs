@@ -57,4 +57,31 @@ pub enum Broken {
     ReportOfAnyCarrier,
 }
 
-pub const ALL: [Broken; 26] = [Broken::AppendWithoutMaximum, Broken::AppendWithoutNonce, Broken::AppendAfterCancel, Broken::AppendAfterExpiry, Broken::CompareWithoutWrite, Broken::EveryMatchSucceeds, Broken::SaveWithoutVersion, Broken::RestoreWithoutVersion, Broken::CancelWithoutVersion, Broken::NewVerificationIgnoresBudget, Broken::NewVerificationDropsFailures, Broken::ResendClearsAttempts, Broken::FreshCodeMeetsEarlierAttempts, Broken::EnqueueBeforeSave, Broken::AnswerBeforeEnqueue, Broken::QueueErrorIsSuccess, Broken::RepeatWithoutWrite, Broken::ClaimHeldStep, Broken::ClaimEarly, Broken::HandoverNotCounted, Broken::SecondCarrierUncounted, Broken::EndWithoutClaim, Broken::CallWithoutReading, Broken::HeldStepDropped, Broken::NextStepNotEnqueued, Broken::ReportOfAnyCarrier];
+pub const ALL: [Broken; 26] = [
+    Broken::AppendWithoutMaximum,
+    Broken::AppendWithoutNonce,
+    Broken::AppendAfterCancel,
+    Broken::AppendAfterExpiry,
+    Broken::CompareWithoutWrite,
+    Broken::EveryMatchSucceeds,
+    Broken::SaveWithoutVersion,
+    Broken::RestoreWithoutVersion,
+    Broken::CancelWithoutVersion,
+    Broken::NewVerificationIgnoresBudget,
+    Broken::NewVerificationDropsFailures,
+    Broken::ResendClearsAttempts,
+    Broken::FreshCodeMeetsEarlierAttempts,
+    Broken::EnqueueBeforeSave,
+    Broken::AnswerBeforeEnqueue,
+    Broken::QueueErrorIsSuccess,
+    Broken::RepeatWithoutWrite,
+    Broken::ClaimHeldStep,
+    Broken::ClaimEarly,
+    Broken::HandoverNotCounted,
+    Broken::SecondCarrierUncounted,
+    Broken::EndWithoutClaim,
+    Broken::CallWithoutReading,
+    Broken::HeldStepDropped,
+    Broken::NextStepNotEnqueued,
+    Broken::ReportOfAnyCarrier,
+];

@@ -88,7 +88,8 @@ impl Ended {
         let (dispatch, now) = (work.dispatch, next.now);
         let raise = |recipient: &mut Recipient| match self.record {
             Some((tag, status, carrier)) => {
-                let outcome = recipient.raise_delivery(tag, status, carrier.map(name_of), now);
+                let outcome =
+                    recipient.raise_delivery(tag, status.into(), carrier.map(name_of), now);
                 outcome == RaiseOutcome::Raised
             }
             None => true,
@@ -124,7 +125,9 @@ impl Ended {
         let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
         let recorded = self.record.map(|(tag, ..)| tag);
         let delivery = deliveries.find(|delivery| Some(delivery.tag) == recorded);
-        let early = delivery.and_then(Delivery::status_of_early_report);
+        let early = delivery
+            .and_then(Delivery::status_of_early_report)
+            .map(|reported| reported.status);
         if let (Some(delivery), Some(status)) = (delivery, early) {
             let carrier = delivery.carrier.as_deref().and_then(index_of);
             following.raise((delivery.tag, status, carrier), &mut next);
@@ -334,7 +337,7 @@ impl Following {
 fn raise(((tag, status, carrier), id): (Record, WriteId), next: &mut World) {
     let now = next.now;
     let rule = |recipient: &mut Recipient| {
-        recipient.raise_delivery(tag, status, carrier.map(name_of), now)
+        recipient.raise_delivery(tag, status.into(), carrier.map(name_of), now)
     };
     let condition = |recipient: &Recipient| rule(&mut recipient.clone()) == RaiseOutcome::Raised;
     next.table.update(id, condition, |recipient| {

@@ -96,9 +96,32 @@ fn sends_are_exact_in_every_interleaving() {
 }
 
 pub fn cli() {
-    let get = |name: &str, default: u8| std::env::args().find_map(|a| a.strip_prefix(&format!("{name}=")).map(|v| v.parse().unwrap())).unwrap_or(default);
-    let mut s = Scenario { checks: get("checks",0), sends: get("sends",2), cancels: get("cancels",0), reports: get("reports",0), workers: get("workers",0), faults: get("faults",0), crashes: get("crashes",0), duplicates: get("dups",0), failed_calls: get("fails",0), stalls: get("stalls",0), has_expiry: get("expiry",0)>0, is_repeated: get("repeated",0)>0, broken: None };
-    if let Some(b) = std::env::args().find_map(|a| a.strip_prefix("broken=").map(str::to_owned)) { s.broken = Some(*broken::ALL.iter().find(|x| format!("{x:?}")==b).unwrap()); }
+    let get = |name: &str, default: u8| {
+        std::env::args()
+            .find_map(|a| {
+                a.strip_prefix(&format!("{name}="))
+                    .map(|v| v.parse().unwrap())
+            })
+            .unwrap_or(default)
+    };
+    let mut s = Scenario {
+        checks: get("checks", 0),
+        sends: get("sends", 2),
+        cancels: get("cancels", 0),
+        reports: get("reports", 0),
+        workers: get("workers", 0),
+        faults: get("faults", 0),
+        crashes: get("crashes", 0),
+        duplicates: get("dups", 0),
+        failed_calls: get("fails", 0),
+        stalls: get("stalls", 0),
+        has_expiry: get("expiry", 0) > 0,
+        is_repeated: get("repeated", 0) > 0,
+        broken: None,
+    };
+    if let Some(b) = std::env::args().find_map(|a| a.strip_prefix("broken=").map(str::to_owned)) {
+        s.broken = Some(*broken::ALL.iter().find(|x| format!("{x:?}") == b).unwrap());
+    }
     let t = std::time::Instant::now();
     println!("{:#?} {:?}", explore(&s, 30_000_000), t.elapsed());
 }

@@ -191,8 +191,8 @@ fn apply(
 ) {
     let (name, now) = (CARRIERS[usize::from(carrier)], next.now);
     let rule = |recipient: &mut Recipient| match scenario.is_broken(Broken::ReportOfAnyCarrier) {
-        true => recipient.raise_delivery(tag, status, None, now),
-        false => recipient.apply_report(tag, status, name, now),
+        true => recipient.raise_delivery(tag, status.into(), None, now),
+        false => recipient.apply_report(tag, status.into(), name, now),
     };
     let would_raise = |recipient: &Recipient| rule(&mut recipient.clone()) == RaiseOutcome::Raised;
     let raised = next.table.update(600, would_raise, |recipient| {
@@ -213,6 +213,9 @@ fn keep_early_report(next: &mut World, tag: DeliveryTag, name: &str, status: Del
             delivery.tag == tag
                 && delivery.carrier.is_none()
                 && delivery.status.may_become(DeliveryStatus::Unknown)
+                && delivery.early_report.as_ref().is_none_or(|early| {
+                    early.carrier != name || early.reported.status.may_become(status)
+                })
         })
     };
     next.table.update(601, is_open, |recipient| {
@@ -223,7 +226,7 @@ fn keep_early_report(next: &mut World, tag: DeliveryTag, name: &str, status: Del
         for delivery in deliveries.filter(|delivery| delivery.tag == tag) {
             delivery.early_report = Some(EarlyReport {
                 carrier: name.to_owned(),
-                status,
+                reported: status.into(),
             });
         }
     });

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use otp::crypto::keyring::Keyring;
 use otp::domain::address::Address;
@@ -15,8 +16,12 @@ use otp::domain::time::Timestamp;
 use otp::platform::aws::{Aws, AwsSettings, Service as AwsService};
 use otp::platform::random::random_bytes;
 use otp::store::{ReserveResult, Store};
+use tokio::time::Instant;
 
-use crate::support::{Fault, FaultProxy, Service};
+use crate::support::{Fault, FaultProxy, Service, stored_items};
+
+/// Longer than any reservation takes.
+const RESERVE_TIME_MAX: Duration = Duration::from_secs(60);
 
 const START: Timestamp = Timestamp(1_795_291_200);
 
@@ -66,10 +71,11 @@ impl Country {
                 at: now,
                 salt: random_bytes(),
             };
+            let until = Instant::now() + RESERVE_TIME_MAX;
             let store = &self.instances[n as usize % self.instances.len()];
             let limits =
                 store.shared_limits("default", &policy, None, &to, Money::default(), sample);
-            let result = store.reserve(&limits, now).await.expect("a result");
+            let result = store.reserve(&limits, until, now).await.expect("a result");
             assert!(matches!(result, ReserveResult::Reserved(_)), "{result:?}");
         }
         self.sends += count;
@@ -113,7 +119,7 @@ async fn send_at_a_high_rate_costs_a_fraction() {
 async fn every_item_fits_one_unit() {
     let mut country = Country::start(3).await;
     country.send(600, 10.0).await;
-    let sizes: Vec<usize> = crate::support::stored_items(&country.service)
+    let sizes: Vec<usize> = stored_items(&country.service)
         .await
         .iter()
         .map(crate::operations::item_sizes::size)

@@ -177,7 +177,7 @@ pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -
 /// A port that accepts connections and never writes to them: a host that is stuck before TLS.
 pub struct SilentListener {
     pub port: u16,
-    tasks: JoinSet<()>,
+    _tasks: JoinSet<()>,
     accepted: watch::Sender<usize>,
 }
 
@@ -197,7 +197,7 @@ impl SilentListener {
         });
         Self {
             port,
-            tasks,
+            _tasks: tasks,
             accepted,
         }
     }

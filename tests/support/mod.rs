@@ -17,6 +17,7 @@
 //! | `proxied_service` | a service with a fault proxy before its table and one before its queue |
 //! | `http_carrier` | a carrier of kind `http` that a test controls |
 //! | `listener` | an HTTP server whose responses a test sets |
+//! | `log_capture` | the log lines of the functions in this process |
 //! | `local_process` | the local server as a process |
 //! | `built_functions` | the built functions, which run as processes |
 //! | `processes` | the processes of functions, which a test kills, stops and continues |
@@ -45,6 +46,7 @@ pub mod http_carrier;
 pub mod listener;
 pub mod local_calls;
 pub mod local_process;
+pub mod log_capture;
 pub mod parallel;
 pub mod processes;
 pub mod proxied_call;
@@ -64,6 +66,7 @@ pub use fault_proxy::FaultProxy;
 pub use http_carrier::{Behaviour, HttpCarrier, ReceivedMessage, SignedReport};
 pub use listener::{Listener, SilentListener};
 pub use local_process::LocalProcess;
+pub use log_capture::LogCapture;
 pub use parallel::at_once;
 pub use processes::FunctionProcesses;
 pub use proxied_call::ProxiedCall;

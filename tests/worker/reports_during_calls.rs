@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::support::{
     Behaviour, HttpCarrier, ReceivedMessage, Service, TO, assert_status, deliveries_of, delivery,
-    unix_seconds,
 };
 
 async fn report(service: &Service, carrier: &HttpCarrier, status: &str) {

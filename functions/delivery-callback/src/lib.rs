@@ -187,11 +187,13 @@ async fn apply_all(
     now: Timestamp,
 ) -> Result<bool, ApplyReportError> {
     let mut is_raised = false;
-    for Report { reference, status } in reports {
-        let Some(reference) = reference else { continue };
+    for report in reports {
+        let Some(reference) = &report.reference else {
+            continue;
+        };
         let outcome = state
             .reporting
-            .apply(&carrier.name, reference, *status, now)
+            .apply(&carrier.name, reference, report.reported(), now)
             .await?;
         is_raised |= outcome == ReportOutcome::Raised;
     }

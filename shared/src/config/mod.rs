@@ -124,7 +124,10 @@ impl SendConfig {
         let common = reader.common(CarrierFields::WithoutCredentials);
         let dispatch = match common.dispatch {
             DispatchMode::Queue => Dispatch::Queue(reader.required_url("OTP_QUEUE_URL")),
-            DispatchMode::Sns => Dispatch::Sns,
+            DispatchMode::Sns => {
+                reader.warn_about_senders(&common.apps, &common.carriers);
+                Dispatch::Sns
+            }
         };
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
         reader.finish(Self {
@@ -238,6 +241,7 @@ impl WorkerConfig {
         let common = reader.common(CarrierFields::WithCredentials);
         let queue_url = reader.required_url("OTP_QUEUE_URL");
         let public_url = reader.required_url("OTP_PUBLIC_URL");
+        reader.warn_about_senders(&common.apps, &common.carriers);
         reader.finish(Self {
             apps: common.apps,
             keyring: common.keyring,

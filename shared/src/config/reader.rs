@@ -109,6 +109,7 @@ impl<'a> Reader<'a> {
         };
         let carriers = self.carriers(credentials);
         self.check_prices(&apps, &carriers);
+        self.check_senders(&apps, &carriers);
         Common {
             dispatch: self.dispatch(&carriers),
             waits: ReportWaits {
@@ -265,6 +266,39 @@ impl<'a> Reader<'a> {
             self.problem(NAME, &sentence);
         }
         carriers
+    }
+
+    /// Checks that the vendors that require a sender get one from every app.
+    fn check_senders(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
+        for carrier in carriers {
+            for (app, policy) in apps.all() {
+                let countries = carrier.countries_without_sender(policy);
+                if countries.is_empty() {
+                    continue;
+                }
+                let of_app = app.map(|app| format!(" for app {app}")).unwrap_or_default();
+                let problem = format!(
+                    "carrier {}: this vendor rejects messages without a sender, and there is none{of_app} \
+                     in {}: networks there accept no names, or the name of the app is not one of 1 \
+                     to 11 letters and digits. Set `sender` for these countries, such as \
+                     {{\"US\":\"+12025550100\",\"*\":\"Acme\"}}, or `countries` without them",
+                    carrier.name,
+                    countries.join(", ")
+                );
+                self.problem("OTP_CARRIERS", &problem);
+                break;
+            }
+        }
+    }
+
+    /// Logs what the operator should know about the senders of `carriers`. Only the function that
+    /// hands messages over does so: the others have the same settings.
+    pub(super) fn warn_about_senders(&self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
+        for carrier in carriers {
+            for warning in carrier.sender_warnings(apps.all().map(|(_, policy)| policy)) {
+                tracing::warn!(delivery.carrier = carrier.name, "OTP_CARRIERS: {warning}");
+            }
+        }
     }
 
     fn dispatch(&mut self, carriers: &[ConfiguredCarrier]) -> DispatchMode {

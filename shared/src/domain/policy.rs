@@ -51,7 +51,7 @@ pub struct Policy {
     pub allowed_countries: Vec<String>,
     /// `+…` prefixes that are never sent to.
     pub blocked_prefixes: Vec<String>,
-    /// Name that the message comes from; absent: made from the brand.
+    /// Name that messages come from; absent: the brand.
     pub sender_id: Option<String>,
     /// Host of the WebOTP last line.
     pub web_domain: Option<String>,
@@ -111,21 +111,10 @@ impl Policy {
         f64::from(self.guess_budget) / self.code_alphabet.combinations(self.code_length)
     }
 
-    /// The name that a message comes from, where the country takes one: letters, digits and spaces,
-    /// at most 11, with a letter among them.
+    /// The name that messages come from, where networks and vendors accept it.
     #[must_use]
-    pub fn sender(&self) -> Option<String> {
-        if self.sender_id.is_some() {
-            return self.sender_id.clone();
-        }
-        let cut: String = self
-            .brand
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || *c == ' ')
-            .take(11)
-            .collect();
-        let name = cut.trim();
-        is_sender_id(name).then(|| name.to_owned())
+    pub fn sender_name(&self) -> &str {
+        self.sender_id.as_ref().unwrap_or(&self.brand)
     }
 
     /// Quota and window of `limit`, for the `RateLimit-Policy` header. That of `spend` is in whole
@@ -178,19 +167,5 @@ mod tests {
     #[test]
     fn default_guess_probability_is_two_in_a_hundred_thousand() {
         assert!((Policy::default().guess_probability() - 2e-5).abs() < 1e-12);
-    }
-
-    #[test]
-    fn sender_is_made_from_the_brand() {
-        let sender = |brand: &str| {
-            Policy {
-                brand: brand.into(),
-                ..Policy::default()
-            }
-            .sender()
-        };
-        assert_eq!(sender("Ann & Co. Shopping").as_deref(), Some("Ann  Co Sho"));
-        assert_eq!(sender("123"), None);
-        assert_eq!(sender("Ünïcödé").as_deref(), Some("ncd"));
     }
 }

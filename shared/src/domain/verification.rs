@@ -240,6 +240,7 @@ impl Verification {
             parts: None,
             vendor_id: None,
             early_report: None,
+            is_account_fault: false,
         });
         if self.deliveries.len() > DELIVERIES_MAX {
             self.deliveries.remove(0);

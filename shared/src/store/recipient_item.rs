@@ -17,7 +17,7 @@ use super::{StoreError, WriteId};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::{SealedFor, seal_key_id};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport};
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport, ReportedStatus};
 use crate::domain::email::EmailAddress;
 use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, DeliveryTag, RecordKey};
 use crate::domain::phone::{Line, PhoneNumber};
@@ -27,7 +27,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::verification::{Attempt, Verification};
 
 /// Version of the format that this code writes. A change of attributes or packed values raises it,
-/// and the reader keeps reading the versions before.
+/// and the reader keeps reading the versions before. An additional attribute that an earlier build
+/// may ignore does not raise it.
 const FORMAT_VERSION: i64 = 1;
 
 // The recipient.
@@ -73,6 +74,8 @@ const DELIVERY_PARTS: &str = "parts";
 const DELIVERY_VENDOR_ID: &str = "vendor_id";
 const DELIVERY_EARLY_CARRIER: &str = "early_carrier";
 const DELIVERY_EARLY_STATUS: &str = "early_status";
+const DELIVERY_EARLY_ACCOUNT_FAULT: &str = "early_account_fault";
+const DELIVERY_ACCOUNT_FAULT: &str = "account_fault";
 const DELIVERY_CHANNEL: &str = "channel";
 const DELIVERY_CAUSE: &str = "cause";
 
@@ -355,8 +358,14 @@ pub(super) fn write_delivery(delivery: &Delivery) -> AttributeValue {
         map.insert(DELIVERY_EARLY_CARRIER.into(), text(&early.carrier));
         map.insert(
             DELIVERY_EARLY_STATUS.into(),
-            number_value(early.status.number()),
+            number_value(early.reported.status.number()),
         );
+        if early.reported.is_account_fault {
+            map.insert(DELIVERY_EARLY_ACCOUNT_FAULT.into(), number_value(1));
+        }
+    }
+    if delivery.is_account_fault {
+        map.insert(DELIVERY_ACCOUNT_FAULT.into(), number_value(1));
     }
     AttributeValue::M(map)
 }
@@ -375,9 +384,13 @@ fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
         parts: small(DELIVERY_PARTS).filter(|parts| *parts > 0),
         vendor_id: optional_text(map, DELIVERY_VENDOR_ID),
         early_report: optional_text(map, DELIVERY_EARLY_CARRIER).and_then(|carrier| {
-            let status = DeliveryStatus::try_from(small(DELIVERY_EARLY_STATUS)?).ok()?;
-            Some(EarlyReport { carrier, status })
+            let reported = ReportedStatus {
+                status: DeliveryStatus::try_from(small(DELIVERY_EARLY_STATUS)?).ok()?,
+                is_account_fault: number(map, DELIVERY_EARLY_ACCOUNT_FAULT) != 0,
+            };
+            Some(EarlyReport { carrier, reported })
         }),
+        is_account_fault: number(map, DELIVERY_ACCOUNT_FAULT) != 0,
     })
 }
 
@@ -445,8 +458,12 @@ mod tests {
         current.deliveries[0].vendor_id = Some("307".into());
         current.deliveries[0].early_report = Some(EarlyReport {
             carrier: "sim-b".into(),
-            status: DeliveryStatus::Undelivered,
+            reported: ReportedStatus {
+                status: DeliveryStatus::Undelivered,
+                is_account_fault: true,
+            },
         });
+        current.deliveries[0].is_account_fault = true;
         let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
         let address = Address::Phone(number);
         Recipient {
@@ -557,6 +574,12 @@ mod tests {
         expected.sealed_address.clone_from(&read.sealed_address);
         if let (Some(expected), Some(read)) = (&mut expected.current, &read.current) {
             expected.sealed_code.clone_from(&read.sealed_code);
+            // Attributes that this record does not have yet.
+            let delivery = &mut expected.deliveries[0];
+            delivery.is_account_fault = false;
+            if let Some(early) = &mut delivery.early_report {
+                early.reported.is_account_fault = false;
+            }
         }
         assert_eq!(read, expected);
     }

@@ -5,6 +5,7 @@
 mod advice;
 mod carriers;
 mod secrets;
+mod senders;
 mod variables;
 
 use std::collections::HashMap;

@@ -174,7 +174,7 @@ impl Breakers {
     ) {
         let scopes = &permit.scopes;
         let written = match receipt {
-            Receipt::Accepted | Receipt::Permanent => {
+            Receipt::Accepted | Receipt::Permanent | Receipt::Blocked => {
                 permit.is_success = Some(true);
                 let open = scopes.all().into_iter();
                 let open: Vec<_> = open.filter(|s| states.contains_key(*s)).cloned().collect();

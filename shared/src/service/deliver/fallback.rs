@@ -120,9 +120,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
         except: Option<&'c str>,
     ) -> Vec<Candidate<'c>> {
         let waits = self.delivering.waits;
-        let is_silent = |latest: &Delivery| latest.updated_at + waits.fallback_seconds <= self.now;
+        let is_over = |latest: &Delivery| {
+            latest.status.is_failure() || latest.updated_at + waits.fallback_seconds <= self.now
+        };
         let may_fall_back =
-            cause == Cause::Fallback || verification.deliveries.last().is_some_and(is_silent);
+            cause == Cause::Fallback || verification.deliveries.last().is_some_and(is_over);
         let mut candidates = vec![];
         if cause == Cause::SecondCarrier {
             candidates.push(Candidate {

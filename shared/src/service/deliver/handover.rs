@@ -181,10 +181,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
             if !self.call_time.fits(carrier) {
                 return Ok(round.postponed());
             }
-            let response = self.call(carrier, text, delivery.channel).await;
+            let message = self.text_for(carrier, text, delivery.channel);
+            let response = self.call(carrier, text, &message, delivery.channel).await;
             round.read_at = None;
             if let Some(handover) = self
-                .judge(round, carrier, text, delivery, permit, response)
+                .judge(round, carrier, message.parts, delivery, permit, response)
                 .await
             {
                 return Ok(handover);
@@ -200,7 +201,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         &'w self,
         round: &mut Round,
         carrier: &ConfiguredCarrier,
-        text: &ComposedMessage<'_>,
+        parts: u8,
         delivery: &Delivery,
         permit: CallPermit<'w>,
         response: HandoverResponse,
@@ -209,7 +210,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         self.log_receipt(carrier, &receipt, delivery.channel);
         let status = match &receipt {
             Receipt::Accepted => Some(DeliveryStatus::Sent),
-            Receipt::Permanent => Some(DeliveryStatus::Rejected),
+            Receipt::Permanent | Receipt::Blocked => Some(DeliveryStatus::Rejected),
             Receipt::Unknown => Some(DeliveryStatus::Unknown),
             Receipt::Misconfigured | Receipt::AccountRejected => None,
             Receipt::Transient {
@@ -233,7 +234,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             round.tried.push(carrier.name.clone());
             return None;
         };
-        let parts = (delivery.channel == Channel::Sms).then_some(text.message.parts);
+        let parts = (delivery.channel == Channel::Sms).then_some(parts);
         let details = HandoverDetails {
             tag: delivery.tag,
             parts,
@@ -311,6 +312,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 delivery.channel = channel,
                 error.kind = "misconfigured",
                 "the carrier rejects this account's requests: check credentials, balance, settings"
+            ),
+            Receipt::Blocked => tracing::warn!(
+                verification.id = id,
+                delivery.carrier = carrier,
+                delivery.channel = channel,
+                error.kind = "blocked",
+                "the settings of the account at the carrier block this recipient or country"
             ),
             receipt => tracing::info!(
                 verification.id = id,

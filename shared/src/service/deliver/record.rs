@@ -258,15 +258,16 @@ impl<C: CarrierClient> StepWork<'_, C> {
     ) -> Result<bool, DeliverError> {
         let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
         let delivery = deliveries.find(|delivery| Some(delivery.tag) == tag);
-        let Some((delivery, status)) =
+        let Some((delivery, reported)) =
             delivery.zip(delivery.and_then(Delivery::status_of_early_report))
         else {
             return Ok(false);
         };
+        let status = reported.status;
         let (store, now) = (&self.delivering.store, self.delivering.clock.now());
         let carrier = delivery.carrier.as_deref();
         let raised = store
-            .raise_delivery(self.claim.key, delivery.tag, status, carrier, now)
+            .raise_delivery(self.claim.key, delivery.tag, reported, carrier, now)
             .await?;
         if let RaiseResult::Raised(recipient) = raised {
             let (tag, carrier) = (delivery.tag, delivery.carrier.clone());
@@ -316,7 +317,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
     ) -> Result<Recorded, DeliverError> {
         let (store, now) = (&self.delivering.store, self.delivering.clock.now());
         let raised = store
-            .raise_delivery(self.claim.key, tag, status, carrier, now)
+            .raise_delivery(self.claim.key, tag, status.into(), carrier, now)
             .await?;
         match raised {
             RaiseResult::Raised(recipient) => {
