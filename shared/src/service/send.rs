@@ -9,7 +9,7 @@ use super::admission::admit;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, replay};
-use super::reservation::{Contention, SharedLimits};
+use super::reservation::SharedLimits;
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
@@ -31,9 +31,8 @@ pub async fn send(
     let key = sending.keyring.recipient_key(app, &request.to.canonical());
     let context = SendContext::new(sending, app, key, deadline, now);
     admit(&context, request)?;
-    let mut contention = Contention::default();
     for _ in 0..=CONFLICT_RETRIES_MAX {
-        if let Some(sent) = try_send(&context, request, &mut contention).await? {
+        if let Some(sent) = try_send(&context, request).await? {
             return Ok(sent);
         }
     }
@@ -44,7 +43,6 @@ pub async fn send(
 async fn try_send(
     context: &SendContext<'_>,
     request: &SendRequest,
-    contention: &mut Contention,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending, key, now, ..
@@ -68,7 +66,7 @@ async fn try_send(
         return Err(limits.rejection(exceeded).await);
     }
     // Reserve.
-    let Some(reservation) = limits.reserve(contention).await? else {
+    let Some(reservation) = limits.reserve(&stored).await? else {
         return Ok(None);
     };
     // Save and enqueue.

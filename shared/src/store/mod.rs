@@ -23,7 +23,7 @@ pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
-pub use limits::{Exceeded, Reservation, ReserveResult, SharedLimits};
+pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
 
 use limits::GuardCache;

@@ -57,8 +57,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         .await
     }
 
-    /// Ends a step whose message may already have been handed over twice: its workers crashed. It is
-    /// not handed over again.
+    /// Ends a step whose message may already have been handed over twice: its workers crashed. It
+    /// is not handed over again.
     pub(super) async fn give_up_handover(
         &self,
         recipient: &Recipient,
@@ -192,7 +192,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
     }
 
     /// Moves a message to `failed` that no worker will take again: a newer send left it to this
-    /// worker, which has lost its claim. One whose step another worker took over is left to that one.
+    /// worker, which has lost its claim. One whose step another worker took over is left to that
+    /// one.
     pub(super) async fn fail_left_message(
         &self,
         recipient: Option<Box<Recipient>>,
