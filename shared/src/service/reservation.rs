@@ -17,6 +17,8 @@ use crate::store::{self, Exceeded, ReserveOrder, ReserveResult, StoreError, Stor
 /// How long to wait before a limit is tried again that was reserved a moment ago: many times what a
 /// send takes until it releases its reservation or keeps it.
 const CONTESTED_WAIT: Duration = Duration::from_millis(500);
+/// After so many waits without a change, a limit is regarded as full for good.
+const SETTLED_AFTER: u32 = 2;
 /// How often a send tries limits that other sends may release.
 const CONTESTED_TRIES_MAX: u32 = 10;
 
@@ -75,7 +77,7 @@ impl<'a> SharedLimits<'a> {
     /// All limits are asked at the same time, so a send that one of them refuses is counted in the
     /// others until it has released them, and so is one of several sends to one recipient. A send
     /// that may find limits full for that reason alone waits and tries again, then one limit after
-    /// the other. It is rejected once nothing has changed while it waited, unless another send to
+    /// the other. It is rejected once nothing has changed for a while, unless another send to
     /// the same recipient is in the limit: that one is saved soon, or releases its reservation.
     pub(super) async fn reserve(
         &self,
@@ -90,8 +92,9 @@ impl<'a> SharedLimits<'a> {
             ..
         } = self.context;
         let store = &sending.store;
+        let last_send = stored.recipient.sends.last().copied();
         let mut earlier: Option<Exceeded> = None;
-        let mut is_settled = false;
+        let mut unchanged = 0;
         for _ in 0..CONTESTED_TRIES_MAX {
             let order = match earlier {
                 None => ReserveOrder::AtOnce,
@@ -113,36 +116,67 @@ impl<'a> SharedLimits<'a> {
                     ReserveOrder::OneByOne => self.rejection(exceeded.limit).await,
                 });
             }
-            is_settled = earlier.is_some_and(|earlier| exceeded.is_settled_since(&earlier));
-            if is_settled && !exceeded.is_contested_by(key) {
+            unchanged = match &earlier {
+                Some(earlier) if exceeded.is_settled_since(earlier) => unchanged + 1,
+                _ => 0,
+            };
+            let is_own = exceeded.is_contested_by(key, last_send);
+            if unchanged == SETTLED_AFTER && !is_own {
                 return Err(self.rejection(exceeded.limit).await);
             }
+            if let Err(error) = self.context.in_time(wait()).await {
+                return Err(match is_own {
+                    true => error,
+                    false => SendError::LimitExceeded(exceeded.limit),
+                });
+            }
             earlier = Some(exceeded);
-            self.context.in_time(wait()).await?;
             let current = self.context.in_time(store.load(key, app, now)).await?;
             if current.version != stored.version {
                 return Ok(None);
             }
         }
         Err(match earlier {
-            Some(exceeded) if is_settled => self.rejection(exceeded.limit).await,
+            Some(exceeded) if !exceeded.is_contested_by(key, last_send) => {
+                SendError::LimitExceeded(exceeded.limit)
+            }
             _ => StoreError::Conflict.into(),
         })
     }
 
-    /// The rejection of a send by `exceeded`, or by the limit here that ends later.
+    /// The rejection of a send by `exceeded`, or by the limit here that ends later. One that other
+    /// sends to the same recipient may release is looked at until nothing changes.
     pub(super) async fn rejection(&self, exceeded: LimitExceeded) -> SendError {
+        let SendContext { key, .. } = self.context;
+        let mut others = self.exceeded().await;
+        for _ in 0..CONTESTED_TRIES_MAX {
+            let may_change = |other: &Exceeded| {
+                other.limit.until > exceeded.until && other.is_contested_by(key, None)
+            };
+            if !others.iter().any(may_change) || self.context.in_time(wait()).await.is_err() {
+                break;
+            }
+            let earlier = std::mem::replace(&mut others, self.exceeded().await);
+            if earlier == others {
+                break;
+            }
+        }
+        let others = others.into_iter().map(|other| other.limit);
+        SendError::LimitExceeded(exceeded.or_later(others))
+    }
+
+    /// The limits here that would refuse the send now.
+    async fn exceeded(&self) -> Vec<Exceeded> {
         let SendContext { sending, now, .. } = self.context;
-        let others = sending.store.exceeded(&self.limits, now).await;
-        let others = others.unwrap_or_else(|error| {
+        let exceeded = sending.store.exceeded(&self.limits, now).await;
+        exceeded.unwrap_or_else(|error| {
             tracing::warn!(
                 error.kind = "limits_unread",
                 error.cause = causes(&error),
                 "could not read all limits; the response may name the wrong one"
             );
             vec![]
-        });
-        SendError::LimitExceeded(exceeded.or_later(others))
+        })
     }
 }
 

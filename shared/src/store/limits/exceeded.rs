@@ -48,11 +48,12 @@ impl Exceeded {
         self.contested_by == earlier.contested_by
     }
 
-    /// Whether one of these reservations may be of another message to `recipient`.
+    /// Whether one of these reservations may be of another message to `recipient`, made after
+    /// `since`.
     #[must_use]
-    pub fn is_contested_by(&self, recipient: RecordKey) -> bool {
+    pub fn is_contested_by(&self, recipient: RecordKey, since: Option<Timestamp>) -> bool {
         let mut ids = self.contested_by.iter();
-        ids.any(|id| id.may_be_of(recipient))
+        ids.any(|id| id.may_be_of(recipient) && since.is_none_or(|since| id.at() > since))
     }
 
     /// Two limits that refuse the same send.
@@ -130,7 +131,9 @@ mod tests {
             9,
             Some(ReservationId::new(RecordKey([7; 12]), NOW)),
         );
-        assert!(refusal.is_contested_by(RecordKey([7; 12])));
-        assert!(!refusal.is_contested_by(RecordKey([8; 12])));
+        assert!(refusal.is_contested_by(RecordKey([7; 12]), None));
+        assert!(refusal.is_contested_by(RecordKey([7; 12]), Some(NOW - 1)));
+        assert!(!refusal.is_contested_by(RecordKey([7; 12]), Some(NOW)));
+        assert!(!refusal.is_contested_by(RecordKey([8; 12]), None));
     }
 }

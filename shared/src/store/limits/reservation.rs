@@ -70,31 +70,31 @@ impl Store {
         now: Timestamp,
     ) -> Result<ReserveResult, StoreError> {
         let id = ReservationId::new(recipient, now);
-        let client = async || {
+        let of_client = async || {
             let reserving = self.reserve_window(limits.client, id, now);
             in_time(until, limits.unsure_client(id), reserving).await
         };
-        let prefix = async || {
+        let of_prefix = async || {
             let reserving = self.reserve_prefix(limits.prefix, id, now);
             in_time(until, limits.unsure_prefix(id), reserving).await
         };
-        let country = async || {
+        let of_country = async || {
             let reserving = self.reserve_country(limits.country, id, now);
             in_time(until, vec![], reserving).await
         };
-        let spend = async || {
+        let of_spend = async || {
             let reserving = self.reserve_money(limits.spend, id, now);
             in_time(until, limits.unsure_spend(id), reserving).await
         };
         let outcome = match order {
             ReserveOrder::AtOnce => {
-                let (client, prefix, country, spend) =
-                    tokio::join!(client(), prefix(), country(), spend());
-                client.and(prefix).and(country).and(spend)
+                let (network, prefix, country, spend) =
+                    tokio::join!(of_client(), of_prefix(), of_country(), of_spend());
+                network.and(prefix).and(country).and(spend)
             }
             ReserveOrder::OneByOne => {
-                let outcome = client().await.and_then(prefix).await;
-                outcome.and_then(country).await.and_then(spend).await
+                let outcome = of_client().await.and_then(of_prefix).await;
+                outcome.and_then(of_country).await.and_then(of_spend).await
             }
         };
         let reservation = Reservation {
