@@ -332,7 +332,7 @@ mod tests {
             let at = NOW + (i64::from(n) * 1000);
             let mut v = opened(at);
             v.params.nonce = VerificationNonce([n; 4]);
-            v.params.idempotency = (n == 0).then(|| Idempotency {
+            v.params.idempotency = (n == 0).then_some(Idempotency {
                 key: IdempotencyKeyHash([9; 8]),
                 body: BodyHash([8; 8]),
             });
