@@ -13,6 +13,7 @@ use super::reservation::SharedLimits;
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
+use crate::domain::verification::Verification;
 use crate::platform::deadline::Deadline;
 use crate::platform::logging::causes;
 use crate::store::{RestoreResult, SaveResult, StoreError, StoredRecipient, WriteId};
@@ -109,7 +110,10 @@ pub(super) async fn save_and_enqueue(
         .store
         .save_as(write_id, key, &recipient, before.version, now);
     let (error, written) = match context.in_time(saved).await {
-        Ok(SaveResult::Saved(_)) => {
+        Ok(SaveResult::Conflict(stored)) if !has_message_of(&stored.recipient, current) => {
+            return Ok(None);
+        }
+        Ok(SaveResult::Saved(_) | SaveResult::Conflict(_)) => {
             let dispatch = context.dispatch(nonce, sequence);
             match context.dispatch_now(&dispatch).await {
                 Ok(Dispatched::Enqueued) => {
@@ -124,11 +128,10 @@ pub(super) async fn save_and_enqueue(
                 Err(error) => (error, Some(write_id)),
             }
         }
-        Ok(SaveResult::Conflict(_)) => return Ok(None),
         // It may have been written, or may still be.
         Err(error) => (error, Some(write_id)),
     };
-    match roll_back(context, before, written).await {
+    match roll_back(context, before, &recipient, written).await {
         // A worker has the message although the queue's response was lost, or a repetition of this
         // request has enqueued it.
         Some(changed) if is_sent(context, &changed, before, &recipient) => {
@@ -139,32 +142,80 @@ pub(super) async fn save_and_enqueue(
     }
 }
 
-/// Restores the recipient as it was before a send, unless the record has changed since: then the
-/// changed recipient is returned and left as it is.
+/// Whether `stored` has the latest message of `saved`: its write was applied, its response was
+/// lost, and another writer came before the read that finds out.
+fn has_message_of(stored: &Recipient, saved: &Verification) -> bool {
+    let current = stored.current.as_ref();
+    let current = current.filter(|current| current.params.nonce == saved.params.nonce);
+    let latest = saved.deliveries.last().map(|latest| latest.tag);
+    current.is_some_and(|current| {
+        let mut deliveries = current.deliveries.iter();
+        deliveries.any(|delivery| Some(delivery.tag) == latest)
+    })
+}
+
+/// Restores the recipient as it was before a send, unless a worker or a repetition may have its
+/// message: then the changed recipient is returned and left as it is.
 async fn roll_back(
     context: &SendContext<'_>,
     before: &StoredRecipient,
+    saved: &Recipient,
     written: Option<WriteId>,
 ) -> Option<StoredRecipient> {
     let SendContext {
         sending, key, now, ..
     } = *context;
-    match sending.store.restore(key, before, written?, now).await {
-        Ok(RestoreResult::Restored) => {
-            enqueue_restored_step(context, &before.recipient).await;
-            None
-        }
-        Ok(RestoreResult::Changed(changed)) => Some(*changed),
-        Err(error) => {
-            tracing::error!(
-                app = context.app,
-                error.kind = "not_rolled_back",
-                error.cause = causes(&error),
-                "failed to roll back a send that could not be enqueued"
-            );
-            None
+    let (mut restored, mut written) = (before.clone(), written?);
+    for _ in 0..=CONFLICT_RETRIES_MAX {
+        match sending.store.restore(key, &restored, written, now).await {
+            Ok(RestoreResult::Restored) => {
+                enqueue_restored_step(context, &restored.recipient).await;
+                return None;
+            }
+            // A report about an earlier message, or the end of its handover, came in between.
+            Ok(RestoreResult::Changed(changed)) => match changed.version {
+                Some(version) if is_unknown_to_others(&changed.recipient, before, saved) => {
+                    let earlier = &mut restored.recipient;
+                    earlier.raise_deliveries_to_those_of(&changed.recipient, now);
+                    written = version;
+                }
+                _ => return Some(*changed),
+            },
+            Err(error) => {
+                log_not_rolled_back(context, &error);
+                return None;
+            }
         }
     }
+    log_not_rolled_back(context, &StoreError::Conflict);
+    None
+}
+
+fn log_not_rolled_back(context: &SendContext<'_>, error: &StoreError) {
+    tracing::error!(
+        app = context.app,
+        error.kind = "not_rolled_back",
+        error.cause = causes(error),
+        "failed to roll back a send that could not be enqueued"
+    );
+}
+
+/// Whether the verification that a send opened is current, and neither a worker nor a repetition
+/// can have its message: without an `Idempotency-Key` there is no repetition.
+fn is_unknown_to_others(changed: &Recipient, before: &StoredRecipient, saved: &Recipient) -> bool {
+    let (Some(current), Some(saved)) = (&changed.current, &saved.current) else {
+        return false;
+    };
+    is_opened(saved, before)
+        && current.params.nonce == saved.params.nonce
+        && saved.params.idempotency.is_none()
+        && current.is_untouched()
+}
+
+/// Whether `saved` is a new verification, not one with a further message.
+fn is_opened(saved: &Verification, before: &StoredRecipient) -> bool {
+    let earlier = before.recipient.current.as_ref();
+    earlier.is_none_or(|current| current.params.nonce != saved.params.nonce)
 }
 
 /// Enqueues the step that was planned before a send that was rolled back. Its own dispatch may have
@@ -195,21 +246,23 @@ async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient)
 /// Whether the message that `saved` was saved with is on its way: a worker has claimed it, or a
 /// repetition of the request that opened the verification has enqueued it and written so. Without a
 /// queue the claim is that of this request, and only a repetition may have handed it over.
+///
+/// If an earlier message has changed as well, it is not known whether a repetition wrote. Then the
+/// send is not a success, and its next repetition enqueues the message.
 fn is_sent(
     context: &SendContext<'_>,
     changed: &StoredRecipient,
     before: &StoredRecipient,
-    saved: &Recipient,
+    saved_recipient: &Recipient,
 ) -> bool {
     let hands_over = context.sending.dispatcher.hands_over();
-    let (Some(current), Some(saved)) = (&changed.recipient.current, &saved.current) else {
+    let changed = &changed.recipient;
+    let (Some(current), Some(saved)) = (&changed.current, &saved_recipient.current) else {
         return false;
     };
-    let nonce = saved.params.nonce;
-    let is_new = before.recipient.current.as_ref();
-    let is_new = is_new.is_none_or(|current| current.params.nonce != nonce);
-    current.params.nonce == nonce
+    let is_repeated = is_opened(saved, before) && changed.past == saved_recipient.past;
+    current.params.nonce == saved.params.nonce
         && current.deliveries.len() >= saved.deliveries.len()
-        && (is_new || !current.is_untouched())
+        && (is_repeated || !current.is_untouched())
         && !(hands_over && current.latest_is_queued())
 }

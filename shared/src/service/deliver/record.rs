@@ -187,7 +187,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
         match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(_) => self.enqueue_next(result.due).await,
             // Another send came first: this message has no further round.
-            ClaimResult::Lost(recipient) => self.fail_left_message(recipient, delivery).await,
+            ClaimResult::Lost(recipient) => {
+                self.enqueue_after_ended_step(recipient.as_deref()).await?;
+                self.fail_left_message(recipient, delivery).await
+            }
         }
     }
 
@@ -225,6 +228,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             }
             ClaimResult::Lost(current) => current,
         };
+        self.enqueue_after_ended_step(current.as_deref()).await?;
         let Some(record) = result.record.take() else {
             self.enqueue_next(result.due).await?;
             return Ok(current);
