@@ -16,7 +16,9 @@ use otp::config::{ApiKeys, VerifyConfig};
 use otp::domain::ids::VerificationId;
 use otp::platform::clock::Clock;
 use otp::platform::metrics::Metrics;
-use otp::service::check::{Verifying, check};
+use otp::service::check::check;
+use otp::service::target::Target;
+use otp::service::verifying::Verifying;
 use otp::service::{cancel, show};
 use serde_json::json;
 
@@ -96,15 +98,16 @@ async fn answer(
     if matched.route == CHECK {
         let request = read_check(request, policy)?;
         let id = id?;
-        let checked = check(verifying, &app, id, &request, now).await;
+        let checked = check(verifying, &app, &Target::Id(id), &request, now).await;
         let checked = checked.map_err(|error| verify_problem(&error))?;
         let body = render_check(id, &request, &checked, now)?;
         return Ok(Success::ok(&body).replayed(checked.is_replay));
     }
     let id = id?;
+    let target = Target::Id(id);
     let shown = match *request.method() {
-        Method::DELETE => cancel::cancel(verifying, &app, id, now).await,
-        _ => show::show(verifying, &app, id, now).await,
+        Method::DELETE => cancel::cancel(verifying, &app, &target, now).await,
+        _ => show::show(verifying, &app, &target, now).await,
     };
     let shown = shown.map_err(|error| verify_problem(&error))?;
     let verification = shown

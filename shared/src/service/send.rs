@@ -60,6 +60,20 @@ async fn try_send(
             Replay::NewKey => {}
         }
     }
+    open(context, &stored, request, contention).await
+}
+
+/// Opens a verification for the recipient as it was loaded: decides, reserves, saves, enqueues.
+/// `None`: another send was first.
+pub(super) async fn open(
+    context: &SendContext<'_>,
+    stored: &StoredRecipient,
+    request: &SendRequest,
+    contention: &mut Contention,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
     // Decide.
     let verification = new_verification(context, request, &stored.recipient);
     let (nonce, channel) = (verification.params.nonce, request.channel);
@@ -76,7 +90,7 @@ async fn try_send(
     recipient.sealed_address = sending.store.seal_address(key, &request.to);
     recipient.address = Some(request.to.clone());
     recipient.open(verification, now);
-    let result = save_and_enqueue(context, &stored, recipient).await;
+    let result = save_and_enqueue(context, stored, recipient).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;
     }
