@@ -13,10 +13,9 @@ use crate::api::routing::BasePath;
 pub const VERSION: &str = "/v2";
 
 /// The words in paths of Twilio Verify v2.
-const WORDS: [&str; 27] = [
+const WORDS: [&str; 21] = [
     "AccessTokens",
-    "Approval",
-    "ApprovalRequests",
+    "ApproveChallenge",
     "Attempts",
     "Buckets",
     "Challenges",
@@ -28,18 +27,13 @@ const WORDS: [&str; 27] = [
     "Numbers",
     "Passkeys",
     "RateLimits",
-    "RiskChecks",
     "SafeList",
     "Services",
-    "SilentNetworkAuth",
     "Summary",
     "Templates",
-    "Verification",
     "VerificationCheck",
-    "VerificationChecks",
     "Verifications",
     "VerifyFactor",
-    "VerifyRegistrationFactor",
     "Webhooks",
 ];
 
