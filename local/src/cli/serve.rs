@@ -120,8 +120,8 @@ async fn serve(arguments: Arguments) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The lines that scripts read: the address, one line per API key, one line per app with its sids in
-/// Twilio's dialect, then a curl line that works.
+/// The lines that scripts read: the address, one line per API key, one line per app with its sids
+/// in Twilio's dialect, then a curl line that works.
 fn greeting(server: &Server) -> String {
     let mut lines = format!("listening on http://{}\n", server.address);
     for (app, key) in &server.api_keys {

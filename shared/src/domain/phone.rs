@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn e164_has_no_digits_that_are_not_part_of_it() {
+    fn e164_with_digits_outside_the_number_is_rejected() {
         for e164 in [
             "+12025550143",
             "+33612345678",

@@ -73,19 +73,7 @@ impl ChannelWord {
 pub fn read_create(request: &Request, policy: &Policy) -> Result<CreateRequest, Rejection> {
     let mut parameters = Parameters::read(request, &PARAMETERS)?;
     let to = parameters.required("To");
-    let word = match parameters.required("Channel") {
-        Some(_) => parameters.parsed(
-            "Channel",
-            ChannelWord::parse,
-            "Must be sms, call, whatsapp, email or auto.",
-        ),
-        None => None,
-    };
-    if word == Some(ChannelWord::Sna) {
-        let detail = "No carrier serves channel `sna`.";
-        let problem = Problem::new(ErrorCode::ChannelNotConfigured, detail);
-        parameters.refuse_by(Rejection::of(problem));
-    }
+    let word = read_channel(&mut parameters);
     let is_email = word == Some(ChannelWord::One(Channel::Email));
     let to = to.and_then(|to| read_recipient(&mut parameters, &to, is_email));
     let locale = parameters.parsed(
@@ -95,16 +83,7 @@ pub fn read_create(request: &Request, policy: &Policy) -> Result<CreateRequest, 
     );
     let transaction = parameters.transaction();
     let code = read_custom_code(&mut parameters, policy);
-    let brand = parameters.parsed(
-        "CustomFriendlyName",
-        |text| config::brand(text).ok(),
-        "Must be a text of 1 to 64 characters that can be seen.",
-    );
-    let android_hash = parameters.parsed(
-        "AppHash",
-        |text| config::android_hash(text).ok(),
-        "Must be the 11 characters of an SMS Retriever hash.",
-    );
+    let custom_text = read_custom_text(&mut parameters);
     let client_ip = parameters.client_ip();
     if parameters.text("SendDigits").is_some() {
         parameters.refuse("SendDigits");
@@ -129,15 +108,41 @@ pub fn read_create(request: &Request, policy: &Policy) -> Result<CreateRequest, 
         client_ip,
         idempotency: None,
         code,
-        custom_text: CustomText {
-            brand,
-            android_hash,
-        },
+        custom_text,
     };
     Ok(CreateRequest {
         send,
         voice_fallback: word == ChannelWord::Auto,
     })
+}
+
+/// The channel. Silent network authentication is refused.
+fn read_channel(parameters: &mut Parameters) -> Option<ChannelWord> {
+    parameters.required("Channel")?;
+    let detail = "Must be sms, call, whatsapp, email or auto.";
+    let word = parameters.parsed("Channel", ChannelWord::parse, detail);
+    if word == Some(ChannelWord::Sna) {
+        let detail = "No carrier serves channel `sna`.";
+        let problem = Problem::new(ErrorCode::ChannelNotConfigured, detail);
+        parameters.refuse_by(Rejection::of(problem));
+    }
+    word
+}
+
+/// What the texts say in place of the app's settings.
+fn read_custom_text(parameters: &mut Parameters) -> CustomText {
+    CustomText {
+        brand: parameters.parsed(
+            "CustomFriendlyName",
+            |text| config::brand(text).ok(),
+            "Must be a text of 1 to 64 characters that can be seen.",
+        ),
+        android_hash: parameters.parsed(
+            "AppHash",
+            |text| config::android_hash(text).ok(),
+            "Must be the 11 characters of an SMS Retriever hash.",
+        ),
+    }
 }
 
 /// The recipient: a number in E.164, or with channel `email` an address in ASCII.

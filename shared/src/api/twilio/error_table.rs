@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_of_a_native_code_and_known_limits() {
+    fn every_row_has_known_codes_and_limits() {
         let limits = Limit::ALL.map(Limit::name);
         for (n, row) in ROWS.iter().enumerate() {
             assert_eq!(

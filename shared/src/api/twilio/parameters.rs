@@ -129,18 +129,18 @@ impl Parameters {
             |text| json::parse_object(text.as_bytes()).ok(),
             "Must be a JSON object.",
         );
-        let mut client = None;
+        let mut end_user = None;
         for (key, value) in limits.into_iter().flatten() {
             if key != CLIENT_KEY {
                 self.refuse("RateLimits");
                 continue;
             }
-            client = value.as_str().and_then(client_address::parse);
-            if client.is_none() {
+            end_user = value.as_str().and_then(client_address::parse);
+            if end_user.is_none() {
                 self.invalid("RateLimits", "The address of the end user is not valid.");
             }
         }
-        device.or(client)
+        device.or(end_user)
     }
 
     /// Records that a parameter is wrong.
