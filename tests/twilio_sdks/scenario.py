@@ -10,8 +10,11 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
+import requests
 from jsonschema import Draft202012Validator
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
@@ -169,6 +172,33 @@ again = create(to, channel="call")
 check("resend after the cooldown", (again.sid, again.channel) == (created.sid, "call"), again)
 check("two attempts to send", [a["channel"] for a in again.send_code_attempts] == ["sms", "call"], again.send_code_attempts)
 check("same code", code_of(to)[0] == right)
+
+check("nothing else was sent", len(local("/local/messages?to=" + urllib.parse.quote(to))["messages"]) == 2)
+
+
+class LosingProxy(BaseHTTPRequestHandler):
+    """Forwards a request, and closes the connection instead of responding."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name: self.headers[name] for name in ("authorization", "content-type")}
+        urllib.request.urlopen(urllib.request.Request(URL + self.path, body, headers)).close()
+        self.close_connection = True
+
+
+to = number(209)
+proxy = HTTPServer(("127.0.0.1", 0), LosingProxy)
+Thread(target=proxy.serve_forever, daemon=True).start()
+lossy = Client(ACCOUNT, KEY, http_client=TwilioHttpClient(max_retries=3))
+lossy.verify.base_url = f"http://127.0.0.1:{proxy.server_port}"
+try:
+    lossy.verify.v2.services(SERVICE).verifications.create(to=to, channel="sms")
+except requests.exceptions.ConnectionError:
+    check("lost response", True)
+rejected("repeated create after a lost response", 429, 20429, lambda: create(to))
+advance(0)
+check("sent once", len(local("/local/messages?to=" + urllib.parse.quote(to))["messages"]) == 1)
+proxy.shutdown()
 
 to = number(207)
 payment = {"amount": "€12.50", "payee": "Shop"}
