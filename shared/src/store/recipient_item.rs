@@ -322,7 +322,7 @@ fn read_step(item: &Item) -> Step {
 
 /// Names as a list.
 pub(super) fn names(names: &[String]) -> AttributeValue {
-    AttributeValue::L(names.iter().map(|name| text(name)).collect())
+    AttributeValue::L(names.iter().map(text).collect())
 }
 
 /// Hash, time and invocation of an attempt. Its nonce is stored beside it.

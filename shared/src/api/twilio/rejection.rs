@@ -26,7 +26,7 @@ use crate::service::verifying::VerifyError;
 #[derive(Debug)]
 pub struct Rejection {
     /// The native error: its code, limit, invalid fields, headers and cause.
-    problem: Problem,
+    problem: Box<Problem>,
     row: &'static Row,
     /// The parameter that the message names.
     parameter: Option<&'static str>,
@@ -53,7 +53,7 @@ impl Rejection {
 
     fn new(problem: Problem, row: &'static Row) -> Self {
         Self {
-            problem,
+            problem: Box::new(problem),
             row,
             parameter: None,
             retry_after: None,
