@@ -12,6 +12,7 @@ mod secrets;
 use std::sync::Arc;
 
 pub use apps::{ApiKeys, Apps, is_app_name};
+pub use policy::{android_hash, brand};
 pub use reader::{ConfigError, Variables};
 
 use crate::carrier::ConfiguredCarrier;

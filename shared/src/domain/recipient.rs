@@ -116,6 +116,18 @@ impl Recipient {
         }
     }
 
+    /// Approves the current verification without a code; `false` if it is not pending. It counts no
+    /// attempt.
+    pub fn approve(&mut self, now: Timestamp) -> bool {
+        match &mut self.current {
+            Some(verification) if verification.status(now) == Status::Pending => {
+                verification.approved_at = Some(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Clears the failure counts. A verification that has ended stays ended.
     pub fn unlock(&mut self) {
         self.failures.clear();
@@ -264,7 +276,7 @@ impl Recipient {
     #[must_use]
     pub fn consecutive_failures(&self) -> u32 {
         match &self.current {
-            Some(verification) if verification.success_index().is_some() => 0,
+            Some(verification) if verification.is_approved() => 0,
             Some(verification) => {
                 let current = u32::try_from(verification.wrong_attempts().count());
                 self.failure_streak

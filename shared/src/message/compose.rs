@@ -11,7 +11,6 @@ use crate::domain::code::Code;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
-use crate::domain::verification_params::VerificationParams;
 
 /// The message that carries `code` over `channel` in the verification's locale.
 #[must_use]
@@ -22,10 +21,9 @@ pub fn compose(
     channel: Channel,
     now: Timestamp,
 ) -> Message {
-    let params = &verification.params;
-    let locale =
-        Locale::from_tag(&params.locale).unwrap_or_else(|| negotiate(None, None, &policy.locale));
-    render(channel, locale, &wording(policy, params, code, now))
+    let locale = Locale::from_tag(&verification.params.locale)
+        .unwrap_or_else(|| negotiate(None, None, &policy.locale));
+    render(channel, locale, &wording(policy, verification, code, now))
 }
 
 /// The SMS that carries `code` in a text that the operator has registered; `None` for a payment
@@ -34,24 +32,25 @@ pub fn compose(
 pub fn compose_registered(
     template: &Template,
     policy: &Policy,
-    params: &VerificationParams,
+    verification: &Verification,
     code: &Code,
     now: Timestamp,
 ) -> Option<Message> {
-    from_template(template, &wording(policy, params, code, now))
+    from_template(template, &wording(policy, verification, code, now))
 }
 
 fn wording<'a>(
     policy: &'a Policy,
-    params: &'a VerificationParams,
+    verification: &'a Verification,
     code: &'a Code,
     now: Timestamp,
 ) -> Wording<'a> {
+    let (params, custom) = (&verification.params, &verification.custom_text);
     // Rounded to the nearest minute, so that a text that is sent a second after the start states
     // the full time.
     let minutes = (params.expires_at.seconds_since(now) + 30) / 60;
     Wording {
-        brand: &policy.brand,
+        brand: custom.brand.as_ref().unwrap_or(&policy.brand),
         code: code.reveal(),
         minutes: minutes.max(1),
         transaction: params
@@ -59,7 +58,11 @@ fn wording<'a>(
             .as_ref()
             .map(|t| [t.amount.as_str(), t.currency.as_str(), t.payee.as_str()]),
         web_domain: policy.web_domain.as_deref(),
-        android_hash: policy.android_hash.as_deref(),
+        android_hash: custom
+            .android_hash
+            .as_ref()
+            .or(policy.android_hash.as_ref())
+            .map(String::as_str),
         gsm7: policy.gsm7,
     }
 }

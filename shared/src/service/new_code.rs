@@ -34,13 +34,20 @@ pub(super) fn new_verification(
         expires_at: now + ttl_seconds,
         attempts_max: recipient.attempts_allowed(policy, now),
     };
-    let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
-    let code = Code::generate(policy.code_alphabet, length, &mut entropy());
+    let random = || {
+        let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
+        Code::generate(policy.code_alphabet, length, &mut entropy())
+    };
+    let code = request.code.clone().unwrap_or_else(random);
     let code = context
         .sending
         .keyring
         .seal_code(context.key, &params, &code);
-    let mut verification = Verification::new(params, code);
+    let mut verification = Verification {
+        is_code_of_app: request.code.is_some(),
+        custom_text: request.custom_text.clone(),
+        ..Verification::new(params, code)
+    };
     let tag = DeliveryTag(random_bytes());
     verification.add_delivery(request.channel, Cause::Requested, tag, now);
     verification

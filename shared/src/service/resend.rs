@@ -9,10 +9,11 @@ use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
+use crate::domain::verification::Verification;
 use crate::domain::verification_ref::VerificationRef;
 use crate::platform::deadline::Deadline;
 use crate::platform::random::random_bytes;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoredRecipient};
 
 /// Sends one more message of the verification `id`. `deadline` is that of the invocation.
 ///
@@ -43,23 +44,36 @@ async fn try_resend(
     request: &ResendRequest,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
-        sending,
-        policy,
-        key,
-        now,
-        ..
+        sending, key, now, ..
     } = *context;
     // Look up.
     let loaded = sending.store.load(key, context.app, now);
     let stored = context.in_time(loaded).await?;
-    let recipient = &stored.recipient;
-    let current = match recipient.find(nonce, now) {
+    let current = match stored.recipient.find(nonce, now) {
         Some(VerificationRef::Current(current)) if current.status(now) == Status::Pending => {
             current
         }
         Some(_) => return Err(SendError::NotPending),
         None => return Err(SendError::NotFound),
     };
+    send_again(context, &stored, current, request).await
+}
+
+/// Sends one more message of `current`, which is pending and of the recipient as it was loaded:
+/// decides, reserves, saves, enqueues. `None`: another send was first.
+pub(super) async fn send_again(
+    context: &SendContext<'_>,
+    stored: &StoredRecipient,
+    current: &Verification,
+    request: &ResendRequest,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending,
+        policy,
+        now,
+        ..
+    } = *context;
+    let recipient = &stored.recipient;
     // Decide.
     if !current.params.has_time_for_a_send(now) {
         return Err(SendError::TooLate);
@@ -67,22 +81,25 @@ async fn try_resend(
     let channel = request.channel.unwrap_or(current.params.channel);
     let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
     admit_resend(sending, channel, to)?;
+    let nonce = current.params.nonce;
     let limits = SharedLimits::new(*context, to, channel, request.client_ip, nonce);
     if let Err(exceeded) = recipient.check_limits(policy, now) {
         return Err(limits.rejection(exceeded).await);
     }
     // Reserve.
-    let Some(reservation) = limits.reserve(&stored).await? else {
+    let Some(reservation) = limits.reserve(stored).await? else {
         return Ok(None);
     };
     // Save and enqueue.
     let code = match policy.resend_code {
-        ResendCode::Fresh => Some(fresh_code(context, recipient, current)),
-        ResendCode::Same => None,
+        ResendCode::Fresh if !current.is_code_of_app => {
+            Some(fresh_code(context, recipient, current))
+        }
+        ResendCode::Fresh | ResendCode::Same => None,
     };
     let mut resent = recipient.clone();
     resent.resend(channel, DeliveryTag(random_bytes()), code, now);
-    let result = save_and_enqueue(context, &stored, resent).await;
+    let result = save_and_enqueue(context, stored, resent).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;
     }

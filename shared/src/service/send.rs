@@ -59,6 +59,19 @@ async fn try_send(
             Replay::NewKey => {}
         }
     }
+    open(context, &stored, request).await
+}
+
+/// Opens a verification for the recipient as it was loaded: decides, reserves, saves, enqueues.
+/// `None`: another send was first.
+pub(super) async fn open(
+    context: &SendContext<'_>,
+    stored: &StoredRecipient,
+    request: &SendRequest,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
     // Decide.
     let verification = new_verification(context, request, &stored.recipient);
     let (nonce, channel) = (verification.params.nonce, request.channel);
@@ -67,7 +80,7 @@ async fn try_send(
         return Err(limits.rejection(exceeded).await);
     }
     // Reserve.
-    let Some(reservation) = limits.reserve(&stored).await? else {
+    let Some(reservation) = limits.reserve(stored).await? else {
         return Ok(None);
     };
     // Save and enqueue.
@@ -75,7 +88,7 @@ async fn try_send(
     recipient.sealed_address = sending.store.seal_address(key, &request.to);
     recipient.address = Some(request.to.clone());
     recipient.open(verification, now);
-    let result = save_and_enqueue(context, &stored, recipient).await;
+    let result = save_and_enqueue(context, stored, recipient).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;
     }

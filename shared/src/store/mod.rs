@@ -11,6 +11,7 @@ mod recipient_item;
 mod recipients;
 mod attempts;
 mod deliveries;
+mod delivery_item;
 mod delivery_status;
 mod breakers;
 mod limits;
@@ -24,7 +25,7 @@ pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
 pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
-pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
+pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient, jittered_backoff};
 
 use limits::GuardCache;
 

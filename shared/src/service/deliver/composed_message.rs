@@ -9,14 +9,14 @@ use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::Delivery;
-use crate::domain::verification_params::VerificationParams;
+use crate::domain::verification::Verification;
 use crate::message::{Message, compose, compose_registered};
 
 /// A message, ready for any carrier.
 pub(super) struct ComposedMessage<'s> {
     pub(super) to: Address,
     message: Message,
-    params: &'s VerificationParams,
+    verification: &'s Verification,
     code: Code,
     reference: String,
 }
@@ -46,7 +46,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 .delivering
                 .keyring
                 .reference(self.claim.key, delivery.tag),
-            params: &verification.params,
+            verification,
             code,
         })
     }
@@ -63,7 +63,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let policy = self.delivering.apps.policy(&self.dispatch.app);
         template
             .filter(|_| channel == Channel::Sms)
-            .and_then(|t| compose_registered(t, policy, text.params, &text.code, self.now))
+            .and_then(|t| compose_registered(t, policy, text.verification, &text.code, self.now))
             .map_or(Cow::Borrowed(&text.message), Cow::Owned)
     }
 
@@ -86,9 +86,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
             channel,
             message,
             code: text.code.reveal(),
-            locale: &text.params.locale,
+            locale: &text.verification.params.locale,
             reference: &text.reference,
-            validity_seconds: text.params.expires_at.seconds_since(now),
+            validity_seconds: text.verification.params.expires_at.seconds_since(now),
             callback_url: &callback_url,
         };
         let timeout = self.call_time.timeout(carrier);
