@@ -138,16 +138,20 @@ impl Recipient {
     /// The verification with this nonce, while it is readable.
     #[must_use]
     pub fn find(&self, nonce: VerificationNonce, now: Timestamp) -> Option<VerificationRef<'_>> {
-        let readable = self
+        self.readable(now)
+            .find(|verification| verification.params().nonce == nonce)
+    }
+
+    /// The verifications that may be shown, the current one first, then newest first.
+    pub fn readable(&self, now: Timestamp) -> impl Iterator<Item = VerificationRef<'_>> {
+        let past = self
             .past
             .iter()
             .take(PAST_READABLE_MAX)
-            .filter(|past| now < past.ended_at + RETENTION_SECONDS)
+            .filter(move |past| now < past.ended_at + RETENTION_SECONDS)
             .map(VerificationRef::Past);
         let current = self.current.iter().map(VerificationRef::Current);
-        current
-            .chain(readable)
-            .find(|verification| verification.params().nonce == nonce)
+        current.chain(past)
     }
 
     /// The verification that a send with this `Idempotency-Key` opened in the last 24 h.
