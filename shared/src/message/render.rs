@@ -23,7 +23,7 @@ const MINIMAL_TRANSACTION_TEMPLATE: &str = "{code} {brand}: {amount} {currency} 
 /// Renders `wording` for `channel` in the language of `locale`.
 #[must_use]
 pub fn render(channel: Channel, locale: Locale, wording: &Wording) -> Message {
-    let values = Values::new(wording);
+    let values = Values::in_locale(wording, locale);
     let template = |key: &str| match wording.transaction {
         None => locale.text(key),
         Some(_) => locale.text(&format!("{key}_transaction")),
@@ -56,16 +56,17 @@ fn one_part(text: String) -> Message {
 ///
 /// If none fits, Android cannot read the message, and it is the full text without the hash.
 fn sms(locale: Locale, wording: &Wording, values: Values) -> Message {
-    let sms = SmsRenderer::new(locale, wording.gsm7, values);
+    let key = match wording.transaction {
+        None => "sms",
+        Some(_) => "sms_transaction",
+    };
+    let sms = SmsRenderer::new(locale, wording.gsm7, values, key);
     let (full, shorter): (_, &[_]) = match wording.transaction {
         None => (
-            sms.template("sms"),
+            sms.template(key),
             &[sms.template("sms_short"), MINIMAL_TEMPLATE.into()],
         ),
-        Some(_) => (
-            sms.template("sms_transaction"),
-            &[MINIMAL_TRANSACTION_TEMPLATE.into()],
-        ),
+        Some(_) => (sms.template(key), &[MINIMAL_TRANSACTION_TEMPLATE.into()]),
     };
     if wording.android_hash.is_some() {
         let line = autofill_line(wording, wording.android_hash);
@@ -105,15 +106,21 @@ struct SmsRenderer {
 }
 
 impl SmsRenderer {
-    fn new(locale: Locale, gsm7: Gsm7Mode, values: Values) -> Self {
-        // Only `Strict` changes values, and only if the words around them can be written in GSM-7
-        // too.
-        let has_gsm7_words =
-            || locale.find("sms_gsm7").is_some() || is_transliterable(locale.text("sms"));
-        let values = if gsm7 == Gsm7Mode::Strict && has_gsm7_words() {
-            values.into_gsm7()
-        } else {
-            values
+    /// `key`: the text for which the values are spelled.
+    fn new(locale: Locale, gsm7: Gsm7Mode, values: Values, key: &str) -> Self {
+        // Values change only if the words around them can be written in GSM-7 too.
+        let gsm7_words = locale.find(&format!("{key}_gsm7"));
+        let values = match gsm7 {
+            Gsm7Mode::Strict if gsm7_words.is_some() || is_transliterable(locale.text(key)) => {
+                values.into_gsm7()
+            }
+            Gsm7Mode::Prefer => {
+                let replaced = values.with_gsm7_punctuation();
+                let template = gsm7_words.unwrap_or_else(|| locale.text(key));
+                let is_gsm7 = segments(&replaced.fill(template)).encoding == Encoding::Gsm7;
+                if is_gsm7 { replaced } else { values }
+            }
+            Gsm7Mode::Strict | Gsm7Mode::Off => values,
         };
         Self {
             locale,
@@ -253,7 +260,7 @@ mod tests {
             for key in ["sms_gsm7", "sms_short_gsm7", "sms_transaction_gsm7"] {
                 let text = locale.find(key).unwrap_or_default();
                 assert_eq!(
-                    Values::new(&wording())
+                    Values::in_locale(&wording(), locale)
                         .fill(text)
                         .chars()
                         .find(|c| !is_gsm7(*c)),
@@ -336,6 +343,45 @@ mod tests {
     }
 
     #[test]
+    fn typographic_punctuation_adds_no_part_unless_off() {
+        let text = |gsm7, payee| {
+            let transaction = Some(["12.50", "EUR", payee]);
+            let brand = "Joe’s Bar";
+            english(
+                Channel::Sms,
+                &Wording {
+                    gsm7,
+                    brand,
+                    transaction,
+                    ..wording()
+                },
+            )
+        };
+        for payee in ["Joe’s Bar", "A – B", "More…", "“Quoted”", "a\u{202f}b"] {
+            let preferred = text(Gsm7Mode::Prefer, payee);
+            assert_eq!(preferred.parts, 1, "{}", preferred.text);
+            assert_eq!(preferred.encoding, Encoding::Gsm7);
+            assert!(preferred.text.contains("Joe's Bar"), "{}", preferred.text);
+            let native = text(Gsm7Mode::Off, payee);
+            assert!(
+                native.text.contains("Joe’s Bar") && native.parts == 2,
+                "{native:?}"
+            );
+        }
+        // With a letter that needs the other alphabet anyway, nothing is gained.
+        let polish = text(Gsm7Mode::Prefer, "Łódź’s");
+        assert!(polish.text.contains("Łódź’s"), "{}", polish.text);
+        // A link that only the other punctuation would make.
+        for payee in ["evil·com", "x：／／y"] {
+            let text = text(Gsm7Mode::Prefer, payee).text;
+            assert!(
+                !text.contains("evil.com") && !text.contains("://"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn every_locale_and_channel_shows_the_payment() {
         for locale in Locale::all() {
             for channel in Channel::ALL {
@@ -362,6 +408,65 @@ mod tests {
                         1
                     }
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn minutes_have_the_plural_form_of_their_number() {
+        for (tag, minutes, form) in [
+            ("en", 1, "1 minute."),
+            ("es", 1, "1 minuto."),
+            ("es", 5, "5 minutos."),
+            ("pt", 1, "1 minuto."),
+            ("de", 1, "1 Minute "),
+            ("it", 1, "1 minuto."),
+            ("nl", 1, "1 minuut "),
+            ("da", 1, "1 minut."),
+            ("nb", 1, "1 minutt."),
+            ("sv", 1, "1 minut."),
+            ("ca", 1, "1 minut."),
+            ("fi", 1, "1 minuutin."),
+            ("he", 1, "לדקה אחת"),
+            ("he", 2, "ל-2 דקות"),
+            ("ar", 1, "دقيقة واحدة"),
+            ("ar", 2, "دقيقتين"),
+            ("ar", 5, "5 دقائق"),
+            ("ar", 15, "15 دقيقة"),
+        ] {
+            let Some(locale) = Locale::from_tag(tag) else {
+                panic!("no {tag}")
+            };
+            let shown = Wording {
+                minutes,
+                ..wording()
+            };
+            let text = render(Channel::Email, locale, &shown).text;
+            assert!(text.contains(form), "{tag} {minutes}: {text}");
+        }
+        let sms = |tag, minutes| {
+            let locale = Locale::from_tag(tag).unwrap_or(Locale::ENGLISH);
+            let shown = Wording {
+                minutes,
+                ..wording()
+            };
+            render(Channel::Sms, locale, &shown).text
+        };
+        assert!(sms("ar", 5).contains("صالح 5 دقائق"));
+        assert!(sms("es", 1).contains("Vence en 1 minuto."));
+        assert!(sms("de", 1).contains("Er ist 1 Minute gültig"));
+    }
+
+    #[test]
+    fn sms_fits_one_part_at_any_time_left() {
+        for locale in Locale::all() {
+            for minutes in 1..=30 {
+                let shown = Wording {
+                    minutes,
+                    ..wording()
+                };
+                let message = render(Channel::Sms, locale, &shown);
+                assert_eq!(message.parts, 1, "{locale:?} {minutes}: {}", message.text);
             }
         }
     }

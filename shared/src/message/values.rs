@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::locales::Locale;
 use super::sanitize::{sanitize, sanitize_name};
-use super::transliterate::transliterate;
+use super::transliterate::{replace_punctuation, transliterate};
 use crate::domain::policy::Gsm7Mode;
 
 /// Longest brand in a text, in characters.
@@ -36,11 +36,14 @@ pub struct Wording<'a> {
 }
 
 /// The variables of a text, sanitized.
+#[derive(Clone)]
 pub(super) struct Values {
     brand: String,
     code: String,
     digits: String,
     minutes: String,
+    /// The minutes with their word, in the locale of the text.
+    duration: Option<String>,
     amount: String,
     currency: String,
     payee: String,
@@ -57,28 +60,53 @@ impl Values {
             // thousand two hundred and seventeen.
             digits: characters.join(", "),
             minutes: wording.minutes.to_string(),
+            duration: None,
             amount: sanitize(amount, TRANSACTION_CHARS_MAX),
             currency: sanitize_name(currency, TRANSACTION_CHARS_MAX),
             payee: sanitize_name(payee, TRANSACTION_CHARS_MAX),
         }
     }
 
+    /// The values for a text in the language of `locale`.
+    pub(super) fn in_locale(wording: &Wording, locale: Locale) -> Self {
+        let values = Self::new(wording);
+        let duration = locale.duration(wording.minutes);
+        Self {
+            duration: duration.map(|duration| values.fill(duration)),
+            ..values
+        }
+    }
+
+    /// The values with punctuation of GSM-7 in place of other punctuation. No letter changes.
+    pub(super) fn with_gsm7_punctuation(&self) -> Self {
+        self.clone().respell(replace_punctuation)
+    }
+
     /// The values in GSM-7. A value of which no letter or digit would be left is kept as it is: a
     /// payment without its payee is worse than a second SMS part.
     pub(super) fn into_gsm7(self) -> Self {
-        let into_gsm7 = |value: String| {
-            let transliterated = transliterate(&value).trim().to_owned();
+        let into_gsm7 = |value: &str| {
+            let transliterated = transliterate(value).trim().to_owned();
             if transliterated.contains(char::is_alphanumeric) {
                 transliterated
             } else {
-                value
+                value.to_owned()
             }
         };
         Self {
-            brand: into_gsm7(self.brand),
-            amount: into_gsm7(self.amount),
-            currency: into_gsm7(self.currency),
-            payee: into_gsm7(self.payee),
+            duration: self.duration.as_deref().map(into_gsm7),
+            ..self.respell(into_gsm7)
+        }
+    }
+
+    /// The app's values in another spelling. They are sanitized again: "evil·com" becomes a link
+    /// when its dot does.
+    fn respell(self, spell: impl Fn(&str) -> String) -> Self {
+        Self {
+            brand: sanitize_name(&spell(&self.brand), BRAND_CHARS_MAX),
+            amount: sanitize(&spell(&self.amount), TRANSACTION_CHARS_MAX),
+            currency: sanitize_name(&spell(&self.currency), TRANSACTION_CHARS_MAX),
+            payee: sanitize_name(&spell(&self.payee), TRANSACTION_CHARS_MAX),
             ..self
         }
     }
@@ -105,6 +133,7 @@ impl Values {
             "code" => &self.code,
             "digits" => &self.digits,
             "minutes" => &self.minutes,
+            "duration" => self.duration.as_deref()?,
             "amount" => &self.amount,
             "currency" => &self.currency,
             "payee" => &self.payee,
