@@ -11,6 +11,7 @@ pub mod email;
 pub mod channel;
 pub mod address;
 pub mod code;
+pub mod test_number;
 pub mod delivery;
 pub mod delivery_plan;
 pub mod status;

@@ -45,6 +45,19 @@ impl Recipient {
         }
     }
 
+    /// Whether the guess budget alone allows a send now: for test numbers, which have no other
+    /// limit.
+    ///
+    /// # Errors
+    /// The guess budget, with its end.
+    pub fn check_guess_budget(&self, policy: &Policy, now: Timestamp) -> Result<(), LimitExceeded> {
+        let budget = usize::from(policy.guess_budget);
+        let until = window_end(&self.wrong_attempts(), budget, DAY_SECONDS, now);
+        let limit = Limit::GuessBudget;
+        let exceeded = (until > now).then_some(LimitExceeded { limit, until });
+        exceeded.map_or(Ok(()), Err)
+    }
+
     /// The first moment from `now` on at which these limits allow a send.
     #[must_use]
     pub fn next_send_at(&self, policy: &Policy, now: Timestamp) -> Timestamp {

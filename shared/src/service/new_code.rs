@@ -11,11 +11,13 @@ use crate::domain::verification_params::VerificationParams;
 use crate::message;
 use crate::platform::random::{entropy, random_bytes};
 
-/// The verification that `request` opens, with its first message.
+/// The verification that `request` opens, with its first message. `known_code`: that of a test
+/// number.
 pub(super) fn new_verification(
     context: &SendContext<'_>,
     request: &SendRequest,
     recipient: &Recipient,
+    known_code: Option<&Code>,
 ) -> Verification {
     let (policy, now) = (context.policy, context.now);
     let (country, requested) = (request.to.country(), request.locale.as_deref());
@@ -35,7 +37,10 @@ pub(super) fn new_verification(
         attempts_max: recipient.attempts_allowed(policy, now),
     };
     let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
-    let code = Code::generate(policy.code_alphabet, length, &mut entropy());
+    let code = match known_code {
+        Some(code) => code.clone(),
+        None => Code::generate(policy.code_alphabet, length, &mut entropy()),
+    };
     let code = context
         .sending
         .keyring

@@ -5,6 +5,7 @@ use super::new_code::fresh_code;
 use super::reservation::{Contention, SharedLimits};
 use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
+use super::test_number::resend_to_test_number;
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
 use crate::domain::status::Status;
@@ -68,7 +69,11 @@ async fn try_resend(
     }
     let channel = request.channel.unwrap_or(current.params.channel);
     let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
-    admit_resend(sending, channel, to)?;
+    admit_resend(context, channel, to)?;
+    if let Some(code) = sending.test_numbers.code_of(to, now) {
+        let code = sending.keyring.seal_code(key, &current.params, code);
+        return resend_to_test_number(context, &stored, channel, code).await;
+    }
     let limits = SharedLimits::new(*context, to, channel, request.client_ip, nonce);
     if let Err(exceeded) = recipient.check_limits(policy, now) {
         return Err(limits.rejection(exceeded).await);

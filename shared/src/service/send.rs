@@ -10,12 +10,13 @@ use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, replay};
 use super::reservation::{Contention, SharedLimits};
+use super::roll_back::roll_back;
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
+use super::test_number::send_to_test_number;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::platform::deadline::Deadline;
-use crate::platform::logging::causes;
-use crate::store::{RestoreResult, SaveResult, StoreError, StoredRecipient, WriteId};
+use crate::store::{SaveResult, StoreError, StoredRecipient, WriteId};
 
 /// Sends a code to `request.to`. `deadline` is that of the invocation.
 ///
@@ -61,7 +62,11 @@ async fn try_send(
         }
     }
     // Decide.
-    let verification = new_verification(context, request, &stored.recipient);
+    let test_code = sending.test_numbers.code_of(&request.to, now);
+    let verification = new_verification(context, request, &stored.recipient, test_code);
+    if test_code.is_some() {
+        return send_to_test_number(context, &stored, verification, &request.to).await;
+    }
     let (nonce, channel) = (verification.params.nonce, request.channel);
     let limits = SharedLimits::new(*context, &request.to, channel, request.client_ip, nonce);
     if let Err(exceeded) = stored.recipient.check_limits(context.policy, now) {
@@ -138,59 +143,6 @@ pub(super) async fn save_and_enqueue(
             Ok(sent(changed.recipient))
         }
         _ => Err(error),
-    }
-}
-
-/// Restores the recipient as it was before a send, unless the record has changed since: then the
-/// changed recipient is returned and left as it is.
-async fn roll_back(
-    context: &SendContext<'_>,
-    before: &StoredRecipient,
-    written: Option<WriteId>,
-) -> Option<StoredRecipient> {
-    let SendContext {
-        sending, key, now, ..
-    } = *context;
-    match sending.store.restore(key, before, written?, now).await {
-        Ok(RestoreResult::Restored) => {
-            enqueue_restored_step(context, &before.recipient).await;
-            None
-        }
-        Ok(RestoreResult::Changed(changed)) => Some(*changed),
-        Err(error) => {
-            tracing::error!(
-                app = context.app,
-                error.kind = "not_rolled_back",
-                error.cause = causes(&error),
-                "failed to roll back a send that could not be enqueued"
-            );
-            None
-        }
-    }
-}
-
-/// Enqueues the step that was planned before a send that was rolled back. Its own dispatch may have
-/// been dropped as stale in between.
-async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient) {
-    let Some(current) = recipient
-        .current
-        .as_ref()
-        .filter(|v| v.is_deliverable(context.now))
-    else {
-        return;
-    };
-    let Some(due) = current.step.due else { return };
-    let dispatch = context.dispatch(current.params.nonce, current.step.sequence);
-    let delay_seconds = due.seconds_since(context.now);
-    let dispatcher = &context.sending.dispatcher;
-    let enqueued = dispatcher.enqueue_later(&dispatch, delay_seconds).await;
-    if let Err(error) = enqueued {
-        tracing::error!(
-            verification.id = dispatch.id.log_prefix(),
-            error.kind = "not_enqueued",
-            error.cause = causes(&error),
-            "failed to enqueue the step of a restored verification"
-        );
     }
 }
 

@@ -9,3 +9,4 @@ mod recipients;
 mod replay;
 mod reservation;
 mod resend;
+mod test_numbers;

@@ -137,7 +137,7 @@ fn wrong_policy_value_stops_every_function() {
 
 #[test]
 fn wrong_value_of_any_variable_stops_every_function() {
-    let wrong_values: [(&str, &[&str]); 12] = [
+    let wrong_values: [(&str, &[&str]); 13] = [
         (
             "OTP_APPS",
             &[
@@ -167,6 +167,15 @@ fn wrong_value_of_any_variable_stops_every_function() {
                 r#"{"shop":{"code_length":6.5}}"#,
                 r#"{"shop":{"code_length":4}}"#,
                 r#"{"shop":{"dispatch":"sns"}}"#,
+            ],
+        ),
+        (
+            "OTP_TEST_NUMBERS",
+            &[
+                "{}",
+                "[",
+                r#"[{"to":"+12025550143","code":"424242"}]"#,
+                r#"[{"to":"+12025550143","code":"424242","until":"2090-01-31"}]"#,
             ],
         ),
         ("OTP_DISPATCH", &["pigeon", "Queue", "sqs"]),
