@@ -15,13 +15,13 @@ use crate::internal_port::bind_internal_port;
 use crate::metrics::RecordedMetrics;
 use crate::preset::Preset;
 use crate::secrets::ApiKeysError;
-use crate::server::Wires;
 use crate::settings::Settings;
 use crate::simulated_carriers::{MessageOwners, ReservedCarriers, SimulatedCarriers};
 use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
 use crate::variables::{FunctionVariables, ProcessVariables};
+use crate::wires::Wires;
 use crate::{local_aws, queue_trigger, sqs_sns};
 
 /// The functions, and what they call.

@@ -46,7 +46,7 @@ mod tests {
     use crate::domain::phone::{Line, PhoneNumber};
 
     #[test]
-    fn test_number_has_its_code_until_it_ends() {
+    fn known_code_holds_until_the_entry_ends() {
         let numbers = TestNumbers(vec![TestNumber {
             to: "+12025550143".into(),
             code: Code::from_stored("424242".into()),

@@ -7,6 +7,7 @@ use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery, DeliveryStatus};
 use crate::domain::ids::{AttemptHash, AttemptNonce, DeliveryTag};
 use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::VerificationParams;
 
@@ -41,6 +42,8 @@ pub struct Verification {
     pub sealed_code: Vec<u8>,
     /// What the right attempt hashes to.
     pub expected_hash: AttemptHash,
+    /// What its texts show beside the code, so that a page can name it.
+    pub text_reference: Option<TextReference>,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
     /// Its messages, oldest first.
@@ -88,6 +91,7 @@ impl Verification {
             has_live_key: true,
             sealed_code: code.sealed,
             expected_hash: code.expected_hash,
+            text_reference: None,
             canceled_at: None,
             deliveries: vec![],
             fallbacks_used: 0,
@@ -314,6 +318,7 @@ pub(crate) mod tests {
             has_live_key: true,
             sealed_code: vec![],
             expected_hash: RIGHT,
+            text_reference: None,
             canceled_at: None,
             deliveries: vec![],
             fallbacks_used: 0,

@@ -3,6 +3,7 @@
 use crate::domain::delivery::Delivery;
 use crate::domain::past_verification::PastVerification;
 use crate::domain::status::Status;
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_params::VerificationParams;
@@ -41,6 +42,15 @@ impl<'a> VerificationRef<'a> {
         match self {
             Self::Current(verification) => verification.attempts_left(),
             Self::Past(past) => past.attempts_left(),
+        }
+    }
+
+    /// What its texts show beside the code.
+    #[must_use]
+    pub fn text_reference(&self) -> Option<TextReference> {
+        match self {
+            Self::Current(verification) => verification.text_reference,
+            Self::Past(past) => past.text_reference,
         }
     }
 

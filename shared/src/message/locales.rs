@@ -4,7 +4,8 @@
 //! A file has lines `key = value`; a line that begins with `#` is a comment. Keys: `name` (English
 //! name of the language), `dir` (`ltr`, `rtl`), `sms`, `sms_short` (without the advice not to share
 //! the code), `sms_transaction`, `voice`, `voice_transaction`, `subject`, `email`,
-//! `email_transaction` (paragraphs separated by ` | `). The optional keys `sms_gsm7`,
+//! `email_transaction` (paragraphs separated by ` | `), `reference` and `sent_at` (sentences with
+//! `{reference}` and `{time}`). The optional keys `sms_gsm7`,
 //! `sms_short_gsm7` and `sms_transaction_gsm7` are for languages whose native spelling needs
 //! letters outside GSM-7 and is commonly read without them. Placeholders: `{brand}` `{code}`
 //! `{minutes}` `{amount}` `{currency}` `{payee}`, and `{digits}`, the code spelled with pauses.
@@ -156,7 +157,7 @@ impl fmt::Debug for Locale {
 mod tests {
     use super::*;
 
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 12] = [
         "name",
         "dir",
         "sms",
@@ -167,6 +168,8 @@ mod tests {
         "subject",
         "email",
         "email_transaction",
+        "reference",
+        "sent_at",
     ];
     const OPTIONAL: [&str; 3] = ["sms_gsm7", "sms_short_gsm7", "sms_transaction_gsm7"];
 
@@ -176,6 +179,8 @@ mod tests {
         match key.trim_end_matches("_gsm7") {
             "name" | "dir" => &[],
             "subject" => &["brand"],
+            "reference" => &["reference"],
+            "sent_at" => &["time"],
             "voice" => &["brand", "digits"],
             "voice_transaction" => &["brand", "digits", "amount", "currency", "payee"],
             "sms_transaction" | "email_transaction" => {
@@ -258,7 +263,10 @@ mod tests {
                 let is_known = |name: &&str| placeholders.contains(name) || is_time(&name);
                 assert!(names.iter().all(is_known), "{locale:?} {key}: {names:?}");
                 let times = names.iter().filter(is_time).count();
-                let expected = usize::from(!matches!(*key, "name" | "dir" | "subject"));
+                let expected = usize::from(!matches!(
+                    *key,
+                    "name" | "dir" | "subject" | "reference" | "sent_at"
+                ));
                 assert_eq!(times, expected, "{locale:?} {key}");
                 assert_eq!(
                     value.matches('{').count(),
@@ -275,8 +283,8 @@ mod tests {
         }
     }
 
-    /// What may follow `{minutes}` in a language that has plural forms: an abbreviation, a word that
-    /// never changes (Vietnamese), or the end of a sentence that announced minutes.
+    /// What may follow `{minutes}` in a language that has plural forms: an abbreviation, a word
+    /// that never changes (Vietnamese), or the end of a sentence that announced minutes.
     const UNITS: [&str; 16] = [
         " min",
         " Min.",
@@ -335,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn number_alone_stands_only_before_an_abbreviation() {
+    fn number_without_its_word_precedes_an_abbreviation() {
         let has_plurals = |locale: &Locale| {
             (1..=30).any(|minutes| plural_category(locale.tag(), minutes) != "other")
         };

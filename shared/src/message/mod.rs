@@ -18,10 +18,11 @@ mod render;
 mod rendered;
 mod sanitize;
 mod template;
+mod time_zones;
 mod transliterate;
 mod values;
 
-pub use compose::{compose, compose_registered};
+pub use compose::{TextMarks, compose, compose_registered, has_room_for_reference, text_marks};
 pub use gsm7::Encoding;
 pub use locale_negotiation::{negotiate, parse_language_tag};
 pub use locales::Locale;

@@ -344,7 +344,7 @@ mod tests {
             .filter(|character| !is_gsm7(*character) && punctuation_spelling(*character).is_none())
             .collect();
         assert_eq!(missing, "");
-        // Wide forms, but for marks that the sanitizing of values removes or that are no punctuation.
+        // Wide forms, but for marks that sanitizing removes or that are no punctuation.
         for wide in '！'..='～' {
             let Some(ascii) = char::from_u32(u32::from(wide) - 0xfee0) else {
                 continue;

@@ -27,6 +27,10 @@ pub struct Wording<'a> {
     pub minutes: i64,
     /// Amount, currency and payee of the payment that the code confirms.
     pub transaction: Option<[&'a str; 3]>,
+    /// Two letters that name the text (`OTP_TEXT_REFERENCE`).
+    pub reference: Option<&'a str>,
+    /// Time of sending, in hours and minutes (`OTP_TEXT_TIME`).
+    pub sent_at: Option<&'a str>,
     /// The host for which browsers fill the code in (`OTP_WEB_DOMAIN`).
     pub web_domain: Option<&'a str>,
     /// The hash of the Android app that reads the message (`OTP_ANDROID_HASH`).
@@ -44,6 +48,8 @@ pub(super) struct Values {
     minutes: String,
     /// The minutes with their word, in the locale of the text.
     duration: Option<String>,
+    reference: String,
+    sent_at: String,
     amount: String,
     currency: String,
     payee: String,
@@ -61,6 +67,8 @@ impl Values {
             digits: characters.join(", "),
             minutes: wording.minutes.to_string(),
             duration: None,
+            reference: wording.reference.unwrap_or_default().to_owned(),
+            sent_at: wording.sent_at.unwrap_or_default().to_owned(),
             amount: sanitize(amount, TRANSACTION_CHARS_MAX),
             currency: sanitize_name(currency, TRANSACTION_CHARS_MAX),
             payee: sanitize_name(payee, TRANSACTION_CHARS_MAX),
@@ -134,6 +142,8 @@ impl Values {
             "digits" => &self.digits,
             "minutes" => &self.minutes,
             "duration" => self.duration.as_deref()?,
+            "reference" => &self.reference,
+            "time" => &self.sent_at,
             "amount" => &self.amount,
             "currency" => &self.currency,
             "payee" => &self.payee,

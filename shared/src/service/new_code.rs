@@ -6,6 +6,7 @@ use crate::domain::code::Code;
 use crate::domain::delivery::Cause;
 use crate::domain::ids::{DeliveryTag, VerificationNonce};
 use crate::domain::recipient::Recipient;
+use crate::domain::text_reference::TextReference;
 use crate::domain::verification::{SealedCode, Verification};
 use crate::domain::verification_params::VerificationParams;
 use crate::message;
@@ -41,11 +42,14 @@ pub(super) fn new_verification(
         Some(code) => code.clone(),
         None => Code::generate(policy.code_alphabet, length, &mut entropy()),
     };
-    let code = context
+    let sealed = context
         .sending
         .keyring
         .seal_code(context.key, &params, &code);
-    let mut verification = Verification::new(params, code);
+    let has_reference = policy.text_reference
+        && message::has_room_for_reference(policy, &params, &code, country, now);
+    let mut verification = Verification::new(params, sealed);
+    verification.text_reference = has_reference.then(|| new_reference(recipient));
     let tag = DeliveryTag(random_bytes());
     verification.add_delivery(request.channel, Cause::Requested, tag, now);
     verification
@@ -63,6 +67,12 @@ pub(super) fn fresh_code(
     let length = recipient.code_length(length.unwrap_or(policy.code_length));
     let code = Code::generate(policy.code_alphabet, length, &mut entropy());
     keyring.seal_code(context.key, &verification.params, &code)
+}
+
+/// A text reference that differs from that of the recipient's previous code.
+pub(super) fn new_reference(recipient: &Recipient) -> TextReference {
+    let mut shown = recipient.verifications().map(|v| v.text_reference());
+    TextReference::generate(shown.find_map(|reference| reference), &mut entropy())
 }
 
 /// A random nonce that no remembered verification of `recipient` has.

@@ -1,13 +1,14 @@
 //! Resend: one more message of a pending verification, in the same order as a send.
 
 use super::admission::admit_resend;
-use super::new_code::fresh_code;
+use super::new_code::{fresh_code, new_reference};
 use super::reservation::{Contention, SharedLimits};
 use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
 use super::test_number::resend_to_test_number;
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
+use crate::domain::recipient::Recipient;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_ref::VerificationRef;
@@ -45,13 +46,8 @@ async fn try_resend(
     request: &ResendRequest,
     contention: &mut Contention,
 ) -> Result<Option<Sent>, SendError> {
-    let SendContext {
-        sending,
-        policy,
-        key,
-        now,
-        ..
-    } = *context;
+    let (sending, policy) = (context.sending, context.policy);
+    let (key, now) = (context.key, context.now);
     // Look up.
     let loaded = sending.store.load(key, context.app, now);
     let stored = context.in_time(loaded).await?;
@@ -88,10 +84,25 @@ async fn try_resend(
         ResendCode::Same => None,
     };
     let mut resent = recipient.clone();
+    if code.is_some() {
+        replace_reference(&mut resent);
+    }
     resent.resend(channel, DeliveryTag(random_bytes()), code, now);
     let result = save_and_enqueue(context, &stored, resent).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;
     }
     result
+}
+
+/// Gives the current verification, whose code is replaced, another reference, if it has one.
+fn replace_reference(recipient: &mut Recipient) {
+    let reference = new_reference(recipient);
+    if let Some(shown) = recipient
+        .current
+        .as_mut()
+        .and_then(|current| current.text_reference.as_mut())
+    {
+        *shown = reference;
+    }
 }

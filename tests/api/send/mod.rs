@@ -10,3 +10,4 @@ mod replay;
 mod reservation;
 mod resend;
 mod test_numbers;
+mod text_marks;

@@ -31,7 +31,7 @@ fn assert_delivered(verification: &Value) {
 }
 
 #[tokio::test]
-async fn test_number_gets_its_code_and_no_message() {
+async fn number_with_known_code_gets_no_message() {
     let service = start(&[
         ("OTP_ALLOWED_COUNTRIES", "FR"),
         ("OTP_BLOCKED_PREFIXES", "+1202"),
