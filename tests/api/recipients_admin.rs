@@ -1,5 +1,5 @@
-//! `POST /v1/recipients/unlock`, `/forget` and `/lookup`. Their effect on the guess budget is tested in
-//! `limits::guess_budget`.
+//! `POST /v1/recipients/unlock`, `/forget` and `/lookup`. Their effect on the guess budget is
+//! tested in `limits::guess_budget`.
 
 use serde_json::json;
 

@@ -23,7 +23,7 @@ async fn call(
 /// What a line about a request must contain besides its status, by method, path, body and status.
 type Request = (&'static str, String, Value, u16, &'static [&'static str]);
 
-/// `ID` in a part stands for the beginning of the verification's id.
+/// In a part, `ID` means the beginning of the verification's id.
 fn requests(id: &str) -> [Request; 8] {
     let verification = format!("/v1/verifications/{id}");
     let to = || json!({"to": TO});
