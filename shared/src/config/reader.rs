@@ -301,7 +301,7 @@ impl<'a> Reader<'a> {
         let count = numbers.in_effect(now).count();
         if count > 0 {
             self.warnings.push(format!(
-                "{NAME}: {count} numbers get a known code and no message"
+                "{NAME}: numbers with a known code and no message: {count}"
             ));
         }
         numbers
