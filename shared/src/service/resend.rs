@@ -1,12 +1,14 @@
 //! Resend: one more message of a pending verification, in the same order as a send.
 
 use super::admission::admit_resend;
-use super::new_code::fresh_code;
+use super::new_code::{fresh_code, new_reference};
 use super::reservation::SharedLimits;
 use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
+use super::test_number::resend_to_test_number;
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
+use crate::domain::recipient::Recipient;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
@@ -70,6 +72,7 @@ pub(super) async fn send_again(
     let SendContext {
         sending,
         policy,
+        key,
         now,
         ..
     } = *context;
@@ -80,7 +83,11 @@ pub(super) async fn send_again(
     }
     let channel = request.channel.unwrap_or(current.params.channel);
     let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
-    admit_resend(sending, channel, to)?;
+    admit_resend(context, channel, to)?;
+    if let Some(code) = sending.test_numbers.code_of(to, now) {
+        let code = sending.keyring.seal_code(key, &current.params, code);
+        return resend_to_test_number(context, stored, channel, code).await;
+    }
     let nonce = current.params.nonce;
     let limits = SharedLimits::new(*context, to, channel, request.client_ip, nonce);
     if let Err(exceeded) = recipient.check_limits(policy, now) {
@@ -98,10 +105,25 @@ pub(super) async fn send_again(
         ResendCode::Fresh | ResendCode::Same => None,
     };
     let mut resent = recipient.clone();
+    if code.is_some() {
+        replace_reference(&mut resent);
+    }
     resent.resend(channel, DeliveryTag(random_bytes()), code, now);
     let result = save_and_enqueue(context, stored, resent).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;
     }
     result
+}
+
+/// Gives the current verification, whose code is replaced, another reference, if it has one.
+fn replace_reference(recipient: &mut Recipient) {
+    let reference = new_reference(recipient);
+    if let Some(shown) = recipient
+        .current
+        .as_mut()
+        .and_then(|current| current.text_reference.as_mut())
+    {
+        *shown = reference;
+    }
 }

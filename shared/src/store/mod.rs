@@ -9,6 +9,7 @@ mod expression;
 mod recipient_codec;
 mod recipient_item;
 mod recipients;
+mod sealed_address;
 mod attempts;
 mod deliveries;
 mod delivery_item;
