@@ -199,6 +199,9 @@ async fn forged_report_leaves_no_trace() {
             let response = report.send(&setup.service).await;
             let expected: &[u16] = if vendor.kind == "end_user_messaging" || vendor.kind == "ses" {
                 &[400, 401, 404]
+            } else if report.headers.len() < good.headers.len() && vendor.kind == "vonage" {
+                // Unsigned: the vendor sends it again.
+                &[503]
             } else {
                 &[401, 404]
             };

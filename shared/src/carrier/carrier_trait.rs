@@ -137,6 +137,9 @@ pub enum ReportError {
     /// The report does not come from the carrier.
     #[error("the report is not authentic")]
     Forged,
+    /// The report has no signature. The vendor sends it again with one after a 5xx.
+    #[error("the report is not signed")]
+    Unsigned,
     /// The report comes from the carrier, but it is not in the vendor's format. A report in that
     /// format that lacks a field is not an error.
     #[error("the report cannot be read")]

@@ -4,16 +4,19 @@
 //! <https://developers.cm.com/messaging/docs/integration>; reports:
 //! <https://developers.cm.com/messaging/docs/incoming-status-report>.
 //!
+//! A report is JSON, XML, a form or a query: the account chooses, and names may be in capitals.
 //! Reports are not signed, and the vendor knows one callback URL per account: the callback token of
 //! the account authenticates them. There is no vendor id; a report names the message by our
 //! reference.
 
-use ::http::{Method, Request, Response};
+mod report_fields;
+
+use ::http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
-use super::vendor_format::lenient_json::{report_object, whole_number};
-use super::vendor_format::{config_fields, flat_report, request, response};
+use super::vendor_format::lenient_json::whole_number;
+use super::vendor_format::{config_fields, request, response};
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
@@ -85,52 +88,22 @@ impl Carrier for Cm {
         }
     }
 
-    /// A JSON document, or the URL template of the account:
-    /// `?reference=[REFERENCE]&status=[STATUS]&error=[STANDARDERRORTEXT]`.
     fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
-        if *callback.method == Method::POST
-            && let Ok(document) = report_object(callback.body)
-        {
-            return Ok(document_reports(&document));
-        }
-        let fields = flat_report::fields(callback)?;
-        let field = |name: &str| fields.get(name).map(String::as_str);
-        let (reference, word) = (field("reference"), field("status"));
-        if reference.is_none() && word.is_none() {
-            return Err(ReportError::Unreadable);
-        }
-        Ok(vec![Report::new(
-            reference.map(str::to_owned),
-            word.and_then(|word| status(word, field("error").unwrap_or_default())),
-        )])
+        let messages = report_fields::messages(callback)?;
+        let reports = messages.iter().map(|message| {
+            let field = |name: &str| message.get(name).map(String::as_str);
+            let error = field("error").unwrap_or_default();
+            Report::new(
+                field("reference").map(str::to_owned),
+                field("status").and_then(|word| status(word, error)),
+            )
+        });
+        Ok(reports.collect())
     }
 }
 
-/// One message as documented, or a list of messages.
-fn document_reports(document: &Value) -> Vec<Report> {
-    match &document["messages"]["msg"] {
-        Value::Array(messages) => messages.iter().map(message_report).collect(),
-        message => vec![message_report(message)],
-    }
-}
-
-fn message_report(message: &Value) -> Report {
-    let code = &message["status"]["code"];
-    let word = code
-        .as_str()
-        .map(str::to_owned)
-        .or_else(|| code.as_i64().map(|code| code.to_string()));
-    let error = message["status"]["errorDescription"]
-        .as_str()
-        .unwrap_or_default();
-    Report::new(
-        message["reference"].as_str().map(str::to_owned),
-        word.and_then(|word| status(&word, error)),
-    )
-}
-
-/// CM documents the names (<https://www.cm.com/help/3308/>). The meaning of the numbers comes from
-/// integrations of others.
+/// CM documents the names (<https://www.cm.com/help/3308/>). Two published clients agree on the
+/// numbers 0 to 3; 4 is not confirmed.
 fn status(word: &str, error: &str) -> Option<DeliveryStatus> {
     let has_expired = error.to_ascii_lowercase().contains("expired");
     match word.trim().to_ascii_lowercase().as_str() {
@@ -145,6 +118,8 @@ fn status(word: &str, error: &str) -> Option<DeliveryStatus> {
 
 #[cfg(test)]
 mod tests {
+    use ::http::Method;
+
     use super::*;
     use crate::carrier::fixture::{self, IN_SEVEN_SECONDS};
     use crate::carrier::vendor_format::form;
@@ -385,10 +360,13 @@ mod tests {
             posted(&other).map(|report| report.reference),
             Ok(Some("other".into()))
         );
-        let xml = b"<MESSAGES><MSG><REFERENCE>x</REFERENCE></MSG></MESSAGES>";
+        let xml = b"<MESSAGES><MSG><REFERENCE>x</REFERENCE><STATUS><CODE>2</CODE></STATUS></MSG></MESSAGES>";
         assert_eq!(
             fixture::report(&carrier(), &Method::POST, "", xml),
-            Err(ReportError::Unreadable)
+            Ok(Report::new(
+                Some("x".into()),
+                Some(DeliveryStatus::Delivered)
+            ))
         );
         assert_eq!(
             fixture::report(

@@ -150,13 +150,11 @@ impl Carrier for EndUserMessaging {
     fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Vec<Report>, ReportError> {
         let event: Value =
             serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
-        let word = event["eventType"]
-            .as_str()
-            .filter(|word| word.starts_with("TEXT_") || word.starts_with("VOICE_"))
-            .ok_or(ReportError::Unreadable)?;
+        let word = event["eventType"].as_str().ok_or(ReportError::Unreadable)?;
+        let is_final = event["isFinal"].as_bool().unwrap_or_default();
         Ok(vec![Report::new(
             event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
-            status(word),
+            status(word, is_final),
         )])
     }
 }
@@ -210,14 +208,24 @@ fn is_about_the_number(body: &Value) -> bool {
         })
 }
 
-fn status(word: &str) -> Option<DeliveryStatus> {
+/// A pool with an RCS agent sends texts by RCS first, and then by SMS. Until AWS says that a failure
+/// is final, it tries SMS itself, and no second message may go out beside it.
+fn status(word: &str, is_final: bool) -> Option<DeliveryStatus> {
     Some(match word {
-        "TEXT_PENDING" | "TEXT_QUEUED" | "VOICE_INITIATED" => DeliveryStatus::Queued,
-        // The network has the message. It is the last event if the network sends no receipts.
-        "TEXT_SUCCESSFUL" | "TEXT_SENT" | "VOICE_RINGING" | "VOICE_ANSWERED" => {
-            DeliveryStatus::Sent
+        "TEXT_PENDING" | "TEXT_QUEUED" | "VOICE_INITIATED" | "RCS_QUEUED" => DeliveryStatus::Queued,
+        // The network has the message. TEXT_SUCCESSFUL is the last event if the network sends no
+        // receipts.
+        "TEXT_SUCCESSFUL"
+        | "TEXT_SENT"
+        | "VOICE_RINGING"
+        | "VOICE_ANSWERED"
+        | "RCS_SENT"
+        | "RCS_FALLEN_BACK_TO_SMS" => DeliveryStatus::Sent,
+        "TEXT_DELIVERED" | "VOICE_COMPLETED" | "RCS_DELIVERED" | "RCS_READ" => {
+            DeliveryStatus::Delivered
         }
-        "TEXT_DELIVERED" | "VOICE_COMPLETED" => DeliveryStatus::Delivered,
+        "RCS_FAILED" if is_final => DeliveryStatus::Undelivered,
+        "RCS_TTL_EXPIRED" if is_final => DeliveryStatus::Expired,
         "TEXT_UNREACHABLE"
         | "TEXT_CARRIER_UNREACHABLE"
         | "TEXT_UNKNOWN"
@@ -229,7 +237,8 @@ fn status(word: &str) -> Option<DeliveryStatus> {
         | "TEXT_BLOCKED"
         | "TEXT_CARRIER_BLOCKED"
         | "TEXT_SPAM"
-        | "TEXT_PROTECT_BLOCKED" => DeliveryStatus::Rejected,
+        | "TEXT_PROTECT_BLOCKED"
+        | "RCS_PROTECT_BLOCKED" => DeliveryStatus::Rejected,
         "TEXT_TTL_EXPIRED" | "VOICE_TTL_EXPIRED" => DeliveryStatus::Expired,
         _ => return None,
     })
@@ -633,6 +642,31 @@ mod tests {
     }
 
     #[test]
+    fn rcs_failures_count_only_when_they_are_final() {
+        use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
+        for (word, status, final_status) in [
+            ("RCS_QUEUED", Some(Queued), Some(Queued)),
+            ("RCS_SENT", Some(Sent), Some(Sent)),
+            ("RCS_FALLEN_BACK_TO_SMS", Some(Sent), Some(Sent)),
+            ("RCS_DELIVERED", Some(Delivered), Some(Delivered)),
+            ("RCS_READ", Some(Delivered), Some(Delivered)),
+            ("RCS_FAILED", None, Some(Undelivered)),
+            ("RCS_TTL_EXPIRED", None, Some(Expired)),
+            ("RCS_PROTECT_BLOCKED", Some(Rejected), Some(Rejected)),
+            ("RCS_OF_TOMORROW", None, None),
+        ] {
+            let event = json!({"eventType": word, "context": {"m": "r"}});
+            let of = |is_final: Value| {
+                let event = fixture::with(&event, "isFinal", is_final).to_string();
+                report(&event).map(|report| report.status)
+            };
+            assert_eq!(of(json!(false)), Ok(status), "{word}");
+            assert_eq!(of(Value::Null), Ok(status), "{word}");
+            assert_eq!(of(json!(true)), Ok(final_status), "{word}, final");
+        }
+    }
+
+    #[test]
     fn other_documents_are_unreadable_events_need_no_context() {
         for text in [
             "",
@@ -641,11 +675,12 @@ mod tests {
             "null",
             "{}",
             r#"{"eventType":1}"#,
-            r#"{"eventType":"Delivery","mail":{}}"#,
             &"[".repeat(100_000),
         ] {
             assert_eq!(report(text), Err(ReportError::Unreadable));
         }
+        let of_ses = r#"{"eventType":"Delivery","mail":{"tags":{"m":["r"]}}}"#;
+        assert_eq!(report(of_ses), Ok(Report::new(None, None)));
         for context in ["null", "{}", "[]", r#"{"m":1}"#, r#""m""#] {
             let event = format!(r#"{{"eventType":"TEXT_DELIVERED","context":{context}}}"#);
             assert_eq!(report(&event).map(|r| r.reference), Ok(None), "{context}");

@@ -121,7 +121,10 @@ fn status(word: &str) -> Option<DeliveryStatus> {
         "waiting" | "pending" | "enroute" => Some(DeliveryStatus::Queued),
         "acceptd" | "sent" => Some(DeliveryStatus::Sent),
         "delivered" | "delivrd" => Some(DeliveryStatus::Delivered),
-        "not delivered" | "undeliv" | "unknown" | "ko" => Some(DeliveryStatus::Undelivered),
+        // `undelivered` is the word of their voice API.
+        "not delivered" | "undelivered" | "undeliv" | "unknown" | "ko" => {
+            Some(DeliveryStatus::Undelivered)
+        }
         "rejectd" => Some(DeliveryStatus::Rejected),
         "expired" => Some(DeliveryStatus::Expired),
         _ => None,
@@ -328,7 +331,14 @@ mod tests {
             (&["ACCEPTD", "sent"], Sent),
             (&["Delivered", "delivered", "DELIVRD"], Delivered),
             (
-                &["Not delivered", "not delivered", "UNDELIV", "UNKNOWN", "ko"],
+                &[
+                    "Not delivered",
+                    "not delivered",
+                    "undelivered",
+                    "UNDELIV",
+                    "UNKNOWN",
+                    "ko",
+                ],
                 Undelivered,
             ),
             (&["REJECTD"], Rejected),

@@ -54,6 +54,33 @@ pub fn credential(fields: &mut Fields, name: &str) -> String {
     )
 }
 
+/// A required credential, or a list of two while one replaces the other.
+pub fn one_or_two_credentials(fields: &mut Fields, name: &str) -> Vec<String> {
+    let credentials = match fields.value(name) {
+        None => {
+            fields.reject(name, "Is required.");
+            return vec![];
+        }
+        Some(Value::Array(list)) if (1..=2).contains(&list.len()) => list,
+        Some(single) => vec![single],
+    };
+    let valid = |value: &Value| {
+        value
+            .as_str()
+            .filter(|text| is_credential(text))
+            .map(str::to_owned)
+    };
+    credentials
+        .iter()
+        .map(valid)
+        .collect::<Option<Vec<_>>>()
+        .unwrap_or_else(|| {
+            let problem = "Must be 1 to 256 printable ASCII characters, or a list of two of these.";
+            fields.reject(name, problem);
+            vec![]
+        })
+}
+
 /// A required user name of HTTP Basic authentication, which ends at the first colon.
 pub fn basic_user(fields: &mut Fields, name: &str) -> String {
     required(
