@@ -8,6 +8,7 @@ mod aws;
 mod base_path;
 mod aws_response_tables;
 mod polling;
+mod push;
 mod report_formats;
 mod response_classes;
 mod response_tables;

@@ -26,6 +26,10 @@ pub fn all() -> Vec<ResponseTable> {
         vendor: aws_response_tables::sns(),
         rows: aws_response_tables::SNS.to_vec(),
     });
+    tables.push(ResponseTable {
+        vendor: aws_response_tables::sns_push(),
+        rows: aws_response_tables::SNS_PUSH.to_vec(),
+    });
     tables
 }
 

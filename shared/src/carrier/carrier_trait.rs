@@ -51,6 +51,8 @@ pub struct OutgoingMessage<'a> {
     pub to: &'a Address,
     /// The name or number that the message comes from, if one is configured.
     pub sender: Option<&'a str>,
+    /// Present for channel push.
+    pub notification: Option<Notification<'a>>,
     /// What the operator registered for the country of the recipient.
     pub registered: Option<&'a RegisteredTemplate>,
     /// The channel.
@@ -68,6 +70,18 @@ pub struct OutgoingMessage<'a> {
     pub validity_seconds: i64,
     /// The URL for the carrier's reports.
     pub callback_url: &'a str,
+}
+
+/// What a notification has beside its text. The app on the device gets the code and the id of the
+/// verification as data.
+#[derive(Clone, Copy)]
+pub struct Notification<'a> {
+    /// What the app names as the device: an SNS platform endpoint ARN, or a vendor's device token.
+    pub device: &'a str,
+    /// The brand.
+    pub title: &'a str,
+    /// The id of the verification.
+    pub verification_id: &'a str,
 }
 
 /// What a carrier's response to a handover means.

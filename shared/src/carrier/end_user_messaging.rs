@@ -295,6 +295,7 @@ mod tests {
         carrier.request(&OutgoingMessage {
             to: &to,
             sender,
+            notification: None,
             registered: None,
             channel,
             message: &message,

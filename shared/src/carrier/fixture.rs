@@ -64,6 +64,7 @@ pub fn request(
     let mut outgoing = OutgoingMessage {
         to: &to,
         sender: Some("AcmeInc"),
+        notification: None,
         registered: None,
         channel: Channel::Sms,
         message: &message,

@@ -38,7 +38,7 @@ mod twilio;
 mod vonage;
 
 pub use carrier_trait::{
-    Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, StatusPolling,
+    Callback, Carrier, Notification, OutgoingMessage, Receipt, Report, ReportError, StatusPolling,
 };
 pub use carriers::{Carriers, HandoverResponse};
 pub use config::{COMMON_FIELDS, CarrierConfigError, is_carrier_name, read_carriers};

@@ -97,7 +97,7 @@ impl Adapter {
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "sns",
-        channels: &[Channel::Sms],
+        channels: &[Channel::Sms, Channel::Push],
         transport: Transport::SnsSdk,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,

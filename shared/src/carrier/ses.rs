@@ -191,6 +191,7 @@ mod tests {
         carrier.request(&OutgoingMessage {
             to: &to,
             sender: None,
+            notification: None,
             registered: None,
             channel: Channel::Email,
             message: &message,

@@ -95,8 +95,8 @@ fn is_e164(text: &str) -> bool {
 impl Carrier for Twilio {
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         match message.channel {
-            // The registry has no e-mail for this kind.
-            Channel::Sms | Channel::Email => self.text(message),
+            // The registry has neither e-mail nor push for this kind.
+            Channel::Sms | Channel::Email | Channel::Push => self.text(message),
             Channel::Whatsapp => self.whatsapp(message),
             Channel::Voice => self.call(message),
         }

@@ -41,6 +41,8 @@ pub struct Verification {
     pub sealed_code: Vec<u8>,
     /// What the right attempt hashes to.
     pub expected_hash: AttemptHash,
+    /// The device for notifications, sealed; `None` if the app named none.
+    pub sealed_device: Option<Vec<u8>>,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
     /// Its messages, oldest first.
@@ -88,6 +90,7 @@ impl Verification {
             has_live_key: true,
             sealed_code: code.sealed,
             expected_hash: code.expected_hash,
+            sealed_device: None,
             canceled_at: None,
             deliveries: vec![],
             fallbacks_used: 0,
@@ -314,6 +317,7 @@ pub(crate) mod tests {
             has_live_key: true,
             sealed_code: vec![],
             expected_hash: RIGHT,
+            sealed_device: None,
             canceled_at: None,
             deliveries: vec![],
             fallbacks_used: 0,

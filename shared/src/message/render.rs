@@ -30,8 +30,10 @@ pub fn render(channel: Channel, locale: Locale, wording: &Wording) -> Message {
     };
     match channel {
         Channel::Sms => sms(locale, wording, values),
-        // WhatsApp does not charge by part, and no phone fills in a code from its last line.
-        Channel::Whatsapp => one_part(values.fill_isolated(locale, template("sms"))),
+        // Neither is charged by part, and no phone fills in a code from its last line.
+        Channel::Whatsapp | Channel::Push => {
+            one_part(values.fill_isolated(locale, template("sms")))
+        }
         Channel::Voice => one_part(values.fill(template("voice"))),
         Channel::Email => email(locale, &values, template("email")),
     }

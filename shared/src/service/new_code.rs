@@ -41,6 +41,9 @@ pub(super) fn new_verification(
         .keyring
         .seal_code(context.key, &params, &code);
     let mut verification = Verification::new(params, code);
+    let (keyring, nonce) = (&context.sending.keyring, verification.params.nonce);
+    let device = request.push_to.as_ref();
+    verification.sealed_device = device.map(|d| keyring.seal_device(context.key, nonce, d));
     let tag = DeliveryTag(random_bytes());
     verification.add_delivery(request.channel, Cause::Requested, tag, now);
     verification

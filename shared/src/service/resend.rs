@@ -5,6 +5,7 @@ use super::new_code::fresh_code;
 use super::reservation::{Contention, SharedLimits};
 use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
+use crate::domain::channel::Channel;
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
 use crate::domain::status::Status;
@@ -69,6 +70,10 @@ async fn try_resend(
     let channel = request.channel.unwrap_or(current.params.channel);
     let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
     admit_resend(sending, channel, to)?;
+    let has_device = request.push_to.is_some() || current.sealed_device.is_some();
+    if channel == Channel::Push && !has_device {
+        return Err(SendError::DeviceMissing);
+    }
     let limits = SharedLimits::new(*context, to, channel, request.client_ip, nonce);
     if let Err(exceeded) = recipient.check_limits(policy, now) {
         return Err(limits.rejection(exceeded).await);
@@ -83,6 +88,10 @@ async fn try_resend(
         ResendCode::Same => None,
     };
     let mut resent = recipient.clone();
+    if let (Some(device), Some(current)) = (&request.push_to, &mut resent.current) {
+        let sealed = sending.keyring.seal_device(context.key, nonce, device);
+        current.sealed_device = Some(sealed);
+    }
     resent.resend(channel, DeliveryTag(random_bytes()), code, now);
     let result = save_and_enqueue(context, &stored, resent).await;
     if !matches!(result, Ok(Some(_))) {

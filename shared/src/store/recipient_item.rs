@@ -50,6 +50,7 @@ const ATTEMPT_NONCES: &str = "attempt_nonces";
 const ATTEMPTS_AT_EARLIER_CODES: &str = "attempts_at_earlier_codes";
 const ATTEMPTS_FORGIVEN: &str = "attempts_forgiven";
 const SEALED_CODE: &str = "sealed_code";
+const SEALED_DEVICE: &str = "sealed_device";
 /// Id of the key that sealed the code: no attempt is accepted without it.
 const CODE_KEY_ID: &str = "code_key_id";
 /// Hash of the right attempt, so that an approval outlives the key of the code.
@@ -221,6 +222,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         put(CLAIM_ID, binary(&claim.id.0));
         put(CLAIMED_UNTIL, number_value(claim.until.0));
     }
+    if let Some(sealed) = &verification.sealed_device {
+        put(SEALED_DEVICE, binary(sealed));
+    }
     if !verification.step.tried_carriers.is_empty() {
         let tried = names(&verification.step.tried_carriers);
         put(TRIED_CARRIERS, tried);
@@ -266,6 +270,8 @@ fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
         attempts_at_earlier_codes: count(ATTEMPTS_AT_EARLIER_CODES),
         attempts_forgiven: count(ATTEMPTS_FORGIVEN),
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
+        sealed_device: Some(bytes(item, SEALED_DEVICE).to_vec())
+            .filter(|sealed| !sealed.is_empty()),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
         step: read_step(item),
         has_live_key: keyring.seal_key_ids().any(|id| id == key_id),

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use super::carrier_client::CarrierClient;
 use super::step_work::{Snapshot, StepWork};
-use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage};
+use crate::carrier::{ConfiguredCarrier, HandoverResponse, Notification, OutgoingMessage};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::Delivery;
+use crate::domain::device::Device;
 use crate::domain::verification_params::VerificationParams;
 use crate::message::{Message, compose, compose_registered};
 
@@ -19,11 +20,13 @@ pub(super) struct ComposedMessage<'s> {
     params: &'s VerificationParams,
     code: Code,
     reference: String,
+    /// Present for channel push.
+    device: Option<Device>,
 }
 
 impl<C: CarrierClient> StepWork<'_, C> {
-    /// The text of `delivery`; `None` if the recipient was forgotten or the key of the code was
-    /// removed.
+    /// The text of `delivery`; `None` if the recipient was forgotten, or the key of the code or of
+    /// the device was removed.
     pub(super) fn compose<'s>(
         &self,
         snapshot: &Snapshot<'s>,
@@ -39,6 +42,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .delivering
             .keyring
             .open_code(self.claim.key, verification)?;
+        let device = match delivery.channel {
+            Channel::Push => {
+                let keyring = &self.delivering.keyring;
+                Some(keyring.open_device(self.claim.key, verification)?)
+            }
+            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Email => None,
+        };
         Some(ComposedMessage {
             to: recipient.address.as_ref()?.over(delivery.channel),
             message: compose(policy, verification, &code, delivery.channel, self.now),
@@ -48,6 +58,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 .reference(self.claim.key, delivery.tag),
             params: &verification.params,
             code,
+            device,
         })
     }
 
@@ -79,9 +90,16 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let policy = self.delivering.apps.policy(&self.dispatch.app);
         let sender = carrier.sender_for(policy, &text.to);
         let callback_url = self.callback_url(carrier, &text.reference);
+        let verification_id = self.dispatch.id.to_string();
+        let notification = text.device.as_ref().map(|device| Notification {
+            device: device.reveal(),
+            title: &policy.brand,
+            verification_id: &verification_id,
+        });
         let message = OutgoingMessage {
             to: &text.to,
             sender: sender.as_deref(),
+            notification,
             registered: carrier.registered_template(&text.to),
             channel,
             message,
