@@ -208,8 +208,8 @@ fn is_about_the_number(body: &Value) -> bool {
         })
 }
 
-/// A pool with an RCS agent sends texts by RCS first, and then by SMS. Until AWS says that a failure
-/// is final, it tries SMS itself, and no second message may go out beside it.
+/// A pool with an RCS agent sends texts by RCS first, and then by SMS. Until AWS says that a
+/// failure is final, it tries SMS itself, and no second message may go out beside it.
 fn status(word: &str, is_final: bool) -> Option<DeliveryStatus> {
     Some(match word {
         "TEXT_PENDING" | "TEXT_QUEUED" | "VOICE_INITIATED" | "RCS_QUEUED" => DeliveryStatus::Queued,

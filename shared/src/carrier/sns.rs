@@ -1,8 +1,8 @@
 //! Kind `sns`: Amazon SNS, over SMS and push.
 //!
 //! API: `Publish`, with the AWS SDK, <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
-//! It has no reference and no callback, and no validity of texts; delivery statuses are in CloudWatch
-//! Logs only.
+//! It has no reference and no callback, and no validity of texts; delivery statuses are in
+//! CloudWatch Logs only.
 //! The only file that names the SDK's client for SNS.
 //!
 //! Invariant: the SDK never repeats a call, as publishing twice sends two messages.

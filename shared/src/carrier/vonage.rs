@@ -4,7 +4,7 @@
 //! <https://developer.vonage.com/en/api/messages>. Reports have a JWT with the hash of their body:
 //! <https://developer.vonage.com/en/messages/concepts/signed-webhooks>.
 //!
-//! Invariant: a report is parsed only after its JWT was verified with HS256 and its age was checked.
+//! Invariant: a report is parsed only after its JWT was verified with HS256, and its age checked.
 
 mod errors;
 
@@ -121,8 +121,8 @@ impl Carrier for Vonage {
 }
 
 impl Vonage {
-    /// Whether the JWT was signed by Vonage, not too long ago, for this body. Vonage's own libraries
-    /// check only the signature.
+    /// Whether the JWT was signed by Vonage, not too long ago, for this body. Vonage's own
+    /// libraries check only the signature.
     fn is_signed(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
         let Some(claims) = self.claims(headers) else {
             return false;

@@ -6,8 +6,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attributes::{
-    FORMAT, Item, KEY, TTL, WRITE_ID, binary, bytes, list, map, number, number_value,
-    optional_number, optional_text, text,
+    FORMAT, Item, KEY, TTL, WRITE_ID, binary, bytes, list, map, names, number, number_value,
+    optional_bytes, optional_number, optional_text, text,
 };
 use super::recipient_codec::{
     channel_from_number, channel_number, pack_params, pack_past, pack_times, stored_time,
@@ -270,8 +270,7 @@ fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
         attempts_at_earlier_codes: count(ATTEMPTS_AT_EARLIER_CODES),
         attempts_forgiven: count(ATTEMPTS_FORGIVEN),
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
-        sealed_device: Some(bytes(item, SEALED_DEVICE).to_vec())
-            .filter(|sealed| !sealed.is_empty()),
+        sealed_device: optional_bytes(item, SEALED_DEVICE),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
         step: read_step(item),
         has_live_key: keyring.seal_key_ids().any(|id| id == key_id),
@@ -300,11 +299,6 @@ fn read_step(item: &Item) -> Step {
             .filter_map(|name| name.as_s().ok().cloned())
             .collect(),
     }
-}
-
-/// Names as a list.
-pub(super) fn names(names: &[String]) -> AttributeValue {
-    AttributeValue::L(names.iter().map(|name| text(name)).collect())
 }
 
 /// Hash, time and invocation of an attempt. Its nonce is stored beside it.
