@@ -68,6 +68,8 @@ pub struct OutgoingMessage<'a> {
     pub reference: &'a str,
     /// Seconds until the code expires.
     pub validity_seconds: i64,
+    /// When it is handed over.
+    pub now: Timestamp,
     /// The URL for the carrier's reports.
     pub callback_url: &'a str,
 }

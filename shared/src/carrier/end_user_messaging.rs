@@ -21,12 +21,12 @@ use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
 
 /// Bounds of `TimeToLive`.
-const VALIDITY_SECONDS_MIN: i64 = 5;
-const VALIDITY_SECONDS_MAX: i64 = 259_200;
+pub(super) const VALIDITY_SECONDS_MIN: i64 = 5;
+pub(super) const VALIDITY_SECONDS_MAX: i64 = 259_200;
 /// Longest origination identity and configuration set.
 const IDENTITY_LENGTH_MAX: usize = 256;
 /// Key of our reference in `Context`.
-const REFERENCE_KEY: &str = "m";
+pub(super) const REFERENCE_KEY: &str = "m";
 /// Voices of Amazon Polly that the API supports, by language. Other languages have no voice: the
 /// default, `MATTHEW`, reads their digits.
 const VOICES: &[(&str, &str)] = &[
@@ -80,7 +80,7 @@ impl EndUserMessaging {
     }
 }
 
-fn is_identity(text: &str) -> bool {
+pub(super) fn is_identity(text: &str) -> bool {
     (1..=IDENTITY_LENGTH_MAX).contains(&text.len())
         && text
             .bytes()
@@ -148,18 +148,23 @@ impl Carrier for EndUserMessaging {
     }
 
     fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Vec<Report>, ReportError> {
-        let event: Value =
-            serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
-        let word = event["eventType"].as_str().ok_or(ReportError::Unreadable)?;
-        let is_final = event["isFinal"].as_bool().unwrap_or_default();
-        Ok(vec![Report::new(
-            event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
-            status(word, is_final),
-        )])
+        event_report(callback)
     }
 }
 
-fn voice(locale: &str) -> Option<&'static str> {
+/// The report in an event of the service.
+pub(super) fn event_report(callback: &Callback<'_>) -> Result<Vec<Report>, ReportError> {
+    let event: Value =
+        serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
+    let word = event["eventType"].as_str().ok_or(ReportError::Unreadable)?;
+    let is_final = event["isFinal"].as_bool().unwrap_or_default();
+    Ok(vec![Report::new(
+        event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
+        status(word, is_final),
+    )])
+}
+
+pub(super) fn voice(locale: &str) -> Option<&'static str> {
     let language = locale.split('-').next();
     VOICES
         .iter()
@@ -170,7 +175,7 @@ fn voice(locale: &str) -> Option<&'static str> {
 
 /// What an error other than throttling means. Only errors about the number end the delivery; the
 /// others are about the account, so the next carrier may accept the message.
-fn classify_error(error_type: &str, body: &Value) -> Receipt {
+pub(super) fn classify_error(error_type: &str, body: &Value) -> Receipt {
     match (error_type, body["Reason"].as_str().unwrap_or_default()) {
         ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT")
         // The daily limit of calls to one number: no other carrier should call either, and it must
@@ -303,6 +308,7 @@ mod tests {
             locale,
             reference: "msg_01HZX",
             validity_seconds,
+            now: Timestamp(1_763_753_400),
             callback_url: "https://otp.example/v1/callbacks/end_user_messaging/x",
         })
     }

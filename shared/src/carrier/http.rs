@@ -220,6 +220,7 @@ mod tests {
             locale: "en",
             reference: "ref1",
             validity_seconds: 300,
+            now: Timestamp(1_763_753_400),
             callback_url: "https://otp.example/v1/callbacks/http/x",
         });
         assert_eq!(

@@ -29,6 +29,7 @@ mod cm;
 mod end_user_messaging;
 mod http;
 mod labsmobile;
+mod notify;
 mod ses;
 mod smsbox;
 mod smspartner;

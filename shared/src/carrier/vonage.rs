@@ -1,4 +1,4 @@
-//! Kind `vonage`: Vonage, over SMS.
+//! Kind `vonage`: Vonage, over SMS, WhatsApp and voice.
 //!
 //! API: Messages API v1, `POST {base_url}/v1/messages`,
 //! <https://developer.vonage.com/en/api/messages>. Reports have a JWT with the hash of their body:
@@ -6,18 +6,23 @@
 //!
 //! Invariant: a report is parsed only after its JWT was verified with HS256, and its age checked.
 
+mod application;
 mod errors;
+mod voice;
 
 use ::http::header::AUTHORIZATION;
 use ::http::{HeaderMap, Method, Request, Response};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::{Value, json};
 
+use self::application::Application;
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
 use super::vendor_format::lenient_json::report_object;
+use super::vendor_format::whatsapp_template::WhatsappTemplate;
 use super::vendor_format::{config_fields, request, response};
 use crate::crypto::hashes::sha256;
 use crate::crypto::signatures::{equal_in_constant_time, hmac_sha256};
+use crate::domain::channel::Channel;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;
 use crate::platform::json::Fields;
@@ -38,12 +43,33 @@ pub struct Vonage {
     api_secret: String,
     /// More than one while the secret is changed.
     signature_secrets: Vec<String>,
+    /// For WhatsApp and calls.
+    application: Option<Application>,
+    whatsapp: Option<Whatsapp>,
+    /// The number that calls come from.
+    voice_from: Option<String>,
+}
+
+struct Whatsapp {
+    from: String,
+    template: WhatsappTemplate,
 }
 
 impl Vonage {
-    /// Fields: `api_key`, `api_secret`, `signature_secret` (one, or a list of two).
+    /// Fields: `api_key`, `api_secret`, `signature_secret` (one, or a list of two). For calls
+    /// `voice_from`, for WhatsApp `whatsapp_template` and `whatsapp_from`; for both
+    /// `application_id` and `private_key`.
     pub fn from_fields(fields: &mut Fields) -> Self {
+        let voice_from = config_fields::number(fields, "voice_from");
+        let whatsapp = WhatsappTemplate::from_fields(fields).map(|template| Whatsapp {
+            from: config_fields::required_number(fields, "whatsapp_from"),
+            template,
+        });
+        let needs_application = voice_from.is_some() || whatsapp.is_some();
         Self {
+            application: needs_application.then(|| Application::from_fields(fields)),
+            whatsapp,
+            voice_from,
             base_url: config_fields::base_url(fields, Some("https://api.nexmo.com")),
             api_key: config_fields::basic_user(fields, "api_key"),
             api_secret: config_fields::credential(fields, "api_secret"),
@@ -53,7 +79,94 @@ impl Vonage {
 }
 
 impl Carrier for Vonage {
+    fn serves(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Sms => true,
+            Channel::Voice => self.voice_from.is_some(),
+            Channel::Whatsapp => self.whatsapp.is_some(),
+            Channel::Email | Channel::Push => false,
+        }
+    }
+
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        let from = &self.voice_from;
+        match (message.channel, &self.application, &self.whatsapp, from) {
+            (Channel::Voice, Some(application), _, Some(from)) => {
+                voice::request(&self.base_url, application, from, message)
+            }
+            (Channel::Whatsapp, Some(application), Some(whatsapp), _) => {
+                let body = whatsapp.body(message);
+                let url = format!("{}/v1/messages", self.base_url);
+                request::post_json(&url, &[application.authorization(message)], &body)
+            }
+            _ => self.text(message),
+        }
+    }
+
+    /// 202 with an id of a message, 201 with that of a call, or problem details.
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+            return response::without_result(response, now);
+        };
+        let mut ids = ["message_uuid", "uuid"].into_iter();
+        let has_id = ids.any(|name| body[name].as_str().is_some_and(|id| !id.is_empty()));
+        match response.status().is_success() {
+            true if has_id => Receipt::Accepted,
+            true => response::without_result(response, now),
+            false => errors::receipt(&body, response, now),
+        }
+    }
+
+    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError> {
+        if callback.method != Method::POST {
+            return Err(ReportError::Forged);
+        }
+        // After an internal error Vonage calls without a signature, and again after a 5xx.
+        if !callback.headers.contains_key(AUTHORIZATION) {
+            return Err(ReportError::Unsigned);
+        }
+        if !self.is_signed(callback.headers, callback.body, now) {
+            return Err(ReportError::Forged);
+        }
+        let report = report_object(callback.body)?;
+        let status = report["status"].as_str();
+        if voice::is_event(&report) {
+            return Ok(vec![Report::new(None, status.and_then(voice::status))]);
+        }
+        let error = errors::number(&report["error"]);
+        Ok(vec![Report {
+            is_account_fault: errors::is_account_fault(error),
+            ..Report::new(
+                report["client_ref"].as_str().map(str::to_owned),
+                status.and_then(|word| errors::status(word, error)),
+            )
+        }])
+    }
+}
+
+impl Whatsapp {
+    /// A template message as WhatsApp has it, which is passed on.
+    fn body(&self, message: &OutgoingMessage<'_>) -> Value {
+        let template = json!({
+            "name": self.template.name,
+            "language": self.template.language(message.locale),
+            "components": WhatsappTemplate::components(message.code),
+        });
+        json!({
+            "message_type": "custom",
+            "channel": "whatsapp",
+            "to": request::digits(message.to),
+            "from": self.from.trim_start_matches('+'),
+            "client_ref": message.reference,
+            "webhook_url": message.callback_url,
+            "webhook_version": "v1",
+            "custom": {"type": "template", "template": template},
+        })
+    }
+}
+
+impl Vonage {
+    fn text(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let encoding = match message.message.encoding {
             Encoding::Gsm7 => "text",
             Encoding::Ucs2 => "unicode",
@@ -79,44 +192,6 @@ impl Carrier for Vonage {
         let authorization = request::basic_auth(&self.api_key, &self.api_secret);
         let url = format!("{}/v1/messages", self.base_url);
         request::post_json(&url, &[authorization], &body)
-    }
-
-    /// 202 with an id, or problem details.
-    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
-            return response::without_result(response, now);
-        };
-        let has_id = body["message_uuid"]
-            .as_str()
-            .is_some_and(|id| !id.is_empty());
-        match response.status().is_success() {
-            true if has_id => Receipt::Accepted,
-            true => response::without_result(response, now),
-            false => errors::receipt(&body, response, now),
-        }
-    }
-
-    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError> {
-        if callback.method != Method::POST {
-            return Err(ReportError::Forged);
-        }
-        // After an internal error Vonage calls without a signature, and again after a 5xx.
-        if !callback.headers.contains_key(AUTHORIZATION) {
-            return Err(ReportError::Unsigned);
-        }
-        if !self.is_signed(callback.headers, callback.body, now) {
-            return Err(ReportError::Forged);
-        }
-        let report = report_object(callback.body)?;
-        let error = errors::number(&report["error"]);
-        let status = report["status"].as_str();
-        Ok(vec![Report {
-            is_account_fault: errors::is_account_fault(error),
-            ..Report::new(
-                report["client_ref"].as_str().map(str::to_owned),
-                status.and_then(|word| errors::status(word, error)),
-            )
-        }])
     }
 }
 

@@ -107,6 +107,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             locale: &text.params.locale,
             reference: &text.reference,
             validity_seconds: text.params.expires_at.seconds_since(now),
+            now,
             callback_url: &callback_url,
         };
         let timeout = self.call_time.timeout(carrier);
