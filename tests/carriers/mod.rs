@@ -7,6 +7,7 @@ mod all_vendors;
 mod aws;
 mod base_path;
 mod aws_response_tables;
+mod feedback;
 mod more_channels;
 mod polling;
 mod push;

@@ -12,7 +12,7 @@ use super::rust_source::{functions, program_sources, read};
 type Actions = BTreeSet<String>;
 
 /// Calls of the SDK's clients, and texts that identify a call without one.
-const CALLS: [(&str, &str); 12] = [
+const CALLS: [(&str, &str); 13] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get_item()", "dynamodb:BatchGetItem"),
     (".put_item()", "dynamodb:PutItem"),
@@ -30,6 +30,7 @@ const CALLS: [(&str, &str); 12] = [
         "\"SendNotifyVoiceMessage\"",
         "sms-voice:SendNotifyVoiceMessage",
     ),
+    ("\"PutMessageFeedback\"", "sms-voice:PutMessageFeedback"),
     ("/v2/email/outbound-emails", "ses:SendEmail"),
 ];
 

@@ -20,6 +20,11 @@ pub trait Carrier: Send + Sync {
         true
     }
 
+    /// Its conversion feedback; `None` if the vendor takes none, or the entry has no `feedback`.
+    fn feedback(&self) -> Option<&dyn ConversionFeedback> {
+        None
+    }
+
     /// The request that hands `message` over. A request to AWS is not signed yet.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String>;
 
@@ -31,6 +36,17 @@ pub trait Carrier: Send + Sync {
     /// # Errors
     /// [`ReportError`]. A signature is checked before anything in the report is parsed.
     fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError>;
+}
+
+/// Conversion feedback: the vendor is informed that a code came back, so that it can judge its
+/// routes, and see messages that are not read.
+pub trait ConversionFeedback {
+    /// The vendor's id of the message that `response` accepts; `None` if it takes no feedback.
+    fn message_id(&self, response: &Response<Vec<u8>>) -> Option<String>;
+
+    /// The request that says that the code of the message `message_id` came back. A request to AWS
+    /// is not signed yet.
+    fn feedback_request(&self, message_id: &str) -> Request<String>;
 }
 
 /// A status API, for a carrier whose reports do not arrive reliably.

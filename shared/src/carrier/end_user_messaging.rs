@@ -12,7 +12,9 @@
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{
+    Callback, Carrier, ConversionFeedback, OutgoingMessage, Receipt, Report, ReportError,
+};
 use super::sender::is_number;
 use super::vendor_format::{aws_json, config_fields, request};
 use crate::domain::channel::Channel;
@@ -56,6 +58,8 @@ pub struct EndUserMessaging {
     base_url: String,
     origination_identity: String,
     configuration_set: Option<String>,
+    /// Whether AWS is informed when a code came back.
+    has_feedback: bool,
 }
 
 impl EndUserMessaging {
@@ -65,6 +69,7 @@ impl EndUserMessaging {
         let default_url = format!("https://sms-voice.{region}.amazonaws.com");
         Self {
             base_url: config_fields::base_url(fields, Some(&default_url)),
+            has_feedback: config_fields::flag(fields, "feedback"),
             origination_identity: config_fields::required(
                 fields,
                 "origination_identity",
@@ -87,7 +92,21 @@ pub(super) fn is_identity(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"_:/+-".contains(&b))
 }
 
+impl ConversionFeedback for EndUserMessaging {
+    fn message_id(&self, response: &Response<Vec<u8>>) -> Option<String> {
+        aws_json::message_id(response)
+    }
+
+    fn feedback_request(&self, message_id: &str) -> Request<String> {
+        message_feedback(&self.base_url, message_id)
+    }
+}
+
 impl Carrier for EndUserMessaging {
+    fn feedback(&self) -> Option<&dyn ConversionFeedback> {
+        self.has_feedback.then_some(self)
+    }
+
     /// A sender id cannot call; a number, a pool or an ARN may.
     fn serves(&self, channel: Channel) -> bool {
         let identity = self.origination_identity.as_str();
@@ -133,6 +152,9 @@ impl Carrier for EndUserMessaging {
             }
             "SendTextMessage"
         };
+        if self.has_feedback {
+            body["MessageFeedbackEnabled"] = true.into();
+        }
         if let Some(name) = &self.configuration_set {
             body["ConfigurationSetName"] = name.as_str().into();
         }
@@ -150,6 +172,17 @@ impl Carrier for EndUserMessaging {
     fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Vec<Report>, ReportError> {
         event_report(callback)
     }
+}
+
+/// The request that says that the code of a message came back.
+pub(super) fn message_feedback(base_url: &str, message_id: &str) -> Request<String> {
+    let operation = "PutMessageFeedback";
+    let body = json!({"MessageId": message_id, "MessageFeedbackStatus": "RECEIVED"});
+    let headers = [
+        ("content-type", "application/x-amz-json-1.0".to_owned()),
+        ("x-amz-target", format!("PinpointSMSVoiceV2.{operation}")),
+    ];
+    request::post(&format!("{base_url}/"), &headers, body.to_string())
 }
 
 /// The report in an event of the service.

@@ -11,10 +11,12 @@
 use ::http::{Request, Response};
 use serde_json::json;
 
-use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{
+    Callback, Carrier, ConversionFeedback, OutgoingMessage, Receipt, Report, ReportError,
+};
 use super::end_user_messaging::{
     REFERENCE_KEY, VALIDITY_SECONDS_MAX, VALIDITY_SECONDS_MIN, classify_error, event_report,
-    is_identity, voice,
+    is_identity, message_feedback, voice,
 };
 use super::vendor_format::{aws_json, config_fields, request};
 use crate::domain::channel::Channel;
@@ -31,10 +33,12 @@ pub struct Notify {
     /// A template of the configuration; its default template if `None`.
     template: Option<String>,
     configuration_set: Option<String>,
+    /// Whether AWS is informed when a code came back.
+    has_feedback: bool,
 }
 
 impl Notify {
-    /// Fields: `notify_configuration_id` (id or ARN); optional `notify_template`, and
+    /// Fields: `notify_configuration_id` (id or ARN); optional `notify_template`, `feedback`, and
     /// `configuration_set`, which has the destination of the events.
     pub fn from_fields(fields: &mut Fields, region: &str) -> Self {
         let default_url = format!("https://sms-voice.{region}.amazonaws.com");
@@ -49,6 +53,7 @@ impl Notify {
         let configuration_set = optional("configuration_set", "the name of a configuration set");
         Self {
             base_url: config_fields::base_url(fields, Some(&default_url)),
+            has_feedback: config_fields::flag(fields, "feedback"),
             configuration_id: config_fields::required(
                 fields,
                 "notify_configuration_id",
@@ -61,7 +66,21 @@ impl Notify {
     }
 }
 
+impl ConversionFeedback for Notify {
+    fn message_id(&self, response: &Response<Vec<u8>>) -> Option<String> {
+        aws_json::message_id(response)
+    }
+
+    fn feedback_request(&self, message_id: &str) -> Request<String> {
+        message_feedback(&self.base_url, message_id)
+    }
+}
+
 impl Carrier for Notify {
+    fn feedback(&self) -> Option<&dyn ConversionFeedback> {
+        self.has_feedback.then_some(self)
+    }
+
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let validity_seconds = message
             .validity_seconds
@@ -75,6 +94,9 @@ impl Carrier for Notify {
         });
         if let Some(template) = &self.template {
             body["TemplateId"] = template.as_str().into();
+        }
+        if self.has_feedback {
+            body["MessageFeedbackEnabled"] = true.into();
         }
         if let Some(name) = &self.configuration_set {
             body["ConfigurationSetName"] = name.as_str().into();

@@ -46,7 +46,8 @@ struct Whatsapp {
 }
 
 impl SmsBox {
-    /// Fields: `api_key`; `voice` for speech to landlines. For WhatsApp `whatsapp_template`, `waba_id` and `phone_id`.
+    /// Fields: `api_key`; `voice` for speech to landlines. For WhatsApp `whatsapp_template`,
+    /// `waba_id` and `phone_id`.
     pub fn from_fields(fields: &mut Fields) -> Self {
         let [base_url, whatsapp_url] = config_fields::base_urls(
             fields,
