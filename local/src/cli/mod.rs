@@ -4,6 +4,7 @@
 //! Exit codes: 0 after Ctrl-C or SIGTERM, 1 for what cannot work (a port in use, an invalid
 //! setting), 2 for wrong usage.
 
+mod carrier;
 mod serve;
 
 use std::process::ExitCode;
@@ -26,6 +27,9 @@ struct CommandLine {
 enum Command {
     /// Run the service on this machine (the default command)
     Serve(serve::Arguments),
+    /// Try a carrier of `OTP_CARRIERS`
+    #[command(subcommand)]
+    Carrier(carrier::Command),
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -33,6 +37,7 @@ pub async fn run() -> ExitCode {
     let CommandLine { command, serve } = CommandLine::parse();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Carrier(command) => carrier::run(command).await,
     }
 }
 
@@ -46,6 +51,7 @@ mod tests {
         let line = CommandLine::try_parse_from([&["lambda-otp"], arguments].concat()).ok()?;
         match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(arguments) => Some(arguments.port),
+            Command::Carrier(_) => None,
         }
     }
 

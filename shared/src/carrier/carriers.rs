@@ -25,7 +25,7 @@ const VENDOR_ID_LENGTH_MAX: usize = 64;
 /// The configured carriers and what is needed to call them.
 pub struct Carriers {
     carriers: Vec<ConfiguredCarrier>,
-    client: CarrierClient,
+    pub(super) client: CarrierClient,
     aws: Aws,
     /// Present if a carrier of kind `sns` is configured.
     sns: Option<Sns>,
@@ -65,6 +65,18 @@ impl Carriers {
             client: CarrierClient::default(),
             aws: aws.clone(),
             sns,
+        }
+    }
+
+    /// To call `carrier`, which the caller keeps.
+    #[must_use]
+    pub fn for_one(carrier: &ConfiguredCarrier, aws: &Aws) -> Self {
+        let sns = carrier
+            .is_sns()
+            .then(|| Sns::new(&aws.config(Service::Sns)));
+        Self {
+            sns,
+            ..Self::new(vec![], aws)
         }
     }
 
@@ -129,7 +141,7 @@ impl Carriers {
     }
 
     /// `request` with its signature, if it is one to AWS; `None` if it cannot be signed.
-    fn signed(
+    pub(super) fn signed(
         &self,
         carrier: &ConfiguredCarrier,
         mut request: Request<String>,

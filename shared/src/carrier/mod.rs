@@ -22,6 +22,7 @@ mod registered_template;
 mod registry;
 mod sender;
 mod sender_registration;
+mod trial;
 pub mod sns_envelope;
 mod vendor_format;
 
@@ -47,6 +48,7 @@ pub use config::{COMMON_FIELDS, CarrierConfigError, is_carrier_name, read_carrie
 pub use configured::ConfiguredCarrier;
 pub use sender::WITHOUT_NAMES_AT_AWS as COUNTRIES_WITHOUT_NAMES;
 pub use sender_registration::{REGISTRATIONS, Registration, SenderWarning};
+pub use trial::Trial;
 
 #[cfg(test)]
 mod fixture;
