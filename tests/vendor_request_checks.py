@@ -2,6 +2,7 @@
 same message. `vendor_sdk_checks.py` runs it. Needs twilio, vonage and cm-text-sdk-python."""
 
 import json
+import logging
 import pathlib
 import urllib.parse
 
@@ -28,6 +29,10 @@ def requests(checks, start):
 
 class Capture(HttpClient):
     """The HTTP client of Twilio's SDK, which keeps the request and sends nothing."""
+
+    def __init__(self):
+        super().__init__(logging.getLogger(__name__), is_async=False)
+        self.sent = None
 
     def request(self, method, url, params=None, data=None, headers=None, auth=None, **_):
         self.sent = urllib.parse.urlsplit(url).path, urllib.parse.urlencode(data, doseq=True), auth

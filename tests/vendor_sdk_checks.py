@@ -213,6 +213,7 @@ def vonage(checks, program):
         "api_key": "abcd1234",
         "api_secret": "secret-for-tests",
         "signature_secret": SIGNATURE_SECRET,
+        "sender": "AcmeInc",
     }
     with Service(program, "vonage", **settings) as service:
         verification, (_, _, sent) = service.send("sms", "+33612345678")

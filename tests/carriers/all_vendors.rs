@@ -44,6 +44,10 @@ async fn message_is_handed_over_as_documented() {
                 "{label}: {name}: {value}"
             );
         }
+        let length = messages[0].headers.get("content-length");
+        let length = length.and_then(|length| length.to_str().ok());
+        let expected = messages[0].body.len().to_string();
+        assert_eq!(length, Some(&*expected), "{label}: not in chunks");
         let body = parsed(&messages[0]);
         for (at, expected) in &vendor.fields {
             assert_eq!(body.pointer(at), Some(expected), "{label}: {at} of {body}");
