@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::vendor::{CALLBACK_TOKEN, Vendor, VendorMessage, VendorReport, VendorResponse};
+use crate::support::with;
 
 const DIGITS: &str = "33612345678";
 /// A response of a proxy in between.
@@ -203,7 +204,7 @@ fn cm() -> Vendor {
 }
 
 fn cm_settings(more: serde_json::Value) -> serde_json::Value {
-    crate::support::with(json!({"sender": "AcmeInc"}), &more)
+    with(json!({"sender": "AcmeInc"}), &more)
 }
 
 fn cm_voice() -> Vendor {
