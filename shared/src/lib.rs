@@ -9,7 +9,7 @@
 //! | code | what the person enters |
 //! | attempt | one code submitted for checking |
 //! | attempt log | the attempts of a verification, in the order in which the table accepted them |
-//! | channel | sms, voice, whatsapp, email |
+//! | channel | sms, voice, whatsapp, email, push |
 //! | carrier | a company that delivers messages; the industry also says provider or gateway |
 //! | delivery | one message handed over to one carrier |
 //! | report | a carrier's later statement about a delivery |

@@ -1,6 +1,7 @@
 //! The service on one machine: the local server, and the functions as processes.
 
 mod addresses;
+mod carrier_test;
 mod clock;
 mod command_line;
 mod cross_site;

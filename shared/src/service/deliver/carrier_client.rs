@@ -28,6 +28,14 @@ pub trait CarrierClient: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = HandoverResponse> + Send;
 
+    /// Informs the carrier called `name` that the code of its message `message_id` came back.
+    fn send_feedback(
+        &self,
+        name: &str,
+        message_id: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = ()> + Send;
+
     /// Polls the status of the message `vendor_id` to `to`; `None` if it is not known.
     fn poll_status(
         &self,
@@ -54,6 +62,15 @@ impl CarrierClient for Carriers {
         now: Timestamp,
     ) -> impl Future<Output = HandoverResponse> + Send {
         Self::hand_over(self, carrier, message, timeout, now)
+    }
+
+    fn send_feedback(
+        &self,
+        name: &str,
+        message_id: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = ()> + Send {
+        Self::send_feedback(self, name, message_id, now)
     }
 
     fn poll_status(

@@ -50,6 +50,8 @@ impl CarrierClient for SnsPublisher {
         self.sns.publish(message, timeout).await.into()
     }
 
+    async fn send_feedback(&self, _name: &str, _message_id: &str, _now: Timestamp) {}
+
     async fn poll_status(
         &self,
         _carrier: &ConfiguredCarrier,
