@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::setup::{VendorSetup, code, parsed};
 use super::vendor::{RECIPIENT, Vendor};
-use super::{aws, signed};
-use crate::support::{assert_queue_is_empty, assert_status};
+use super::{aws, signed, unsigned};
+use crate::support::{assert_queue_is_empty, assert_status, rfc3339, with};
 
 const TWILIO: &str = "/2010-04-01/Accounts/ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/Messages/SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/Feedback.json";
 
 fn vendor(kind: &str, channel: &str) -> Vendor {
-    let vendors = [signed::vendors(), aws::vendors()];
+    let vendors = [signed::vendors(), aws::vendors(), unsigned::vendors()];
     let mut vendors = vendors.into_iter().flatten();
     let vendor = vendors.find(|vendor| vendor.kind == kind && vendor.channel == channel);
     let mut vendor = vendor.unwrap_or_else(|| panic!("{kind} {channel}"));
@@ -75,6 +75,34 @@ async fn aws_is_informed_by_the_id_of_the_message() {
         assert_eq!(
             parsed(&messages[1]),
             json!({"MessageId": "862a8790-60c0-4430-9b2b-658bdexample", "MessageFeedbackStatus": "RECEIVED"})
+        );
+    }
+}
+
+#[tokio::test]
+async fn cm_is_informed_by_our_reference() {
+    for channel in ["sms", "voice"] {
+        let vendor = vendor("cm", channel);
+        let setup = VendorSetup::start(&vendor).await;
+        let (id, code) = open(&setup, &vendor).await;
+        let at = rfc3339(setup.service.now().await);
+        assert!(setup.service.check(&id, &code).await.is_valid());
+        setup.service.advance(310).await;
+        let messages = setup.server.messages();
+        assert_eq!(messages[1].path, "/v1.0/conversion");
+        let sent = parsed(&messages[0]);
+        let body = parsed(&messages[1]);
+        let (minute, _) = at.rsplit_once(':').expect("a time");
+        let converted = body["ConvertedTimestamp"].as_str().expect("a time");
+        assert!(converted.starts_with(minute), "{body}");
+        assert_eq!(
+            with(body.clone(), &json!({"ConvertedTimestamp": null})),
+            json!({
+                "ProductToken": "00000000-0000-0000-0000-000000000000",
+                "Reference": sent["messages"]["msg"][0]["reference"],
+                "Msisdn": "0033612345678",
+                "ConvertedTimestamp": null,
+            })
         );
     }
 }

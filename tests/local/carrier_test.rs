@@ -137,3 +137,24 @@ async fn wrong_options_are_named() {
         stderr(&output)
     );
 }
+
+#[tokio::test]
+async fn kinds_of_aws_need_its_credentials() {
+    let arguments = [
+        "carrier",
+        "test",
+        "--carrier",
+        "sns",
+        "--to",
+        "+33612345678",
+        "--port",
+        "0",
+    ];
+    let output = run_to_end(&arguments, &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("AWS_REGION"),
+        "{}",
+        stderr(&output)
+    );
+}

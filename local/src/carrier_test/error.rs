@@ -11,6 +11,11 @@ pub(crate) enum CarrierTestError {
     /// There is no such carrier.
     #[error("--carrier: OTP_CARRIERS has no carrier of this name, but {}", .0.join(", "))]
     UnknownCarrier(Vec<String>),
+    /// A kind of AWS without credentials.
+    #[error(
+        "AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: are required for this kind of carrier"
+    )]
+    NoAws,
     /// Neither a phone number nor an e-mail address.
     #[error("--to: must be a phone number such as +33612345678, or an e-mail address")]
     To,

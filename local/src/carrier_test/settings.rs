@@ -15,7 +15,12 @@ use crate::secrets;
 pub(super) struct Settings {
     pub(super) config: WorkerConfig,
     pub(super) secrets: Secrets,
+    /// Whether this process has a region and credentials of AWS.
+    has_aws: bool,
 }
+
+/// What the kinds of AWS need.
+const AWS: [&str; 3] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
 impl Settings {
     /// Reads `variables`. Without `OTP_PUBLIC_URL` reports are expected at `address`.
@@ -30,10 +35,8 @@ impl Settings {
             "OTP_TABLE" => Some("unused".to_owned()),
             "OTP_QUEUE_URL" => Some("http://127.0.0.1".to_owned()),
             "OTP_PUBLIC_URL" => given(name).or_else(|| Some(format!("http://{address}"))),
-            "AWS_REGION" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => {
-                given(name).or_else(|| Some("none".to_owned()))
-            }
-            _ => given(name),
+            name if AWS.contains(&name) => given(name).or_else(|| Some("none".to_owned())),
+            name => given(name),
         };
         let config = WorkerConfig::read(&value_of);
         let config = config.map_err(|error| CarrierTestError::Settings(error.0))?;
@@ -43,6 +46,7 @@ impl Settings {
         Ok(Self {
             config,
             secrets: Secrets::of(documents),
+            has_aws: AWS.iter().all(|name| given(name).is_some()),
         })
     }
 
@@ -56,9 +60,13 @@ impl Settings {
                 .collect()
         };
         let mut found = carriers.iter().filter(|carrier| carrier.name == name);
-        found
-            .next()
-            .ok_or_else(|| CarrierTestError::UnknownCarrier(names()))
+        let found = found.next();
+        let carrier = found.ok_or_else(|| CarrierTestError::UnknownCarrier(names()))?;
+        let is_of_aws = carrier.is_sns() || carrier.reports_through_sns();
+        if is_of_aws && !self.has_aws {
+            return Err(CarrierTestError::NoAws);
+        }
+        Ok(carrier)
     }
 
     /// Path and URL of the reports about the message `reference`.

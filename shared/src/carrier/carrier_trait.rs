@@ -41,12 +41,24 @@ pub trait Carrier: Send + Sync {
 /// Conversion feedback: the vendor is informed that a code came back, so that it can judge its
 /// routes, and see messages that are not read.
 pub trait ConversionFeedback {
-    /// The vendor's id of the message that `response` accepts; `None` if it takes no feedback.
-    fn message_id(&self, response: &Response<Vec<u8>>) -> Option<String>;
+    /// The id by which the vendor knows the message `reference` that `response` accepts; `None` if
+    /// it takes no feedback about it.
+    fn message_id(&self, response: &Response<Vec<u8>>, reference: &str) -> Option<String>;
 
-    /// The request that says that the code of the message `message_id` came back. A request to AWS
-    /// is not signed yet.
-    fn feedback_request(&self, message_id: &str) -> Request<String>;
+    /// The request that says that the code of a message came back. A request to AWS is not signed
+    /// yet.
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String>;
+}
+
+/// A code that came back.
+#[derive(Clone, Copy)]
+pub struct Conversion<'a> {
+    /// The vendor's id of its message.
+    pub message_id: &'a str,
+    /// The recipient; `None` if it was forgotten.
+    pub to: Option<&'a Address>,
+    /// When it came back.
+    pub at: Timestamp,
 }
 
 /// A status API, for a carrier whose reports do not arrive reliably.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ::http::Request;
 
-use super::carrier_trait::{ConversionFeedback, OutgoingMessage, Receipt};
+use super::carrier_trait::{Conversion, ConversionFeedback, OutgoingMessage, Receipt};
 use super::client::CarrierClient;
 use super::configured::ConfiguredCarrier;
 use super::sns::Sns;
@@ -131,7 +131,7 @@ impl Carriers {
         let feedback = adapter.carrier.feedback();
         let feedback_id = feedback
             .filter(|_| receipt == Receipt::Accepted)
-            .and_then(|feedback| feedback.message_id(&response))
+            .and_then(|feedback| feedback.message_id(&response, message.reference))
             .filter(|id| is_vendor_id(id));
         HandoverResponse {
             receipt,
@@ -164,18 +164,18 @@ impl Carriers {
         }
     }
 
-    /// Informs the carrier called `name` that the code of its message `message_id` came back. A
-    /// failure is logged, and nothing depends on it.
-    pub async fn send_feedback(&self, name: &str, message_id: &str, now: Timestamp) {
+    /// Informs the carrier called `name` that a code came back. A failure is logged, and nothing
+    /// depends on it.
+    pub async fn send_feedback(&self, name: &str, conversion: &Conversion<'_>, now: Timestamp) {
         let carrier = self.carriers.iter().find(|carrier| carrier.name == name);
         let Some((carrier, adapter)) = carrier.and_then(|c| Some((c, c.adapter.as_ref()?))) else {
             return;
         };
-        let conversion: &dyn ConversionFeedback = match adapter.carrier.feedback() {
-            Some(conversion) => conversion,
+        let taker: &dyn ConversionFeedback = match adapter.carrier.feedback() {
+            Some(taker) => taker,
             None => return,
         };
-        let request = conversion.feedback_request(message_id);
+        let request = taker.feedback_request(conversion);
         let Some(request) = self.signed(carrier, request, now) else {
             return;
         };

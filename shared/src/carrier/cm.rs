@@ -14,7 +14,10 @@ mod report_fields;
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{
+    Callback, Carrier, Conversion, ConversionFeedback, OutgoingMessage, Receipt, Report,
+    ReportError,
+};
 use super::vendor_format::lenient_json::whole_number;
 use super::vendor_format::whatsapp_template::WhatsappTemplate;
 use super::vendor_format::{config_fields, request, response};
@@ -29,6 +32,10 @@ const PARTS_MAX: u8 = 8;
 /// A carrier of kind `cm`.
 pub struct Cm {
     base_url: String,
+    /// The host of the Conversion API.
+    conversion_url: String,
+    /// Whether CM.com is informed when a code came back.
+    has_feedback: bool,
     product_token: String,
     /// The number that calls come from.
     voice_from: Option<String>,
@@ -44,8 +51,8 @@ struct Whatsapp {
 }
 
 impl Cm {
-    /// Fields: `product_token`. For calls `voice_from`; for WhatsApp `whatsapp_template`,
-    /// `whatsapp_namespace` and `whatsapp_from`; for notifications `app_key`.
+    /// Fields: `product_token`; optional `feedback`. For calls `voice_from`; for WhatsApp
+    /// `whatsapp_template`, `whatsapp_namespace` and `whatsapp_from`; for notifications `app_key`.
     pub fn from_fields(fields: &mut Fields) -> Self {
         let template = WhatsappTemplate::from_fields(fields);
         let app_key = |key: &str| {
@@ -53,8 +60,14 @@ impl Cm {
                 key.len() == 36 && key.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
             is_uuid.then(|| key.to_owned())
         };
+        let [base_url, conversion_url] = config_fields::base_urls(
+            fields,
+            ["https://gw.messaging.cm.com", "https://api.cm.com"],
+        );
         Self {
-            base_url: config_fields::base_url(fields, Some("https://gw.messaging.cm.com")),
+            base_url,
+            conversion_url,
+            has_feedback: config_fields::flag(fields, "feedback"),
             product_token: config_fields::credential(fields, "product_token"),
             voice_from: config_fields::number(fields, "voice_from"),
             app_key: fields.parsed_text("app_key", app_key, "the UUID of an app"),
@@ -95,7 +108,37 @@ impl Cm {
     }
 }
 
+impl ConversionFeedback for Cm {
+    /// CM.com knows a message by our reference.
+    fn message_id(&self, _response: &Response<Vec<u8>>, reference: &str) -> Option<String> {
+        Some(reference.to_owned())
+    }
+
+    /// <https://developers.cm.com/messaging/docs/conversion-api>
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String> {
+        let at = conversion.at.to_string();
+        let mut body = json!({
+            "ProductToken": self.product_token,
+            "Reference": conversion.message_id,
+            // As in the vendor's example, without a time zone.
+            "ConvertedTimestamp": at.trim_end_matches('Z'),
+        });
+        if let Some(to) = conversion.to {
+            body["Msisdn"] = format!("00{}", request::digits(to)).into();
+        }
+        request::post_json(
+            &format!("{}/v1.0/conversion", self.conversion_url),
+            &[],
+            &body,
+        )
+    }
+}
+
 impl Carrier for Cm {
+    fn feedback(&self) -> Option<&dyn ConversionFeedback> {
+        self.has_feedback.then_some(self)
+    }
+
     fn serves(&self, channel: Channel) -> bool {
         match channel {
             Channel::Sms => true,

@@ -13,7 +13,8 @@ use ::http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{
-    Callback, Carrier, ConversionFeedback, OutgoingMessage, Receipt, Report, ReportError,
+    Callback, Carrier, Conversion, ConversionFeedback, OutgoingMessage, Receipt, Report,
+    ReportError,
 };
 use super::sender::is_number;
 use super::vendor_format::{aws_json, config_fields, request};
@@ -93,12 +94,12 @@ pub(super) fn is_identity(text: &str) -> bool {
 }
 
 impl ConversionFeedback for EndUserMessaging {
-    fn message_id(&self, response: &Response<Vec<u8>>) -> Option<String> {
+    fn message_id(&self, response: &Response<Vec<u8>>, _reference: &str) -> Option<String> {
         aws_json::message_id(response)
     }
 
-    fn feedback_request(&self, message_id: &str) -> Request<String> {
-        message_feedback(&self.base_url, message_id)
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String> {
+        message_feedback(&self.base_url, conversion.message_id)
     }
 }
 

@@ -40,8 +40,8 @@ mod twilio;
 mod vonage;
 
 pub use carrier_trait::{
-    Callback, Carrier, ConversionFeedback, Notification, OutgoingMessage, Receipt, Report,
-    ReportError, StatusPolling,
+    Callback, Carrier, Conversion, ConversionFeedback, Notification, OutgoingMessage, Receipt,
+    Report, ReportError, StatusPolling,
 };
 pub use carriers::{Carriers, HandoverResponse};
 pub use config::{COMMON_FIELDS, CarrierConfigError, is_carrier_name, read_carriers};

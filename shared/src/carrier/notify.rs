@@ -12,7 +12,8 @@ use ::http::{Request, Response};
 use serde_json::json;
 
 use super::carrier_trait::{
-    Callback, Carrier, ConversionFeedback, OutgoingMessage, Receipt, Report, ReportError,
+    Callback, Carrier, Conversion, ConversionFeedback, OutgoingMessage, Receipt, Report,
+    ReportError,
 };
 use super::end_user_messaging::{
     REFERENCE_KEY, VALIDITY_SECONDS_MAX, VALIDITY_SECONDS_MIN, classify_error, event_report,
@@ -67,12 +68,12 @@ impl Notify {
 }
 
 impl ConversionFeedback for Notify {
-    fn message_id(&self, response: &Response<Vec<u8>>) -> Option<String> {
+    fn message_id(&self, response: &Response<Vec<u8>>, _reference: &str) -> Option<String> {
         aws_json::message_id(response)
     }
 
-    fn feedback_request(&self, message_id: &str) -> Request<String> {
-        message_feedback(&self.base_url, message_id)
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String> {
+        message_feedback(&self.base_url, conversion.message_id)
     }
 }
 

@@ -17,7 +17,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{
-    Callback, Carrier, ConversionFeedback, OutgoingMessage, Receipt, Report, ReportError,
+    Callback, Carrier, Conversion, ConversionFeedback, OutgoingMessage, Receipt, Report,
+    ReportError,
 };
 use super::sender::is_number;
 use super::vendor_format::lenient_json::whole_number;
@@ -99,15 +100,15 @@ fn is_e164(text: &str) -> bool {
 
 impl ConversionFeedback for Twilio {
     /// Calls have another kind of feedback, about their quality.
-    fn message_id(&self, response: &Response<Vec<u8>>) -> Option<String> {
+    fn message_id(&self, response: &Response<Vec<u8>>, _reference: &str) -> Option<String> {
         let body = serde_json::from_slice::<Value>(response.body()).ok()?;
         let sid = body["sid"].as_str()?;
         sid.starts_with("SM").then(|| sid.to_owned())
     }
 
     /// <https://www.twilio.com/docs/messaging/api/message-feedback-resource>
-    fn feedback_request(&self, message_id: &str) -> Request<String> {
-        let resource = format!("Messages/{message_id}/Feedback");
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String> {
+        let resource = format!("Messages/{}/Feedback", conversion.message_id);
         self.post(&resource, &[("Outcome", "confirmed")])
     }
 }

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::carrier::{Carriers, ConfiguredCarrier, HandoverResponse, OutgoingMessage};
+use crate::carrier::{Carriers, ConfiguredCarrier, Conversion, HandoverResponse, OutgoingMessage};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -28,11 +28,11 @@ pub trait CarrierClient: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = HandoverResponse> + Send;
 
-    /// Informs the carrier called `name` that the code of its message `message_id` came back.
+    /// Informs the carrier called `name` that a code came back.
     fn send_feedback(
         &self,
         name: &str,
-        message_id: &str,
+        conversion: &Conversion<'_>,
         now: Timestamp,
     ) -> impl Future<Output = ()> + Send;
 
@@ -67,10 +67,10 @@ impl CarrierClient for Carriers {
     fn send_feedback(
         &self,
         name: &str,
-        message_id: &str,
+        conversion: &Conversion<'_>,
         now: Timestamp,
     ) -> impl Future<Output = ()> + Send {
-        Self::send_feedback(self, name, message_id, now)
+        Self::send_feedback(self, name, conversion, now)
     }
 
     fn poll_status(

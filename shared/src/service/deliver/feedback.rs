@@ -6,10 +6,13 @@
 use super::carrier_client::CarrierClient;
 use super::delivering::{DeliverError, Delivering};
 use super::step_work::StepWork;
+use crate::carrier::Conversion;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::ids::DeliveryTag;
 use crate::domain::status::Status;
+use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
+use crate::domain::verification_ref::VerificationRef;
 use crate::platform::logging::causes;
 use crate::platform::queue::FeedbackDispatch;
 
@@ -69,12 +72,30 @@ impl<C: CarrierClient> Delivering<C> {
                 Ok(queue.enqueue_feedback(dispatch, delay_seconds).await?)
             }
             (Status::Approved, _) if has_delivered(verification.deliveries(), dispatch.tag) => {
-                let (carrier, message_id) = (&dispatch.carrier, &dispatch.message_id);
-                self.carriers.send_feedback(carrier, message_id, now).await;
+                let conversion = Conversion {
+                    message_id: &dispatch.message_id,
+                    to: stored.recipient.address.as_ref(),
+                    at: approved_at(verification),
+                };
+                self.carriers
+                    .send_feedback(&dispatch.carrier, &conversion, now)
+                    .await;
                 Ok(())
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// When the code came back; for a past verification, at most so late.
+fn approved_at(verification: VerificationRef<'_>) -> Timestamp {
+    match verification {
+        VerificationRef::Current(current) => {
+            let success = current.success_index();
+            let success = success.and_then(|index| current.attempts.get(index));
+            success.map_or(current.params.expires_at, |attempt| attempt.at)
+        }
+        VerificationRef::Past(past) => past.ended_at.min(past.params.expires_at),
     }
 }
 
