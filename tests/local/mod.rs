@@ -14,3 +14,4 @@ mod restart;
 mod sample_events;
 mod shutdown;
 mod twilio_check;
+mod signals;
