@@ -58,7 +58,6 @@ impl ServicesStart<'_> {
         let (aws_listener, sqs_url) = bind_internal_port().await?;
         let variables = FunctionVariables::new(
             self.process,
-            self.preset,
             template,
             self.address,
             storage.table.name(),
@@ -66,7 +65,8 @@ impl ServicesStart<'_> {
                 .endpoints(&storage.functions_dynamodb_url, &sqs_url),
             &storage.secrets,
             &reserved,
-        );
+        )
+        .with_preset(self.preset);
         let settings = read_settings(&variables, storage.api_keys_error)?;
         let owners = message_owners(storage, &settings);
         let base = BasePath::of(settings.verify.public_url.as_deref());
