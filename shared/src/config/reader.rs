@@ -11,7 +11,7 @@ use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
 use super::explain::{carrier_problem, cut_json, missing_prices};
 use super::policy::SETTINGS;
 use super::secrets::{self, Secrets};
-use super::test_numbers::read_test_numbers;
+use super::test_numbers::{canonical, read_test_numbers};
 use crate::carrier::{self, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
@@ -305,6 +305,13 @@ impl<'a> Reader<'a> {
             ));
         }
         numbers
+    }
+
+    pub(super) fn canonical_test_numbers(&mut self, numbers: TestNumbers) -> TestNumbers {
+        canonical(numbers).unwrap_or_else(|problem| {
+            self.problem("OTP_TEST_NUMBERS", &problem);
+            TestNumbers::default()
+        })
     }
 
     fn dispatch(&mut self, carriers: &[ConfiguredCarrier]) -> DispatchMode {
