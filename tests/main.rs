@@ -18,4 +18,5 @@ mod local;
 mod operations;
 mod simulation;
 mod source;
+mod twilio;
 mod worker;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use otp::api::twilio::account::Account;
 use tokio::task::JoinHandle;
 
 use crate::data_dir::DataDirLock;
@@ -47,6 +48,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// App and API key, in the order given.
     pub api_keys: Vec<(String, String)>,
+    /// The sids of each app in Twilio's dialect.
+    pub accounts: Vec<Account>,
     /// The URL of DynamoDB itself.
     pub dynamodb_url: String,
     /// The name of the table.
@@ -105,6 +108,7 @@ impl Server {
         Ok(Self {
             address,
             api_keys: storage.secrets.api_keys,
+            accounts: services.accounts,
             dynamodb_url: storage.functions_dynamodb_url,
             table,
             sqs_url: services.sqs_url,

@@ -88,7 +88,7 @@ impl FunctionVariables {
         }
     }
 
-    /// The same with the values of `preset`, behind those of the process.
+    /// With the variables of a preset between those of the process and the defaults.
     pub(crate) fn with_preset(self, preset: Option<Preset>) -> Self {
         Self { preset, ..self }
     }

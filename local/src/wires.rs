@@ -1,8 +1,8 @@
-//! Wires: the URLs between the functions and what they call.
+//! URLs in front of the services that the functions call.
 
 use crate::variables::Endpoints;
 
-/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The [`Server`]
+/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The [`crate::Server`]
 /// has the URLs behind them.
 #[derive(Default)]
 pub struct Wires {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{LocalProcess, TO, TestResponse, UNKNOWN_ID, assert_status};
+use crate::support::{LocalProcess, TO, TestResponse, assert_status};
 
 /// A request with the first key of the process, and its `Request-Id`.
 async fn call(
@@ -20,42 +20,78 @@ async fn call(
     (response, id)
 }
 
-/// What a line about a request must contain besides its status, by method, path, body and status.
-type Request = (&'static str, String, Value, u16, &'static [&'static str]);
+/// A request about the verification `{id}`: its status, and what its log line has.
+type Logged = (
+    &'static str,
+    &'static str,
+    Value,
+    u16,
+    &'static [&'static str],
+);
 
-/// In a part, `ID` means the beginning of the verification's id.
-fn requests(id: &str) -> [Request; 8] {
-    let verification = format!("/v1/verifications/{id}");
-    let to = || json!({"to": TO});
-    let limited: &[&str] = &["limit=\"cooldown\""];
-    let invalid: &[&str] = &["ID", "fields=\"code\"", "error.kind=\"invalid_code\""];
-    let unknown = format!("/v1/verifications/{UNKNOWN_ID}");
-    let nothing = "/v1/verifications/nothing".to_owned();
-    let (check, resend) = (
-        format!("{verification}/check"),
-        format!("{verification}/resend"),
-    );
+fn logged() -> [Logged; 8] {
     [
-        ("POST", "/v1/verifications".to_owned(), to(), 429, limited),
-        ("POST", check, json!({"code": "12"}), 422, invalid),
         (
             "POST",
-            resend,
+            "/v1/verifications",
+            json!({"to": TO}),
+            429,
+            &["status=429", "limit=\"cooldown\""],
+        ),
+        (
+            "POST",
+            "/v1/verifications/{id}/check",
+            json!({"code": "12"}),
+            422,
+            &[
+                "status=422",
+                "{id}",
+                "fields=\"code\"",
+                "error.kind=\"invalid_code\"",
+            ],
+        ),
+        (
+            "POST",
+            "/v1/verifications/{id}/resend",
             Value::Null,
             429,
-            &["ID", "limit=\"cooldown\""],
+            &["status=429", "{id}", "limit=\"cooldown\""],
         ),
-        ("GET", verification.clone(), Value::Null, 200, &["ID"]),
         (
             "GET",
-            unknown,
+            "/v1/verifications/{id}",
+            Value::Null,
+            200,
+            &["status=200", "{id}"],
+        ),
+        (
+            "GET",
+            "/v1/verifications/ve_aaaaaaaaaaaaaaaaaaaaaaaaaa",
             Value::Null,
             404,
-            &["verification.id=\"ve_aaaaa\""],
+            &["status=404", "verification.id=\"ve_aaaaa\""],
         ),
-        ("DELETE", verification, Value::Null, 200, &["ID"]),
-        ("GET", nothing, Value::Null, 404, &[]),
-        ("POST", "/v1/recipients/unlock".to_owned(), to(), 200, &[]),
+        (
+            "DELETE",
+            "/v1/verifications/{id}",
+            Value::Null,
+            200,
+            &["status=200", "{id}"],
+        ),
+        (
+            "GET",
+            "/v1/verifications/nothing",
+            Value::Null,
+            404,
+            &["status=404"],
+        ),
+        (
+            "POST",
+            "/v1/recipients/unlock",
+            json!({"to": TO}),
+            200,
+            &["status=200"],
+        ),
     ]
 }
 
@@ -64,25 +100,29 @@ async fn every_request_has_one_line_with_its_links() {
     let process = LocalProcess::start_with_arguments(&[], &[]).await;
     let (sent, request) = call(&process, "POST", "/v1/verifications", json!({"to": TO})).await;
     let id = sent.id();
-    let mut expected = vec![(request, 201, vec!["request completed", "ID"])];
-    for (method, path, body, status, parts) in requests(&id) {
+    let link = format!("verification.id=\"{}\"", &id[..8]);
+    let app = "app=\"default\"".to_owned();
+    let completed = ["request completed", "status=201", &app, &link];
+    let mut expected = vec![(request, completed.map(str::to_owned).to_vec())];
+    for (method, path, body, status, parts) in logged() {
+        let path = path.replace("{id}", &id);
         let (response, request) = call(&process, method, &path, body).await;
         assert_status(&response, status);
-        expected.push((request, status, parts.to_vec()));
+        let parts = parts.iter().map(|part| part.replace("{id}", &link));
+        expected.push((request, parts.chain([app.clone()]).collect()));
     }
     let printed = process.kill().await;
-    let prefix = format!("verification.id=\"{}\"", &id[..8]);
-    for (request, status, parts) in expected {
+    for (request, parts) in expected {
         let lines: Vec<_> = printed
             .lines()
             .filter(|line| line.contains(&request))
             .collect();
         assert_eq!(lines.len(), 1, "{request}: {printed}");
-        let common = ["app=\"default\"".to_owned(), format!("status={status}")];
-        let parts = parts.iter().map(|part| part.replace("ID", &prefix));
-        for part in parts.chain(common) {
-            assert!(lines[0].contains(&part), "{part}: {}", lines[0]);
-        }
+        assert!(
+            parts.iter().all(|part| lines[0].contains(part)),
+            "{parts:?}: {}",
+            lines[0]
+        );
     }
     assert!(
         !printed.contains(&id) && !printed.contains("limit=\"\""),

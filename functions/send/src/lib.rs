@@ -1,6 +1,8 @@
 //! send: opens verifications and resends their messages; unlocks, forgets and looks up
 //! recipients.
 
+mod twilio;
+
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use otp::api::authorization::authorize;
@@ -10,6 +12,7 @@ use otp::api::request::{json_body, request_id};
 use otp::api::request_log::RequestLog;
 use otp::api::response::{Success, respond};
 use otp::api::routing::{BasePath, Route, route};
+use otp::api::twilio::path::path_of;
 use otp::api::v1::errors::{not_found, send_problem};
 use otp::api::v1::recipient::{read_to, render_lookup};
 use otp::api::v1::send::{read_resend, read_send, render_sent};
@@ -27,6 +30,7 @@ pub struct State {
     sending: Sending,
     api_keys: ApiKeys,
     base: BasePath,
+    public_url: Option<String>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -65,12 +69,14 @@ impl State {
     #[must_use]
     pub fn new(mut config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
         let api_keys = std::mem::take(&mut config.api_keys);
-        let base = BasePath::of(config.public_url.as_deref());
+        let public_url = config.public_url.clone();
+        let base = BasePath::of(public_url.as_deref());
         let sending = Sending::new(config, clock.clone(), metrics.clone());
         Self {
             sending,
             api_keys,
             base,
+            public_url,
             clock,
             metrics,
         }
@@ -87,6 +93,9 @@ impl State {
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
     let mut log = RequestLog::new("send", request_id(request));
     let deadline = deadline_of(request, &state.clock);
+    if let Some(path) = path_of(request, &state.base) {
+        return twilio::handle(state, request, path, &mut log, deadline).await;
+    }
     let answer = answer(state, request, &mut log, deadline);
     let result = answer_in_time(deadline, answer).await;
     respond(&log, request, result)
@@ -179,9 +188,13 @@ async fn send_again(
 
 /// The problem document of `error`. A rejection by a limit is counted.
 fn problem(state: &State, error: &SendError, app: &str, now: Timestamp) -> Problem {
+    count_rejection(state, error, now);
+    send_problem(error, &state.sending.apps, app, now)
+}
+
+fn count_rejection(state: &State, error: &SendError, now: Timestamp) {
     if let SendError::LimitExceeded(exceeded) = error {
         let limit = exceeded.limit.name();
         state.metrics.count(&Metric::Refusal { limit }, now);
     }
-    send_problem(error, &state.sending.apps, app, now)
 }

@@ -5,6 +5,7 @@
 //! setting), 2 for wrong usage.
 
 mod serve;
+mod twilio_check;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ struct CommandLine {
 enum Command {
     /// Run the service on this machine (the default command)
     Serve(serve::Arguments),
+    /// Check a deployed stack with the requests of Twilio's SDKs
+    TwilioCheck(twilio_check::Arguments),
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -33,6 +36,7 @@ pub async fn run() -> ExitCode {
     let CommandLine { command, serve } = CommandLine::parse();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(arguments) => serve::run(arguments).await,
+        Command::TwilioCheck(arguments) => twilio_check::run(arguments).await,
     }
 }
 
@@ -46,6 +50,7 @@ mod tests {
         let line = CommandLine::try_parse_from([&["lambda-otp"], arguments].concat()).ok()?;
         match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(arguments) => Some(arguments.port),
+            Command::TwilioCheck(_) => None,
         }
     }
 

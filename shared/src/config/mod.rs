@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub use apps::{ApiKeys, Apps, is_app_name};
 pub use config_error::ConfigError;
+pub use policy::{android_hash, brand};
 pub use reader::Variables;
 
 use crate::carrier::ConfiguredCarrier;

@@ -42,7 +42,7 @@ impl Setting {
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "brand",
-        set: |p, v| short_text(v).map(|v| p.brand = v),
+        set: |p, v| brand(v).map(|v| p.brand = v),
     },
     Setting {
         name: "locale",
@@ -86,6 +86,10 @@ pub const SETTINGS: &[Setting] = &[
             )
             .map(|v| p.resend_code = v)
         },
+    },
+    Setting {
+        name: "caller_codes",
+        set: |p, v| one_of(v, &[("off", false), ("on", true)]).map(|v| p.caller_codes = v),
     },
     Setting {
         name: "cooldown_seconds",
@@ -234,7 +238,11 @@ fn list<T>(value: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<
     items.map(read_item).collect()
 }
 
-fn short_text(value: &str) -> Result<String, String> {
+/// The name in a text.
+///
+/// # Errors
+/// A sentence that says what the value must be.
+pub fn brand(value: &str) -> Result<String, String> {
     let name = pasted_text::plain_name(value);
     // What was not UTF-8 has become replacement characters.
     let is_clean = !name.contains(|character: char| {
@@ -301,7 +309,11 @@ fn host(value: &str) -> Result<String, String> {
         .ok_or_else(|| "must be a host name such as `shop.example`".into())
 }
 
-fn android_hash(value: &str) -> Result<String, String> {
+/// The SMS Retriever hash of an Android app.
+///
+/// # Errors
+/// A sentence that says what the value must be.
+pub fn android_hash(value: &str) -> Result<String, String> {
     let fits = value.len() == 11
         && value
             .bytes()

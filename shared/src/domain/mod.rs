@@ -13,6 +13,7 @@ pub mod address;
 pub mod code;
 pub mod test_number;
 pub mod text_reference;
+pub mod custom_text;
 pub mod delivery;
 pub mod delivery_plan;
 pub mod status;

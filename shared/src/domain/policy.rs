@@ -33,6 +33,8 @@ pub struct Policy {
     pub guess_budget: u8,
     /// What a resend carries.
     pub resend_code: ResendCode,
+    /// Whether the app may choose codes. The bound on guessing does not hold for these.
+    pub caller_codes: bool,
     /// Wait before the 2nd, 3rd, … send within an hour; the last repeats.
     pub cooldown_seconds: Vec<i64>,
     /// Sends to a recipient in any hour.
@@ -85,6 +87,7 @@ impl Default for Policy {
             max_attempts: 5,
             guess_budget: 20,
             resend_code: ResendCode::Same,
+            caller_codes: false,
             cooldown_seconds: vec![30, 60, 120, 300, 600],
             sends_per_hour: 5,
             sends_per_day: 10,

@@ -169,6 +169,18 @@ impl Recipient {
         }
     }
 
+    /// Approves the current verification without a code; `false` if it is not pending. It counts no
+    /// attempt.
+    pub fn approve(&mut self, now: Timestamp) -> bool {
+        match &mut self.current {
+            Some(verification) if verification.status(now) == Status::Pending => {
+                verification.approved_at = Some(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Clears the failure counts. A verification that has ended stays ended.
     pub fn unlock(&mut self) {
         self.failures.clear();
@@ -276,6 +288,18 @@ impl Recipient {
         RaiseOutcome::Raised
     }
 
+    /// Moves the status of each message up to the one that it has in `later`.
+    pub fn raise_deliveries_to_those_of(&mut self, later: &Recipient, now: Timestamp) {
+        let deliveries = later.verifications().flat_map(|known| known.deliveries());
+        for delivery in deliveries {
+            let reported = ReportedStatus {
+                status: delivery.status,
+                is_account_fault: delivery.is_account_fault,
+            };
+            self.raise_delivery(delivery.tag, reported, delivery.carrier.as_deref(), now);
+        }
+    }
+
     /// Applies a report of `carrier` about a message, if it counts now.
     pub fn apply_report(
         &mut self,
@@ -309,7 +333,7 @@ impl Recipient {
     #[must_use]
     pub fn consecutive_failures(&self) -> u32 {
         match &self.current {
-            Some(verification) if verification.success_index().is_some() => 0,
+            Some(verification) if verification.is_approved() => 0,
             Some(verification) => {
                 let current = u32::try_from(verification.wrong_attempts().count());
                 self.failure_streak
@@ -389,7 +413,7 @@ mod tests {
             let at = NOW + (i64::from(n) * 1000);
             let mut v = opened(at);
             v.params.nonce = VerificationNonce([n; 4]);
-            v.params.idempotency = (n == 0).then(|| Idempotency {
+            v.params.idempotency = (n == 0).then_some(Idempotency {
                 key: IdempotencyKeyHash([9; 8]),
                 body: BodyHash([8; 8]),
             });

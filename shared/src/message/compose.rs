@@ -13,7 +13,6 @@ use crate::domain::policy::Policy;
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
-use crate::domain::verification_params::VerificationParams;
 
 /// What a text shows to tell it from other texts of the same person.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -51,10 +50,9 @@ pub fn compose(
     channel: Channel,
     now: Timestamp,
 ) -> Message {
-    let params = &verification.params;
     let marks = text_marks(policy, verification.text_reference, country, now);
-    let wording = wording(policy, params, code, &marks, now);
-    render(channel, locale_of(policy, params), &wording)
+    let wording = wording(policy, verification, code, &marks, now);
+    render(channel, locale_of(policy, verification), &wording)
 }
 
 /// The SMS that carries `code` in a text that the operator has registered; `None` for a payment
@@ -63,20 +61,20 @@ pub fn compose(
 pub fn compose_registered(
     template: &Template,
     policy: &Policy,
-    params: &VerificationParams,
+    verification: &Verification,
     code: &Code,
     marks: &TextMarks,
     now: Timestamp,
 ) -> Option<Message> {
-    from_template(template, &wording(policy, params, code, marks, now))
+    from_template(template, &wording(policy, verification, code, marks, now))
 }
 
-/// Whether a text message can show a reference, and the time if the policy asks for it, without
-/// another part.
+/// Whether a text message of `verification` can show a reference, and the time if the policy asks
+/// for it, without another part.
 #[must_use]
 pub fn has_room_for_reference(
     policy: &Policy,
-    params: &VerificationParams,
+    verification: &Verification,
     code: &Code,
     country: Option<&str>,
     now: Timestamp,
@@ -85,27 +83,28 @@ pub fn has_room_for_reference(
         reference: Some("XX".into()),
         sent_at: policy.text_time.then(|| local_time(country, now)),
     };
-    let wording = wording(policy, params, code, &marks, now);
-    sms_has_room_for_marks(locale_of(policy, params), &wording)
+    let wording = wording(policy, verification, code, &marks, now);
+    sms_has_room_for_marks(locale_of(policy, verification), &wording)
 }
 
-fn locale_of(policy: &Policy, params: &VerificationParams) -> Locale {
-    let locale = Locale::from_tag(&params.locale);
+fn locale_of(policy: &Policy, verification: &Verification) -> Locale {
+    let locale = Locale::from_tag(&verification.params.locale);
     locale.unwrap_or_else(|| negotiate(None, None, &policy.locale))
 }
 
 fn wording<'a>(
     policy: &'a Policy,
-    params: &'a VerificationParams,
+    verification: &'a Verification,
     code: &'a Code,
     marks: &'a TextMarks,
     now: Timestamp,
 ) -> Wording<'a> {
+    let (params, custom) = (&verification.params, &verification.custom_text);
     // Rounded to the nearest minute, so that a text that is sent a second after the start states
     // the full time.
     let minutes = (params.expires_at.seconds_since(now) + 30) / 60;
     Wording {
-        brand: &policy.brand,
+        brand: custom.brand.as_ref().unwrap_or(&policy.brand),
         code: code.reveal(),
         minutes: minutes.max(1),
         transaction: params
@@ -115,7 +114,11 @@ fn wording<'a>(
         reference: marks.reference.as_deref(),
         sent_at: marks.sent_at.as_deref(),
         web_domain: policy.web_domain.as_deref(),
-        android_hash: policy.android_hash.as_deref(),
+        android_hash: custom
+            .android_hash
+            .as_ref()
+            .or(policy.android_hash.as_ref())
+            .map(String::as_str),
         gsm7: policy.gsm7,
     }
 }

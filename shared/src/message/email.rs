@@ -42,7 +42,7 @@ fn html(locale: Locale, values: &Values, subject: &str, template: &str) -> Strin
     );
     for paragraph in template.split(PARAGRAPH_SEPARATOR) {
         // Escaping leaves placeholders as they are.
-        let filled = fill(&escape_html(paragraph), |name| {
+        let filled = fill(&escape_html(&values.for_currency(paragraph)), |name| {
             values.get(name).map(|value| value_html(name, value))
         });
         html.push_str(&format!("<p>{filled}</p>\n"));

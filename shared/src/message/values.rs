@@ -121,16 +121,28 @@ impl Values {
 
     /// `template` with the values in place of its placeholders.
     pub(super) fn fill(&self, template: &str) -> String {
-        fill(template, |name| self.get(name).map(Cow::from))
+        fill(&self.for_currency(template), |name| {
+            self.get(name).map(Cow::from)
+        })
     }
 
     /// Like [`Values::fill`], for display: a right-to-left text does not change the order within a
     /// value.
     pub(super) fn fill_isolated(&self, locale: Locale, template: &str) -> String {
         if locale.is_right_to_left() {
-            fill(template, |name| self.get(name).map(isolate))
+            fill(&self.for_currency(template), |name| {
+                self.get(name).map(isolate)
+            })
         } else {
             self.fill(template)
+        }
+    }
+
+    /// `template` without the place of the currency, if the amount names its own.
+    pub(super) fn for_currency<'t>(&self, template: &'t str) -> Cow<'t, str> {
+        match self.currency.is_empty() {
+            true => template.replace("{amount} {currency}", "{amount}").into(),
+            false => template.into(),
         }
     }
 

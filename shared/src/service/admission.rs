@@ -24,6 +24,12 @@ pub(super) fn admit(context: &SendContext<'_>, request: &SendRequest) -> Result<
         .try_for_each(|channel| admit_line(channel, to))
 }
 
+/// Whether a carrier serves `channel` for this recipient.
+pub(super) fn is_served(sending: &Sending, channel: Channel, to: &Address) -> bool {
+    let mut carriers = sending.carriers.iter();
+    carriers.any(|carrier| carrier.serves(channel, to))
+}
+
 /// Checks the channel of a resend.
 pub(super) fn admit_resend(
     context: &SendContext<'_>,
@@ -51,11 +57,7 @@ fn admit_channel(
     if !to.supports(channel) {
         return Err(SendError::ChannelMismatch { is_fallback });
     }
-    let is_served = sending
-        .carriers
-        .iter()
-        .any(|carrier| carrier.serves(channel, to));
-    if is_served {
+    if is_served(sending, channel, to) {
         Ok(())
     } else {
         Err(SendError::ChannelNotConfigured(channel))

@@ -2,10 +2,9 @@
 //!
 //! Invariants: what was not written is not compared, and nothing reveals which element was wrong.
 
-use std::sync::Arc;
-
-use crate::config::{Apps, VerifyConfig};
-use crate::crypto::keyring::Keyring;
+use super::show::show;
+use super::target::Target;
+use super::verifying::{VerifyError, Verifying};
 use crate::domain::address::Address;
 use crate::domain::code::Code;
 use crate::domain::ids::{AttemptHash, AttemptNonce, VerificationId, VerificationNonce};
@@ -15,36 +14,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::verification::Attempt;
 use crate::domain::verification_params::Transaction;
 use crate::domain::verification_ref::VerificationRef;
-use crate::platform::aws::Service;
-use crate::platform::metrics::{Metric, Metrics};
+use crate::platform::metrics::Metric;
 use crate::platform::random::random_bytes;
-use crate::store::{AttemptResult, Store, StoreError};
-
-/// What checks, cancels and reads need.
-pub struct Verifying {
-    /// The table.
-    pub store: Store,
-    /// Seal keys and lookup key.
-    pub keyring: Arc<Keyring>,
-    /// Policies of the apps.
-    pub apps: Apps,
-    pub(super) metrics: Metrics,
-}
-
-impl Verifying {
-    /// From the configuration of `verify`.
-    #[must_use]
-    pub fn new(config: VerifyConfig, metrics: Metrics) -> Self {
-        let dynamodb = config.aws.config(Service::DynamoDb);
-        let store = Store::new(&dynamodb, config.table, config.keyring.clone());
-        Self {
-            store,
-            keyring: config.keyring,
-            apps: config.apps,
-            metrics,
-        }
-    }
-}
+use crate::store::AttemptResult;
 
 /// A check, as requested.
 pub struct CheckRequest {
@@ -65,41 +37,30 @@ pub struct Checked {
     pub outcome: CheckOutcome,
     /// Whether an earlier check with the same `Idempotency-Key` had this outcome.
     pub is_replay: bool,
+    /// The verification's id.
+    pub id: VerificationId,
     /// The verification's recipient, as stored.
     pub recipient: Recipient,
     /// The verification's nonce.
     pub nonce: VerificationNonce,
 }
 
-/// Why a check, cancel or read has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// There is no such verification.
-    #[error("there is no such verification")]
-    NotFound,
-    /// The verification has ended.
-    #[error("the verification has ended")]
-    NotPending,
-    /// The `Idempotency-Key` was used with another code, purpose or transaction.
-    #[error("the Idempotency-Key was used with another code, purpose or transaction")]
-    IdempotencyMismatch,
-    /// The table failed: nothing was compared.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Checks a code.
+/// Checks a code. One write; to find the latest verification of a recipient, a read before it.
 ///
 /// # Errors
 /// [`VerifyError`].
 pub async fn check(
     verifying: &Verifying,
     app: &str,
-    id: VerificationId,
+    target: &Target,
     request: &CheckRequest,
     now: Timestamp,
 ) -> Result<Checked, VerifyError> {
     let keyring = &verifying.keyring;
+    let id = match target {
+        Target::Id(id) => *id,
+        Target::LatestOf(_) => show(verifying, app, target, now).await?.id,
+    };
     let (key, nonce) = keyring.open_verification_id(app, id);
     let (purpose, transaction) = (&request.purpose, request.transaction.as_ref());
     let code = request.code.reveal();
@@ -117,7 +78,7 @@ pub async fn check(
         .append_attempt(key, nonce, &attempt, now)
         .await?
     {
-        AttemptResult::Logged(recipient) => decide(verifying, *recipient, nonce, &attempt, now),
+        AttemptResult::Logged(recipient) => decide(verifying, *recipient, id, nonce, &attempt, now),
         AttemptResult::UnknownRecipient => Err(VerifyError::NotFound),
     }
 }
@@ -132,6 +93,7 @@ struct Known {
 fn decide(
     verifying: &Verifying,
     recipient: Recipient,
+    id: VerificationId,
     nonce: VerificationNonce,
     attempt: &Attempt,
     now: Timestamp,
@@ -178,6 +140,7 @@ fn decide(
     Ok(Checked {
         outcome,
         is_replay,
+        id,
         recipient,
         nonce,
     })

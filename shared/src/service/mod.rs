@@ -3,8 +3,12 @@
 pub mod sending;
 pub mod send;
 pub mod resend;
+pub mod open_or_continue;
+pub mod verifying;
+pub mod target;
 pub mod check;
 pub mod cancel;
+pub mod approve;
 pub mod show;
 pub mod recipients;
 pub mod report;

@@ -37,18 +37,23 @@ pub(super) fn new_verification(
         expires_at: now + ttl_seconds,
         attempts_max: recipient.attempts_allowed(policy, now),
     };
-    let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
-    let code = match known_code {
-        Some(code) => code.clone(),
-        None => Code::generate(policy.code_alphabet, length, &mut entropy()),
+    let random = || {
+        let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
+        Code::generate(policy.code_alphabet, length, &mut entropy())
     };
+    let code = known_code.or(request.code.as_ref()).cloned();
+    let code = code.unwrap_or_else(random);
     let sealed = context
         .sending
         .keyring
         .seal_code(context.key, &params, &code);
+    let mut verification = Verification {
+        is_code_of_app: known_code.is_none() && request.code.is_some(),
+        custom_text: request.custom_text.clone(),
+        ..Verification::new(params, sealed)
+    };
     let has_reference = policy.text_reference
-        && message::has_room_for_reference(policy, &params, &code, country, now);
-    let mut verification = Verification::new(params, sealed);
+        && message::has_room_for_reference(policy, &verification, &code, country, now);
     verification.text_reference = has_reference.then(|| new_reference(recipient));
     let tag = DeliveryTag(random_bytes());
     verification.add_delivery(request.channel, Cause::Requested, tag, now);

@@ -14,6 +14,8 @@ use crate::config::{Apps, SendConfig};
 use crate::crypto::keyring::Keyring;
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
+use crate::domain::code::Code;
+use crate::domain::custom_text::CustomText;
 use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
 use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
@@ -104,6 +106,10 @@ pub struct SendRequest {
     pub client_ip: Option<IpAddr>,
     /// The `Idempotency-Key` and the body that it came with.
     pub idempotency: Option<Idempotency>,
+    /// The code that the app chose; `None`: a random one.
+    pub code: Option<Code>,
+    /// What the texts say in place of the app's settings.
+    pub custom_text: CustomText,
 }
 
 /// A resend, as requested.

@@ -71,7 +71,7 @@ async fn save(
         Ok(SaveResult::Conflict(_)) => Ok(None),
         // It may have been written.
         Err(error) => {
-            roll_back(context, stored, Some(write_id)).await;
+            roll_back(context, stored, &recipient, Some(write_id)).await;
             Err(error)
         }
     }

@@ -36,7 +36,7 @@ impl Store {
     ) -> Result<AttemptResult, StoreError> {
         let attempt_nonce = binary(&attempt.nonce.to_bytes());
         let mut update = Update::when("nonce = :nonce AND expires_at > :now")
-            .and("attribute_not_exists(canceled_at)")
+            .and("attribute_not_exists(canceled_at) AND attribute_not_exists(approved_at)")
             .and("size(attempts) < attempts_max")
             .and("NOT contains(attempt_nonces, :attempt_nonce)")
             .set("attempts = list_append(attempts, :attempt)")

@@ -12,6 +12,7 @@ mod recipients;
 mod sealed_address;
 mod attempts;
 mod deliveries;
+mod delivery_item;
 mod delivery_status;
 mod breakers;
 mod limits;
@@ -24,8 +25,8 @@ pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
-pub use limits::{Exceeded, Reservation, ReserveResult, SharedLimits};
-pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
+pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
+pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient, jittered_backoff};
 
 use limits::GuardCache;
 

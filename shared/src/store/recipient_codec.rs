@@ -12,6 +12,7 @@ use crate::domain::past_verification::{PastVerification, RecordedCheck};
 use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
+use crate::domain::verification::MessageRequest;
 use crate::domain::verification_params::{
     DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams,
 };
@@ -38,6 +39,31 @@ pub(super) fn unpack_times(packed: &[u8]) -> Vec<Timestamp> {
         .chunks_exact(4)
         .filter_map(|time| time.try_into().ok());
     times.map(time_from_stored).collect()
+}
+
+/// Tag, channel and time of each request, nine bytes together.
+pub(super) fn pack_requests(requests: &[MessageRequest]) -> Vec<u8> {
+    let packed = requests.iter().flat_map(|request| {
+        let MessageRequest { tag, channel, at } = *request;
+        tag.0
+            .into_iter()
+            .chain([channel_number(channel)])
+            .chain(stored_time(at))
+    });
+    packed.collect()
+}
+
+pub(super) fn unpack_requests(packed: &[u8]) -> Vec<MessageRequest> {
+    let requests = packed.chunks_exact(9).filter_map(|request| {
+        let (tag, rest) = request.split_first_chunk::<4>()?;
+        let (channel, at) = rest.split_first()?;
+        Some(MessageRequest {
+            tag: DeliveryTag(*tag),
+            channel: channel_from_number(*channel)?,
+            at: time_from_stored(at.try_into().ok()?),
+        })
+    });
+    requests.collect()
 }
 
 pub(super) fn channel_number(channel: Channel) -> u8 {

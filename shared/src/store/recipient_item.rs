@@ -9,16 +9,17 @@ use super::attributes::{
     FORMAT, Item, KEY, TTL, WRITE_ID, binary, bytes, list, map, number, number_value,
     optional_number, optional_text, text,
 };
+use super::delivery_item::{read_delivery, write_delivery};
 use super::recipient_codec::{
-    channel_from_number, channel_number, pack_params, pack_past, pack_times, stored_time,
-    time_from_stored, unpack_params, unpack_past, unpack_times,
+    pack_params, pack_past, pack_requests, pack_times, stored_time, time_from_stored,
+    unpack_params, unpack_past, unpack_requests, unpack_times,
 };
 use super::sealed_address::open_address;
 use super::{StoreError, WriteId};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::seal_key_id;
-use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport, ReportedStatus};
-use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, DeliveryTag, RecordKey};
+use crate::domain::custom_text::CustomText;
+use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, RecordKey};
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
 use crate::domain::text_reference::TextReference;
@@ -53,8 +54,15 @@ const SEALED_CODE: &str = "sealed_code";
 const CODE_KEY_ID: &str = "code_key_id";
 /// Hash of the right attempt, so that an approval outlives the key of the code.
 const EXPECTED_HASH: &str = "expected_hash";
+/// Present if the app chose the code.
+const CODE_OF_APP: &str = "code_of_app";
+const CUSTOM_BRAND: &str = "custom_brand";
+const CUSTOM_ANDROID_HASH: &str = "custom_android_hash";
+const APPROVED_AT: &str = "approved_at";
 const TEXT_REFERENCE: &str = "text_reference";
 const CANCELED_AT: &str = "canceled_at";
+/// Requested messages: tag, channel and time of each.
+const REQUESTS: &str = "requests";
 const FALLBACKS_USED: &str = "fallbacks_used";
 const STEP: &str = "step";
 const STEP_DUE: &str = "step_due";
@@ -65,19 +73,6 @@ const UNCERTAIN_HANDOVERS: &str = "uncertain_handovers";
 const TRIED_CARRIERS: &str = "tried_carriers";
 /// Map of deliveries by tag.
 const DELIVERIES: &str = "deliveries";
-// One delivery.
-const DELIVERY_NUMBER: &str = "number";
-pub(super) const DELIVERY_STATUS: &str = "status";
-const DELIVERY_CARRIER: &str = "carrier";
-const DELIVERY_UPDATED_AT: &str = "updated_at";
-const DELIVERY_PARTS: &str = "parts";
-const DELIVERY_VENDOR_ID: &str = "vendor_id";
-const DELIVERY_EARLY_CARRIER: &str = "early_carrier";
-const DELIVERY_EARLY_STATUS: &str = "early_status";
-const DELIVERY_EARLY_ACCOUNT_FAULT: &str = "early_account_fault";
-const DELIVERY_ACCOUNT_FAULT: &str = "account_fault";
-const DELIVERY_CHANNEL: &str = "channel";
-const DELIVERY_CAUSE: &str = "cause";
 
 /// The version of an item.
 pub(super) fn version(item: &Item) -> Option<WriteId> {
@@ -181,9 +176,15 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     if let Some(reference) = verification.text_reference {
         put(TEXT_REFERENCE, binary(&reference.to_bytes()));
     }
-    if let Some(canceled_at) = verification.canceled_at {
-        put(CANCELED_AT, number_value(canceled_at.0));
+    for (name, at) in [
+        (CANCELED_AT, verification.canceled_at),
+        (APPROVED_AT, verification.approved_at),
+    ] {
+        if let Some(at) = at {
+            put(name, number_value(at.0));
+        }
     }
+    write_custom(verification, put);
     for (name, count) in [
         (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
         (
@@ -200,6 +201,22 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         if count > 0 {
             put(name, number_value(count));
         }
+    }
+}
+
+/// What the app chose for this verification, and the messages that it requested.
+fn write_custom(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
+    if verification.is_code_of_app {
+        put(CODE_OF_APP, number_value(1));
+    }
+    if let Some(brand) = &verification.custom_text.brand {
+        put(CUSTOM_BRAND, text(brand));
+    }
+    if let Some(hash) = &verification.custom_text.android_hash {
+        put(CUSTOM_ANDROID_HASH, text(hash));
+    }
+    if !verification.requests.is_empty() {
+        put(REQUESTS, binary(&pack_requests(&verification.requests)));
     }
 }
 
@@ -221,8 +238,15 @@ fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
     Some(Verification {
         attempts_at_earlier_codes: count(ATTEMPTS_AT_EARLIER_CODES),
         attempts_forgiven: count(ATTEMPTS_FORGIVEN),
+        is_code_of_app: number(item, CODE_OF_APP) != 0,
+        custom_text: CustomText {
+            brand: optional_text(item, CUSTOM_BRAND),
+            android_hash: optional_text(item, CUSTOM_ANDROID_HASH),
+        },
+        approved_at: optional_number(item, APPROVED_AT).map(Timestamp),
         text_reference: TextReference::from_bytes(bytes(item, TEXT_REFERENCE)),
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
+        requests: unpack_requests(bytes(item, REQUESTS)),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
         step: read_step(item),
         has_live_key: keyring.seal_key_ids().any(|id| id == key_id),
@@ -255,7 +279,7 @@ fn read_step(item: &Item) -> Step {
 
 /// Names as a list.
 pub(super) fn names(names: &[String]) -> AttributeValue {
-    AttributeValue::L(names.iter().map(|name| text(name)).collect())
+    AttributeValue::L(names.iter().map(text).collect())
 }
 
 /// Hash, time and invocation of an attempt. Its nonce is stored beside it.
@@ -282,75 +306,6 @@ fn read_attempt(nonce: &AttributeValue, rest: &AttributeValue) -> Option<Attempt
     })
 }
 
-/// One delivery as a map.
-pub(super) fn write_delivery(delivery: &Delivery) -> AttributeValue {
-    let mut map = Item::from([
-        (DELIVERY_NUMBER.into(), number_value(delivery.number)),
-        (
-            DELIVERY_STATUS.into(),
-            number_value(delivery.status.number()),
-        ),
-        (
-            DELIVERY_CHANNEL.into(),
-            number_value(channel_number(delivery.channel)),
-        ),
-        (
-            DELIVERY_UPDATED_AT.into(),
-            number_value(delivery.updated_at.0),
-        ),
-    ]);
-    if delivery.cause != Cause::Requested {
-        map.insert(DELIVERY_CAUSE.into(), number_value(delivery.cause.number()));
-    }
-    if let Some(carrier) = &delivery.carrier {
-        map.insert(DELIVERY_CARRIER.into(), text(carrier));
-    }
-    if let Some(parts) = delivery.parts {
-        map.insert(DELIVERY_PARTS.into(), number_value(parts));
-    }
-    if let Some(vendor_id) = &delivery.vendor_id {
-        map.insert(DELIVERY_VENDOR_ID.into(), text(vendor_id));
-    }
-    if let Some(early) = &delivery.early_report {
-        map.insert(DELIVERY_EARLY_CARRIER.into(), text(&early.carrier));
-        map.insert(
-            DELIVERY_EARLY_STATUS.into(),
-            number_value(early.reported.status.number()),
-        );
-        if early.reported.is_account_fault {
-            map.insert(DELIVERY_EARLY_ACCOUNT_FAULT.into(), number_value(1));
-        }
-    }
-    if delivery.is_account_fault {
-        map.insert(DELIVERY_ACCOUNT_FAULT.into(), number_value(1));
-    }
-    AttributeValue::M(map)
-}
-
-fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
-    let small = |name: &str| u8::try_from(number(map, name)).ok();
-    let tag = data_encoding::HEXLOWER.decode(tag.as_bytes()).ok()?;
-    Some(Delivery {
-        tag: DeliveryTag(tag.try_into().ok()?),
-        number: u16::try_from(number(map, DELIVERY_NUMBER)).ok()?,
-        channel: channel_from_number(small(DELIVERY_CHANNEL)?)?,
-        status: DeliveryStatus::try_from(small(DELIVERY_STATUS)?).ok()?,
-        carrier: optional_text(map, DELIVERY_CARRIER),
-        cause: Cause::try_from(small(DELIVERY_CAUSE)?).ok()?,
-        updated_at: Timestamp(number(map, DELIVERY_UPDATED_AT)),
-        parts: small(DELIVERY_PARTS).filter(|parts| *parts > 0),
-        vendor_id: optional_text(map, DELIVERY_VENDOR_ID),
-        early_report: optional_text(map, DELIVERY_EARLY_CARRIER).and_then(|carrier| {
-            let reported = ReportedStatus {
-                status: DeliveryStatus::try_from(small(DELIVERY_EARLY_STATUS)?).ok()?,
-                is_account_fault: number(map, DELIVERY_EARLY_ACCOUNT_FAULT) != 0,
-            };
-            Some(EarlyReport { carrier, reported })
-        }),
-        is_account_fault: number(map, DELIVERY_ACCOUNT_FAULT) != 0,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use data_encoding::BASE64;
@@ -361,8 +316,9 @@ mod tests {
     use crate::domain::address::Address;
     use crate::domain::channel::Channel;
     use crate::domain::code::Code;
+    use crate::domain::delivery::{Cause, DeliveryStatus, EarlyReport, ReportedStatus};
     use crate::domain::email::EmailAddress;
-    use crate::domain::ids::{BodyHash, IdempotencyKeyHash, VerificationNonce};
+    use crate::domain::ids::{BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
     use crate::domain::phone::{Line, PhoneNumber};
     use crate::domain::verification::tests::{attempt, verification};
@@ -425,6 +381,12 @@ mod tests {
             },
         });
         current.deliveries[0].is_account_fault = true;
+        current.is_code_of_app = true;
+        current.custom_text = CustomText {
+            brand: Some("Club".into()),
+            android_hash: Some("FA+9qCX9VSu".into()),
+        };
+        current.approved_at = Some(Timestamp(1001));
         let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
         let address = Address::Phone(number);
         Recipient {

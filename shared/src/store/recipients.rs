@@ -295,7 +295,7 @@ impl Store {
 }
 
 /// Waits for a random time up to `millis_max`, so that writers that conflicted do not meet again.
-pub(super) async fn jittered_backoff(millis_max: u64) {
+pub async fn jittered_backoff(millis_max: u64) {
     let millis = entropy().random_range(0..=millis_max);
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }

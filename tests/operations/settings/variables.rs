@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{ROLES, WRONG_URLS, assert_all_start, assert_all_stop, read};
 
 /// The variables that an app can override, with wrong values.
-const WRONG_POLICY_VALUES: [(&str, &[&str]); 23] = [
+const WRONG_POLICY_VALUES: [(&str, &[&str]); 24] = [
     (
         "OTP_BRAND",
         &[
@@ -52,6 +52,7 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 23] = [
     ("OTP_MAX_ATTEMPTS", &["0", "11", "-1", "five"]),
     ("OTP_GUESS_BUDGET", &["0", "101", "1e1x"]),
     ("OTP_RESEND_CODE", &["Same", "new"]),
+    ("OTP_CALLER_CODES", &["yes", "1"]),
     (
         "OTP_COOLDOWN_SECONDS",
         &[

@@ -9,7 +9,7 @@ use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::Delivery;
-use crate::domain::verification_params::VerificationParams;
+use crate::domain::verification::Verification;
 use crate::message::{Message, TextMarks, compose, compose_registered, text_marks};
 
 /// A message, ready for any carrier.
@@ -17,7 +17,7 @@ pub(super) struct ComposedMessage<'s> {
     pub(super) to: Address,
     message: Message,
     marks: TextMarks,
-    params: &'s VerificationParams,
+    verification: &'s Verification,
     code: Code,
     reference: String,
 }
@@ -51,7 +51,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 .delivering
                 .keyring
                 .reference(self.claim.key, delivery.tag),
-            params: &verification.params,
+            verification,
             code,
         })
     }
@@ -69,7 +69,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         template
             .filter(|_| channel == Channel::Sms)
             .and_then(|t| {
-                compose_registered(t, policy, text.params, &text.code, &text.marks, self.now)
+                let (verification, marks) = (text.verification, &text.marks);
+                compose_registered(t, policy, verification, &text.code, marks, self.now)
             })
             .map_or(Cow::Borrowed(&text.message), Cow::Owned)
     }
@@ -93,9 +94,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
             channel,
             message,
             code: text.code.reveal(),
-            locale: &text.params.locale,
+            locale: &text.verification.params.locale,
             reference: &text.reference,
-            validity_seconds: text.params.expires_at.seconds_since(now),
+            validity_seconds: text.verification.params.expires_at.seconds_since(now),
             callback_url: &callback_url,
         };
         let timeout = self.call_time.timeout(carrier);
