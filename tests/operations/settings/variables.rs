@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{ROLES, WRONG_URLS, assert_all_start, assert_all_stop, read};
 
 /// The variables that an app can override, with wrong values.
-const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
+const WRONG_POLICY_VALUES: [(&str, &[&str]); 22] = [
     (
         "OTP_BRAND",
         &[
