@@ -19,7 +19,8 @@ use crate::services::ServicesStart;
 use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
-use crate::variables::{Endpoints, ProcessVariables, Variables};
+use crate::variables::{ProcessVariables, Variables};
+use crate::wires::Wires;
 
 const OPENAPI: &str = include_str!("../../shared/openapi.yaml");
 
@@ -39,18 +40,6 @@ pub struct Options {
     pub functions: Option<BuiltFunctions>,
     /// The http URL of another DynamoDB, to use instead of the embedded engine.
     pub dynamodb: Option<String>,
-}
-
-/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The [`Server`]
-/// has the URLs behind them.
-#[derive(Default)]
-pub struct Wires {
-    /// In front of DynamoDB.
-    pub dynamodb: Option<String>,
-    /// In front of SQS.
-    pub sqs: Option<String>,
-    /// In front of SNS, which also serves the certificates for its signatures.
-    pub sns: Option<String>,
 }
 
 /// A running server. Its tasks end with the runtime; dropping it releases the data directory.
@@ -132,18 +121,5 @@ impl Server {
     pub async fn run(self) {
         // A task that was cancelled or has panicked has stopped as well.
         let _ = self.serving.await;
-    }
-}
-
-impl Wires {
-    /// The URLs that the functions use.
-    pub(crate) fn endpoints(self, dynamodb_url: &str, sqs_url: &str) -> Endpoints {
-        let or = |wire: Option<String>, url: &str| wire.unwrap_or_else(|| url.to_owned());
-        Endpoints {
-            dynamodb_url: or(self.dynamodb, dynamodb_url),
-            sqs_url: or(self.sqs, sqs_url),
-            sns_url: or(self.sns, sqs_url),
-            queue_url: format!("{sqs_url}/queue"),
-        }
     }
 }

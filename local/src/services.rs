@@ -17,13 +17,13 @@ use crate::internal_port::bind_internal_port;
 use crate::metrics::RecordedMetrics;
 use crate::preset::Preset;
 use crate::secrets::ApiKeysError;
-use crate::server::Wires;
 use crate::settings::Settings;
 use crate::simulated_carriers::{MessageOwners, ReservedCarriers, SimulatedCarriers};
 use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
 use crate::variables::{FunctionVariables, ProcessVariables};
+use crate::wires::Wires;
 use crate::{local_aws, queue_trigger, sqs_sns};
 
 /// The functions, and what they call.
@@ -61,7 +61,6 @@ impl ServicesStart<'_> {
         let (aws_listener, sqs_url) = bind_internal_port().await?;
         let variables = FunctionVariables::new(
             self.process,
-            self.preset,
             template,
             self.address,
             storage.table.name(),
@@ -69,7 +68,8 @@ impl ServicesStart<'_> {
                 .endpoints(&storage.functions_dynamodb_url, &sqs_url),
             &storage.secrets,
             &reserved,
-        );
+        )
+        .with_preset(self.preset);
         let settings = read_settings(&variables, storage.api_keys_error)?;
         let owners = message_owners(storage, &settings);
         let base = BasePath::of(settings.verify.public_url.as_deref());

@@ -1,4 +1,5 @@
-//! send: opens verifications and resends their messages; unlocks and forgets recipients.
+//! send: opens verifications and resends their messages; unlocks, forgets and looks up
+//! recipients.
 
 mod twilio;
 
@@ -13,7 +14,7 @@ use otp::api::response::{Success, respond};
 use otp::api::routing::{BasePath, Route, route};
 use otp::api::twilio::path::path_of;
 use otp::api::v1::errors::{not_found, send_problem};
-use otp::api::v1::recipient::read_to;
+use otp::api::v1::recipient::{read_to, render_lookup};
 use otp::api::v1::send::{read_resend, read_send, render_sent};
 use otp::config::{ApiKeys, SendConfig};
 use otp::domain::time::Timestamp;
@@ -38,6 +39,7 @@ const SEND: &str = "/v1/verifications";
 const RESEND: &str = "/v1/verifications/{}/resend";
 const UNLOCK: &str = "/v1/recipients/unlock";
 const FORGET: &str = "/v1/recipients/forget";
+const LOOKUP: &str = "/v1/recipients/lookup";
 
 static ROUTES: &[Route] = &[
     Route {
@@ -54,6 +56,10 @@ static ROUTES: &[Route] = &[
     },
     Route {
         path: FORGET,
+        methods: &[Method::POST],
+    },
+    Route {
+        path: LOOKUP,
         methods: &[Method::POST],
     },
 ];
@@ -111,16 +117,31 @@ async fn answer(
             let id = matched.values.into_iter().next().unwrap_or_default();
             send_again(state, request, &app, &id, log, deadline, now).await
         }
-        path => {
-            let to = read_to(json_body(request)?)?;
-            let done = match path {
-                UNLOCK => recipients::unlock(&state.sending, &app, &to, now).await,
-                _ => recipients::forget(&state.sending, &app, &to, now).await,
-            };
-            done.map_err(|error| Problem::unavailable(&error))?;
-            Ok(Success::ok(&json!({"to": to.reveal()})))
-        }
+        path => serve_support_desk(state, request, path, &app, now).await,
     }
+}
+
+async fn serve_support_desk(
+    state: &State,
+    request: &Request,
+    path: &str,
+    app: &str,
+    now: Timestamp,
+) -> Result<Success, Problem> {
+    let sending = &state.sending;
+    let to = read_to(json_body(request)?)?;
+    let done = match path {
+        UNLOCK => recipients::unlock(sending, app, &to, now).await,
+        FORGET => recipients::forget(sending, app, &to, now).await,
+        _ => {
+            let found = recipients::lookup(sending, app, &to, now).await;
+            let found = found.map_err(|error| Problem::unavailable(&error))?;
+            let policy = sending.apps.policy(app);
+            return Ok(Success::ok(&render_lookup(&to, &found, policy, now)));
+        }
+    };
+    done.map_err(|error| Problem::unavailable(&error))?;
+    Ok(Success::ok(&json!({"to": to.reveal()})))
 }
 
 async fn open(

@@ -17,6 +17,9 @@ const SENDS_MAX: u32 = 1_000_000;
 /// Longest part of a list item that an error shows.
 const ITEM_CHARS_MAX: usize = 40;
 
+/// Values of a setting that is switched on or off.
+const SWITCH: [(&str, bool); 2] = [("off", false), ("on", true)];
+
 /// One setting: its name (`OTP_` and upper case in the environment, as it is in `OTP_APPS`) and how
 /// a value is read.
 pub struct Setting {
@@ -131,6 +134,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "sender_id",
         set: |p, v| sender_id(v).map(|v| p.sender_id = Some(v)),
+    },
+    Setting {
+        name: "text_reference",
+        set: |p, v| one_of(v, &SWITCH).map(|v| p.text_reference = v),
+    },
+    Setting {
+        name: "text_time",
+        set: |p, v| one_of(v, &SWITCH).map(|v| p.text_time = v),
     },
     Setting {
         name: "web_domain",

@@ -12,6 +12,8 @@ pub mod channel;
 pub mod address;
 pub mod code;
 pub mod custom_text;
+pub mod test_number;
+pub mod text_reference;
 pub mod delivery;
 pub mod delivery_plan;
 pub mod status;

@@ -55,6 +55,10 @@ pub struct Policy {
     pub blocked_prefixes: Vec<String>,
     /// Name that messages come from; absent: the brand.
     pub sender_id: Option<String>,
+    /// Whether texts show a reference of two letters.
+    pub text_reference: bool,
+    /// Whether texts show the time of sending.
+    pub text_time: bool,
     /// Host of the WebOTP last line.
     pub web_domain: Option<String>,
     /// SMS Retriever hash of the Android app.
@@ -100,6 +104,8 @@ impl Default for Policy {
             allowed_countries: vec![],
             blocked_prefixes: vec![],
             sender_id: None,
+            text_reference: false,
+            text_time: false,
             web_domain: None,
             android_hash: None,
             gsm7: Gsm7Mode::Prefer,

@@ -8,6 +8,7 @@ use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery, DeliveryStatus};
 use crate::domain::ids::{AttemptHash, AttemptNonce, DeliveryTag};
 use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::VerificationParams;
 
@@ -48,6 +49,8 @@ pub struct Verification {
     pub custom_text: CustomText,
     /// When the app approved it without a code.
     pub approved_at: Option<Timestamp>,
+    /// What its texts show beside the code, so that a page can name it.
+    pub text_reference: Option<TextReference>,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
     /// Its requested messages, oldest first, at most [`DELIVERIES_MAX`].
@@ -112,6 +115,7 @@ impl Verification {
             is_code_of_app: false,
             custom_text: CustomText::default(),
             approved_at: None,
+            text_reference: None,
             canceled_at: None,
             requests: vec![],
             deliveries: vec![],
@@ -372,6 +376,7 @@ pub(crate) mod tests {
             is_code_of_app: false,
             custom_text: CustomText::default(),
             approved_at: None,
+            text_reference: None,
             canceled_at: None,
             requests: vec![],
             deliveries: vec![],

@@ -3,6 +3,7 @@
 use crate::domain::delivery::{Cause, Delivery};
 use crate::domain::past_verification::PastVerification;
 use crate::domain::status::Status;
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::{MessageRequest, Verification};
 use crate::domain::verification_params::VerificationParams;
@@ -72,6 +73,15 @@ impl<'a> VerificationRef<'a> {
             },
         };
         requested.map(request).collect()
+    }
+
+    /// What its texts show beside the code.
+    #[must_use]
+    pub fn text_reference(&self) -> Option<TextReference> {
+        match self {
+            Self::Current(verification) => verification.text_reference,
+            Self::Past(past) => past.text_reference,
+        }
     }
 
     /// Its messages, oldest first.

@@ -10,7 +10,7 @@ use super::rendered::Message;
 use super::values::{Values, fill};
 
 /// Separates paragraphs in a template.
-const PARAGRAPH_SEPARATOR: &str = " | ";
+pub(super) const PARAGRAPH_SEPARATOR: &str = " | ";
 
 /// The e-mail that `template` makes with `values`.
 pub(super) fn email(locale: Locale, values: &Values, template: &str) -> Message {

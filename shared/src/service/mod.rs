@@ -18,3 +18,5 @@ mod dispatcher;
 mod new_code;
 mod replay;
 mod reservation;
+mod roll_back;
+mod test_number;

@@ -6,7 +6,6 @@
 
 use super::admission::{admit, is_served};
 use super::resend::send_again;
-use super::reservation::Contention;
 use super::send::open;
 use super::sending::{ResendRequest, SendContext, SendError, SendRequest, Sending, Sent};
 use crate::domain::channel::Channel;
@@ -43,7 +42,6 @@ pub async fn open_or_continue(
     let key = sending.keyring.recipient_key(app, &request.to.canonical());
     let context = SendContext::new(sending, app, key, deadline, now);
     admit(&context, &request)?;
-    let mut contention = Contention::default();
     for retry in 0..=CONFLICT_RETRIES_MAX {
         if retry > 0 {
             context
@@ -53,7 +51,7 @@ pub async fn open_or_continue(
                 })
                 .await?;
         }
-        if let Some(sent) = try_once(&context, &request, &mut contention).await? {
+        if let Some(sent) = try_once(&context, &request).await? {
             return Ok(sent);
         }
     }
@@ -64,7 +62,6 @@ pub async fn open_or_continue(
 async fn try_once(
     context: &SendContext<'_>,
     request: &SendRequest,
-    contention: &mut Contention,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending, key, now, ..
@@ -72,13 +69,13 @@ async fn try_once(
     let loaded = sending.store.load(key, context.app, now);
     let stored = context.in_time(loaded).await?;
     let Some(current) = continued(context, &stored.recipient, request) else {
-        return open(context, &stored, request, contention).await;
+        return open(context, &stored, request).await;
     };
     let resend = ResendRequest {
         channel: Some(request.channel),
         client_ip: request.client_ip,
     };
-    send_again(context, &stored, current, &resend, contention).await
+    send_again(context, &stored, current, &resend).await
 }
 
 /// The verification that `request` continues: a pending one with the same purpose, the same

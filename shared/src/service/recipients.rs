@@ -1,8 +1,9 @@
-//! Recipients: unlock and forget, for the operator's support desk. Both do the same for recipients
-//! that were never seen.
+//! Recipients: unlock, forget and lookup, for the operator's support desk. All do the same for
+//! recipients that were never seen.
 
 use super::sending::Sending;
 use crate::domain::address::Address;
+use crate::domain::ids::VerificationId;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::store::{Change, StoreError};
@@ -31,6 +32,35 @@ pub async fn forget(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     modify_known(sending, app, to, now, |recipient| recipient.forget(now)).await
+}
+
+/// A recipient as it is stored, and the ids of its readable verifications, the current one first.
+#[derive(Clone, Debug)]
+pub struct FoundRecipient {
+    /// The recipient; one without history if it was never seen.
+    pub recipient: Recipient,
+    /// Ids in the order of [`Recipient::readable`].
+    pub ids: Vec<VerificationId>,
+}
+
+/// Reads a recipient; changes nothing.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn lookup(
+    sending: &Sending,
+    app: &str,
+    to: &Address,
+    now: Timestamp,
+) -> Result<FoundRecipient, StoreError> {
+    let key = sending.keyring.recipient_key(app, &to.canonical());
+    let recipient = sending.store.load(key, app, now).await?.recipient;
+    let id = |nonce| sending.keyring.verification_id(app, key, nonce);
+    let ids = recipient
+        .readable(now)
+        .map(|verification| id(verification.params().nonce))
+        .collect();
+    Ok(FoundRecipient { recipient, ids })
 }
 
 async fn modify_known(

@@ -20,6 +20,7 @@ use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
 use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::domain::recipient::Recipient;
+use crate::domain::test_number::TestNumbers;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{Idempotency, Transaction};
 use crate::platform::aws::Service;
@@ -45,6 +46,7 @@ pub struct Sending {
     /// Policies of the apps.
     pub apps: Apps,
     pub(super) carriers: Arc<Vec<ConfiguredCarrier>>,
+    pub(super) test_numbers: TestNumbers,
     pub(super) dispatcher: Dispatcher,
     pub(super) metrics: Metrics,
 }
@@ -72,6 +74,7 @@ impl Sending {
             keyring: config.keyring,
             apps: config.apps,
             carriers,
+            test_numbers: config.test_numbers,
             dispatcher,
             metrics,
         }

@@ -9,6 +9,7 @@ mod expression;
 mod recipient_codec;
 mod recipient_item;
 mod recipients;
+mod sealed_address;
 mod attempts;
 mod deliveries;
 mod delivery_item;
@@ -24,7 +25,7 @@ pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
-pub use limits::{Exceeded, Reservation, ReserveResult, SharedLimits};
+pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient, jittered_backoff};
 
 use limits::GuardCache;

@@ -10,6 +10,7 @@ use crate::domain::ids::{
 };
 use crate::domain::past_verification::{PastVerification, RecordedCheck};
 use crate::domain::status::{CheckOutcome, Reason, Status};
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::MessageRequest;
 use crate::domain::verification_params::{
@@ -205,19 +206,26 @@ fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
     })
 }
 
+/// The text reference follows the rest: builds without it ignore what follows.
 pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
-    pack(&StoredPastVerification {
+    let mut packed = pack(&StoredPastVerification {
         params: stored_params(&past.params),
         status: status_number(past.status),
         ended_at: seconds(past.ended_at),
         attempts_used: past.attempts_used,
         deliveries: past.deliveries.iter().map(stored_delivery).collect(),
         recorded_checks: past.recorded_checks.iter().map(stored_check).collect(),
-    })
+    });
+    packed.extend(
+        past.text_reference
+            .iter()
+            .flat_map(|reference| reference.to_bytes()),
+    );
+    packed
 }
 
 pub(super) fn unpack_past(packed: &[u8]) -> Option<PastVerification> {
-    let stored: StoredPastVerification = postcard::from_bytes(packed).ok()?;
+    let (stored, rest): (StoredPastVerification, _) = postcard::take_from_bytes(packed).ok()?;
     let deliveries = stored.deliveries.into_iter().map(delivery_from_stored);
     let recorded_checks = stored.recorded_checks.into_iter().map(check_from_stored);
     Some(PastVerification {
@@ -225,6 +233,7 @@ pub(super) fn unpack_past(packed: &[u8]) -> Option<PastVerification> {
         status: status_from_number(stored.status)?,
         ended_at: Timestamp(stored.ended_at.into()),
         attempts_used: stored.attempts_used,
+        text_reference: TextReference::from_bytes(rest),
         deliveries: deliveries.collect::<Option<_>>()?,
         recorded_checks: recorded_checks.collect::<Option<_>>()?,
     })

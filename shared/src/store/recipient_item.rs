@@ -14,16 +14,15 @@ use super::recipient_codec::{
     pack_params, pack_past, pack_requests, pack_times, stored_time, time_from_stored,
     unpack_params, unpack_past, unpack_requests, unpack_times,
 };
+use super::sealed_address::open_address;
 use super::{StoreError, WriteId};
 use crate::crypto::keyring::Keyring;
-use crate::crypto::sealing::{SealedFor, seal_key_id};
-use crate::domain::address::Address;
+use crate::crypto::sealing::seal_key_id;
 use crate::domain::custom_text::CustomText;
-use crate::domain::email::EmailAddress;
 use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, RecordKey};
-use crate::domain::phone::{Line, PhoneNumber};
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::{Attempt, Verification};
 
@@ -60,6 +59,7 @@ const CODE_OF_APP: &str = "code_of_app";
 const CUSTOM_BRAND: &str = "custom_brand";
 const CUSTOM_ANDROID_HASH: &str = "custom_android_hash";
 const APPROVED_AT: &str = "approved_at";
+const TEXT_REFERENCE: &str = "text_reference";
 const CANCELED_AT: &str = "canceled_at";
 /// Requested messages: tag, channel and time of each.
 const REQUESTS: &str = "requests";
@@ -73,53 +73,6 @@ const UNCERTAIN_HANDOVERS: &str = "uncertain_handovers";
 const TRIED_CARRIERS: &str = "tried_carriers";
 /// Map of deliveries by tag.
 const DELIVERIES: &str = "deliveries";
-
-/// Takes the place of the country in the sealed address of an e-mail recipient.
-const EMAIL_MARK: &str = "@@";
-/// Between country and number of a fixed line.
-const FIXED_LINE_MARK: char = 'f';
-/// Between a number and the one for calls.
-const CALLED_MARK: char = 'c';
-
-/// Seals an address with its country and line type, which are not looked up again, and the number
-/// for calls.
-pub(super) fn seal_address(keyring: &Keyring, key: RecordKey, address: &Address) -> Vec<u8> {
-    let text = match address {
-        Address::Phone(number) => {
-            let mut text = number.country().to_owned();
-            if number.line() == Line::Fixed {
-                text.push(FIXED_LINE_MARK);
-            }
-            text.push_str(number.reveal());
-            if let Some(called) = number.reveal_called() {
-                text.push(CALLED_MARK);
-                text.push_str(called);
-            }
-            text
-        }
-        Address::Email(email) => format!("{EMAIL_MARK}{}", email.reveal()),
-    };
-    keyring.seal(SealedFor::Address(key), &text)
-}
-
-fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Address> {
-    let text = keyring.open(SealedFor::Address(key), sealed)?;
-    let (country, rest) = text.split_at_checked(2)?;
-    Some(match country {
-        EMAIL_MARK => Address::Email(EmailAddress::from_stored(rest.to_owned())),
-        country => {
-            let (line, numbers) = match rest.strip_prefix(FIXED_LINE_MARK) {
-                Some(numbers) => (Line::Fixed, numbers),
-                None => (Line::Mobile, rest),
-            };
-            let (e164, called) = match numbers.split_once(CALLED_MARK) {
-                Some((e164, called)) => (e164, Some(called.to_owned())),
-                None => (numbers, None),
-            };
-            Address::Phone(PhoneNumber::from_stored(e164, country, line).with_called(called))
-        }
-    })
-}
 
 /// The version of an item.
 pub(super) fn version(item: &Item) -> Option<WriteId> {
@@ -220,6 +173,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         let tried = names(&verification.step.tried_carriers);
         put(TRIED_CARRIERS, tried);
     }
+    if let Some(reference) = verification.text_reference {
+        put(TEXT_REFERENCE, binary(&reference.to_bytes()));
+    }
     for (name, at) in [
         (CANCELED_AT, verification.canceled_at),
         (APPROVED_AT, verification.approved_at),
@@ -288,6 +244,7 @@ fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
             android_hash: optional_text(item, CUSTOM_ANDROID_HASH),
         },
         approved_at: optional_number(item, APPROVED_AT).map(Timestamp),
+        text_reference: TextReference::from_bytes(bytes(item, TEXT_REFERENCE)),
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
         requests: unpack_requests(bytes(item, REQUESTS)),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
@@ -354,12 +311,16 @@ mod tests {
     use data_encoding::BASE64;
     use serde_json::{Map, Value, json};
 
+    use super::super::sealed_address::seal_address;
     use super::*;
+    use crate::domain::address::Address;
     use crate::domain::channel::Channel;
     use crate::domain::code::Code;
     use crate::domain::delivery::{Cause, DeliveryStatus, EarlyReport, ReportedStatus};
+    use crate::domain::email::EmailAddress;
     use crate::domain::ids::{BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
+    use crate::domain::phone::{Line, PhoneNumber};
     use crate::domain::verification::tests::{attempt, verification};
     use crate::domain::verification_params::{Idempotency, Transaction};
 

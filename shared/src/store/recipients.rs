@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use rand::RngExt as _;
 
 use super::attributes::{self, Item, binary, number_value};
+use super::sealed_address::seal_address;
 use super::{Store, StoreError, TTL_SECONDS, WriteId, recipient_item};
 use crate::domain::address::Address;
 use crate::domain::ids::RecordKey;
@@ -97,7 +98,7 @@ impl Store {
     /// Seals an address for its record.
     #[must_use]
     pub fn seal_address(&self, key: RecordKey, address: &Address) -> Vec<u8> {
-        recipient_item::seal_address(&self.keyring, key, address)
+        seal_address(&self.keyring, key, address)
     }
 
     /// Reads the recipient of `app` under `key`.

@@ -42,7 +42,7 @@ pub fn render(
     let resend_at = (status == Status::Pending)
         .then(|| recipient.next_send_at(policy, now))
         .filter(|at| params.has_time_for_a_send(*at));
-    json!({
+    let mut rendered = json!({
         "id": id.to_string(),
         "status": status.name(),
         "to": to.as_ref().map(Address::reveal),
@@ -58,7 +58,12 @@ pub fn render(
         "deliveries": deliveries,
         "transaction": transaction,
         "reference": params.reference,
-    })
+    });
+    if policy.text_reference {
+        let reference = verification.text_reference();
+        rendered["text_reference"] = reference.map(|reference| reference.to_string()).into();
+    }
+    rendered
 }
 
 fn render_delivery(

@@ -10,12 +10,13 @@ use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::Delivery;
 use crate::domain::verification::Verification;
-use crate::message::{Message, compose, compose_registered};
+use crate::message::{Message, TextMarks, compose, compose_registered, text_marks};
 
 /// A message, ready for any carrier.
 pub(super) struct ComposedMessage<'s> {
     pub(super) to: Address,
     message: Message,
+    marks: TextMarks,
     verification: &'s Verification,
     code: Code,
     reference: String,
@@ -39,9 +40,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .delivering
             .keyring
             .open_code(self.claim.key, verification)?;
+        let to = recipient.address.as_ref()?;
+        let country = to.country();
+        let (channel, now) = (delivery.channel, self.now);
         Some(ComposedMessage {
-            to: recipient.address.as_ref()?.over(delivery.channel),
-            message: compose(policy, verification, &code, delivery.channel, self.now),
+            to: to.over(channel),
+            marks: text_marks(policy, verification.text_reference, country, now),
+            message: compose(policy, verification, &code, country, channel, now),
             reference: self
                 .delivering
                 .keyring
@@ -63,7 +68,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let policy = self.delivering.apps.policy(&self.dispatch.app);
         template
             .filter(|_| channel == Channel::Sms)
-            .and_then(|t| compose_registered(t, policy, text.verification, &text.code, self.now))
+            .and_then(|t| {
+                let (verification, code) = (text.verification, &text.code);
+                compose_registered(t, policy, verification, code, &text.marks, self.now)
+            })
             .map_or(Cow::Borrowed(&text.message), Cow::Owned)
     }
 
