@@ -29,6 +29,7 @@
 //! | guess budget | wrong attempts allowed per recipient and app in 24 h |
 //! | delivery tag | 32 random bits that distinguish the messages of a recipient |
 //! | reference | record key and delivery tag, encrypted; carriers echo it in reports |
+//! | dialect | requests, responses and errors around the use cases: native, and Twilio's |
 //! | seal key | encrypts codes and addresses; has an id, and can be rotated |
 //! | lookup key | keys all hashes and ids; is never rotated |
 //!
