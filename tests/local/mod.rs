@@ -13,5 +13,5 @@ mod process_crashes;
 mod restart;
 mod sample_events;
 mod shutdown;
-mod twilio_check;
 mod signals;
+mod twilio_check;
