@@ -189,6 +189,10 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         }
     }
     write_custom(verification, put);
+    write_counts(verification, put);
+}
+
+fn write_counts(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
     for (name, count) in [
         (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
         (
