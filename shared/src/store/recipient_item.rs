@@ -162,20 +162,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     put(CODE_KEY_ID, text(seal_key_id(&verification.sealed_code)));
     put(EXPECTED_HASH, binary(&verification.expected_hash.0));
     put(DELIVERIES, AttributeValue::M(deliveries.collect()));
-    put(STEP, number_value(verification.step.sequence));
-    if let Some(due) = verification.step.due {
-        put(STEP_DUE, number_value(due.0));
-    }
-    if let Some(claim) = verification.step.claim {
-        put(CLAIM_ID, binary(&claim.id.0));
-        put(CLAIMED_UNTIL, number_value(claim.until.0));
-    }
+    write_step(&verification.step, put);
     if let Some(sealed) = &verification.sealed_device {
         put(SEALED_DEVICE, binary(sealed));
-    }
-    if !verification.step.tried_carriers.is_empty() {
-        let tried = names(&verification.step.tried_carriers);
-        put(TRIED_CARRIERS, tried);
     }
     if let Some(reference) = verification.text_reference {
         put(TEXT_REFERENCE, binary(&reference.to_bytes()));
@@ -194,17 +183,34 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
 
 fn write_counts(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
     for (name, count) in [
-        (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
-        (
-            UNCERTAIN_HANDOVERS,
-            usize::from(verification.step.uncertain_handovers),
-        ),
         (FALLBACKS_USED, usize::from(verification.fallbacks_used)),
         (
             ATTEMPTS_AT_EARLIER_CODES,
             verification.attempts_at_earlier_codes,
         ),
         (ATTEMPTS_FORGIVEN, verification.attempts_forgiven),
+    ] {
+        if count > 0 {
+            put(name, number_value(count));
+        }
+    }
+}
+
+fn write_step(step: &Step, put: &mut impl FnMut(&str, AttributeValue)) {
+    put(STEP, number_value(step.sequence));
+    if let Some(due) = step.due {
+        put(STEP_DUE, number_value(due.0));
+    }
+    if let Some(claim) = step.claim {
+        put(CLAIM_ID, binary(&claim.id.0));
+        put(CLAIMED_UNTIL, number_value(claim.until.0));
+    }
+    if !step.tried_carriers.is_empty() {
+        put(TRIED_CARRIERS, names(&step.tried_carriers));
+    }
+    for (name, count) in [
+        (RETRY_ROUNDS, step.retry_rounds),
+        (UNCERTAIN_HANDOVERS, step.uncertain_handovers),
     ] {
         if count > 0 {
             put(name, number_value(count));
