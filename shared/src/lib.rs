@@ -9,7 +9,7 @@
 //! | code | what the person enters |
 //! | attempt | one code submitted for checking |
 //! | attempt log | the attempts of a verification, in the order in which the table accepted them |
-//! | channel | sms, voice, whatsapp, email |
+//! | channel | sms, voice, whatsapp, email, push |
 //! | carrier | a company that delivers messages; the industry also says provider or gateway |
 //! | delivery | one message handed over to one carrier |
 //! | report | a carrier's later statement about a delivery |
@@ -29,6 +29,7 @@
 //! | guess budget | wrong attempts allowed per recipient and app in 24 h |
 //! | delivery tag | 32 random bits that distinguish the messages of a recipient |
 //! | reference | record key and delivery tag, encrypted; carriers echo it in reports |
+//! | dialect | requests, responses and errors around the use cases: native, and Twilio's |
 //! | seal key | encrypts codes and addresses; has an id, and can be rotated |
 //! | lookup key | keys all hashes and ids; is never rotated |
 //!

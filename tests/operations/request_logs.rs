@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{LocalProcess, TO, TestResponse, assert_status};
+use crate::support::{LocalProcess, TO, TestResponse, UNKNOWN_ID, assert_status};
 
 /// A request with the first key of the process, and its `Request-Id`.
 async fn call(
@@ -20,78 +20,42 @@ async fn call(
     (response, id)
 }
 
-/// A request about the verification `{id}`: its status, and what its log line has.
-type Logged = (
-    &'static str,
-    &'static str,
-    Value,
-    u16,
-    &'static [&'static str],
-);
+/// What a line about a request must contain besides its status, by method, path, body and status.
+type Request = (&'static str, String, Value, u16, &'static [&'static str]);
 
-fn logged() -> [Logged; 8] {
+/// In a part, `ID` means the beginning of the verification's id.
+fn requests(id: &str) -> [Request; 8] {
+    let verification = format!("/v1/verifications/{id}");
+    let to = || json!({"to": TO});
+    let limited: &[&str] = &["limit=\"cooldown\""];
+    let invalid: &[&str] = &["ID", "fields=\"code\"", "error.kind=\"invalid_code\""];
+    let unknown = format!("/v1/verifications/{UNKNOWN_ID}");
+    let nothing = "/v1/verifications/nothing".to_owned();
+    let (check, resend) = (
+        format!("{verification}/check"),
+        format!("{verification}/resend"),
+    );
     [
+        ("POST", "/v1/verifications".to_owned(), to(), 429, limited),
+        ("POST", check, json!({"code": "12"}), 422, invalid),
         (
             "POST",
-            "/v1/verifications",
-            json!({"to": TO}),
-            429,
-            &["status=429", "limit=\"cooldown\""],
-        ),
-        (
-            "POST",
-            "/v1/verifications/{id}/check",
-            json!({"code": "12"}),
-            422,
-            &[
-                "status=422",
-                "{id}",
-                "fields=\"code\"",
-                "error.kind=\"invalid_code\"",
-            ],
-        ),
-        (
-            "POST",
-            "/v1/verifications/{id}/resend",
+            resend,
             Value::Null,
             429,
-            &["status=429", "{id}", "limit=\"cooldown\""],
+            &["ID", "limit=\"cooldown\""],
         ),
+        ("GET", verification.clone(), Value::Null, 200, &["ID"]),
         (
             "GET",
-            "/v1/verifications/{id}",
-            Value::Null,
-            200,
-            &["status=200", "{id}"],
-        ),
-        (
-            "GET",
-            "/v1/verifications/ve_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            unknown,
             Value::Null,
             404,
-            &["status=404", "verification.id=\"ve_aaaaa\""],
+            &["verification.id=\"ve_aaaaa\""],
         ),
-        (
-            "DELETE",
-            "/v1/verifications/{id}",
-            Value::Null,
-            200,
-            &["status=200", "{id}"],
-        ),
-        (
-            "GET",
-            "/v1/verifications/nothing",
-            Value::Null,
-            404,
-            &["status=404"],
-        ),
-        (
-            "POST",
-            "/v1/recipients/unlock",
-            json!({"to": TO}),
-            200,
-            &["status=200"],
-        ),
+        ("DELETE", verification, Value::Null, 200, &["ID"]),
+        ("GET", nothing, Value::Null, 404, &[]),
+        ("POST", "/v1/recipients/unlock".to_owned(), to(), 200, &[]),
     ]
 }
 
@@ -100,29 +64,25 @@ async fn every_request_has_one_line_with_its_links() {
     let process = LocalProcess::start_with_arguments(&[], &[]).await;
     let (sent, request) = call(&process, "POST", "/v1/verifications", json!({"to": TO})).await;
     let id = sent.id();
-    let link = format!("verification.id=\"{}\"", &id[..8]);
-    let app = "app=\"default\"".to_owned();
-    let completed = ["request completed", "status=201", &app, &link];
-    let mut expected = vec![(request, completed.map(str::to_owned).to_vec())];
-    for (method, path, body, status, parts) in logged() {
-        let path = path.replace("{id}", &id);
+    let mut expected = vec![(request, 201, vec!["request completed", "ID"])];
+    for (method, path, body, status, parts) in requests(&id) {
         let (response, request) = call(&process, method, &path, body).await;
         assert_status(&response, status);
-        let parts = parts.iter().map(|part| part.replace("{id}", &link));
-        expected.push((request, parts.chain([app.clone()]).collect()));
+        expected.push((request, status, parts.to_vec()));
     }
     let printed = process.kill().await;
-    for (request, parts) in expected {
+    let prefix = format!("verification.id=\"{}\"", &id[..8]);
+    for (request, status, parts) in expected {
         let lines: Vec<_> = printed
             .lines()
             .filter(|line| line.contains(&request))
             .collect();
         assert_eq!(lines.len(), 1, "{request}: {printed}");
-        assert!(
-            parts.iter().all(|part| lines[0].contains(part)),
-            "{parts:?}: {}",
-            lines[0]
-        );
+        let common = ["app=\"default\"".to_owned(), format!("status={status}")];
+        let parts = parts.iter().map(|part| part.replace("ID", &prefix));
+        for part in parts.chain(common) {
+            assert!(lines[0].contains(&part), "{part}: {}", lines[0]);
+        }
     }
     assert!(
         !printed.contains(&id) && !printed.contains("limit=\"\""),

@@ -4,6 +4,7 @@
 //! Exit codes: 0 after Ctrl-C or SIGTERM, 1 for what cannot work (a port in use, an invalid
 //! setting), 2 for wrong usage.
 
+mod carrier;
 mod serve;
 mod twilio_check;
 
@@ -29,6 +30,9 @@ enum Command {
     Serve(serve::Arguments),
     /// Check a deployed stack with the requests of Twilio's SDKs
     TwilioCheck(twilio_check::Arguments),
+    /// Try a carrier of `OTP_CARRIERS`
+    #[command(subcommand)]
+    Carrier(carrier::Command),
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -37,6 +41,7 @@ pub async fn run() -> ExitCode {
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::TwilioCheck(arguments) => twilio_check::run(arguments).await,
+        Command::Carrier(command) => carrier::run(command).await,
     }
 }
 
@@ -51,6 +56,7 @@ mod tests {
         match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(arguments) => Some(arguments.port),
             Command::TwilioCheck(_) => None,
+            Command::Carrier(_) => None,
         }
     }
 

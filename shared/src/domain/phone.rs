@@ -187,8 +187,8 @@ pub fn warm_up() {
     let _ = PhoneNumber::parse("+12025550143", None);
 }
 
-/// The number that `spelling` writes, and the number that is dialed for a call if it is another
-/// one. `None` unless it is valid, or of a global network.
+/// The number that `spelling` writes, and the number to dial for a call if that is another one.
+/// `None` unless it is valid, or of a global network.
 fn read(
     spelling: &str,
     region: Option<Region>,

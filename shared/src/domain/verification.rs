@@ -51,6 +51,8 @@ pub struct Verification {
     pub approved_at: Option<Timestamp>,
     /// What its texts show beside the code, so that a page can name it.
     pub text_reference: Option<TextReference>,
+    /// The device for notifications, sealed; `None` if the app named none.
+    pub sealed_device: Option<Vec<u8>>,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
     /// Its requested messages, oldest first, at most [`DELIVERIES_MAX`].
@@ -116,6 +118,7 @@ impl Verification {
             custom_text: CustomText::default(),
             approved_at: None,
             text_reference: None,
+            sealed_device: None,
             canceled_at: None,
             requests: vec![],
             deliveries: vec![],
@@ -377,6 +380,7 @@ pub(crate) mod tests {
             custom_text: CustomText::default(),
             approved_at: None,
             text_reference: None,
+            sealed_device: None,
             canceled_at: None,
             requests: vec![],
             deliveries: vec![],

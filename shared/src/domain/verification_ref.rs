@@ -45,15 +45,6 @@ impl<'a> VerificationRef<'a> {
         }
     }
 
-    /// What its texts show beside the code.
-    #[must_use]
-    pub fn text_reference(&self) -> Option<TextReference> {
-        match self {
-            Self::Current(verification) => verification.text_reference,
-            Self::Past(past) => past.text_reference,
-        }
-    }
-
     /// When it was last changed for the app: by a request for a message, an attempt or its end.
     #[must_use]
     pub fn changed_at(&self) -> Timestamp {
@@ -82,6 +73,15 @@ impl<'a> VerificationRef<'a> {
             },
         };
         requested.map(request).collect()
+    }
+
+    /// What its texts show beside the code.
+    #[must_use]
+    pub fn text_reference(&self) -> Option<TextReference> {
+        match self {
+            Self::Current(verification) => verification.text_reference,
+            Self::Past(past) => past.text_reference,
+        }
     }
 
     /// Its messages, oldest first.

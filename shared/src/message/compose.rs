@@ -13,6 +13,7 @@ use crate::domain::policy::Policy;
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
+use crate::domain::verification_params::VerificationParams;
 
 /// What a text shows to tell it from other texts of the same person.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -52,7 +53,7 @@ pub fn compose(
 ) -> Message {
     let marks = text_marks(policy, verification.text_reference, country, now);
     let wording = wording(policy, verification, code, &marks, now);
-    render(channel, locale_of(policy, verification), &wording)
+    render(channel, locale_of(policy, &verification.params), &wording)
 }
 
 /// The SMS that carries `code` in a text that the operator has registered; `None` for a payment
@@ -84,11 +85,11 @@ pub fn has_room_for_reference(
         sent_at: policy.text_time.then(|| local_time(country, now)),
     };
     let wording = wording(policy, verification, code, &marks, now);
-    sms_has_room_for_marks(locale_of(policy, verification), &wording)
+    sms_has_room_for_marks(locale_of(policy, &verification.params), &wording)
 }
 
-fn locale_of(policy: &Policy, verification: &Verification) -> Locale {
-    let locale = Locale::from_tag(&verification.params.locale);
+fn locale_of(policy: &Policy, params: &VerificationParams) -> Locale {
+    let locale = Locale::from_tag(&params.locale);
     locale.unwrap_or_else(|| negotiate(None, None, &policy.locale))
 }
 
