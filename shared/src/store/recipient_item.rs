@@ -166,9 +166,6 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     if let Some(sealed) = &verification.sealed_device {
         put(SEALED_DEVICE, binary(sealed));
     }
-    if let Some(reference) = verification.text_reference {
-        put(TEXT_REFERENCE, binary(&reference.to_bytes()));
-    }
     for (name, at) in [
         (CANCELED_AT, verification.canceled_at),
         (APPROVED_AT, verification.approved_at),
@@ -231,6 +228,9 @@ fn write_custom(verification: &Verification, put: &mut impl FnMut(&str, Attribut
     }
     if !verification.requests.is_empty() {
         put(REQUESTS, binary(&pack_requests(&verification.requests)));
+    }
+    if let Some(reference) = verification.text_reference {
+        put(TEXT_REFERENCE, binary(&reference.to_bytes()));
     }
 }
 
@@ -480,6 +480,19 @@ mod tests {
             matches!(read, Err(StoreError::UnknownFormat(2))),
             "{read:?}"
         );
+    }
+
+    #[test]
+    fn text_references_are_read_back_as_written() {
+        let keyring = keyring();
+        let mut recipient = recipient(&keyring);
+        let reference = |letters: &[u8]| TextReference::from_bytes(letters);
+        if let Some(current) = &mut recipient.current {
+            current.text_reference = reference(b"KX");
+        }
+        recipient.past[0].text_reference = reference(b"BZ");
+        let read = read(&keyring, KEY, &item(&recipient), Timestamp(1000));
+        assert_eq!(read.ok().flatten(), Some(recipient));
     }
 
     #[test]
