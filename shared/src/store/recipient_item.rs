@@ -170,9 +170,6 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         put(CLAIM_ID, binary(&claim.id.0));
         put(CLAIMED_UNTIL, number_value(claim.until.0));
     }
-    if let Some(sealed) = &verification.sealed_device {
-        put(SEALED_DEVICE, binary(sealed));
-    }
     if !verification.step.tried_carriers.is_empty() {
         let tried = names(&verification.step.tried_carriers);
         put(TRIED_CARRIERS, tried);
@@ -218,6 +215,9 @@ fn write_custom(verification: &Verification, put: &mut impl FnMut(&str, Attribut
     }
     if !verification.requests.is_empty() {
         put(REQUESTS, binary(&pack_requests(&verification.requests)));
+    }
+    if let Some(sealed) = &verification.sealed_device {
+        put(SEALED_DEVICE, binary(sealed));
     }
     if let Some(reference) = verification.text_reference {
         put(TEXT_REFERENCE, binary(&reference.to_bytes()));
