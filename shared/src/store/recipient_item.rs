@@ -163,9 +163,6 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     put(EXPECTED_HASH, binary(&verification.expected_hash.0));
     put(DELIVERIES, AttributeValue::M(deliveries.collect()));
     write_step(&verification.step, put);
-    if let Some(sealed) = &verification.sealed_device {
-        put(SEALED_DEVICE, binary(sealed));
-    }
     for (name, at) in [
         (CANCELED_AT, verification.canceled_at),
         (APPROVED_AT, verification.approved_at),
@@ -228,6 +225,9 @@ fn write_custom(verification: &Verification, put: &mut impl FnMut(&str, Attribut
     }
     if !verification.requests.is_empty() {
         put(REQUESTS, binary(&pack_requests(&verification.requests)));
+    }
+    if let Some(sealed) = &verification.sealed_device {
+        put(SEALED_DEVICE, binary(sealed));
     }
     if let Some(reference) = verification.text_reference {
         put(TEXT_REFERENCE, binary(&reference.to_bytes()));
