@@ -55,6 +55,7 @@ async fn causes(status: u16, body: String) -> Vec<String> {
     let attempt = Attempt {
         nonce: AttemptNonce::Random([1; 8]),
         hash: AttemptHash([2; 16]),
+        decision: None,
         at: now,
         invocation: [3; 4],
     };

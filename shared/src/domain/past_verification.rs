@@ -89,8 +89,8 @@ impl PastVerification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt_log::Attempt;
     use crate::domain::status::Reason;
-    use crate::domain::verification::Attempt;
     use crate::domain::verification::tests::{attempt, nonce, verification};
 
     #[test]

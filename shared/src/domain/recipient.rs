@@ -307,8 +307,8 @@ pub enum RaiseOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt_log::Attempt;
     use crate::domain::ids::{AttemptHash, BodyHash};
-    use crate::domain::verification::Attempt;
     use crate::domain::verification::tests::{attempt, verification};
 
     const NOW: Timestamp = Timestamp(1_000_000);

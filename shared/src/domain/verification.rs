@@ -2,6 +2,7 @@
 //!
 //! Invariant: an attempt that is not in the log was not compared, and nothing restores an attempt.
 
+use crate::domain::attempt_log::{Attempt, is_match};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery, DeliveryStatus};
 use crate::domain::ids::{AttemptHash, AttemptNonce, DeliveryTag};
@@ -9,19 +10,6 @@ use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::VerificationParams;
-
-/// One entry of the attempt log. The log has the order in which the table accepted the entries.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Attempt {
-    /// Names the attempt.
-    pub nonce: AttemptNonce,
-    /// What was submitted.
-    pub hash: AttemptHash,
-    /// When.
-    pub at: Timestamp,
-    /// The invocation that wrote it: distinguishes the SDK's own retry from the app's.
-    pub invocation: [u8; 4],
-}
 
 /// The current verification of a recipient, whatever its status, until a newer one replaces it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,21 +48,6 @@ pub struct SealedCode {
     pub expected_hash: AttemptHash,
 }
 
-/// Index of the success in the log: the first attempt, from index `from` on, that hashes to
-/// `expected`. Every entry is compared in constant time, whatever was found before.
-#[must_use]
-pub fn find_success(attempts: &[Attempt], from: usize, expected: AttemptHash) -> Option<usize> {
-    let mut success = None;
-    for (index, attempt) in attempts.iter().enumerate().skip(from) {
-        let pairs = attempt.hash.0.iter().zip(expected.0);
-        let difference = pairs.fold(0u8, |bits, (a, b)| bits | (a ^ b));
-        if std::hint::black_box(difference) == 0 && success.is_none() {
-            success = Some(index);
-        }
-    }
-    success
-}
-
 impl Verification {
     /// A verification without messages.
     #[must_use]
@@ -94,14 +67,18 @@ impl Verification {
         }
     }
 
-    /// Index of the successful attempt.
+    /// Index of the successful attempt: the first one that matches the current code.
     #[must_use]
     pub fn success_index(&self) -> Option<usize> {
-        find_success(
-            &self.attempts,
-            self.attempts_at_earlier_codes,
-            self.expected_hash,
-        )
+        let mut success = None;
+        let current = self.attempts.iter().enumerate();
+        for (index, attempt) in current.skip(self.attempts_at_earlier_codes) {
+            // Each is compared, whatever was found before.
+            if is_match(attempt.hash, self.expected_hash) && success.is_none() {
+                success = Some(index);
+            }
+        }
+        success
     }
 
     /// Status at `now`.
@@ -328,6 +305,7 @@ pub(crate) mod tests {
         Attempt {
             nonce: AttemptNonce::Random([nonce; 8]),
             hash: if right { RIGHT } else { AttemptHash([0; 16]) },
+            decision: None,
             at: Timestamp(1001),
             invocation: [0; 4],
         }

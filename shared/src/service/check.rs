@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::config::{Apps, VerifyConfig};
 use crate::crypto::keyring::Keyring;
 use crate::domain::address::Address;
+use crate::domain::attempt_log::{Attempt, IdempotencyMismatch, KnownAttempt};
 use crate::domain::code::Code;
-use crate::domain::ids::{AttemptHash, AttemptNonce, VerificationId, VerificationNonce};
+use crate::domain::ids::{AttemptNonce, VerificationId, VerificationNonce};
 use crate::domain::recipient::Recipient;
 use crate::domain::status::CheckOutcome;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::Attempt;
 use crate::domain::verification_params::Transaction;
 use crate::domain::verification_ref::VerificationRef;
 use crate::platform::aws::Service;
@@ -109,6 +109,7 @@ pub async fn check(
             None => AttemptNonce::Random(random_bytes()),
         },
         hash: keyring.attempt_hash(key, nonce, purpose, transaction, code),
+        decision: None,
         at: now,
         invocation: random_bytes(),
     };
@@ -120,13 +121,6 @@ pub async fn check(
         AttemptResult::Logged(recipient) => decide(verifying, *recipient, nonce, &attempt, now),
         AttemptResult::UnknownRecipient => Err(VerifyError::NotFound),
     }
-}
-
-/// An attempt with the same nonce that is already known.
-struct Known {
-    hash: AttemptHash,
-    /// Whether this invocation wrote it.
-    is_ours: bool,
 }
 
 fn decide(
@@ -143,29 +137,28 @@ fn decide(
                 .attempts
                 .iter()
                 .find(|logged| logged.nonce == attempt.nonce);
-            let known = logged.map(|logged| Known {
-                hash: logged.hash,
-                is_ours: logged.invocation == attempt.invocation,
+            let known = logged.map(|logged| KnownAttempt {
+                submitted: logged.hash,
+                invocation: Some(logged.invocation),
             });
             (known, current.outcome(attempt.nonce, now))
         }
         VerificationRef::Past(past) => {
             let mut recorded = past.recorded_checks.iter();
             let recorded = recorded.find(|check| check.nonce == attempt.nonce);
-            let known = recorded.map(|check| Known {
-                hash: check.hash,
-                is_ours: false,
+            let known = recorded.map(|check| KnownAttempt {
+                submitted: check.hash,
+                invocation: None,
             });
             (known, past.outcome(attempt.nonce))
         }
     };
-    if known
-        .as_ref()
-        .is_some_and(|known| known.hash != attempt.hash)
-    {
-        return Err(VerifyError::IdempotencyMismatch);
-    }
-    let is_replay = known.is_some_and(|known| !known.is_ours);
+    let is_replay = match known {
+        Some(known) => known
+            .is_earlier(&attempt.hash, attempt.invocation)
+            .map_err(|IdempotencyMismatch| VerifyError::IdempotencyMismatch)?,
+        None => false,
+    };
     if !is_replay {
         let country = recipient.address.as_ref().and_then(Address::country);
         let seconds = now.seconds_since(verification.params().created_at);

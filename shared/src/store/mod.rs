@@ -1,15 +1,21 @@
-//! Store: the DynamoDB table. One item per app and recipient, one per rate limit, one for the
-//! breakers.
+//! Store: the DynamoDB table. One item per app and recipient, one per app and subject, one per rate
+//! limit, one for the breakers.
 //!
 //! Invariants: one decision is one conditional write; counters are decided by conditions, never
 //! read and then written. This folder alone names the DynamoDB client.
 
 mod attributes;
 mod expression;
+mod versioned;
 mod recipient_codec;
 mod recipient_item;
 mod recipients;
+mod attempt_log;
 mod attempts;
+mod subject_codec;
+mod subject_item;
+mod subjects;
+mod subject_log;
 mod deliveries;
 mod delivery_status;
 mod breakers;
@@ -25,6 +31,8 @@ pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepRe
 pub use delivery_status::RaiseResult;
 pub use limits::{Counter, Take, Taken};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
+pub use subject_log::LogResult;
+pub use subjects::{StoredSubject, SubjectSaveResult};
 
 use crate::crypto::keyring::Keyring;
 use crate::domain::ids::RecordKey;

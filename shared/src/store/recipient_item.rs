@@ -5,26 +5,30 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::StoreError;
 use super::attributes::{
-    FORMAT, Item, KEY, TTL, WRITE_ID, binary, bytes, list, map, number, number_value,
-    optional_number, optional_text, text,
+    FORMAT, Item, KEY, TTL, binary, bytes, list, map, number, number_value, optional_number,
+    optional_text, text,
 };
 use super::recipient_codec::{
     channel_from_number, channel_number, pack_params, pack_past, pack_times, stored_time,
     time_from_stored, unpack_params, unpack_past, unpack_times,
 };
-use super::{StoreError, WriteId};
+pub(super) use super::versioned::version;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::{SealedFor, seal_key_id};
 use crate::domain::address::Address;
+use crate::domain::attempt_log::Attempt;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport};
 use crate::domain::email::EmailAddress;
-use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, DeliveryTag, RecordKey};
+use crate::domain::ids::{
+    AttemptHash, AttemptNonce, ClaimId, DecisionNonce, DeliveryTag, RecordKey,
+};
 use crate::domain::phone::{Line, PhoneNumber};
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{Attempt, Verification};
+use crate::domain::verification::Verification;
 
 /// Version of the format that this code writes. A change of attributes or packed values raises it,
 /// and the reader keeps reading the versions before.
@@ -103,11 +107,6 @@ fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Addr
             None => PhoneNumber::from_stored(rest, country, Line::Mobile),
         }),
     })
-}
-
-/// The version of an item.
-pub(super) fn version(item: &Item) -> Option<WriteId> {
-    bytes(item, WRITE_ID).try_into().ok().map(WriteId)
 }
 
 /// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. A missing
@@ -280,13 +279,15 @@ pub(super) fn names(names: &[String]) -> AttributeValue {
     AttributeValue::L(names.iter().map(|name| text(name)).collect())
 }
 
-/// Hash, time and invocation of an attempt. Its nonce is stored beside it.
+/// Hash, time, invocation and decision of an attempt. Its nonce is stored beside it.
 pub(super) fn write_attempt(attempt: &Attempt) -> AttributeValue {
+    let decision = attempt.decision.map(|decision| decision.0);
     binary(
         &[
             &attempt.hash.0[..],
             &stored_time(attempt.at),
             &attempt.invocation,
+            decision.as_ref().map_or(&[], |decision| &decision[..]),
         ]
         .concat(),
     )
@@ -296,11 +297,13 @@ fn read_attempt(nonce: &AttributeValue, rest: &AttributeValue) -> Option<Attempt
     let rest = rest.as_b().ok()?.as_ref();
     let (hash, rest) = rest.split_first_chunk::<16>()?;
     let (at, rest) = rest.split_first_chunk::<4>()?;
+    let (invocation, decision) = rest.split_first_chunk::<4>()?;
     Some(Attempt {
         nonce: AttemptNonce::from_bytes(nonce.as_b().ok()?.as_ref())?,
         hash: AttemptHash(*hash),
+        decision: decision.try_into().ok().map(DecisionNonce),
         at: time_from_stored(*at),
-        invocation: rest.try_into().ok()?,
+        invocation: *invocation,
     })
 }
 
