@@ -1,8 +1,9 @@
-//! Apps: the policy of each, and the API keys that belong to it.
+//! Apps: the policy and the decision rules of each, and the API keys that belong to it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::crypto::hashes::sha256;
+use crate::domain::decision_rules::Rules;
 use crate::domain::policy::Policy;
 
 /// Policies by app.
@@ -16,6 +17,21 @@ impl Apps {
     /// The policy of `app`: its own, or else the default.
     #[must_use]
     pub fn policy(&self, app: &str) -> &Policy {
+        self.apps.get(app).unwrap_or(&self.default)
+    }
+}
+
+/// Decision rules by app.
+#[derive(Clone, Debug)]
+pub struct AppRules {
+    pub(super) default: Rules,
+    pub(super) apps: BTreeMap<String, Rules>,
+}
+
+impl AppRules {
+    /// The rules of `app`: its own, or else the default.
+    #[must_use]
+    pub fn of(&self, app: &str) -> &Rules {
         self.apps.get(app).unwrap_or(&self.default)
     }
 }

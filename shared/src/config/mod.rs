@@ -6,12 +6,14 @@
 mod apps;
 mod policy;
 mod reader;
+mod rules;
 mod secrets;
 
 use std::sync::Arc;
 
-pub use apps::{ApiKeys, Apps, is_app_name};
+pub use apps::{ApiKeys, AppRules, Apps, is_app_name};
 pub use reader::{ConfigError, Variables};
+pub use rules::{RulesError, read as read_rules};
 
 use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
@@ -53,6 +55,22 @@ pub enum Dispatch {
 pub struct VerifyConfig {
     /// Policies of the apps.
     pub apps: Apps,
+    /// Seal keys and lookup key.
+    pub keyring: Arc<Keyring>,
+    /// API keys and their apps.
+    pub api_keys: ApiKeys,
+    /// Name or ARN of the table.
+    pub table: String,
+    /// Configuration of the AWS clients.
+    pub aws: Aws,
+}
+
+/// What `factors` needs.
+pub struct FactorsConfig {
+    /// Policies of the apps.
+    pub apps: Apps,
+    /// Decision rules of the apps.
+    pub rules: AppRules,
     /// Seal keys and lookup key.
     pub keyring: Arc<Keyring>,
     /// API keys and their apps.
@@ -147,6 +165,36 @@ impl VerifyConfig {
         reader.optional_url("OTP_PUBLIC_URL");
         reader.finish(Self {
             apps: common.apps,
+            keyring: common.keyring,
+            api_keys: common.api_keys,
+            table: common.table,
+            aws: common.aws,
+        })
+    }
+
+    /// Reads the process environment.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Self::read(&variable)
+    }
+}
+
+impl FactorsConfig {
+    /// Reads `variables`.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(variables);
+        let common = reader.common(CarrierFields::WithoutCredentials);
+        reader.optional_url("OTP_QUEUE_URL");
+        reader.optional_url("OTP_PUBLIC_URL");
+        let rules = reader.rules();
+        reader.finish(Self {
+            apps: common.apps,
+            rules,
             keyring: common.keyring,
             api_keys: common.api_keys,
             table: common.table,
@@ -306,6 +354,39 @@ mod tests {
         assert!(read(VerifyConfig::read, &[short, ("OTP_GUESS_BUDGET", "10")]).is_ok());
         let app = ("OTP_APPS", r#"{"shop":{"code_length":4}}"#);
         assert!(read(VerifyConfig::read, &[app]).is_err());
+    }
+
+    #[test]
+    fn policy_with_guessable_factor_codes_is_rejected() {
+        let budget = ("OTP_FACTOR_GUESS_BUDGET", "100");
+        assert!(read(FactorsConfig::read, &[budget]).is_ok());
+        let problems = read(VerifyConfig::read, &[budget, ("OTP_HOTP_LOOK_AHEAD", "11")]);
+        let problems = problems.err().unwrap_or_default();
+        assert!(
+            problems[0].starts_with("OTP_FACTOR_GUESS_BUDGET, "),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn rules_are_read_by_one_function_only() {
+        let rule = r#"{"name":"rest","decision":"deny"}"#;
+        let apps = format!(r#"{{"shop":{{"rules":[{rule}]}}}}"#);
+        let config = read(FactorsConfig::read, &[("OTP_APPS", &apps)]);
+        let rules = config
+            .map(|config| config.rules)
+            .unwrap_or_else(|e| panic!("{e:?}"));
+        assert_ne!(rules.of("shop"), rules.of("other"));
+        for invalid in [
+            ("OTP_RULES", "[]"),
+            ("OTP_APPS", r#"{"shop":{"rules":[]}}"#),
+        ] {
+            let problems = read(FactorsConfig::read, &[invalid])
+                .err()
+                .unwrap_or_default();
+            assert!(problems[0].starts_with(invalid.0), "{problems:?}");
+            assert!(read(VerifyConfig::read, &[invalid]).is_ok());
+        }
     }
 
     #[test]

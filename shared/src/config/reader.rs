@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::apps::{ApiKeys, Apps, is_app_name};
+use super::apps::{ApiKeys, AppRules, Apps, is_app_name};
 use super::policy::SETTINGS;
+use super::rules::{self, RULES};
 use super::secrets::{self, Secrets};
 use crate::carrier::{self, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
+use crate::domain::decision_rules::Rules;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::policy::{GUESS_PROBABILITY_MAX, Policy, TTL_SECONDS_NIST_MAX};
 use crate::platform::aws::{Aws, AwsSettings};
@@ -187,7 +189,7 @@ impl<'a> Reader<'a> {
                 self.problem(&name, &problem);
             }
         }
-        self.check_policy("OTP_GUESS_BUDGET, OTP_CODE_LENGTH", &default);
+        self.check_policy(None, &default);
         let mut apps = BTreeMap::new();
         for (app, settings) in self.object("OTP_APPS") {
             let mut policy = default.clone();
@@ -195,26 +197,38 @@ impl<'a> Reader<'a> {
                 self.problem("OTP_APPS", "must map names of apps to objects of settings");
                 continue;
             };
-            for (name, value) in settings {
+            // `factors` reads the rules; the other functions need none.
+            for (name, value) in settings.iter().filter(|(name, _)| *name != RULES) {
                 if let Err(problem) = set_by_json(&mut policy, name, value) {
                     self.problem("OTP_APPS", &format!("{app}.{name} {problem}"));
                 }
             }
-            self.check_policy(&format!("OTP_APPS: {app}"), &policy);
+            self.check_policy(Some(&app), &policy);
             apps.insert(app, policy);
         }
         Apps { default, apps }
     }
 
-    /// Checks what no single setting can.
-    fn check_policy(&mut self, name: &str, policy: &Policy) {
-        let probability = policy.guess_probability();
-        if probability > GUESS_PROBABILITY_MAX {
-            let problem = format!(
-                "a code could be guessed with probability {probability:.1e} in a day; \
-                 at most {GUESS_PROBABILITY_MAX:.0e} is allowed"
-            );
-            self.problem(name, &problem.to_string());
+    /// Checks what no single setting can. `app`: the app with settings of its own.
+    fn check_policy(&mut self, app: Option<&str>, policy: &Policy) {
+        for (settings, probability) in [
+            (
+                "OTP_GUESS_BUDGET, OTP_CODE_LENGTH",
+                policy.guess_probability(),
+            ),
+            (
+                "OTP_FACTOR_GUESS_BUDGET, OTP_HOTP_LOOK_AHEAD",
+                policy.factor_guess_probability(),
+            ),
+        ] {
+            if probability > GUESS_PROBABILITY_MAX {
+                let name = app.map_or(settings.to_owned(), |app| format!("OTP_APPS: {app}"));
+                let problem = format!(
+                    "a code could be guessed with probability {probability:.1e} in a day; \
+                     at most {GUESS_PROBABILITY_MAX:.0e} is allowed"
+                );
+                self.problem(&name, &problem);
+            }
         }
         if policy.code_ttl_seconds > TTL_SECONDS_NIST_MAX {
             tracing::warn!(
@@ -222,6 +236,36 @@ impl<'a> Reader<'a> {
                 "codes are valid for longer than the 10 minutes that NIST SP 800-63B-4 allows"
             );
         }
+    }
+
+    /// The decision rules of all apps.
+    pub(super) fn rules(&mut self) -> AppRules {
+        const NAME: &str = "OTP_RULES";
+        let default = self.variable(NAME);
+        let default = default.map(|text| json::parse(text.as_bytes()));
+        let default = match default {
+            None => Rules::default(),
+            Some(Ok(value)) => self.rules_of(NAME, &value),
+            Some(Err(problem)) => {
+                self.problem(NAME, &problem.to_string());
+                Rules::default()
+            }
+        };
+        let mut apps = BTreeMap::new();
+        for (app, settings) in self.object("OTP_APPS") {
+            if let Some(value) = settings.get(RULES) {
+                let rules = self.rules_of(&format!("OTP_APPS: {app}.{RULES}"), value);
+                apps.insert(app, rules);
+            }
+        }
+        AppRules { default, apps }
+    }
+
+    fn rules_of(&mut self, name: &str, value: &Value) -> Rules {
+        rules::read(value).unwrap_or_else(|error| {
+            self.problem(name, &error.to_string());
+            Rules::default()
+        })
     }
 
     fn carriers(&mut self, credentials: Option<&Map<String, Value>>) -> Vec<ConfiguredCarrier> {

@@ -3,6 +3,7 @@
 
 use ring::{aead, hmac};
 
+use super::hashes::BoundToCode;
 use super::keyring::Keyring;
 use crate::domain::code::Code;
 use crate::domain::ids::{FactorId, RecordKey, SubjectKey, VerificationNonce};
@@ -113,16 +114,15 @@ impl Keyring {
         params: &VerificationParams,
         code: &Code,
     ) -> SealedCode {
-        let (nonce, transaction) = (params.nonce, params.transaction.as_ref());
+        let nonce = params.nonce;
+        let bound = BoundToCode {
+            purpose: &params.purpose,
+            transaction: params.transaction.as_ref(),
+            subject: params.subject.as_ref().map(|subject| subject.key),
+        };
         SealedCode {
             sealed: self.seal(SealedFor::Code(key, nonce), code.reveal()),
-            expected_hash: self.attempt_hash(
-                key,
-                nonce,
-                &params.purpose,
-                transaction,
-                code.reveal(),
-            ),
+            expected_hash: self.attempt_hash(key, nonce, &bound, code.reveal()),
         }
     }
 

@@ -67,7 +67,7 @@ pub struct Decision {
     pub expires_at: Timestamp,
     /// When it was approved.
     pub approved_at: Option<Timestamp>,
-    /// Whether the app denied it.
+    /// Whether the rule or the app denied it.
     pub is_denied: bool,
     /// Whether the subject had no active factor and no verified recipient: any may approve it.
     pub any_counts: bool,
@@ -92,7 +92,7 @@ impl Decision {
     /// Its status at `now`.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> DecisionStatus {
-        if self.is_denied || self.outcome == RuleOutcome::Deny {
+        if self.is_denied {
             DecisionStatus::Denied
         } else if now >= self.expires_at {
             DecisionStatus::Expired

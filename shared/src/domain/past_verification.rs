@@ -1,7 +1,7 @@
 //! A verification that was replaced, as history: how it ended and what is still shown of it.
 
 use crate::domain::delivery::Delivery;
-use crate::domain::ids::{AttemptHash, AttemptNonce};
+use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce};
 use crate::domain::status::{CheckOutcome, Status};
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
@@ -31,6 +31,8 @@ pub struct RecordedCheck {
     pub nonce: AttemptNonce,
     /// What was submitted.
     pub hash: AttemptHash,
+    /// The decision that it named.
+    pub decision: Option<DecisionNonce>,
     /// What was answered.
     pub outcome: CheckOutcome,
 }
@@ -52,6 +54,7 @@ impl PastVerification {
             .map(|attempt| RecordedCheck {
                 nonce: attempt.nonce,
                 hash: attempt.hash,
+                decision: attempt.decision,
                 outcome: verification.outcome(attempt.nonce, now),
             })
             .collect();

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::domain::phone::is_country;
 use crate::domain::time::{DAY_SECONDS, Timestamp};
 
 /// Places of each kind that are kept.
@@ -102,6 +103,12 @@ impl Places {
             .iter()
             .all(|places| places.0.is_empty())
     }
+}
+
+/// Whether `code` is an ISO 3166 alpha-2 code, in upper case. Some places have no phone numbers.
+#[must_use]
+pub fn is_place_country(code: &str) -> bool {
+    is_country(code) || ["AQ", "BV", "GS", "HM", "PN", "TF", "UM"].contains(&code)
 }
 
 /// The network of an address: the first 24 bits of IPv4, the first 56 of IPv6.

@@ -178,12 +178,7 @@ impl Subject {
     /// place. Entries of the log count as what they may turn out to be.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
-        self.factors
-            .iter()
-            .any(|factor| factor.confirmed_at.is_some())
-            || !self.recipients.is_empty()
-            || !self.places.is_empty()
-            || !self.log.is_empty()
+        self.has_proof() || !self.places.is_empty() || !self.log.is_empty()
     }
 
     /// Adds a factor. A set of backup codes replaces the earlier set; if there are too many, the
@@ -283,6 +278,14 @@ impl Subject {
             }
         }
         enrolled
+    }
+
+    /// Whether it has a confirmed factor, readable or not, or a verified recipient. Of a settled
+    /// subject.
+    #[must_use]
+    pub fn has_proof(&self) -> bool {
+        let mut factors = self.factors.iter();
+        factors.any(|factor| factor.confirmed_at.is_some()) || !self.recipients.is_empty()
     }
 
     /// Recipients over the maximum: those that were verified longest ago. Of a settled subject.

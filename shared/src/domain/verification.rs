@@ -9,7 +9,7 @@ use crate::domain::ids::{AttemptHash, AttemptNonce, DeliveryTag};
 use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
 use crate::domain::time::Timestamp;
-use crate::domain::verification_params::VerificationParams;
+use crate::domain::verification_params::{VerificationParams, VerificationSubject};
 
 /// The current verification of a recipient, whatever its status, until a newer one replaces it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,8 @@ pub struct Verification {
     pub expected_hash: AttemptHash,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
+    /// Whether its approval was recorded for its subject, and the recipient's owner is stored.
+    pub is_recorded: bool,
     /// Its messages, oldest first.
     pub deliveries: Vec<Delivery>,
     /// Number of fallback channels already used.
@@ -62,6 +64,7 @@ impl Verification {
             sealed_code: code.sealed,
             expected_hash: code.expected_hash,
             canceled_at: None,
+            is_recorded: false,
             deliveries: vec![],
             fallbacks_used: 0,
         }
@@ -85,7 +88,7 @@ impl Verification {
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         if self.success_index().is_some() {
-            Status::Approved
+            self.status_of_success()
         } else if self.canceled_at.is_some() {
             Status::Canceled
         } else if self.attempts.len() >= usize::from(self.params.attempts_max) {
@@ -95,6 +98,22 @@ impl Verification {
         } else {
             Status::Pending
         }
+    }
+
+    /// Status once the right code was submitted.
+    fn status_of_success(&self) -> Status {
+        match &self.params.subject {
+            Some(subject) if subject.is_taken => Status::Refused,
+            _ => Status::Approved,
+        }
+    }
+
+    /// The subject for whom it was approved, and the attempt that approved it.
+    #[must_use]
+    pub fn approved_subject(&self) -> Option<(&VerificationSubject, &Attempt)> {
+        let subject = self.params.subject.as_ref()?;
+        let success = self.attempts.get(self.success_index()?)?;
+        (!subject.is_taken).then_some((subject, success))
     }
 
     /// Attempts that count: those after the success changed nothing.
@@ -143,11 +162,15 @@ impl Verification {
                 .saturating_sub(u8::try_from(used).unwrap_or(u8::MAX))
         };
         match self.success_index() {
-            Some(success) if index >= success => CheckOutcome {
-                reason: (index > success).then_some(Reason::AlreadyUsed),
-                status: Status::Approved,
-                attempts_left: left_after(success + 1),
-            },
+            Some(success) if index >= success => {
+                let status = self.status_of_success();
+                let is_valid = index == success && status == Status::Approved;
+                CheckOutcome {
+                    reason: status.rejection().filter(|_| !is_valid),
+                    status,
+                    attempts_left: left_after(success + 1),
+                }
+            }
             _ => {
                 let attempts_left = left_after(index + 1);
                 let is_last = attempts_left == 0;
@@ -264,7 +287,7 @@ impl Verification {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::domain::ids::VerificationNonce;
+    use crate::domain::ids::{RecordKey, SubjectKey, VerificationNonce};
     use proptest::prelude::*;
 
     pub(crate) const RIGHT: AttemptHash = AttemptHash([7; 16]);
@@ -278,6 +301,7 @@ pub(crate) mod tests {
                 locale: "en".into(),
                 purpose: "default".into(),
                 transaction: None,
+                subject: None,
                 reference: None,
                 idempotency: None,
                 created_at: Timestamp(1000),
@@ -291,6 +315,7 @@ pub(crate) mod tests {
             sealed_code: vec![],
             expected_hash: RIGHT,
             canceled_at: None,
+            is_recorded: false,
             deliveries: vec![],
             fallbacks_used: 0,
             step: Step::due_now(1, Timestamp(1000)),
@@ -345,6 +370,28 @@ pub(crate) mod tests {
         );
         assert_eq!(outcome(9).reason, Some(Reason::AlreadyUsed));
         assert_eq!(v.wrong_attempts().count(), 1);
+    }
+
+    #[test]
+    fn right_code_for_a_taken_recipient_is_refused() {
+        let mut v = verification(5);
+        v.params.subject = Some(VerificationSubject {
+            key: SubjectKey(RecordKey([1; 12])),
+            sealed_id: vec![],
+            id: None,
+            is_unique: true,
+            is_taken: true,
+        });
+        v.attempts = vec![attempt(1, false), attempt(2, true), attempt(3, true)];
+        let refused = CheckOutcome {
+            reason: Some(Reason::RecipientTaken),
+            status: Status::Refused,
+            attempts_left: 3,
+        };
+        let outcome = |n: u8| v.outcome(nonce(n), Timestamp(1002));
+        assert_eq!(outcome(1).reason, Some(Reason::WrongCode));
+        assert_eq!([outcome(2), outcome(3)], [refused; 2]);
+        assert_eq!(v.approved_subject(), None);
     }
 
     #[test]

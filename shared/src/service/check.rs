@@ -4,14 +4,19 @@
 
 use std::sync::Arc;
 
+use super::approvals::Approvals;
 use crate::config::{Apps, VerifyConfig};
+use crate::crypto::hashes::BoundToCode;
 use crate::crypto::keyring::Keyring;
+use crate::crypto::subject_ids::OpenedDecisionId;
 use crate::domain::address::Address;
 use crate::domain::attempt_log::{Attempt, IdempotencyMismatch, KnownAttempt};
 use crate::domain::code::Code;
-use crate::domain::ids::{AttemptNonce, VerificationId, VerificationNonce};
+use crate::domain::decision::DecisionState;
+use crate::domain::ids::{AttemptNonce, RecordKey, SubjectKey, VerificationId, VerificationNonce};
 use crate::domain::recipient::Recipient;
 use crate::domain::status::CheckOutcome;
+use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::Transaction;
 use crate::domain::verification_ref::VerificationRef;
@@ -31,7 +36,24 @@ pub struct Verifying {
     pub(super) metrics: Metrics,
 }
 
+/// The subject of a check.
+#[derive(Clone, Copy)]
+struct CheckSubject {
+    key: SubjectKey,
+    decision: Option<OpenedDecisionId>,
+}
+
 impl Verifying {
+    /// What approvals of the recipient under `key` need.
+    pub(super) fn approvals(&self, key: RecordKey, now: Timestamp) -> Approvals<'_> {
+        Approvals {
+            store: &self.store,
+            keyring: &self.keyring,
+            key,
+            now,
+        }
+    }
+
     /// From the configuration of `verify`.
     #[must_use]
     pub fn new(config: VerifyConfig, metrics: Metrics) -> Self {
@@ -54,6 +76,10 @@ pub struct CheckRequest {
     pub purpose: String,
     /// The submitted transaction.
     pub transaction: Option<Transaction>,
+    /// The submitted subject.
+    pub subject: Option<SubjectId>,
+    /// Id of the decision that the check is to approve. Only with a subject.
+    pub decision: Option<String>,
     /// The `Idempotency-Key`.
     pub idempotency_key: Option<String>,
 }
@@ -69,6 +95,8 @@ pub struct Checked {
     pub recipient: Recipient,
     /// The verification's nonce.
     pub nonce: VerificationNonce,
+    /// The decision that was named, in its current state, if the check is valid.
+    pub decision: Option<DecisionState>,
 }
 
 /// Why a check, cancel or read has no result.
@@ -80,9 +108,15 @@ pub enum VerifyError {
     /// The verification has ended.
     #[error("the verification has ended")]
     NotPending,
-    /// The `Idempotency-Key` was used with another code, purpose or transaction.
-    #[error("the Idempotency-Key was used with another code, purpose or transaction")]
+    /// The `Idempotency-Key` was used with another body.
+    #[error("the Idempotency-Key was used with another body")]
     IdempotencyMismatch,
+    /// There is no such decision.
+    #[error("there is no such decision")]
+    DecisionNotFound,
+    /// The decision is expired.
+    #[error("the decision is expired")]
+    DecisionNotPending,
     /// The table failed: nothing was compared.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,26 +135,114 @@ pub async fn check(
 ) -> Result<Checked, VerifyError> {
     let keyring = &verifying.keyring;
     let (key, nonce) = keyring.open_verification_id(app, id);
-    let (purpose, transaction) = (&request.purpose, request.transaction.as_ref());
-    let code = request.code.reveal();
+    let subject = check_subject(keyring, app, request)?;
+    let bound = BoundToCode {
+        purpose: &request.purpose,
+        transaction: request.transaction.as_ref(),
+        subject: subject.map(|subject| subject.key),
+    };
+    let decision = subject.and_then(|subject| subject.decision);
     let attempt = Attempt {
         nonce: match &request.idempotency_key {
             Some(idempotency_key) => keyring.attempt_nonce(key, nonce, idempotency_key),
             None => AttemptNonce::Random(random_bytes()),
         },
-        hash: keyring.attempt_hash(key, nonce, purpose, transaction, code),
-        decision: None,
+        hash: keyring.attempt_hash(key, nonce, &bound, request.code.reveal()),
+        decision: decision.map(|decision| decision.nonce),
         at: now,
         invocation: random_bytes(),
     };
-    match verifying
-        .store
-        .append_attempt(key, nonce, &attempt, now)
-        .await?
-    {
-        AttemptResult::Logged(recipient) => decide(verifying, *recipient, nonce, &attempt, now),
-        AttemptResult::UnknownRecipient => Err(VerifyError::NotFound),
+    let is_expired = decision.is_some_and(|decision| decision.expires_at <= now);
+    let logged = match is_expired {
+        true => replayed_attempt(verifying, app, key, &attempt, now).await?,
+        false => {
+            let store = &verifying.store;
+            store.append_attempt(key, nonce, &attempt, now).await?
+        }
+    };
+    let mut checked = match logged {
+        AttemptResult::Logged(recipient) => decide(verifying, *recipient, nonce, &attempt, now)?,
+        AttemptResult::UnknownRecipient => return Err(VerifyError::NotFound),
+    };
+    if let (Some(subject), None) = (subject, checked.outcome.reason) {
+        checked.decision = complete(verifying, key, subject, &checked, now).await?;
     }
+    Ok(checked)
+}
+
+/// The recipient, if `attempt` repeats an earlier one: its decision has expired since.
+async fn replayed_attempt(
+    verifying: &Verifying,
+    app: &str,
+    key: RecordKey,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Result<AttemptResult, VerifyError> {
+    if matches!(attempt.nonce, AttemptNonce::Random(_)) {
+        return Err(VerifyError::DecisionNotPending);
+    }
+    let recipient = verifying.store.load(key, app, now).await?.recipient;
+    match recipient.has_attempt(attempt.nonce) {
+        true => Ok(AttemptResult::Logged(Box::new(recipient))),
+        false => Err(VerifyError::DecisionNotPending),
+    }
+}
+
+/// The subject and the decision that the check names.
+fn check_subject(
+    keyring: &Keyring,
+    app: &str,
+    request: &CheckRequest,
+) -> Result<Option<CheckSubject>, VerifyError> {
+    let Some(subject) = &request.subject else {
+        return Ok(None);
+    };
+    let key = keyring.subject_key(app, subject);
+    let decision = match &request.decision {
+        Some(id) => {
+            let opened = keyring.open_decision_id(key, id);
+            Some(opened.ok_or(VerifyError::DecisionNotFound)?)
+        }
+        None => None,
+    };
+    Ok(Some(CheckSubject { key, decision }))
+}
+
+/// Completes the approval of a valid check. Returns the decision that it named.
+async fn complete(
+    verifying: &Verifying,
+    key: RecordKey,
+    subject: CheckSubject,
+    checked: &Checked,
+    now: Timestamp,
+) -> Result<Option<DecisionState>, VerifyError> {
+    let current = checked.recipient.current.as_ref();
+    let is_current = current.is_some_and(|current| current.params.nonce == checked.nonce);
+    let record = match is_current {
+        true => {
+            verifying
+                .approvals(key, now)
+                .record(&checked.recipient)
+                .await?
+        }
+        // A send has replaced it, and has completed its approval.
+        false => None,
+    };
+    let Some(decision) = subject.decision else {
+        return Ok(None);
+    };
+    let record = match record {
+        Some(record) => record,
+        None => {
+            let stored = verifying.store.load_subject(subject.key).await?;
+            verifying
+                .keyring
+                .judge(subject.key, &stored.subject)
+                .subject
+        }
+    };
+    let decision = record.decision(decision.nonce, now);
+    Ok(decision.map(|decision| decision.state(now)))
 }
 
 fn decide(
@@ -138,7 +260,7 @@ fn decide(
                 .iter()
                 .find(|logged| logged.nonce == attempt.nonce);
             let known = logged.map(|logged| KnownAttempt {
-                submitted: logged.hash,
+                submitted: (logged.hash, logged.decision),
                 invocation: Some(logged.invocation),
             });
             (known, current.outcome(attempt.nonce, now))
@@ -147,7 +269,7 @@ fn decide(
             let mut recorded = past.recorded_checks.iter();
             let recorded = recorded.find(|check| check.nonce == attempt.nonce);
             let known = recorded.map(|check| KnownAttempt {
-                submitted: check.hash,
+                submitted: (check.hash, check.decision),
                 invocation: None,
             });
             (known, past.outcome(attempt.nonce))
@@ -155,7 +277,7 @@ fn decide(
     };
     let is_replay = match known {
         Some(known) => known
-            .is_earlier(&attempt.hash, attempt.invocation)
+            .is_earlier(&(attempt.hash, attempt.decision), attempt.invocation)
             .map_err(|IdempotencyMismatch| VerifyError::IdempotencyMismatch)?,
         None => false,
     };
@@ -173,5 +295,6 @@ fn decide(
         is_replay,
         recipient,
         nonce,
+        decision: None,
     })
 }

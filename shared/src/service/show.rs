@@ -4,6 +4,7 @@ use super::check::{VerifyError, Verifying};
 use crate::domain::ids::{VerificationId, VerificationNonce};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
+use crate::domain::verification_ref::VerificationRef;
 
 /// A verification and its recipient.
 #[derive(Clone, Debug)]
@@ -26,8 +27,13 @@ pub async fn show(
 ) -> Result<Shown, VerifyError> {
     let (key, nonce) = verifying.keyring.open_verification_id(app, id);
     let recipient = verifying.store.load(key, app, now).await?.recipient;
-    if recipient.find(nonce, now).is_none() {
-        return Err(VerifyError::NotFound);
+    match recipient.find(nonce, now) {
+        None => return Err(VerifyError::NotFound),
+        Some(VerificationRef::Current(_)) => {
+            verifying.approvals(key, now).complete(&recipient).await?;
+        }
+        // The send that replaced it has completed its approval.
+        Some(VerificationRef::Past(_)) => {}
     }
     Ok(Shown { recipient, nonce })
 }

@@ -7,7 +7,7 @@ use super::delivery_status::raising;
 use super::expression::{Repeat, Update, WriteResult};
 use super::recipient_item::{self, write_delivery};
 use super::recipients::StoredRecipient;
-use super::{Store, StoreError, TTL_SECONDS};
+use super::{Store, StoreError};
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
 use crate::domain::ids::{ClaimId, DeliveryTag, RecordKey, VerificationNonce};
 use crate::domain::recipient::Recipient;
@@ -220,10 +220,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimResult, StoreError> {
         let update = update.returning_item();
-        match self
-            .update(claim.key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?
-        {
+        match self.update(claim.key, update, None, Repeat::BySdk).await? {
             WriteResult::Written(item) => {
                 let recipient = self.recipient_of(claim.key, item.as_ref(), now)?;
                 let version = item.as_ref().and_then(recipient_item::version);

@@ -7,7 +7,7 @@ use super::attributes::{Item, number_value, text};
 use super::expression::{Repeat, Update, WriteResult};
 use super::recipient_item::{self, DELIVERY_STATUS};
 use super::recipients::Change;
-use super::{Store, StoreError, TTL_SECONDS};
+use super::{Store, StoreError};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::ids::{DeliveryTag, RecordKey};
 use crate::domain::recipient::{RaiseOutcome, Recipient};
@@ -50,9 +50,7 @@ impl Store {
         if let RaiseResult::Unchanged(recipient) = &result
             && let Some(current) = &recipient.current
             && current.deliveries.iter().any(is_early)
-            && !self
-                .keep_early_report(key, tag, status, carrier, now)
-                .await?
+            && !self.keep_early_report(key, tag, status, carrier).await?
         {
             // The worker was first and stored which carrier has the message.
             result = self
@@ -91,7 +89,6 @@ impl Store {
         tag: DeliveryTag,
         status: DeliveryStatus,
         carrier: &str,
-        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let update = Update::when("attribute_exists(deliveries.#tag)")
             .and("attribute_not_exists(deliveries.#tag.carrier)")
@@ -103,9 +100,7 @@ impl Store {
             .value(":unknown", number_value(DeliveryStatus::Unknown.number()))
             .value(":carrier", text(carrier))
             .value(":early_status", number_value(status.number()));
-        let written = self
-            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?;
+        let written = self.update(key, update, None, Repeat::BySdk).await?;
         Ok(matches!(written, WriteResult::Written(_)))
     }
 
@@ -146,10 +141,7 @@ impl Store {
                 .set("step_due = :now")
                 .value(":now", number_value(now.0));
         }
-        let (item, is_written) = match self
-            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?
-        {
+        let (item, is_written) = match self.update(key, update, None, Repeat::BySdk).await? {
             WriteResult::Written(item) => (item, true),
             WriteResult::ConditionFailed(item) => (item, false),
         };

@@ -20,6 +20,8 @@ mod deliveries;
 mod delivery_status;
 mod breakers;
 mod limits;
+mod owners;
+mod scan;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepRe
 pub use delivery_status::RaiseResult;
 pub use limits::{Counter, Take, Taken};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
+pub use scan::{OutdatedRecord, ScannedPage};
 pub use subject_log::LogResult;
 pub use subjects::{StoredSubject, SubjectSaveResult};
 

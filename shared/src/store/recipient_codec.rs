@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use crate::domain::ids::{
-    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce,
+    AttemptHash, AttemptNonce, BodyHash, DecisionNonce, DeliveryTag, IdempotencyKeyHash, RecordKey,
+    SubjectKey, VerificationNonce,
 };
 use crate::domain::past_verification::{PastVerification, RecordedCheck};
 use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{
-    DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams,
+    DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams, VerificationSubject,
 };
 
 /// A time as four bytes, good until 2106.
@@ -109,12 +110,67 @@ fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_allocvec(value).unwrap_or_default()
 }
 
+/// What a verification for a subject has more than others. It follows the other values, so that
+/// verifications without subject are stored as before.
+#[derive(Serialize, Deserialize)]
+struct StoredSubject {
+    key: [u8; 12],
+    sealed_id: Vec<u8>,
+    is_unique: bool,
+    is_taken: bool,
+    /// Index and decision of the recorded checks that named one.
+    decisions: Vec<(u8, [u8; 8])>,
+}
+
+impl StoredSubject {
+    /// The packed values, or nothing.
+    fn pack(params: &VerificationParams, checks: &[RecordedCheck]) -> Vec<u8> {
+        let Some(subject) = &params.subject else {
+            return vec![];
+        };
+        let decisions = (0u8..).zip(checks);
+        let decisions = decisions.filter_map(|(n, check)| Some((n, check.decision?.0)));
+        pack(&Self {
+            key: subject.key.0.0,
+            sealed_id: subject.sealed_id.clone(),
+            is_unique: subject.is_unique,
+            is_taken: subject.is_taken,
+            decisions: decisions.collect(),
+        })
+    }
+
+    /// Reads what follows the other values.
+    fn unpack(packed: &[u8], params: &mut VerificationParams, checks: &mut [RecordedCheck]) {
+        let Ok(stored) = postcard::from_bytes::<Self>(packed) else {
+            return;
+        };
+        params.subject = Some(VerificationSubject {
+            key: SubjectKey(RecordKey(stored.key)),
+            sealed_id: stored.sealed_id,
+            // Opened once the item is read.
+            id: None,
+            is_unique: stored.is_unique,
+            is_taken: stored.is_taken,
+        });
+        for (index, decision) in stored.decisions {
+            if let Some(check) = checks.get_mut(usize::from(index)) {
+                check.decision = Some(DecisionNonce(decision));
+            }
+        }
+    }
+}
+
 pub(super) fn pack_params(params: &VerificationParams) -> Vec<u8> {
-    pack(&stored_params(params))
+    let mut packed = pack(&stored_params(params));
+    packed.extend(StoredSubject::pack(params, &[]));
+    packed
 }
 
 pub(super) fn unpack_params(packed: &[u8]) -> Option<VerificationParams> {
-    params_from_stored(postcard::from_bytes(packed).ok()?)
+    let (stored, rest) = postcard::take_from_bytes(packed).ok()?;
+    let mut params = params_from_stored(stored)?;
+    StoredSubject::unpack(rest, &mut params, &mut []);
+    Some(params)
 }
 
 fn stored_params(params: &VerificationParams) -> StoredParams {
@@ -168,6 +224,7 @@ fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
                 currency,
                 payee,
             }),
+        subject: None,
         reference: stored.reference,
         idempotency: stored.idempotency.map(|(key, body)| Idempotency {
             key: IdempotencyKeyHash(key),
@@ -180,28 +237,32 @@ fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
 }
 
 pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
-    pack(&StoredPastVerification {
+    let mut packed = pack(&StoredPastVerification {
         params: stored_params(&past.params),
         status: status_number(past.status),
         ended_at: seconds(past.ended_at),
         attempts_used: past.attempts_used,
         deliveries: past.deliveries.iter().map(stored_delivery).collect(),
         recorded_checks: past.recorded_checks.iter().map(stored_check).collect(),
-    })
+    });
+    packed.extend(StoredSubject::pack(&past.params, &past.recorded_checks));
+    packed
 }
 
 pub(super) fn unpack_past(packed: &[u8]) -> Option<PastVerification> {
-    let stored: StoredPastVerification = postcard::from_bytes(packed).ok()?;
+    let (stored, rest): (StoredPastVerification, _) = postcard::take_from_bytes(packed).ok()?;
     let deliveries = stored.deliveries.into_iter().map(delivery_from_stored);
     let recorded_checks = stored.recorded_checks.into_iter().map(check_from_stored);
-    Some(PastVerification {
+    let mut past = PastVerification {
         params: params_from_stored(stored.params)?,
         status: status_from_number(stored.status)?,
         ended_at: Timestamp(stored.ended_at.into()),
         attempts_used: stored.attempts_used,
         deliveries: deliveries.collect::<Option<_>>()?,
         recorded_checks: recorded_checks.collect::<Option<_>>()?,
-    })
+    };
+    StoredSubject::unpack(rest, &mut past.params, &mut past.recorded_checks);
+    Some(past)
 }
 
 fn stored_delivery(delivery: &Delivery) -> StoredDelivery {
@@ -247,6 +308,7 @@ fn check_from_stored(stored: StoredCheck) -> Option<RecordedCheck> {
     Some(RecordedCheck {
         nonce: AttemptNonce::from_bytes(&stored.nonce)?,
         hash: AttemptHash(stored.hash),
+        decision: None,
         outcome: CheckOutcome {
             reason: reason_from_number(stored.reason)?,
             status: status_from_number(stored.status)?,
@@ -263,6 +325,7 @@ fn status_number(status: Status) -> u8 {
         Status::Expired => 3,
         Status::Exhausted => 4,
         Status::Superseded => 5,
+        Status::Refused => 6,
     }
 }
 
@@ -281,6 +344,7 @@ fn reason_number(reason: Option<Reason>) -> u8 {
         Some(Reason::AlreadyUsed) => 4,
         Some(Reason::Canceled) => 5,
         Some(Reason::Superseded) => 6,
+        Some(Reason::RecipientTaken) => 7,
     }
 }
 
@@ -294,6 +358,7 @@ fn reason_from_number(number: u8) -> Option<Option<Reason>> {
         Some(Reason::AlreadyUsed),
         Some(Reason::Canceled),
         Some(Reason::Superseded),
+        Some(Reason::RecipientTaken),
     ];
     all.into_iter()
         .find(|reason| reason_number(*reason) == number)

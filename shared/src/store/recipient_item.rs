@@ -22,25 +22,31 @@ use crate::domain::attempt_log::Attempt;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport};
 use crate::domain::email::EmailAddress;
 use crate::domain::ids::{
-    AttemptHash, AttemptNonce, ClaimId, DecisionNonce, DeliveryTag, RecordKey,
+    AttemptHash, AttemptNonce, ClaimId, DecisionNonce, DeliveryTag, RecordKey, SubjectKey,
 };
 use crate::domain::phone::{Line, PhoneNumber};
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
+use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
+use crate::domain::verification_params::VerificationParams;
 
 /// Version of the format that this code writes. A change of attributes or packed values raises it,
 /// and the reader keeps reading the versions before.
 const FORMAT_VERSION: i64 = 1;
 
 // The recipient.
-const APP: &str = "app";
+pub(super) const APP: &str = "app";
 const SEALED_ADDRESS: &str = "sealed_address";
 const SENDS: &str = "sends";
 const FAILURES: &str = "failures";
 const FAILURE_STREAK: &str = "failure_streak";
 const PAST: &str = "past";
+/// Key of the subject that it belongs to. An item with an owner has no TTL.
+pub(super) const OWNER: &str = "owner";
+/// When the rest of an item with an owner ends.
+pub(super) const HISTORY_UNTIL: &str = "history_until";
 // The current verification.
 const NONCE: &str = "nonce";
 const PARAMS: &str = "params";
@@ -58,6 +64,8 @@ const CODE_KEY_ID: &str = "code_key_id";
 /// Hash of the right attempt, so that an approval outlives the key of the code.
 const EXPECTED_HASH: &str = "expected_hash";
 const CANCELED_AT: &str = "canceled_at";
+/// Whether the approval was recorded for its subject.
+pub(super) const IS_RECORDED: &str = "is_recorded";
 const FALLBACKS_USED: &str = "fallbacks_used";
 const STEP: &str = "step";
 const STEP_DUE: &str = "step_due";
@@ -109,16 +117,28 @@ fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Addr
     })
 }
 
-/// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. A missing
-/// or unreadable value reads as absent: expired rather than trusted.
+/// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. Of an item
+/// with an owner, only the owner is left then. A missing or unreadable value reads as absent:
+/// expired rather than trusted.
 pub(super) fn read(
     keyring: &Keyring,
     key: RecordKey,
     item: &Item,
     now: Timestamp,
 ) -> Result<Option<Recipient>, StoreError> {
-    if number(item, TTL) <= now.0 {
-        return Ok(None);
+    let owner = bytes(item, OWNER).try_into().ok();
+    let stored_owner = owner.map(|key| SubjectKey(RecordKey(key)));
+    let until = if stored_owner.is_some() {
+        HISTORY_UNTIL
+    } else {
+        TTL
+    };
+    if number(item, until) <= now.0 {
+        return Ok(stored_owner.map(|owner| Recipient {
+            app: optional_text(item, APP).unwrap_or_default(),
+            stored_owner: Some(owner),
+            ..Recipient::default()
+        }));
     }
     let format = number(item, FORMAT);
     if format != FORMAT_VERSION {
@@ -126,7 +146,9 @@ pub(super) fn read(
     }
     let past = list(item, PAST).iter().filter_map(|packed| {
         let packed = packed.as_b().ok()?;
-        unpack_past(packed.as_ref())
+        let mut past = unpack_past(packed.as_ref())?;
+        open_subject(keyring, key, &mut past.params);
+        Some(past)
     });
     Ok(Some(Recipient {
         app: optional_text(item, APP).unwrap_or_default(),
@@ -135,13 +157,23 @@ pub(super) fn read(
         sends: unpack_times(bytes(item, SENDS)),
         failures: unpack_times(bytes(item, FAILURES)),
         failure_streak: u32::try_from(number(item, FAILURE_STREAK)).unwrap_or(0),
-        current: read_verification(keyring, item),
+        stored_owner,
+        current: read_verification(keyring, key, item),
         past: past.collect(),
     }))
 }
 
-/// The whole item for `recipient`, without TTL and write id.
-pub(super) fn write(key: RecordKey, recipient: &Recipient) -> Item {
+/// Opens the id of the subject for whom the recipient is verified.
+fn open_subject(keyring: &Keyring, key: RecordKey, params: &mut VerificationParams) {
+    let purpose = SealedFor::Subject(key, params.nonce);
+    if let Some(subject) = &mut params.subject {
+        let id = keyring.open(purpose, &subject.sealed_id);
+        subject.id = id.map(SubjectId::from_stored);
+    }
+}
+
+/// The whole item for `recipient`, which ends at `until`, without write id. An owner does not end.
+pub(super) fn write(key: RecordKey, recipient: &Recipient, until: Timestamp) -> Item {
     let mut item = Item::from([
         (KEY.into(), binary(&key.0)),
         (FORMAT.into(), number_value(FORMAT_VERSION)),
@@ -156,6 +188,13 @@ pub(super) fn write(key: RecordKey, recipient: &Recipient) -> Item {
         if !packed.is_empty() {
             put(name, binary(&packed));
         }
+    }
+    match recipient.stored_owner {
+        Some(owner) => {
+            put(OWNER, binary(&owner.0.0));
+            put(HISTORY_UNTIL, number_value(until.0));
+        }
+        None => put(TTL, number_value(until.0)),
     }
     if recipient.failure_streak > 0 {
         put(FAILURE_STREAK, number_value(recipient.failure_streak));
@@ -203,6 +242,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         let tried = names(&verification.step.tried_carriers);
         put(TRIED_CARRIERS, tried);
     }
+    if verification.is_recorded {
+        put(IS_RECORDED, AttributeValue::Bool(true));
+    }
     if let Some(canceled_at) = verification.canceled_at {
         put(CANCELED_AT, number_value(canceled_at.0));
     }
@@ -225,8 +267,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     }
 }
 
-fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
-    let params = unpack_params(bytes(item, PARAMS))?;
+fn read_verification(keyring: &Keyring, key: RecordKey, item: &Item) -> Option<Verification> {
+    let mut params = unpack_params(bytes(item, PARAMS))?;
+    open_subject(keyring, key, &mut params);
     let sealed_code = bytes(item, SEALED_CODE).to_vec();
     let expected_hash = AttemptHash(bytes(item, EXPECTED_HASH).try_into().ok()?);
     let logged = list(item, ATTEMPT_NONCES).iter().zip(list(item, ATTEMPTS));
@@ -244,6 +287,7 @@ fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
         attempts_at_earlier_codes: count(ATTEMPTS_AT_EARLIER_CODES),
         attempts_forgiven: count(ATTEMPTS_FORGIVEN),
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
+        is_recorded: item.contains_key(IS_RECORDED),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
         step: read_step(item),
         has_live_key: keyring.seal_key_ids().any(|id| id == key_id),
@@ -440,6 +484,7 @@ mod tests {
             address: Some(address),
             sends: vec![Timestamp(1000)],
             failures: vec![Timestamp(900), Timestamp(901)],
+            stored_owner: None,
             failure_streak: 2,
             current: Some(current),
             past: vec![PastVerification::new(past, Timestamp(1005))],
@@ -448,9 +493,7 @@ mod tests {
 
     /// The item for `recipient`, with a TTL.
     fn item(recipient: &Recipient) -> Item {
-        let mut item = write(KEY, recipient);
-        item.insert(TTL.into(), number_value(2000));
-        item
+        write(KEY, recipient, Timestamp(2000))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Recipients: load, save and modify the whole item, under optimistic locking.
 
-use super::attributes::{self, Item, number_value};
+use super::attributes::Item;
 pub(super) use super::versioned::jittered_backoff;
 use super::versioned::{Condition, PutResult, conflict_backoff, version};
 use super::{Store, StoreError, TTL_SECONDS, WriteId, recipient_item};
@@ -110,8 +110,7 @@ impl Store {
         condition: Condition,
         now: Timestamp,
     ) -> Result<SaveResult, StoreError> {
-        let mut item = recipient_item::write(key, recipient);
-        item.insert(attributes::TTL.into(), number_value((now + TTL_SECONDS).0));
+        let item = recipient_item::write(key, recipient, now + TTL_SECONDS);
         Ok(
             match self.put_surely(write_id, key, item, condition).await? {
                 PutResult::Saved => SaveResult::Saved(write_id),

@@ -7,12 +7,11 @@
 use super::attributes::{self, binary, number_value, text};
 use super::expression::{Repeat, Update, WriteResult};
 use super::subject_item::{
-    FORMAT_VERSION, KIND_SUBJECT, attempts_name, decision_value, factor_name, log_value,
+    FORMAT_VERSION, KIND, KIND_SUBJECT, attempts_name, decision_value, factor_name, log_value,
 };
 use super::subjects::StoredSubject;
 use super::{Store, StoreError};
-use crate::domain::factor::Factor;
-use crate::domain::factor::FactorType;
+use crate::domain::factor::{Factor, FactorType};
 use crate::domain::ids::{AttemptNonce, SubjectKey};
 use crate::domain::subject::{Budget, FactorAttempt, LogEntry};
 use crate::domain::verified_recipient::{Approval, Removal};
@@ -65,7 +64,17 @@ impl Store {
                 .and("contains(live_decisions, :decision)")
                 .value(":decision", decision_value(decision));
         }
-        self.append(key, update).await
+        let update = update.returning_item();
+        Ok(
+            match self.update(key.0, update, None, Repeat::BySdk).await? {
+                WriteResult::Written(item) => {
+                    LogResult::Logged(Box::new(self.stored_subject(item.as_ref())?))
+                }
+                WriteResult::ConditionFailed(item) => {
+                    LogResult::Rejected(Box::new(self.stored_subject(item.as_ref())?))
+                }
+            },
+        )
     }
 
     /// Appends an approved verification, once. The item is created if there is none; it has no TTL
@@ -77,18 +86,26 @@ impl Store {
         &self,
         key: SubjectKey,
         approval: &Approval,
-    ) -> Result<LogResult, StoreError> {
-        let entry = LogEntry::Approval(approval.clone());
-        let update = Update::when(IS_NOT_REMEMBERED)
-            .append_to_new_log(approval.nonce, log_value(&entry))
-            .set("#kind = :kind, #format = if_not_exists(#format, :format)")
-            .remove("#ttl")
-            .name("#kind", super::subject_item::KIND)
-            .name("#format", attributes::FORMAT)
-            .name("#ttl", attributes::TTL)
-            .value(":kind", text(KIND_SUBJECT))
-            .value(":format", number_value(FORMAT_VERSION));
-        self.append(key, update).await
+    ) -> Result<StoredSubject, StoreError> {
+        let update = approving(approval).returning_item();
+        let written = self.update(key.0, update, None, Repeat::BySdk).await?;
+        let (WriteResult::Written(item) | WriteResult::ConditionFailed(item)) = written;
+        self.stored_subject(item.as_ref())
+    }
+
+    /// As [`Self::append_approval`], without reading the subject.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not known to be recorded.
+    pub async fn record_approval(
+        &self,
+        key: SubjectKey,
+        approval: &Approval,
+    ) -> Result<(), StoreError> {
+        let update = approving(approval);
+        self.update(key.0, update, None, Repeat::BySdk)
+            .await
+            .map(drop)
     }
 
     /// Appends the removal of a verified recipient, if there is such a subject.
@@ -153,18 +170,17 @@ impl Store {
         let mut lists = ["attempt_nonces", "remembered_nonces"].into_iter();
         Ok(lists.any(|name| attributes::list(&item, name).contains(&nonce)))
     }
+}
 
-    async fn append(&self, key: SubjectKey, update: Update) -> Result<LogResult, StoreError> {
-        let update = update.returning_item();
-        Ok(
-            match self.update(key.0, update, None, Repeat::BySdk).await? {
-                WriteResult::Written(item) => {
-                    LogResult::Logged(Box::new(self.stored_subject(item.as_ref())?))
-                }
-                WriteResult::ConditionFailed(item) => {
-                    LogResult::Rejected(Box::new(self.stored_subject(item.as_ref())?))
-                }
-            },
-        )
-    }
+fn approving(approval: &Approval) -> Update {
+    let entry = LogEntry::Approval(approval.clone());
+    Update::when(IS_NOT_REMEMBERED)
+        .append_to_new_log(approval.nonce, log_value(&entry))
+        .set("#kind = :kind, #format = if_not_exists(#format, :format)")
+        .remove("#ttl")
+        .name("#kind", KIND)
+        .name("#format", attributes::FORMAT)
+        .name("#ttl", attributes::TTL)
+        .value(":kind", text(KIND_SUBJECT))
+        .value(":format", number_value(FORMAT_VERSION))
 }

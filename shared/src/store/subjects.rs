@@ -1,20 +1,14 @@
-//! Subjects: load, save and modify the whole item, under optimistic locking.
+//! Subjects: load and save the whole item, under optimistic locking.
 //!
 //! Invariant: a saved subject is settled, and nothing in it is sealed under an old key that could
 //! be opened.
 
 use super::attributes::Item;
-use super::recipients::Change;
 use super::versioned::{Condition, PutResult, conflict_backoff, version};
 use super::{Store, StoreError, WriteId, subject_item};
-use crate::crypto::sealing::SealedFor;
 use crate::domain::ids::SubjectKey;
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
-
-/// How often a modification is tried again after a conflict: each check of a subject is another
-/// writer.
-const CONFLICT_RETRIES_MAX: u32 = 12;
 
 /// A subject as it was loaded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -45,7 +39,7 @@ impl Store {
     }
 
     /// Writes a settled subject if the item still has the version that was loaded. What is sealed
-    /// under an old key is sealed again.
+    /// under an old key is sealed again. Waits for a moment after a conflict.
     ///
     /// # Errors
     /// [`StoreError`]: not known to be written.
@@ -63,36 +57,10 @@ impl Store {
         Ok(match put.await? {
             PutResult::Saved => SubjectSaveResult::Saved,
             PutResult::Conflict(item) => {
+                conflict_backoff().await;
                 SubjectSaveResult::Conflict(Box::new(self.stored_subject(item.as_ref())?))
             }
         })
-    }
-
-    /// Applies `rule` to the settled subject and writes the result. After a conflict the rule runs
-    /// again on what is stored then. An error of the rule ends it without a write.
-    ///
-    /// # Errors
-    /// That of the rule, or [`StoreError`].
-    pub async fn modify_subject<T, E: From<StoreError>>(
-        &self,
-        key: SubjectKey,
-        now: Timestamp,
-        mut rule: impl FnMut(&mut Subject) -> Result<Change<T>, E>,
-    ) -> Result<T, E> {
-        let mut stored = self.load_subject(key).await?;
-        for _ in 0..=CONFLICT_RETRIES_MAX {
-            let mut subject = self.keyring.judge(key, &stored.subject).settle(now);
-            let value = match rule(&mut subject)? {
-                Change::Keep(value) => return Ok(value),
-                Change::Write(value) => value,
-            };
-            match self.save_subject(key, subject, stored.version, now).await? {
-                SubjectSaveResult::Saved => return Ok(value),
-                SubjectSaveResult::Conflict(newer) => stored = *newer,
-            }
-            conflict_backoff().await;
-        }
-        Err(StoreError::Conflict.into())
     }
 
     pub(super) fn stored_subject(&self, item: Option<&Item>) -> Result<StoredSubject, StoreError> {
@@ -103,27 +71,5 @@ impl Store {
             },
             None => StoredSubject::default(),
         })
-    }
-
-    /// Seals again what is sealed under an old key; the number of such values.
-    pub(super) fn reseal_subject(&self, key: SubjectKey, subject: &mut Subject) -> usize {
-        let mut count = 0;
-        let mut reseal = |purpose, sealed: &mut Vec<u8>| {
-            if let Some(resealed) = self.keyring.reseal(purpose, sealed) {
-                *sealed = resealed;
-                count += 1;
-            }
-        };
-        for factor in &mut subject.factors {
-            let purpose = SealedFor::FactorSecret(key, factor.id);
-            if let Some(secret) = factor.secret_mut() {
-                reseal(purpose, &mut secret.sealed);
-            }
-        }
-        for recipient in &mut subject.recipients {
-            let purpose = SealedFor::VerifiedRecipient(key, recipient.recipient);
-            reseal(purpose, &mut recipient.sealed_to);
-        }
-        count
     }
 }

@@ -1,5 +1,6 @@
 //! Fields that several requests have.
 
+use crate::domain::subject_id::SubjectId;
 use crate::domain::verification_params::Transaction;
 use crate::message::has_visible_text;
 use crate::platform::json::Fields;
@@ -20,6 +21,15 @@ pub(super) fn purpose(fields: &mut Fields) -> Option<String> {
         "1 to 32 characters of a-z, 0-9, _ and -",
     )
 }
+
+/// `subject`.
+pub(super) fn subject(fields: &mut Fields) -> Option<SubjectId> {
+    fields.parsed_text("subject", |id| id.parse().ok(), SUBJECT_CHARACTERS)
+}
+
+/// What a subject id is.
+pub(super) const SUBJECT_CHARACTERS: &str =
+    "1 to 255 characters of A-Z, a-z, 0-9 and . _ ~ - : @ |, a letter or digit first";
 
 /// `transaction`.
 pub(super) fn transaction(fields: &mut Fields) -> Option<Transaction> {

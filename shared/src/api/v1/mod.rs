@@ -3,6 +3,7 @@
 pub mod check;
 pub mod errors;
 mod fields;
+mod proofs;
 pub mod recipient;
 pub mod send;
 pub mod verification;

@@ -10,6 +10,7 @@ use crate::domain::policy::Policy;
 use crate::domain::recipient::Recipient;
 use crate::domain::status::Status;
 use crate::domain::step::{CLAIM_SECONDS, StepState};
+use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_ref::VerificationRef;
@@ -39,7 +40,7 @@ pub fn render(
     let resend_at = (status == Status::Pending)
         .then(|| recipient.next_send_at(policy, now))
         .filter(|at| params.has_time_for_a_send(*at));
-    json!({
+    let mut rendered = json!({
         "id": id.to_string(),
         "status": status.name(),
         "to": recipient.address.as_ref().map(|address| address.reveal()),
@@ -55,7 +56,11 @@ pub fn render(
         "deliveries": deliveries,
         "transaction": transaction,
         "reference": params.reference,
-    })
+    });
+    if let Some(subject) = &params.subject {
+        rendered["subject"] = subject.id.as_ref().map(SubjectId::reveal).into();
+    }
+    rendered
 }
 
 fn render_delivery(

@@ -269,9 +269,7 @@ fn approved(recipient: &Recipient, sample: &Sample, now: Timestamp) -> Option<bo
             .find(|ended| is_it(&ended.params.nonce))
             .map(|ended| ended.status)
     };
-    of_now
-        .or_else(before)
-        .map(|status| status == Status::Approved)
+    of_now.or_else(before).map(Status::has_success)
 }
 
 impl Seen {
