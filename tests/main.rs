@@ -8,10 +8,11 @@
     reason = "a test ends at the first value that it did not expect"
 )]
 
-mod support;
+extern crate support;
 
 mod api;
 mod carriers;
+mod exploration;
 mod limits;
 mod local;
 mod operations;

@@ -12,6 +12,7 @@
 //! `simulated_carriers`, `simulated_clock`.
 
 pub mod cli;
+mod configured_carriers;
 mod data_dir;
 mod dated_dynamodb;
 mod dynamodb;
@@ -19,17 +20,22 @@ mod functions;
 mod gateway;
 mod internal_port;
 mod lambda_runtime;
+mod listen;
 mod local_aws;
 mod metrics;
 mod origin_check;
 mod page;
+mod plain_openapi;
+mod preset;
 mod queue;
 mod queue_store;
 mod queue_trigger;
 mod reject;
 mod remote_dynamodb;
+mod reset;
 mod secrets;
 mod server;
+mod services;
 mod settings;
 mod simulated_carriers;
 mod simulated_clock;
@@ -41,6 +47,8 @@ mod template;
 mod variables;
 
 pub use functions::{BuiltFunctions, BuiltFunctionsError};
+pub use listen::Listen;
+pub use preset::Preset;
 pub use server::{Options, Server, Wires};
 pub use simulated_clock::MovedClock;
 pub use start_error::StartError;

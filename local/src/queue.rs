@@ -168,6 +168,14 @@ impl LocalQueue {
         }
     }
 
+    /// Deletes all messages, dead letters included.
+    pub(crate) fn clear(&self) {
+        let messages = std::mem::take(&mut self.state().messages);
+        for message in messages {
+            self.delete(&message.id);
+        }
+    }
+
     /// Returns a message that a worker has failed to handle: it is redelivered after its visibility
     /// time-out.
     pub(crate) fn redeliver(&self, id: &str) {

@@ -1,36 +1,33 @@
 //! Starts the local server: reserves ports, opens the data, validates the settings, and connects
 //! the parts.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use otp::platform::aws::Service;
-use otp::store::Store;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::data_dir::DataDirLock;
-use crate::functions::{BuiltFunctions, Functions, InProcess, Processes};
+use crate::functions::BuiltFunctions;
 use crate::gateway::{self, Gateway};
-use crate::internal_port::bind_internal_port;
-use crate::metrics::RecordedMetrics;
-use crate::secrets::ApiKeysError;
-use crate::settings::Settings;
-use crate::simulated_carriers::{MessageOwners, ReservedCarriers, SimulatedCarriers};
+use crate::listen::Listen;
+use crate::origin_check::OriginCheck;
+use crate::page;
+use crate::preset::Preset;
+use crate::services::ServicesStart;
 use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
-use crate::variables::{Endpoints, FunctionVariables, ProcessVariables, Variables};
-use crate::{local_aws, page, queue_trigger, sqs_sns};
+use crate::variables::{Endpoints, ProcessVariables, Variables};
 
 const OPENAPI: &str = include_str!("../../shared/openapi.yaml");
 
 /// How to start.
 pub struct Options {
-    /// Port on 127.0.0.1; 0 picks a free one.
-    pub port: u16,
+    /// The addresses.
+    pub listen: Listen,
+    /// Variables between those of the process and the defaults.
+    pub preset: Option<Preset>,
     /// The directory of all data, created if missing. Without it all data is in memory.
     pub data: Option<PathBuf>,
     /// The variables of the process.
@@ -77,10 +74,9 @@ impl Server {
     /// # Errors
     /// One line per problem: a port in use, invalid settings, data that cannot be used.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listener = bind(options.port).await?;
-        let address = listener.local_addr().map_err(StartError::InternalPort)?;
-        let template = Template::read()?;
-        let process = ProcessVariables::new(options.variables);
+        let (address, listeners) = options.listen.bind().await?;
+        let template = Arc::new(Template::read()?);
+        let process = Arc::new(ProcessVariables::new(options.variables));
         let functions = options.functions;
         let storage = Storage::open(
             options.data,
@@ -90,35 +86,40 @@ impl Server {
             &template,
         )
         .await?;
-        let services = start_services(
-            functions.as_ref(),
-            options.wires,
+        let start = ServicesStart {
+            built: functions.as_ref(),
+            wires: options.wires,
             address,
-            &process,
-            &template,
-            &storage,
-        )
-        .await?;
+            process: &process,
+            preset: options.preset,
+            template: &template,
+            storage: &storage,
+        };
+        let services = start.start().await?;
         let table = storage.table.name().to_owned();
         let gateway = Gateway {
             page: page::render(&storage.secrets.api_keys),
             openapi: serde_norway::from_str(OPENAPI).map_err(StartError::OpenApi)?,
+            base: services.base,
             template,
             functions: services.functions,
             table: storage.table,
             queue: storage.queue,
             carriers: services.carriers,
+            configured_carriers: services.configured_carriers,
+            restart_functions: services.restart_functions,
             metrics: services.metrics,
             clock: storage.clock,
         };
         otp::domain::phone::warm_up();
+        let check = OriginCheck::new(&options.listen, address.port());
         Ok(Self {
             address,
             api_keys: storage.secrets.api_keys,
             dynamodb_url: storage.functions_dynamodb_url,
             table,
             sqs_url: services.sqs_url,
-            serving: tokio::spawn(gateway::serve(listener, address.port(), gateway)),
+            serving: tokio::spawn(gateway::serve(listeners, check, gateway)),
             _lock: storage.lock,
         })
     }
@@ -130,71 +131,9 @@ impl Server {
     }
 }
 
-/// Listens on `port`, the one of `--port`.
-async fn bind(port: u16) -> Result<TcpListener, StartError> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    listener.map_err(|source| match source.kind() {
-        ErrorKind::AddrInUse => StartError::PortInUse { port },
-        _ => StartError::Port { port, source },
-    })
-}
-
-/// The functions, and what they call.
-struct Services {
-    functions: Functions,
-    carriers: SimulatedCarriers,
-    metrics: RecordedMetrics,
-    sqs_url: String,
-}
-
-/// Validates the settings, then starts the simulated carriers, SQS and SNS, and the functions.
-async fn start_services(
-    built: Option<&BuiltFunctions>,
-    wires: Wires,
-    address: SocketAddr,
-    process: &ProcessVariables,
-    template: &Template,
-    storage: &Storage,
-) -> Result<Services, StartError> {
-    let (clock, queue) = (storage.clock.clock(), &storage.queue);
-    let reserved = ReservedCarriers::new().map_err(StartError::InternalPort)?;
-    let (aws_listener, sqs_url) = bind_internal_port().await?;
-    let variables = FunctionVariables::new(
-        process,
-        template,
-        address,
-        storage.table.name(),
-        wires.endpoints(&storage.functions_dynamodb_url, &sqs_url),
-        &storage.secrets,
-        &reserved,
-    );
-    let settings = read_settings(&variables, storage.api_keys_error)?;
-    let owners = message_owners(storage, &settings);
-    let carriers = reserved.start(owners, clock.clone(), queue.clone()).await;
-    let carriers = carriers.map_err(StartError::InternalPort)?;
-    sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
-    let metrics = RecordedMetrics::default();
-    let functions = match built {
-        Some(built) => {
-            let variable = |name: &str| variables.get(name);
-            let processes = Processes::new(built, template, clock, &metrics, variable)?;
-            Functions::Processes(processes)
-        }
-        None => Functions::InProcess(Arc::new(InProcess::new(settings, clock, &metrics))),
-    };
-    let batches = queue_trigger::run(functions.clone(), queue.clone(), template.batch_size);
-    tokio::spawn(batches);
-    Ok(Services {
-        functions,
-        carriers,
-        metrics,
-        sqs_url,
-    })
-}
-
 impl Wires {
     /// The URLs that the functions use.
-    fn endpoints(self, dynamodb_url: &str, sqs_url: &str) -> Endpoints {
+    pub(crate) fn endpoints(self, dynamodb_url: &str, sqs_url: &str) -> Endpoints {
         let or = |wire: Option<String>, url: &str| wire.unwrap_or_else(|| url.to_owned());
         Endpoints {
             dynamodb_url: or(self.dynamodb, dynamodb_url),
@@ -202,33 +141,5 @@ impl Wires {
             sns_url: or(self.sns, sqs_url),
             queue_url: format!("{sqs_url}/queue"),
         }
-    }
-}
-
-/// The settings of all functions; all problems are reported at once.
-fn read_settings(
-    variables: &FunctionVariables<'_>,
-    api_keys_error: Option<ApiKeysError>,
-) -> Result<Settings, StartError> {
-    match (Settings::read(&|name| variables.get(name)), api_keys_error) {
-        (Ok(settings), None) => Ok(settings),
-        (settings, api_keys_error) => {
-            let mut problems = settings.err().unwrap_or_default();
-            problems.extend(api_keys_error.map(|error| error.to_string()));
-            Err(StartError::Settings(problems))
-        }
-    }
-}
-
-/// Reads the table directly, and not through the [`Wires`].
-fn message_owners(storage: &Storage, settings: &Settings) -> MessageOwners {
-    let keyring = settings.verify.keyring.clone();
-    let aws = local_aws::aws(storage.dynamodb_url.clone());
-    let table = storage.table.name().to_owned();
-    let api_keys = storage.secrets.api_keys.iter();
-    MessageOwners {
-        store: Store::new(&aws.config(Service::DynamoDb), table, keyring.clone()),
-        keyring,
-        apps: api_keys.map(|(app, _)| app.clone()).collect(),
     }
 }

@@ -1,6 +1,8 @@
 //! The settings of all functions, validated together: a variable may be invalid for one function
 //! only.
 
+use std::collections::BTreeSet;
+
 use otp::config::{CallbackConfig, SendConfig, Variables, VerifyConfig, WorkerConfig};
 
 /// The configuration of each function.
@@ -12,6 +14,17 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// What the operator should look at: one line each, though several functions report it.
+    pub(crate) fn warnings(&self) -> BTreeSet<&str> {
+        let all = [
+            &self.send.warnings,
+            &self.verify.warnings,
+            &self.delivery_callback.warnings,
+            &self.carrier_worker.warnings,
+        ];
+        all.into_iter().flatten().map(String::as_str).collect()
+    }
+
     /// Reads the variables that `variables` looks up.
     ///
     /// # Errors

@@ -1,14 +1,14 @@
 //! The clock that all handlers use: real time plus an offset that `POST /local/clock` increases.
 //!
 //! Invariant: the clock never goes back, not over a restart either: that would make expired codes
-//! valid again.
+//! valid again. Only a reset sets it back, after it has deleted all of them.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::path::PathBuf;
 
 use otp::platform::clock::Clock;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::queue::LocalQueue;
@@ -119,6 +119,14 @@ impl SimulatedClock {
         Ok(())
     }
 
+    /// Waits until no advance is running, and prevents another one.
+    pub(crate) async fn pause(&self) -> PausedClock<'_> {
+        PausedClock {
+            clock: self,
+            _no_advance: self.advancing.lock().await,
+        }
+    }
+
     /// Stores the offset and shares it with processes.
     fn save(&self) {
         let offset = self.clock.offset_millis();
@@ -138,6 +146,20 @@ impl SimulatedClock {
                 "failed to move the clock of the functions' processes"
             );
         }
+    }
+}
+
+/// The clock while no advance can run.
+pub(crate) struct PausedClock<'c> {
+    clock: &'c SimulatedClock,
+    _no_advance: MutexGuard<'c, ()>,
+}
+
+impl PausedClock<'_> {
+    /// Sets the clock back to real time. The table and the queue are empty.
+    pub(crate) fn reset(&self) {
+        self.clock.clock.reset();
+        self.clock.save();
     }
 }
 

@@ -2,6 +2,7 @@
 //! is wrong, what is allowed.
 
 use std::io;
+use std::net::SocketAddr;
 
 use crate::data_dir::DataDirError;
 use crate::dynamodb::EngineError;
@@ -16,17 +17,23 @@ use crate::template::TemplateError;
 pub enum StartError {
     /// Another program listens on the port.
     #[error(
-        "--port: 127.0.0.1:{port} is in use; choose another port with --port N, or a free one with --port 0"
+        "--port: {address} is in use; choose another port with --port N, or a free one with --port 0"
     )]
     PortInUse {
+        /// With the port as given.
+        address: SocketAddr,
+    },
+    /// The address of `--host` is not one of this machine.
+    #[error("--host: {} is not an address of this machine; 0.0.0.0 listens on all of them", address.ip())]
+    HostNotAvailable {
         /// As given.
-        port: u16,
+        address: SocketAddr,
     },
     /// The port cannot be used for another reason.
-    #[error("--port: 127.0.0.1:{port} cannot be used: {source}")]
+    #[error("--port: {address} cannot be used: {source}")]
     Port {
         /// As given.
-        port: u16,
+        address: SocketAddr,
         /// Of the operating system.
         source: io::Error,
     },

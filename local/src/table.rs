@@ -81,16 +81,28 @@ impl Table {
             });
             // The condition fails if a function has extended the item's life meanwhile: then the
             // item stays.
-            let _ = match &self.database {
-                TableDatabase::Embedded(engine) => {
-                    engine.delete_item(delete).map_err(TableError::from)
-                }
-                TableDatabase::Remote(remote) => {
-                    let deleted = remote.call("DeleteItem", delete).await;
-                    deleted.map(drop).map_err(TableError::from)
-                }
-            };
+            let _ = self.delete(delete).await;
         }
         Ok(())
+    }
+
+    /// Deletes all items.
+    pub(crate) async fn clear(&self) -> Result<(), TableError> {
+        for item in self.items().await? {
+            let key = json!({(&self.key.attribute): item[&self.key.attribute]});
+            self.delete(json!({"TableName": self.name, "Key": key}))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, delete: Value) -> Result<(), TableError> {
+        match &self.database {
+            TableDatabase::Embedded(engine) => Ok(engine.delete_item(delete)?),
+            TableDatabase::Remote(remote) => {
+                remote.call("DeleteItem", delete).await?;
+                Ok(())
+            }
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! The variables that the functions read: those that the local server sets, then those of this
-//! process, then the defaults of the template.
+//! process, then those of the preset, then the defaults of the template.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::listen::local_url;
 use crate::local_aws;
+use crate::preset::Preset;
 use crate::secrets::Secrets;
 use crate::simulated_carriers::ReservedCarriers;
 use crate::template::Template;
@@ -35,17 +38,21 @@ pub(crate) struct Endpoints {
 }
 
 /// The variables of the functions.
-pub(crate) struct FunctionVariables<'a> {
+pub(crate) struct FunctionVariables {
     set_here: HashMap<&'static str, String>,
-    process: &'a ProcessVariables,
-    template: &'a Template,
+    /// Whether `OTP_CARRIERS` is set here.
+    has_simulated_carriers: bool,
+    process: Arc<ProcessVariables>,
+    preset: Option<Preset>,
+    template: Arc<Template>,
 }
 
-impl<'a> FunctionVariables<'a> {
+impl FunctionVariables {
     /// Simulated carriers and the server's own URL are set unless this process has other ones.
     pub(crate) fn new(
-        process: &'a ProcessVariables,
-        template: &'a Template,
+        process: &Arc<ProcessVariables>,
+        preset: Option<Preset>,
+        template: &Arc<Template>,
         address: SocketAddr,
         table: &str,
         endpoints: Endpoints,
@@ -64,19 +71,27 @@ impl<'a> FunctionVariables<'a> {
             ("OTP_SECRETS", secrets.document.clone()),
         ]);
         if process.get("OTP_PUBLIC_URL").is_none() {
-            set_here.insert("OTP_PUBLIC_URL", format!("http://{address}"));
+            set_here.insert("OTP_PUBLIC_URL", local_url(address));
         }
         let dispatches_to_sns = process
             .get("OTP_DISPATCH")
             .is_some_and(|mode| mode == "sns");
-        if process.get("OTP_CARRIERS").is_none() && !dispatches_to_sns {
+        let has_simulated_carriers = process.get("OTP_CARRIERS").is_none() && !dispatches_to_sns;
+        if has_simulated_carriers {
             set_here.insert("OTP_CARRIERS", carriers.settings().to_string());
         }
         Self {
             set_here,
-            process,
-            template,
+            has_simulated_carriers,
+            process: process.clone(),
+            preset,
+            template: template.clone(),
         }
+    }
+
+    /// Whether all carriers are the simulated ones of kind `http`.
+    pub(crate) fn has_simulated_carriers(&self) -> bool {
+        self.has_simulated_carriers
     }
 
     /// The value of `name`.
@@ -85,6 +100,7 @@ impl<'a> FunctionVariables<'a> {
             .get(name)
             .cloned()
             .or_else(|| self.process.get(name))
+            .or_else(|| self.preset?.value(name))
             .or_else(|| self.template.default_value(name))
     }
 }

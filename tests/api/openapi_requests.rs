@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use crate::support::{CONTRACT, Service, phone, with};
 
-const LANGUAGE_TAGS: [&str; 10] = [
+const LANGUAGE_TAGS: [&str; 12] = [
     "en",
+    "en_US",
+    "zh_Hant_TW",
     "fr-CA",
     "zh-Hant-TW",
     "es-419",
@@ -17,13 +19,12 @@ const LANGUAGE_TAGS: [&str; 10] = [
     "abcdefgh",
 ];
 
-const INVALID_TAGS: [&str; 14] = [
+const INVALID_TAGS: [&str; 13] = [
     "",
     "x",
     "x-",
     "en-x",
     "en-",
-    "en_US",
     "e",
     "123",
     "abcdefghi",
@@ -52,6 +53,11 @@ fn other_fields() -> Vec<Value> {
         json!({"reference": "x".repeat(65)}),
         json!({"reference": ""}),
         json!({"country": "fr"}),
+        json!({"country": "FRA"}),
+        json!({"client_ip": "203.0.113.7:5678"}),
+        json!({"client_ip": "[2001:db8::1]:443"}),
+        json!({"client_ip": "203.0.113.7, 203.0.113.8"}),
+        json!({"client_ip": "fe80::1%eth0"}),
         json!({"fallback": ["sms", "sms", "sms", "sms"]}),
         json!({"fallback": []}),
         json!({"transaction": {"amount": "1", "currency": "EUR", "payee": ""}}),

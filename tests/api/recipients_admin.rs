@@ -35,6 +35,15 @@ async fn both_normalize_recipients_and_reject_invalid_ones() {
             .await;
         assert_status(&spelled, 200);
         assert_fields(&spelled.body, json!({"to": "+33612345678"}));
+        for (to, country) in [
+            ("06 12 34 56 78", "FR"),
+            ("\u{202a}06\u{a0}12\u{2011}34 56 78\n", "fr"),
+        ] {
+            let body = json!({"to": to, "country": country});
+            let national = service.call("POST", path, Some(body)).await;
+            assert_status(&national, 200);
+            assert_fields(&national.body, json!({"to": "+33612345678"}));
+        }
         for (to, code) in [
             ("+33 6 12", "invalid_number"),
             ("tel:+33612345678", "invalid_number"),
@@ -55,6 +64,7 @@ async fn both_normalize_recipients_and_reject_invalid_ones() {
             json!({"to": 1}),
             json!({"to": [phone(1)]}),
             json!({"to": phone(1), "x": 1}),
+            json!({"to": phone(1), "country": "FRA"}),
         ] {
             let response = service.call("POST", path, Some(body.clone())).await;
             assert!(

@@ -13,13 +13,13 @@ fn paths() -> [(String, &'static [&'static str]); 7] {
         ("/v1/verifications".into(), &["POST"]),
         (
             format!("/v1/verifications/{UNKNOWN_ID}"),
-            &["GET", "DELETE"],
+            &["GET", "HEAD", "DELETE"],
         ),
         (format!("/v1/verifications/{UNKNOWN_ID}/resend"), &["POST"]),
         (format!("/v1/verifications/{UNKNOWN_ID}/check"), &["POST"]),
         ("/v1/recipients/unlock".into(), &["POST"]),
         ("/v1/recipients/forget".into(), &["POST"]),
-        ("/healthz".into(), &["GET"]),
+        ("/healthz".into(), &["GET", "HEAD"]),
     ]
 }
 
@@ -57,16 +57,18 @@ async fn unknown_path_is_rejected_first() {
 async fn unsupported_method_is_rejected_before_the_api_key() {
     let service = Service::start().await;
     for (path, allowed) in paths() {
-        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
             .into_iter()
             .filter(|method| !allowed.contains(method))
         {
             let response = service.raw(method, &path, &[], "").await;
-            assert_eq!(
-                response.problem(),
-                (405, "method_not_allowed"),
-                "{method} {path}"
-            );
+            // The response to a HEAD has no body.
+            let code = if method == "HEAD" {
+                ""
+            } else {
+                "method_not_allowed"
+            };
+            assert_eq!(response.problem(), (405, code), "{method} {path}");
             let mut listed: Vec<_> = response
                 .header("allow")
                 .unwrap_or_default()

@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use local::{Options, Server, Wires};
+use local::{Listen, Options, Server, Wires};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -66,7 +66,8 @@ impl LocalServer {
             .collect();
         let variables = Box::new(move |name: &str| values.get(name).cloned());
         let options = Options {
-            port: 0,
+            listen: Listen::default(),
+            preset: None,
             data: None,
             variables,
             wires,

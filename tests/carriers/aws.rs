@@ -76,6 +76,10 @@ fn text() -> Vendor {
 fn call() -> Vendor {
     Vendor {
         channel: "voice",
+        settings: with(
+            text().settings,
+            &json!({"origination_identity": "+12065550152"}),
+        ),
         headers: signed_headers(
             "application/x-amz-json-1.0",
             "PinpointSMSVoiceV2.SendVoiceMessage",
@@ -190,6 +194,26 @@ fn confirmation(message: &VendorMessage, topic: &str) -> VendorReport {
             "Type",
         ],
     )
+}
+
+#[tokio::test]
+async fn complaint_of_the_suppression_list_is_rejected() {
+    for (sub_type, status) in [
+        (json!(null), "delivered"),
+        (json!("OnAccountSuppressionList"), "rejected"),
+    ] {
+        let (vendor, setup) = (mail(), VendorSetup::start(&mail()).await);
+        let id = setup.open(&vendor, EMAIL).await;
+        let message = setup.message(&vendor).await;
+        let tags = json!({"m": [message.reference], "ses:configuration-set": ["otp"]});
+        let event = json!({"eventType": "Complaint", "mail": {"messageId": "0102018c", "tags": tags},
+            "complaint": {"complaintSubType": sub_type, "feedbackId": "1"}});
+        assert_status(
+            &notification(&message, &event).send(&setup.service).await,
+            200,
+        );
+        assert_eq!(setup.delivery(&id).await.0, status, "{sub_type}");
+    }
 }
 
 #[tokio::test]

@@ -2,12 +2,19 @@
 //! `unsigned` and `aws` describe the vendors as their documentation does; `all_vendors` has the
 //! tests that every vendor must pass.
 
+mod account_faults;
 mod all_vendors;
 mod aws;
+mod base_path;
+mod aws_response_tables;
 mod polling;
+mod response_classes;
+mod response_tables;
+mod senders;
 mod setup;
 mod shared_account;
 mod signed;
+mod slow_responses;
 mod unsigned;
 mod vendor;
 

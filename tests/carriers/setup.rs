@@ -1,5 +1,6 @@
 //! A service whose first carrier is a stand-in for a vendor.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use local::Wires;
@@ -8,7 +9,10 @@ use serde_json::{Value, json};
 use super::aws;
 use super::vendor::{CALLBACK_TOKEN, Vendor, VendorMessage, VendorResponse};
 use crate::support::listener::{Listener, Request, response};
-use crate::support::{HttpCarrier, Service, phone};
+use crate::support::{HttpCarrier, Service, phone, with};
+
+/// What a vendor does before it responds.
+type BeforeResponse = Box<dyn FnOnce(Request) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// The server of a vendor. It replaces SNS as well: it serves the certificate and accepts
 /// confirmations.
@@ -16,17 +20,24 @@ pub struct VendorServer {
     listener: Listener,
     response: Arc<Mutex<VendorResponse>>,
     requests: Arc<Mutex<Vec<Request>>>,
+    before_response: Arc<Mutex<Option<BeforeResponse>>>,
 }
 
 impl VendorServer {
     pub async fn start(first: VendorResponse) -> Self {
         let (current, requests) = (Arc::new(Mutex::new(first)), Arc::default());
         let (shared, received) = (Arc::clone(&current), Arc::clone(&requests));
+        let before_response: Arc<Mutex<Option<BeforeResponse>>> = Arc::default();
+        let before = Arc::clone(&before_response);
         let listener = Listener::open(0, move |request: Request| {
             let is_certificate = request.path.ends_with(".pem");
             let (status, body) = *lock(&shared);
-            lock::<Vec<Request>>(&received).push(request);
+            lock::<Vec<Request>>(&received).push(request.clone());
+            let before = lock(&before).take();
             async move {
+                if let Some(before) = before {
+                    before(request).await;
+                }
                 if is_certificate {
                     response(200, &[], aws::CERTIFICATE)
                 } else {
@@ -38,6 +49,7 @@ impl VendorServer {
             listener: listener.await,
             response: current,
             requests,
+            before_response,
         }
     }
 
@@ -48,6 +60,15 @@ impl VendorServer {
     /// What it responds with from now on; returns what it responded with before.
     pub fn respond_with(&self, response: VendorResponse) -> VendorResponse {
         std::mem::replace(&mut *lock(&self.response), response)
+    }
+
+    /// Does this once, before it responds to the next request.
+    pub fn before_response<F>(&self, action: impl FnOnce(Request) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let action: BeforeResponse = Box::new(move |request| Box::pin(action(request)));
+        *lock(&self.before_response) = Some(action);
     }
 
     /// The messages that it received, in order.
@@ -78,6 +99,16 @@ pub struct VendorSetup {
 
 impl VendorSetup {
     pub async fn start(vendor: &Vendor) -> Self {
+        Self::start_with(vendor, &json!({}), &[]).await
+    }
+
+    /// With these variables.
+    pub async fn start_for(vendor: &Vendor, variables: &[(&str, &str)]) -> Self {
+        Self::start_with(vendor, &json!({}), variables).await
+    }
+
+    /// With these settings of the second carrier, and these variables.
+    pub async fn start_with(vendor: &Vendor, of_second: &Value, more: &[(&str, &str)]) -> Self {
         let (server, second) = (
             VendorServer::start(vendor.accepted).await,
             HttpCarrier::start("second").await,
@@ -85,18 +116,21 @@ impl VendorSetup {
         let mut entry = vendor.settings.clone();
         entry["kind"] = vendor.kind.into();
         entry["name"] = vendor.name().into();
-        entry["base_url"] = server.url().into();
-        let carriers = json!([entry, second.entry()]).to_string();
+        if vendor.kind != "sns" {
+            entry["base_url"] = server.url().into();
+        }
+        let carriers = json!([entry, with(second.entry(), of_second)]).to_string();
         let key = data_encoding::BASE64.encode(&[7; 32]);
         let seal = json!({"current": "k1", "keys": {"k1": key}});
         let secrets =
             json!({"seal": seal, "lookup": key, "carriers": {vendor.name(): vendor.secrets}})
                 .to_string();
-        let variables = [
+        let mut variables = vec![
             ("OTP_CARRIERS", carriers.as_str()),
             ("OTP_SECRETS", &secrets),
             ("OTP_COOLDOWN_SECONDS", "0"),
         ];
+        variables.extend(more);
         let wires = Wires {
             sns: Some(server.url()),
             ..Wires::default()

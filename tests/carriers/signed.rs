@@ -141,7 +141,7 @@ fn twilio_voice() -> Vendor {
 }
 
 /// <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
-fn twilio_report(message: &VendorMessage, fields: &[(&str, &str)]) -> VendorReport {
+pub fn twilio_report(message: &VendorMessage, fields: &[(&str, &str)]) -> VendorReport {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
     let signed: String = [message.url.as_str()]

@@ -3,8 +3,11 @@
 //! rejects.
 
 mod conversion;
+mod conversion_sample;
+mod country_units;
 mod guess_budget;
 mod isolation;
+mod lost_responses;
 mod recipient;
 mod spend;
 mod windows;
@@ -21,14 +24,14 @@ fn neighbor(n: u32) -> String {
     format!("+3361234{n:04}")
 }
 
-/// `sent`, or the limit that rejected the send, or another status code.
+/// `sent`, or the limit that rejected the send and its scope, or another status code.
 fn outcome(response: &TestResponse) -> String {
     match response.status {
         201 | 200 => "sent".to_owned(),
-        429 => response.body["limit"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
+        429 => match (&response.body["limit"], &response.body["scope"]) {
+            (Value::String(limit), Value::String(scope)) => format!("{limit} ({scope})"),
+            (limit, _) => limit.as_str().unwrap_or_default().to_owned(),
+        },
         status => format!("{status}"),
     }
 }

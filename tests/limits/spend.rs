@@ -112,7 +112,7 @@ async fn price_above_the_cap_is_always_rejected() {
     let (expensive, free) = HttpCarrier::start_two("expensive", "free").await;
     let carriers = [
         (&expensive, json!({"price": 5, "channels": ["voice"]})),
-        (&free, json!({"channels": ["sms"]})),
+        (&free, json!({"price": 0, "channels": ["sms"]})),
     ];
     let service = service(&carriers, "4.99").await;
     assert_eq!(
@@ -282,7 +282,7 @@ async fn unaffordable_second_carrier_is_skipped_for_the_fallback() {
     let carriers = [
         (&first, json!({"price": 1, "channels": ["sms"]})),
         (&second, json!({"price": 9, "channels": ["sms"]})),
-        (&call, json!({"channels": ["voice"]})),
+        (&call, json!({"price": 0, "channels": ["voice"]})),
     ];
     let service = service(&carriers, "2").await;
     service
@@ -348,7 +348,7 @@ async fn resend_is_charged_at_the_price_of_its_channel() {
 #[tokio::test]
 async fn send_without_a_price_is_not_counted() {
     let carrier = HttpCarrier::start("only").await;
-    let service = Service::start_with_carriers(&[&carrier], &[("OTP_SPEND_PER_DAY", "0.01")]).await;
+    let service = service(&[(&carrier, json!({"price": {"US": 1}}))], "0.01").await;
     for n in 0..10 {
         assert_eq!(outcome(&service.send(&phone(n)).await), "sent");
     }

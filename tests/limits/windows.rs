@@ -290,12 +290,14 @@ async fn lost_write_responses_count_a_send_once() {
         .iter()
         .filter_map(|window| window.newest_block)
         .collect();
-    assert_eq!(blocks, [1], "three sends in blocks of two");
+    assert_eq!(blocks, [3], "three sends in a block of three");
 }
 
 #[tokio::test]
 async fn counters_store_neither_numbers_nor_addresses() {
-    let service = Service::start_with(&[("OTP_SPEND_PER_DAY", "5")]).await;
+    let carriers = r#"[{"kind":"sns","price":1}]"#;
+    let variables = [("OTP_CARRIERS", carriers), ("OTP_SPEND_PER_DAY", "5")];
+    let service = Service::start_with(&variables).await;
     send_from(&service, &neighbor(1), CLIENT).await;
     service.settle().await;
     let state = service.state().await["table"].to_string();

@@ -113,6 +113,12 @@ async fn wrong_usage_exits_with_2() {
         &["--port", "0", "serve"],
         &["--data"],
         &["--dynamodb", "x"],
+        &["--host", "localhost"],
+        &["--host", "0.0.0.0:80"],
+        &["--allow-host", "http://otp"],
+        &["--allow-host", "otp:8080"],
+        &["--allow-host", ""],
+        &["--preset", "production"],
     ] {
         let output = run_to_end(arguments, &[]).await;
         assert_eq!(

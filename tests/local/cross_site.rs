@@ -7,11 +7,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::support::{DEFAULT_KEY, Service, assert_status};
 
 /// The endpoints that need no key.
-const LOCAL: [(&str, &str); 10] = [
+const LOCAL: [(&str, &str); 15] = [
     ("GET", "/"),
     ("GET", "/openapi.json"),
+    ("GET", "/openapi.strict.json"),
     ("GET", "/local/messages"),
+    ("DELETE", "/local/messages"),
     ("POST", "/local/messages/x/report"),
+    ("POST", "/local/reset"),
+    ("GET", "/local/carriers"),
+    ("GET", "/local/carriers/sim-a"),
     ("GET", "/local/clock"),
     ("POST", "/local/clock"),
     ("POST", "/local/carriers/sim-a"),

@@ -11,30 +11,13 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use super::sample_events::{SAMPLE_KEY, expected_status, function_of, sample, samples};
-use crate::support::{DEFAULT_KEY, Service, TestResponse, assert_status, built_functions, phone};
+use crate::support::processes::{mark_of, processes};
+use crate::support::{DEFAULT_KEY, Service, assert_status, built_functions, phone};
 
 pub async fn start(variables: &[(&str, &str)], functions: BuiltFunctions) -> Service {
     Service::try_start_as(variables, None, Wires::default(), Some(functions))
         .await
         .expect("the service starts")
-}
-
-/// A part of the environment that only the processes of these functions have.
-pub fn mark_of(functions: &BuiltFunctions) -> String {
-    let clock = functions.moved_clock.as_ref().expect("a clock");
-    clock.offset_file.display().to_string()
-}
-
-/// Invokes a function with an event.
-pub async fn invoke(service: &Service, function: &str, event: &str) -> TestResponse {
-    service
-        .raw(
-            "POST",
-            &format!("/2015-03-31/functions/{function}/invocations"),
-            &[],
-            event.to_owned(),
-        )
-        .await
 }
 
 #[tokio::test]
@@ -50,7 +33,7 @@ async fn http_samples_are_answered_by_their_functions() {
             continue;
         };
         let function = function_of(path);
-        let response = invoke(&service, function, &text).await;
+        let response = service.invoke(function, &text).await;
         let status = expected_status(&name);
         assert_eq!(
             (response.status, &response.body["statusCode"]),
@@ -67,12 +50,16 @@ async fn http_samples_are_answered_by_their_functions() {
 #[tokio::test]
 async fn queue_and_topic_samples_are_accepted() {
     let service = start(&[], built_functions::functions()).await;
-    let batch = invoke(&service, "carrier-worker", &sample("dispatch.json")).await;
+    let batch = service
+        .invoke("carrier-worker", &sample("dispatch.json"))
+        .await;
     assert_eq!(
         (batch.header("x-amz-function-error"), &batch.body),
         (None, &json!({"batchItemFailures": []}))
     );
-    let report = invoke(&service, "delivery-callback", &sample("sns-report.json")).await;
+    let report = service
+        .invoke("delivery-callback", &sample("sns-report.json"))
+        .await;
     assert_eq!(
         (report.header("x-amz-function-error"), &report.body),
         (None, &Value::Null)
@@ -84,7 +71,7 @@ async fn unreadable_event_fails_one_invocation() {
     let service = start(&[], built_functions::functions()).await;
     for function in ["send", "verify", "delivery-callback", "carrier-worker"] {
         for event in ["{}", "[]", "null", "nonsense", ""] {
-            let response = invoke(&service, function, event).await;
+            let response = service.invoke(function, event).await;
             assert_eq!(response.status, 200, "{function}: {event}: {response:?}");
             let is_failed = response.header("x-amz-function-error").is_some();
             let is_rejected = response.body["statusCode"]
@@ -99,21 +86,6 @@ async fn unreadable_event_fails_one_invocation() {
     }
     let (id, code) = service.open(&phone(1)).await;
     assert!(service.check(&id, &code).await.is_valid());
-}
-
-/// The ids of the processes whose environment matches.
-pub fn processes(matches: impl Fn(&str) -> bool) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let environment = |path: &Path| {
-        std::fs::read(path.join("environ"))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let found = entries
-        .filter(|entry| environment(&entry.path()).is_ok_and(|environment| matches(&environment)));
-    found
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
-        .collect()
 }
 
 /// With the local server as a process.
@@ -234,4 +206,27 @@ async fn processes_have_the_environment_of_lambda_only() {
             "{name}: only hashes of API keys"
         );
     }
+}
+
+#[tokio::test]
+async fn variables_that_lambda_would_reject_do_not_start() {
+    let blocked = vec!["+8816"; 600].join(",");
+    let variables = [("OTP_BLOCKED_PREFIXES", blocked.as_str())];
+    let functions = Some(built_functions::functions());
+    let started = Service::try_start_as(&variables, None, Wires::default(), functions).await;
+    let problem = started.err().expect("it does not start");
+    for part in ["--functions: ", "OTP_BLOCKED_PREFIXES", "4096 bytes"] {
+        assert!(problem.contains(part), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn reset_starts_new_processes() {
+    let service = start(&[], built_functions::functions()).await;
+    let (id, _) = service.open(&phone(1)).await;
+    service.advance(86_400).await;
+    assert_status(&service.raw("POST", "/local/reset", &[], "").await, 200);
+    assert_status(&service.show(&id).await, 404);
+    let (id, code) = service.open(&phone(1)).await;
+    assert_eq!(service.check(&id, &code).await.body["valid"], true);
 }

@@ -1,18 +1,17 @@
 //! Processes of functions that crash or are killed: no acknowledged result is lost, and new
 //! processes start.
 
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use local::BuiltFunctions;
 use serde_json::{Value, json};
-use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use super::lambda_runtime::{invoke, mark_of, processes, start};
+use super::lambda_runtime::start;
 use super::sample_events::sample;
+use crate::support::processes::{mark_of, processes, signal};
 use crate::support::{
     DEFAULT_KEY, Service, TempDirectory, TestResponse, another_code, assert_fields, assert_status,
     built_functions, phone,
@@ -136,7 +135,7 @@ async fn kill_repeatedly(
         let is_spared =
             |environment: &str| round >= 2 && environment.contains("FUNCTION_NAME=carrier-worker");
         let ids = processes(|environment| environment.contains(&mark) && !is_spared(environment));
-        killed += kill(&ids).await;
+        killed += signal("KILL", &ids).await;
         round += 1;
         next_kill_at = responses.load(Ordering::SeqCst) + 9;
     }
@@ -202,21 +201,6 @@ async fn killed_processes_lose_no_acknowledged_result() {
     assert_fields(&state, json!({"queue": [], "dead_letters": []}));
 }
 
-/// Kills processes; returns how many.
-async fn kill(ids: &[String]) -> usize {
-    if !ids.is_empty() {
-        // A process may have ended meanwhile.
-        let _ = Command::new("kill")
-            .arg("-9")
-            .args(ids)
-            .stderr(Stdio::null())
-            .status()
-            .await
-            .expect("kill runs");
-    }
-    ids.len()
-}
-
 #[tokio::test]
 async fn crashed_process_fails_its_invocation_and_is_restarted() {
     let directory = TempDirectory::new();
@@ -245,7 +229,7 @@ async fn crashed_process_fails_its_invocation_and_is_restarted() {
         },
     )
     .await;
-    let failed = invoke(&service, "verify", &sample("health.json")).await;
+    let failed = service.invoke("verify", &sample("health.json")).await;
     assert_eq!(
         (
             failed.header("x-amz-function-error"),
@@ -254,9 +238,7 @@ async fn crashed_process_fails_its_invocation_and_is_restarted() {
         (Some("Unhandled"), &json!("Runtime.ExitError"))
     );
     assert_eq!(
-        invoke(&service, "verify", &sample("health.json"))
-            .await
-            .body["statusCode"],
+        service.invoke("verify", &sample("health.json")).await.body["statusCode"],
         200
     );
     service.allows_gateway_errors = true;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use otp::crypto::keyring::Keyring;
+use otp::domain::attempt_log::Attempt;
 use otp::domain::ids::{AttemptHash, AttemptNonce, VerificationId, VerificationNonce};
 use otp::domain::time::Timestamp;
-use otp::domain::verification::Attempt;
 use otp::platform::aws::{Aws, AwsSettings, Service};
 use otp::platform::logging;
 use otp::platform::queue::{Dispatch, Queue};

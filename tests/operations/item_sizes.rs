@@ -9,7 +9,7 @@ use crate::support::{HttpCarrier, ProxiedService, Service, TO, assert_status, st
 const UNIT_BYTES: usize = 1024;
 
 /// The size of an item as DynamoDB counts it.
-fn size(item: &Value) -> usize {
+pub fn size(item: &Value) -> usize {
     let size_of_value = |value: &Value| -> usize {
         let (kind, inner) = value
             .as_object()

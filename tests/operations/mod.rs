@@ -3,8 +3,9 @@
 mod capacity;
 mod capacity_table;
 mod error_logs;
-mod item_sizes;
+pub mod item_sizes;
 mod key_rotation;
 mod metrics;
+mod request_logs;
 mod secrecy;
 mod settings;

@@ -30,12 +30,12 @@ impl Simulation {
     }
 
     pub async fn change_carrier(&mut self) {
+        // `Close` is the unknown outcome that takes no real time.
         let behaviour = match self.dice.below(9) {
             0..=3 => Behaviour::Accept,
             4 => Behaviour::Respond(500, ""),
             5 => Behaviour::Respond(429, "7"),
             6 => Behaviour::Respond(400, ""),
-            7 => Behaviour::Hang,
             _ => Behaviour::Close,
         };
         let at = self.dice.below(2);

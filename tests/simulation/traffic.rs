@@ -5,10 +5,12 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use otp::domain::conversion::{HELD_ONE_IN, Rules, SAMPLES_MAX, Sample, Scope, Verdict};
+use otp::domain::conversion::{
+    ConversionHistory, ConversionRule, ConversionScope, LET_THROUGH_ONE_IN, Sample,
+};
 use otp::domain::ids::{RecordKey, VerificationNonce};
 use otp::domain::policy::Policy;
-use otp::domain::rate_limit::{self, Limit, Quota};
+use otp::domain::rate_limit::{self, Limit, Quota, Window};
 use otp::domain::recipient::Recipient;
 use otp::domain::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 
@@ -17,52 +19,64 @@ use super::traffic_generators::{
     pumped_sends,
 };
 
-/// One counter as the table would store it.
-#[derive(Default)]
-struct StoredCounter {
-    scope: Scope,
-    samples: Vec<(Sample, bool)>,
+/// What one limit asks of a send.
+#[derive(Clone, Copy)]
+struct Rules {
+    limit: Limit,
+    quota: Option<Quota>,
+    conversion: Option<ConversionRule>,
 }
 
-impl StoredCounter {
-    fn evaluate(&mut self, rules: Rules, now: Timestamp) -> Verdict {
-        if let Some(rule) = rules.conversion {
-            let was_low = self.scope.outcomes.are_low(rule);
-            let due: Vec<_> = self
-                .samples
-                .extract_if(.., |(sample, _)| sample.due() <= now)
-                .collect();
-            self.scope.outcomes.learn(
-                due.iter()
-                    .filter_map(|(sample, typed)| sample.outcome(Some(*typed), now)),
-                rule,
-            );
-            if !was_low && self.scope.outcomes.are_low(rule) {
-                self.scope.held = 0;
-            }
+/// One limit as the table would store it, at a rate at which every send is a sample.
+#[derive(Default)]
+struct StoredLimit {
+    window: Window,
+    history: ConversionHistory,
+    samples: Vec<(Sample, bool)>,
+    held: u32,
+}
+
+impl StoredLimit {
+    /// Whether the limit admits a send.
+    fn admits(&mut self, rules: Rules, now: Timestamp) -> bool {
+        let full_until = rules
+            .quota
+            .and_then(|quota| self.window.full_until(quota, now));
+        let Some(rule) = rules.conversion else {
+            return full_until.is_none();
+        };
+        let was_low = self.history.is_low(rule);
+        let due = self
+            .samples
+            .extract_if(.., |(sample, _)| sample.due() <= now);
+        let outcomes = due.filter_map(|(sample, typed)| sample.outcome(Some(typed), now));
+        self.history.learn(outcomes.collect::<Vec<_>>(), rule);
+        let is_low = self.history.is_low(rule);
+        if is_low && !was_low {
+            self.held = 0;
         }
-        let verdict = self.scope.judge(rules, now);
-        self.scope.held += u32::from(verdict == Verdict::Held);
-        verdict
+        let is_held = is_low && self.held < LET_THROUGH_ONE_IN - 1;
+        self.held += u32::from(is_held && full_until.is_none());
+        full_until.is_none() && !is_held
     }
 
-    fn count(&mut self, rules: Rules, send: &TrafficSend, verdict: Verdict) {
+    fn count(&mut self, rules: Rules, send: &TrafficSend) {
         if let Some(quota) = rules.quota {
-            self.scope.window.moments.insert(0, send.at);
-            self.scope.window.moments.truncate(quota.blocks());
+            self.window.slots.insert(0, send.at);
+            self.window.slots.truncate(quota.slots());
         }
-        if rules.conversion.is_some() && self.samples.len() < SAMPLES_MAX {
-            self.samples.push((
-                Sample {
-                    recipient: RecordKey([0; 12]),
-                    verification: VerificationNonce([0; 4]),
-                    at: send.at,
-                },
-                send.is_typed,
-            ));
-        }
-        if verdict == Verdict::Chosen {
-            self.scope.held -= HELD_ONE_IN - 1;
+        let Some(rule) = rules.conversion else {
+            return;
+        };
+        let sample = Sample {
+            recipient: RecordKey([0; 12]),
+            verification: VerificationNonce([0; 4]),
+            at: send.at,
+            salt: [0; 2],
+        };
+        self.samples.push((sample, send.is_typed));
+        if self.history.is_low(rule) {
+            self.held = 0;
         }
     }
 }
@@ -72,7 +86,7 @@ impl StoredCounter {
 struct Guard {
     policy: Policy,
     recipients: HashMap<(&'static str, u64, u64), Recipient>,
-    counters: HashMap<(&'static str, Vec<u8>), StoredCounter>,
+    limits: HashMap<(&'static str, Vec<u8>), StoredLimit>,
 }
 
 impl Guard {
@@ -86,24 +100,16 @@ impl Guard {
         recipient
             .check_limits(&self.policy, now)
             .map_err(|limited| limited.limit)?;
-        let counters = self.counters_of(send);
-        let mut verdicts = vec![];
-        for (limit, key, rules) in &counters {
-            let verdict = self
-                .counters
-                .entry((limit.name(), key.clone()))
-                .or_default()
-                .evaluate(*rules, now);
-            if verdict.until(now).is_some() {
-                return Err(*limit);
+        let limits = self.limits_of(send);
+        for (kind, key, rules) in &limits {
+            let stored = self.limits.entry((kind, key.clone())).or_default();
+            if !stored.admits(*rules, now) {
+                return Err(rules.limit);
             }
-            verdicts.push(verdict);
         }
-        for ((limit, key, rules), verdict) in counters.into_iter().zip(verdicts) {
-            self.counters
-                .entry((limit.name(), key))
-                .or_default()
-                .count(rules, send, verdict);
+        for (kind, key, rules) in limits {
+            let stored = self.limits.entry((kind, key)).or_default();
+            stored.count(rules, send);
         }
         if let Some(recipient) = self
             .recipients
@@ -115,8 +121,8 @@ impl Guard {
         Ok(())
     }
 
-    /// The counters of a send beyond those of its recipient: limit, key and rules.
-    fn counters_of(&self, send: &TrafficSend) -> [(Limit, Vec<u8>, Rules); 3] {
+    /// The limits of a send beyond those of its recipient: kind, key and rules.
+    fn limits_of(&self, send: &TrafficSend) -> [(&'static str, Vec<u8>, Rules); 3] {
         let conversion = self.policy.conversion_min;
         let client = IpAddr::V4(Ipv4Addr::from_bits(send.client));
         let hourly = Quota {
@@ -124,31 +130,25 @@ impl Guard {
             seconds: HOUR_SECONDS,
         };
         let prefix_key = [send.country.as_bytes(), &send.range.to_be_bytes()].concat();
+        let country = Rules {
+            limit: Limit::Conversion(ConversionScope::Country),
+            quota: None,
+            conversion,
+        };
+        let client_network = Rules {
+            limit: Limit::Client,
+            quota: Some(hourly),
+            conversion: None,
+        };
+        let prefix = Rules {
+            limit: Limit::Prefix,
+            quota: Some(self.policy.prefix_sends),
+            conversion,
+        };
         [
-            (
-                Limit::Country,
-                send.country.as_bytes().to_vec(),
-                Rules {
-                    quota: None,
-                    conversion,
-                },
-            ),
-            (
-                Limit::Client,
-                rate_limit::client_network(client),
-                Rules {
-                    quota: Some(hourly),
-                    conversion: None,
-                },
-            ),
-            (
-                Limit::Prefix,
-                prefix_key,
-                Rules {
-                    quota: Some(self.policy.prefix_sends),
-                    conversion,
-                },
-            ),
+            ("country", send.country.as_bytes().to_vec(), country),
+            ("client", rate_limit::client_network(client), client_network),
+            ("prefix", prefix_key, prefix),
         ]
     }
 }
@@ -197,7 +197,7 @@ impl Outcome {
                 outcome.people += 1;
                 let is_false = matches!(
                     admitted,
-                    Err(Limit::Client | Limit::Prefix | Limit::Country | Limit::Spend)
+                    Err(Limit::Client | Limit::Prefix | Limit::Conversion(_) | Limit::Spend)
                 );
                 outcome.rejected_people += usize::from(is_false);
             }

@@ -1,5 +1,6 @@
-//! The documentation against what it describes: variables, alarms, error codes, limits and routes are all documented, defaults
-//! are those of `template.yaml`, and links lead to a heading that exists.
+//! The documentation against what it describes: variables, alarms, error codes, limits and routes
+//! are all documented, defaults are those of `template.yaml`, and links lead to a heading that
+//! exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

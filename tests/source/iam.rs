@@ -42,7 +42,7 @@ const OF_THE_QUEUE_TRIGGER: [&str; 3] = [
 /// Functions of the program that a Lambda function reaches by name only: its data never lead there.
 const NEVER_CALLED: [(&str, &str); 1] = [
     // The worker counts in the spend cap, which has no conversion guard.
-    ("carrier-worker", "take_of_scope"),
+    ("carrier-worker", "reserve_at_guard"),
 ];
 
 /// The crate `otp` and one Lambda function.

@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use local::{BuiltFunctions, MovedClock};
 use otp::platform::environment::variable;
 
+use super::target;
+
 /// Processes of each function: few enough to start quickly, enough for races.
 const PROCESSES: usize = 4;
 
@@ -30,7 +32,7 @@ pub fn dynamodb_for_suite() -> Option<String> {
 
 fn built(directory: PathBuf) -> BuiltFunctions {
     // A file for each service, because each has its own clock.
-    let offset_file = in_target(&format!("clock-{}", random_name()));
+    let offset_file = target::temporary(&format!("clock-{}", random_name()));
     BuiltFunctions {
         directory,
         processes: PROCESSES,
@@ -45,20 +47,10 @@ fn built(directory: PathBuf) -> BuiltFunctions {
 fn this_build() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
-        let directory = in_target(&format!("functions-{}", random_name()));
+        let directory = target::temporary(&format!("functions-{}", random_name()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        for (name, program) in [
-            ("send", env!("CARGO_BIN_EXE_send-under-test")),
-            ("verify", env!("CARGO_BIN_EXE_verify-under-test")),
-            (
-                "delivery-callback",
-                env!("CARGO_BIN_EXE_delivery-callback-under-test"),
-            ),
-            (
-                "carrier-worker",
-                env!("CARGO_BIN_EXE_carrier-worker-under-test"),
-            ),
-        ] {
+        for name in ["send", "verify", "delivery-callback", "carrier-worker"] {
+            let program = target::program(&format!("{name}-under-test"));
             std::os::unix::fs::symlink(program, directory.join(name)).expect("a link");
         }
         directory
@@ -68,7 +60,7 @@ fn this_build() -> &'static Path {
 fn clock_library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let library = in_target(&format!("clock-{}.so", random_name()));
+        let library = target::temporary(&format!("clock-{}.so", random_name()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/clock.c");
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
@@ -81,10 +73,6 @@ fn clock_library() -> &'static Path {
         );
         library
     })
-}
-
-fn in_target(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 /// A name that no other test has.

@@ -45,7 +45,9 @@ impl Contract {
             "{request}: Cache-Control"
         );
         assert!(headers.contains_key("request-id"), "{request}: Request-Id");
-        if status >= 400 {
+        if method == "HEAD" {
+            assert!(body.is_empty(), "{request}: a body");
+        } else if status >= 400 {
             self.assert_problem_envelope(status, headers, body, &request);
         }
         let path = path.split('?').next().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::response::assert_fields;
+use super::response::{assert_fields, assert_status};
 use super::service::Service;
 
 /// Status and carrier of a delivery.
@@ -46,4 +46,19 @@ pub fn field_of_each(messages: &[Value], name: &str) -> Vec<String> {
 pub async fn assert_queue_is_empty(service: &Service) {
     let state = service.state().await;
     assert_fields(&state, json!({"queue": [], "dead_letters": []}));
+}
+
+/// Puts a message into the queue.
+pub async fn enqueue(service: &Service, body: &str, delay_seconds: i64) {
+    let queue = Service::at(&service.sqs_url);
+    let request = json!({
+        "QueueUrl": format!("{}/queue", service.sqs_url), "MessageBody": body,
+        "DelaySeconds": delay_seconds,
+    });
+    let headers = [
+        ("x-amz-target", "AmazonSQS.SendMessage"),
+        ("content-type", "application/x-amz-json-1.0"),
+    ];
+    let response = queue.raw("POST", "/", &headers, request.to_string()).await;
+    assert_status(&response, 200);
 }

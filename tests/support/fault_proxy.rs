@@ -2,125 +2,22 @@
 //! what they consume, and breaks those that a test names. It reads the AWS JSON protocol only;
 //! neither side can see that it is there.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use data_encoding::BASE64;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use otp::domain::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::delay::delay;
+use super::fault::{Fault, error};
 use super::listener::{Listener, Request, Response, response};
-
-/// A call that came by.
-#[derive(Clone, Debug)]
-pub struct ProxiedCall {
-    /// Such as `UpdateItem` or `SendMessage`.
-    pub operation: String,
-    pub body: Value,
-    /// What the engine reports as consumed. `None` if the call never reached it, or if its
-    /// condition failed.
-    pub units: Option<f64>,
-    pub condition_failed: bool,
-}
-
-impl ProxiedCall {
-    /// Whether a process opens its connection with it at its start: it belongs to no operation.
-    fn is_warm_up(&self) -> bool {
-        self.operation == "GetItem" && self.key() == BASE64.encode(&[0; 16])
-    }
-
-    /// Whether the worker claims a step with it. This and the next ones recognize the functions'
-    /// writes; no other file of the tests reads their expressions.
-    pub fn claims_step(&self) -> bool {
-        self.updates("claimed_until = :until")
-    }
-
-    /// Whether it stores the outcome of a step.
-    pub fn ends_step(&self) -> bool {
-        self.updates("step = :next")
-    }
-
-    /// Whether it counts a send in a window of a prefix or a client network.
-    pub fn reserves_in_window(&self) -> bool {
-        self.operation == "UpdateItem" && self.updates("t0 = :now")
-    }
-
-    /// Whether it does so with the conversion guard of a prefix.
-    pub fn reserves_in_guarded_window(&self) -> bool {
-        self.updates("t0 = ") && self.updates("pc = ")
-    }
-
-    /// Whether it releases a send from such a window.
-    pub fn releases_from_window(&self) -> bool {
-        self.updates("t0=if_not_exists(t1,")
-    }
-
-    /// Whether it releases a send from any counter.
-    pub fn releases_reservation(&self) -> bool {
-        self.updates("= :z") || self.updates("=:z")
-    }
-
-    /// Whether it reads the breakers. All reads of recipients are consistent.
-    pub fn reads_breakers(&self) -> bool {
-        self.operation == "GetItem" && self.body["ConsistentRead"] != true
-    }
-
-    /// Whether it counts a failure in a breaker.
-    pub fn updates_breaker(&self) -> bool {
-        self.updates("#failures = if_not_exists")
-    }
-
-    /// Whether it adds a delivery to a verification.
-    pub fn adds_delivery(&self) -> bool {
-        self.updates("deliveries.#tag = :delivery")
-    }
-
-    fn updates(&self, part: &str) -> bool {
-        let expression = self.body["UpdateExpression"].as_str();
-        expression.is_some_and(|expression| expression.contains(part))
-    }
-
-    /// The partition key that it names, in base64.
-    pub fn key(&self) -> &str {
-        self.body["Key"]["pk"]["B"]
-            .as_str()
-            .or_else(|| self.body["Item"]["pk"]["B"].as_str())
-            .unwrap_or_default()
-    }
-}
-
-/// What goes wrong with a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
-    /// The call is not forwarded: the connection closes.
-    DropRequest,
-    /// The call is forwarded and its response is lost: the connection closes.
-    DropResponse,
-    /// The call is forwarded, and an error that no client retries replaces its response.
-    ReplaceResponse,
-    /// The call is not forwarded; the response is this status and error.
-    Error(u16, &'static str),
-    /// The call is not forwarded, and there is never a response.
-    Freeze,
-    /// The call is forwarded only after [`FaultProxy::release`].
-    HoldRequest,
-    /// The call is forwarded, and its response waits until [`FaultProxy::release`].
-    HoldResponse,
-    /// The call is not forwarded; the response is a success.
-    FakeSuccess,
-}
-
-/// DynamoDB's error for a throttled call.
-pub const THROTTLED: Fault = Fault::Error(
-    400,
-    "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-);
-/// An error that no client retries, so that a test need not wait for retries.
-pub const BROKEN: Fault = Fault::Error(400, "com.amazon.coral.validate#ValidationException");
+use super::proxied_call::ProxiedCall;
 
 type Rule = Box<dyn FnMut(&ProxiedCall) -> Option<Fault> + Send>;
 
@@ -133,7 +30,11 @@ struct Inner {
     client: Client<HttpConnector, Full<Bytes>>,
     calls: Mutex<Vec<ProxiedCall>>,
     rule: Mutex<Option<Rule>>,
-    /// How many calls were frozen or held so far.
+    /// Seconds that the dates of responses are ahead.
+    date_shift_seconds: AtomicI64,
+    /// How many calls were recorded so far.
+    recorded: watch::Sender<usize>,
+    /// How many calls were frozen, delayed or held so far.
     held: watch::Sender<usize>,
     released: watch::Sender<bool>,
     listener: OnceLock<Listener>,
@@ -147,6 +48,8 @@ impl FaultProxy {
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             calls: Mutex::default(),
             rule: Mutex::default(),
+            date_shift_seconds: AtomicI64::new(0),
+            recorded: watch::Sender::new(0),
             held: watch::Sender::new(0),
             released: watch::Sender::new(false),
             listener: OnceLock::new(),
@@ -219,10 +122,36 @@ impl FaultProxy {
         self.0.released.send_replace(true);
     }
 
-    /// Returns once a call is frozen or held.
+    /// Returns once a call is frozen, delayed or held.
     pub async fn wait_for_held_call(&self) {
+        self.wait_for_held_calls(1).await;
+    }
+
+    /// Returns once `count` calls were frozen, delayed or held.
+    pub async fn wait_for_held_calls(&self, count: usize) {
         let mut held = self.0.held.subscribe();
-        let _ = held.wait_for(|count| *count > 0).await;
+        let _ = held.wait_for(|held| *held >= count).await;
+    }
+
+    /// Returns once `count` calls were recorded since [`Self::take_calls`].
+    pub async fn wait_for_calls(&self, count: usize) {
+        let mut recorded = self.0.recorded.subscribe();
+        let is_recorded = |_: &usize| lock(&self.0.calls).len() >= count;
+        let _ = recorded.wait_for(is_recorded).await;
+    }
+
+    /// Closes all connections, idle or not.
+    pub fn close_connections(&self) {
+        self.0
+            .listener
+            .get()
+            .into_iter()
+            .for_each(Listener::close_connections);
+    }
+
+    /// Moves the `Date` of all responses by `seconds`.
+    pub fn shift_dates(&self, seconds: i64) {
+        self.0.date_shift_seconds.store(seconds, Ordering::Relaxed);
     }
 
     async fn handle(&self, request: Request) -> Response {
@@ -244,6 +173,18 @@ impl FaultProxy {
             return forwarded.map(|(response, _)| response);
         }
         let fault = lock(&self.0.rule).as_mut().and_then(|rule| rule(&call));
+        // A call that is on its way arrives although its client has closed the connection.
+        let proxy = self.clone();
+        let handled = tokio::spawn(async move { proxy.handle_call(request, call, fault).await });
+        handled.await.ok()?
+    }
+
+    async fn handle_call(
+        &self,
+        request: Request,
+        call: ProxiedCall,
+        fault: Option<Fault>,
+    ) -> Response {
         match fault {
             None => self.forward_and_record(request, call).await,
             Some(Fault::HoldRequest) => {
@@ -254,6 +195,25 @@ impl FaultProxy {
                 let response = self.forward_and_record(request, call).await;
                 self.hold().await;
                 response
+            }
+            Some(Fault::DelayRequest(time)) => {
+                self.count_held();
+                delay(time).await;
+                self.forward_and_record(request, call).await
+            }
+            Some(Fault::DelayResponse(time)) => {
+                let response = self.forward_and_record(request, call).await;
+                self.count_held();
+                delay(time).await;
+                response
+            }
+            Some(Fault::FailCondition) => {
+                let mut call = call;
+                let condition = call.body["ConditionExpression"].as_str();
+                let condition = condition.map(|condition| format!("({condition}) AND "));
+                call.body["ConditionExpression"] =
+                    json!(condition.unwrap_or_default() + "attribute_exists(none_such)");
+                self.forward_and_record(request, call).await
             }
             Some(Fault::DropResponse) => {
                 self.forward_and_record(request, call).await?;
@@ -274,24 +234,34 @@ impl FaultProxy {
             }
             Some(Fault::Freeze) => {
                 self.record(call);
-                self.0.held.send_modify(|count| *count += 1);
+                self.count_held();
                 std::future::pending().await
             }
             Some(Fault::DropRequest) => {
                 self.record(call);
                 None
             }
+            Some(Fault::Reset) => {
+                self.record(call);
+                request.reset_connection();
+                None
+            }
         }
     }
 
-    async fn hold(&self) {
+    fn count_held(&self) {
         self.0.held.send_modify(|count| *count += 1);
+    }
+
+    async fn hold(&self) {
+        self.count_held();
         let mut released = self.0.released.subscribe();
         let _ = released.wait_for(|released| *released).await;
     }
 
     fn record(&self, call: ProxiedCall) {
         lock(&self.0.calls).push(call);
+        self.0.recorded.send_modify(|count| *count += 1);
     }
 
     async fn forward_and_record(&self, request: Request, call: ProxiedCall) -> Response {
@@ -340,16 +310,16 @@ impl FaultProxy {
         }) {
             response = response.header(name, value);
         }
+        let shift_seconds = self.0.date_shift_seconds.load(Ordering::Relaxed);
+        if shift_seconds != 0 {
+            let date = parts.headers.get("date")?.to_str().ok()?;
+            let date = Timestamp::from_http_date(date)? + shift_seconds;
+            response
+                .headers_mut()?
+                .insert("date", date.to_http_date().parse().ok()?);
+        }
         Some((response.body(Full::new(bytes)).ok()?, call))
     }
-}
-
-fn error(status: u16, name: &str) -> Response {
-    response(
-        status,
-        &[("content-type", "application/x-amz-json-1.0")],
-        json!({"__type": name, "message": "broken by a test"}).to_string(),
-    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,8 +2,10 @@
 //! receives, behaves as the test says, and signs reports with an independent library, or lets the
 //! test alter them. The service reaches it on a port of its own.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use standardwebhooks::Webhook;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
+use super::delay::delay;
 use super::listener::{Listener, Request, Response, response};
 use super::response::TestResponse;
 use super::service::Service;
@@ -29,8 +32,15 @@ pub enum Behaviour {
     /// Reports this status once, waits for the response of the callback, and accepts the message
     /// then.
     ReportFirst(&'static str),
+    /// Reports this status, waits for the response of the callback, and responds with this status
+    /// code then.
+    ReportThenRespond(&'static str, u16),
     /// Accepts the message after [`HttpCarrier::release`].
     Hold,
+    /// Does that after [`HttpCarrier::release`].
+    HoldThen(Box<Behaviour>),
+    /// Does that after this time.
+    After(Duration, Box<Behaviour>),
 }
 
 /// A message that was handed over.
@@ -90,11 +100,15 @@ fn origin(url: &str) -> &str {
 pub struct HttpCarrier {
     pub name: String,
     pub secret: String,
+    /// Its time-out in `OTP_CARRIERS`.
+    pub timeout_ms: u64,
     inner: Arc<Inner>,
 }
 
 struct Inner {
     behaviour: Mutex<Behaviour>,
+    /// By recipient, in place of `behaviour`.
+    behaviour_to: Mutex<HashMap<String, Behaviour>>,
     received: Mutex<Vec<ReceivedMessage>>,
     released: watch::Sender<bool>,
     count: watch::Sender<usize>,
@@ -115,6 +129,7 @@ impl HttpCarrier {
             .expect("a free port");
         let inner = Inner {
             behaviour: Mutex::new(Behaviour::Accept),
+            behaviour_to: Mutex::default(),
             received: Mutex::default(),
             released: watch::Sender::new(false),
             count: watch::Sender::new(0),
@@ -126,6 +141,7 @@ impl HttpCarrier {
         let carrier = Self {
             name: name.to_owned(),
             secret,
+            timeout_ms: 400,
             inner: Arc::new(inner),
         };
         carrier.open().await;
@@ -141,12 +157,22 @@ impl HttpCarrier {
     pub fn entry(&self) -> Value {
         json!({
             "kind": "http", "name": self.name, "base_url": format!("http://127.0.0.1:{}", self.inner.port),
-            "timeout_ms": 400, "token": "carrier-token", "secret": self.secret,
+            "timeout_ms": self.timeout_ms, "token": "carrier-token", "secret": self.secret,
         })
+    }
+
+    /// With this time-out.
+    pub fn with_timeout_ms(self, timeout_ms: u64) -> Self {
+        Self { timeout_ms, ..self }
     }
 
     pub fn behave(&self, behaviour: Behaviour) {
         *lock(&self.inner.behaviour) = behaviour;
+    }
+
+    /// Behaves in another way for messages to `to`.
+    pub fn behave_to(&self, to: &str, behaviour: Behaviour) {
+        lock(&self.inner.behaviour_to).insert(to.to_owned(), behaviour);
     }
 
     /// Accepts what [`Behaviour::Hold`] holds.
@@ -166,11 +192,12 @@ impl HttpCarrier {
     pub async fn open(&self) {
         self.close().await;
         let inner = Arc::downgrade(&self.inner);
-        let (name, secret) = (self.name.clone(), self.secret.clone());
+        let (name, secret, timeout_ms) = (self.name.clone(), self.secret.clone(), self.timeout_ms);
         let listener = Listener::open(self.inner.port, move |request| {
             let carrier = inner.upgrade().map(|inner| Self {
                 name: name.clone(),
                 secret: secret.clone(),
+                timeout_ms,
                 inner,
             });
             async move { carrier?.receive(&request).await }
@@ -214,7 +241,9 @@ impl HttpCarrier {
         let callback_url = body["callback_url"].as_str().expect("a callback URL");
         let service = Service::at(origin(callback_url));
         let at = service.now().await;
-        let behaviour = lock(&self.inner.behaviour).clone();
+        let to = body["to"].as_str().unwrap_or_default();
+        let own = lock(&self.inner.behaviour_to).get(to).cloned();
+        let behaviour = own.unwrap_or_else(|| lock(&self.inner.behaviour).clone());
         let message = ReceivedMessage {
             headers: request.headers.clone(),
             body,
@@ -223,6 +252,20 @@ impl HttpCarrier {
         };
         lock(&self.inner.received).push(message.clone());
         self.inner.count.send_modify(|count| *count += 1);
+        self.respond(&service, &message, behaviour).await
+    }
+
+    async fn wait_for_release(&self) {
+        let mut released = self.inner.released.subscribe();
+        let _ = released.wait_for(|released| *released).await;
+    }
+
+    async fn respond(
+        &self,
+        service: &Service,
+        message: &ReceivedMessage,
+        behaviour: Behaviour,
+    ) -> Response {
         match behaviour {
             Behaviour::Accept => accepted(),
             Behaviour::Respond(status, "") => response(status, &[], "{}"),
@@ -233,13 +276,24 @@ impl HttpCarrier {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::ReportFirst(status) => {
                 self.behave(Behaviour::Accept);
-                self.report(&message, status, at).send(&service).await;
+                self.report(message, status, message.at).send(service).await;
                 accepted()
             }
+            Behaviour::ReportThenRespond(report, status) => {
+                self.report(message, report, message.at).send(service).await;
+                response(status, &[], r#"{"id":"theirs"}"#)
+            }
             Behaviour::Hold => {
-                let mut released = self.inner.released.subscribe();
-                let _ = released.wait_for(|released| *released).await;
+                self.wait_for_release().await;
                 accepted()
+            }
+            Behaviour::HoldThen(then) => {
+                self.wait_for_release().await;
+                Box::pin(self.respond(service, message, *then)).await
+            }
+            Behaviour::After(time, then) => {
+                delay(time).await;
+                Box::pin(self.respond(service, message, *then)).await
             }
         }
     }

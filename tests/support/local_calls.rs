@@ -1,5 +1,5 @@
 //! The endpoints of the local server that exist beside the API: clock, phones, simulated carriers,
-//! stored state.
+//! stored state; processes of functions.
 
 use serde_json::{Value, json};
 
@@ -95,6 +95,12 @@ impl Service {
         response.body["callback_status"]
             .as_u64()
             .unwrap_or_else(|| panic!("{response:?}"))
+    }
+
+    /// Invokes the process of a function with an event.
+    pub async fn invoke(&self, function: &str, event: &str) -> TestResponse {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        self.raw("POST", &path, &[], event.to_owned()).await
     }
 
     /// The stored items, the queue and the dead letters.

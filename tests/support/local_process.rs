@@ -11,10 +11,11 @@ use tokio::task::JoinHandle;
 
 use super::response::TestResponse;
 use super::service::{DEFAULT_KEY, SHOP_KEY, Service};
+use super::target;
 
 /// The command of the local server, with these arguments and these variables only.
 pub fn local_command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_local-under-test"));
+    let mut command = Command::new(target::program("local-under-test"));
     command
         .args(arguments)
         .env_clear()

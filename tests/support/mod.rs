@@ -11,42 +11,65 @@
 //! | `rate_limits` | assertions about limits: which one rejects, until when, with which headers |
 //! | `contract` | validation of every response against `openapi.yaml` |
 //! | `fault_proxy` | a proxy before the table or the queue, which records calls and breaks them |
+//! | `fault` | what the proxy does with a call |
+//! | `proxied_call` | a call that the proxy has seen, and which of the functions' writes it is |
+//! | `delay` | the delay of a slow table, queue or carrier |
 //! | `proxied_service` | a service with a fault proxy before its table and one before its queue |
 //! | `http_carrier` | a carrier of kind `http` that a test controls |
 //! | `listener` | an HTTP server whose responses a test sets |
+//! | `log_capture` | the log lines of the functions in this process |
 //! | `local_process` | the local server as a process |
 //! | `built_functions` | the built functions, which run as processes |
+//! | `processes` | the processes of functions, which a test kills, stops and continues |
 //! | `deliveries` | the deliveries of a verification and the queue behind them |
 //! | `parallel` | calls that run at once |
 //! | `stored_items` | the items of the table |
 //! | `temp_directory` | a directory for one test |
+//! | `target` | the programs and the directories that cargo made for this build |
 //! | `values` | recipients, settings, times and JSON that many tests need |
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test ends at the first value that it did not expect"
+)]
 
 pub mod api_calls;
 pub mod built_functions;
 pub mod contract;
+pub mod delay;
 pub mod deliveries;
+pub mod fault;
 pub mod fault_proxy;
 pub mod http_carrier;
 pub mod listener;
 pub mod local_calls;
 pub mod local_process;
+pub mod log_capture;
 pub mod parallel;
+pub mod processes;
+pub mod proxied_call;
 pub mod proxied_service;
 pub mod rate_limits;
 pub mod response;
 pub mod service;
 pub mod stored_items;
+pub mod target;
 pub mod temp_directory;
 pub mod values;
 
 pub use contract::CONTRACT;
 pub use deliveries::{assert_queue_is_empty, deliveries_of, delivery, field_of_each};
-pub use fault_proxy::{BROKEN, Fault, ProxiedCall, THROTTLED};
+pub use fault::{BROKEN, Fault, INTERNAL_ERROR, THROTTLED, TRANSACTION_CONFLICT};
+pub use fault_proxy::FaultProxy;
 pub use http_carrier::{Behaviour, HttpCarrier, ReceivedMessage, SignedReport};
-pub use listener::Listener;
+pub use listener::{Listener, SilentListener};
 pub use local_process::LocalProcess;
+pub use log_capture::LogCapture;
 pub use parallel::at_once;
+pub use processes::FunctionProcesses;
+pub use proxied_call::ProxiedCall;
 pub use proxied_service::ProxiedService;
 pub use response::{
     CheckResult, TestResponse, assert_approved, assert_check, assert_fields, assert_problem,

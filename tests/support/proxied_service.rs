@@ -3,9 +3,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use local::Wires;
+use local::{BuiltFunctions, Wires};
+use serde_json::{Value, json};
 
-use super::fault_proxy::{BROKEN, FaultProxy};
+use super::built_functions;
+use super::deliveries::enqueue;
+use super::fault::{BROKEN, Fault};
+use super::fault_proxy::FaultProxy;
+use super::http_carrier::HttpCarrier;
+use super::processes::FunctionProcesses;
+use super::proxied_call::ProxiedCall;
+use super::response::TestResponse;
 use super::service::Service;
 use super::values::TO;
 
@@ -18,13 +26,47 @@ pub struct ProxiedService {
 
 impl ProxiedService {
     pub async fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_as(variables, built_functions::for_suite()).await
+    }
+
+    /// A service with these carriers, in this order.
+    pub async fn start_with_carriers(
+        carriers: &[&HttpCarrier],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let entries: Value = carriers.iter().map(|carrier| carrier.entry()).collect();
+        let entries = entries.to_string();
+        Self::start(&[&[("OTP_CARRIERS", entries.as_str())], variables].concat()).await
+    }
+
+    /// A service whose functions are processes: at most `processes` of each.
+    pub async fn start_processes(
+        carriers: &[&HttpCarrier],
+        variables: &[(&str, &str)],
+        processes: usize,
+    ) -> (Self, FunctionProcesses) {
+        let functions = BuiltFunctions {
+            processes,
+            ..built_functions::functions()
+        };
+        let of_service = FunctionProcesses::of(&functions);
+        let entries: Value = carriers.iter().map(|carrier| carrier.entry()).collect();
+        let entries = entries.to_string();
+        let variables = [&[("OTP_CARRIERS", entries.as_str())], variables].concat();
+        (
+            Self::start_as(&variables, Some(functions)).await,
+            of_service,
+        )
+    }
+
+    async fn start_as(variables: &[(&str, &str)], functions: Option<BuiltFunctions>) -> Self {
         let (table, queue) = (FaultProxy::open().await, FaultProxy::open().await);
         let wires = Wires {
             dynamodb: table.url(),
             sqs: queue.url(),
             sns: None,
         };
-        let service = Service::try_start_behind(variables, None, wires)
+        let service = Service::try_start_as(variables, None, wires, functions)
             .await
             .expect("the service starts");
         table.set_target(&service.dynamodb_url);
@@ -44,6 +86,31 @@ impl ProxiedService {
         proxied.service.settle().await;
         proxied.forget_calls();
         (proxied, id)
+    }
+
+    /// Keeps dispatches from the queue from now on. [`Self::take_dispatches`] returns them.
+    pub fn keep_dispatches(&self) {
+        self.queue.break_all(Fault::FakeSuccess);
+    }
+
+    /// The bodies of all dispatches since the last time.
+    pub fn take_dispatches(&self) -> Vec<String> {
+        let calls = self.queue.take_calls().into_iter();
+        let body = |call: ProxiedCall| call.body["MessageBody"].as_str().map(str::to_owned);
+        calls.filter_map(body).collect()
+    }
+
+    /// Puts a dispatch into the queue itself, past the proxy.
+    pub async fn enqueue(&self, dispatch: &str) {
+        enqueue(&self.service, dispatch, 0).await;
+    }
+
+    /// Invokes a process of the worker with one batch.
+    pub async fn invoke_worker(&self, dispatches: &[String]) -> TestResponse {
+        let record = |(n, body): (usize, &String)| json!({"messageId": format!("m{n}"), "body": body, "eventSource": "aws:sqs"});
+        let records: Value = dispatches.iter().enumerate().map(record).collect();
+        let event = json!({"Records": records}).to_string();
+        self.service.invoke("carrier-worker", &event).await
     }
 
     /// Forgets the calls so far.

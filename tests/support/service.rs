@@ -13,7 +13,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use local::{BuiltFunctions, Options, Server, Wires};
+use local::{BuiltFunctions, Listen, Options, Server, Wires};
 use serde_json::Value;
 
 use super::built_functions;
@@ -115,7 +115,8 @@ impl Service {
         }
         let variables = Box::new(move |name: &str| values.get(name).cloned());
         let server = Server::start(Options {
-            port: 0,
+            listen: Listen::default(),
+            preset: None,
             data,
             variables,
             wires,

@@ -1,6 +1,7 @@
 //! The stored items as DynamoDB shows them. The attribute names that tests read are in this file
 //! only.
 
+use data_encoding::BASE64;
 use serde_json::Value;
 
 use super::service::Service;
@@ -23,7 +24,7 @@ pub async fn stored_recipients(service: &Service) -> Vec<Value> {
 /// A sliding window of a prefix or a client network.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StoredWindow {
-    /// Sends in the newest block; `None` if each send has a time of its own.
+    /// Sends in the newest block; `None` if each send has a slot of its own.
     pub newest_block: Option<u64>,
     /// Seconds since 1970 of the send or block before the newest one; `Some(0)` if it was released.
     pub previous: Option<u64>,
@@ -35,23 +36,36 @@ pub async fn stored_windows(service: &Service) -> Vec<StoredWindow> {
     let windows = items.iter().filter(|item| item["t0"].is_object());
     windows
         .map(|item| StoredWindow {
-            newest_block: number(item, "c"),
-            previous: number(item, "t1"),
+            newest_block: number(item, "filled"),
+            previous: reservation_time(item, "t1"),
         })
         .collect()
 }
 
-/// How many sends each conversion guard still waits to see approved.
-pub async fn pending_samples(service: &Service) -> Vec<u64> {
+/// How many samples each item of a conversion guard has: sends of which it is not known yet whether
+/// they are approved.
+pub async fn pending_samples(service: &Service) -> Vec<usize> {
     let items = stored_items(service).await;
-    items.iter().filter_map(|item| number(item, "pc")).collect()
+    let samples = items
+        .iter()
+        .filter_map(|item| item["samples"]["L"].as_array());
+    samples.map(Vec::len).collect()
 }
 
-/// The largest item of a conversion guard, in bytes of JSON.
-pub async fn largest_sample_bytes(service: &Service) -> Option<usize> {
-    let items = stored_items(service).await;
-    let samples = items.iter().filter(|item| item["pc"].is_object());
-    samples.map(|item| item.to_string().len()).max()
+/// The items of conversion guards and of samples.
+pub async fn conversion_items(service: &Service) -> Vec<Value> {
+    let mut items = stored_items(service).await;
+    items.retain(|item| item["samples"].is_object());
+    items
+}
+
+/// The seconds at the start of the id of a reservation.
+fn reservation_time(item: &Value, attribute: &str) -> Option<u64> {
+    let id = BASE64
+        .decode(item[attribute]["B"].as_str()?.as_bytes())
+        .ok()?;
+    let seconds = id.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*seconds).into())
 }
 
 fn number(item: &Value, attribute: &str) -> Option<u64> {

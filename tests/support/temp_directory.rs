@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::built_functions::random_name;
+use super::target;
 
 /// A path of its own under Cargo's temporary directory. Whatever is there is removed when this
 /// value is dropped.
@@ -10,8 +11,9 @@ pub struct TempDirectory(PathBuf);
 
 impl TempDirectory {
     /// The directory itself is not created.
+    #[expect(clippy::new_without_default, reason = "each is another directory")]
     pub fn new() -> Self {
-        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(random_name()))
+        Self(target::temporary(&random_name()))
     }
 
     pub fn path(&self) -> &Path {

@@ -8,12 +8,14 @@ use crate::support::{BROKEN, Behaviour, Fault, HttpCarrier, ProxiedService, THRO
 async fn crashed_worker_is_replaced_after_the_visibility_timeout() {
     let proxied = ProxiedService::start(&[]).await;
     let service = &proxied.service;
-    // The claim is stored, and its response is an error: the worker gives up.
+    // The claim is stored, its response is an error, and it cannot be read: the worker gives up.
     let mut claims = 0;
-    proxied.table.break_by(move |call| {
-        let is_claim = call.claims_step();
-        claims += usize::from(is_claim);
-        (is_claim && claims == 1).then_some(Fault::ReplaceResponse)
+    proxied.table.break_by(move |call| match call {
+        call if call.claims_step() => {
+            claims += 1;
+            (claims == 1).then_some(Fault::ReplaceResponse)
+        }
+        call => (claims == 1 && call.operation == "GetItem").then_some(BROKEN),
     });
     let id = service.send(TO).await.id();
     service.settle().await;
@@ -86,6 +88,20 @@ async fn throttled_claim_is_retried_later() {
 async fn claim_with_a_lost_response_is_kept() {
     let proxied = ProxiedService::start(&[]).await;
     break_claims(&proxied, 1, Fault::DropResponse);
+    let id = proxied.service.send(TO).await.id();
+    let before = proxied.service.now().await;
+    assert_eq!(proxied.service.messages(TO).await.len(), 1);
+    assert!(proxied.service.now().await - before < 10, "at once");
+    assert_eq!(
+        proxied.service.show(&id).await.body["delivery"]["status"],
+        "sent"
+    );
+}
+
+#[tokio::test]
+async fn claim_without_any_response_is_read_and_kept() {
+    let proxied = ProxiedService::start(&[]).await;
+    break_claims(&proxied, 1, Fault::ReplaceResponse);
     let id = proxied.service.send(TO).await.id();
     let before = proxied.service.now().await;
     assert_eq!(proxied.service.messages(TO).await.len(), 1);

@@ -1,25 +1,12 @@
-//! Dispatches as a queue delivers them: copied, out of order, malformed, late. A dispatch is only a
-//! reminder: the claim in the table decides which worker acts on it.
+//! Dispatches as a queue delivers them, given to workers of the test: copied, out of order,
+//! malformed, late. A dispatch is only a reminder: the claim in the table decides which worker acts
+//! on it.
 
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::harness::{NO_FAILURES, WorkerHarness, dispatch, handle};
-use crate::support::{Service, TO, american_phone, assert_fields, assert_status};
-
-/// Enqueues a message.
-async fn enqueue(service: &Service, body: &str, delay_seconds: i64) {
-    let queue = Service::at(&service.sqs_url);
-    let request = json!({"QueueUrl": format!("{}/queue", service.sqs_url), "MessageBody": body, "DelaySeconds": delay_seconds});
-    let headers = [
-        ("x-amz-target", "AmazonSQS.SendMessage"),
-        ("content-type", "application/x-amz-json-1.0"),
-    ];
-    assert_status(
-        &queue.raw("POST", "/", &headers, request.to_string()).await,
-        200,
-    );
-}
+use crate::support::{TO, american_phone, assert_fields, assert_status};
 
 #[tokio::test]
 async fn malformed_record_fails_alone() {
@@ -58,49 +45,6 @@ async fn malformed_record_fails_alone() {
 }
 
 #[tokio::test]
-async fn malformed_record_is_dead_lettered_after_three_receives() {
-    let service = Service::start().await;
-    enqueue(&service, "malformed", 0).await;
-    let ids = [
-        service.send(TO).await.id(),
-        service.send(&american_phone(1)).await.id(),
-    ];
-    for received in 1..=3 {
-        service.settle().await;
-        let state = service.state().await;
-        assert_eq!(
-            (
-                state["queue"][0]["receives"].as_u64(),
-                &state["dead_letters"]
-            ),
-            (Some(received), &json!([]))
-        );
-        service.advance(61).await;
-    }
-    let state = service.state().await;
-    assert_eq!(
-        (&state["queue"], &state["dead_letters"][0]["body"]),
-        (&json!([]), &json!("malformed"))
-    );
-    assert_eq!(state["dead_letters"][0]["receives"], 3);
-    service.advance(3600).await;
-    assert_eq!(
-        service.state().await["dead_letters"]
-            .as_array()
-            .map(Vec::len),
-        Some(1)
-    );
-    for (to, id) in [TO, &american_phone(1)].into_iter().zip(ids) {
-        let messages = service.messages(to).await;
-        assert_eq!(
-            (messages.len(), messages[0]["verification_id"].as_str()),
-            (1, Some(id.as_str())),
-            "the other messages are sent once"
-        );
-    }
-}
-
-#[tokio::test]
 async fn parallel_copies_of_a_dispatch_send_once() {
     let harness = WorkerHarness::start().await;
     for n in 0..10 {
@@ -119,36 +63,6 @@ async fn parallel_copies_of_a_dispatch_send_once() {
             .count();
         assert_eq!(calls, 1, "phone {n}: one worker claims the step");
     }
-}
-
-#[tokio::test]
-async fn late_copies_of_a_dispatch_send_nothing() {
-    let service = Service::start_with(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
-    let id = service.send(TO).await.id();
-    service.settle().await;
-    for sequence in 0..5 {
-        for delay in [0, 0, 1, 20, 70] {
-            enqueue(&service, &dispatch(&id, sequence), delay).await;
-        }
-    }
-    service.advance(200).await;
-    assert_eq!(service.messages(TO).await.len(), 1);
-    assert_status(&service.resend(&id).await, 200);
-    service.settle().await;
-    for sequence in 0..9 {
-        enqueue(&service, &dispatch(&id, sequence), 0).await;
-    }
-    service.advance(200).await;
-    assert_eq!(
-        service.messages(TO).await.len(),
-        2,
-        "one message for each send"
-    );
-    service.advance(1200).await;
-    assert_eq!(service.messages(TO).await.len(), 2);
-    let state = service.state().await;
-    // All copies were acknowledged.
-    assert_fields(&state, json!({"queue": [], "dead_letters": []}));
 }
 
 #[tokio::test]

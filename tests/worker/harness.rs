@@ -139,6 +139,11 @@ pub fn dispatch(id: &str, sequence: u16) -> String {
 /// Gives a batch of dispatches to `worker`; returns the identifiers of those that failed: `m0` is
 /// the first one.
 pub async fn handle(worker: &Worker, bodies: &[&str]) -> Vec<String> {
+    handle_within(worker, bodies, Deadline::default()).await
+}
+
+/// As [`handle`], with this deadline.
+pub async fn handle_within(worker: &Worker, bodies: &[&str], deadline: Deadline) -> Vec<String> {
     let mut event = SqsEvent::default();
     let message = |(n, body): (usize, &&str)| {
         let mut message = SqsMessage::default();
@@ -147,7 +152,7 @@ pub async fn handle(worker: &Worker, bodies: &[&str]) -> Vec<String> {
         message
     };
     event.records = bodies.iter().enumerate().map(message).collect();
-    let response = carrier_worker::handle(worker, event, Deadline::default()).await;
+    let response = carrier_worker::handle(worker, event, deadline).await;
     let failures = response.batch_item_failures.into_iter();
     failures.map(|failure| failure.item_identifier).collect()
 }

@@ -3,11 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{NO_FAILURES, WorkerHarness, dispatch, handle};
-use crate::support::{
-    BROKEN, Behaviour, Fault, HttpCarrier, ProxiedCall, ProxiedService, TO, american_phone,
-    assert_status,
-};
+use super::harness::{NO_FAILURES, Worker, WorkerHarness, dispatch, handle};
+use crate::support::{BROKEN, Behaviour, Fault, ProxiedCall, TO, american_phone, assert_status};
 
 /// Each send and each fallback costs 1, and the spend cap is 2.
 async fn start_with_spend_cap() -> WorkerHarness {
@@ -116,6 +113,43 @@ async fn stalled_worker_leaves_its_message_to_another_worker() {
         ),
         (1, json!("sent"))
     );
+}
+
+/// A worker whose carrier responds with `late` after another worker has taken the step over, and
+/// before that one ends it. Returns the status at the end.
+async fn status_after_a_late_response(late: Behaviour) -> Value {
+    let harness = WorkerHarness::start_with(json!({"timeout_ms": 6000}), &[]).await;
+    let (id, body) = harness.open_dispatch(TO).await;
+    harness.carrier.behave(Behaviour::HoldThen(Box::new(late)));
+    let run = |worker: Worker| {
+        let body = body.clone();
+        tokio::spawn(async move { handle(&worker, &[&body]).await })
+    };
+    let stalled = run(harness.worker());
+    harness.carrier.wait_for_messages(1).await;
+    harness.advance(16);
+    harness.carrier.behave(Behaviour::Accept);
+    harness
+        .proxied
+        .table
+        .break_by(|call| call.ends_step().then_some(Fault::HoldRequest));
+    let other = run(harness.proxied_worker());
+    harness.proxied.table.wait_for_held_call().await;
+    harness.carrier.release();
+    assert_eq!(stalled.await.expect("a response"), NO_FAILURES);
+    let stored = harness.proxied.service.show(&id).await.body;
+    assert_eq!(stored["delivery"]["status"], "sending", "the step is held");
+    harness.proxied.table.release();
+    assert_eq!(other.await.expect("a response"), NO_FAILURES);
+    assert_eq!(harness.carrier.received().len(), 2);
+    harness.delivery_status(&id).await
+}
+
+#[tokio::test]
+async fn stalled_worker_cannot_end_a_step_taken_over() {
+    for late in [Behaviour::Respond(503, ""), Behaviour::Respond(429, "20")] {
+        assert_eq!(status_after_a_late_response(late).await, "sent");
+    }
 }
 
 async fn assert_fallback_failed(harness: &WorkerHarness, id: &str) {
@@ -332,31 +366,4 @@ async fn superseded_message_of_a_crashed_worker_is_unknown() {
             "{superseded_by}: it may have been sent"
         );
     }
-}
-
-#[tokio::test]
-async fn canceled_code_is_not_failed_over() {
-    let carriers = [
-        HttpCarrier::start("first").await,
-        HttpCarrier::start("second").await,
-    ];
-    let entries: Value = carriers.iter().map(HttpCarrier::entry).collect();
-    let proxied = ProxiedService::start(&[("OTP_CARRIERS", &entries.to_string())]).await;
-    carriers[0].behave(Behaviour::Respond(500, ""));
-    proxied
-        .table
-        .break_by(|call| call.updates_breaker().then_some(Fault::HoldRequest));
-    let id = proxied.service.send(TO).await.id();
-    proxied.table.wait_for_held_call().await;
-    assert_status(&proxied.service.cancel(&id).await, 200);
-    proxied.table.release();
-    proxied.service.settle().await;
-    assert_eq!(
-        (carriers[0].received().len(), carriers[1].received().len()),
-        (1, 0)
-    );
-    assert_eq!(
-        proxied.service.show(&id).await.body["delivery"]["status"],
-        "failed"
-    );
 }

@@ -6,14 +6,13 @@
 
 use lambda_http::http::Method;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{
-    Adapter, Body, Error, LambdaEvent, Request, RequestExt as _, Response, Service as _, service_fn,
-};
+use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service as _, service_fn};
 use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::{ErrorCode, Problem};
 use otp::api::request::{bounded_body, request_id};
+use otp::api::request_log::RequestLog;
 use otp::api::response::{Success, respond};
-use otp::api::routing::{Route, route};
+use otp::api::routing::{BasePath, Route, route};
 use otp::carrier::sns_envelope::{Envelope, Notice, SnsClient};
 use otp::carrier::{Callback, ConfiguredCarrier, Report, ReportError};
 use otp::config::CallbackConfig;
@@ -33,6 +32,7 @@ pub struct State {
     carriers: Vec<ConfiguredCarrier>,
     sns: SnsClient,
     public_url: String,
+    base: BasePath,
     clock: Clock,
 }
 
@@ -58,6 +58,7 @@ impl State {
             reporting,
             carriers: config.carriers,
             sns: SnsClient::new(config.aws.endpoint_url(Service::Sns)),
+            base: BasePath::of(config.public_url.as_deref()),
             public_url: config.public_url.unwrap_or_default(),
             clock,
         }
@@ -91,10 +92,10 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    let request_id = request_id(request);
+    let mut log = RequestLog::new("delivery-callback", request_id(request));
     let deadline = deadline_of(request, &state.clock);
-    let result = answer_in_time(deadline, answer(state, request)).await;
-    respond("delivery-callback", &request_id, result)
+    let result = answer_in_time(deadline, answer(state, request, &mut log)).await;
+    respond(&log, request, result)
 }
 
 /// Applies messages of a topic. Each belongs to the carrier that can read it and, if several can,
@@ -118,12 +119,17 @@ async fn apply_topic_messages(state: &State, records: &[Value]) -> Result<(), Ap
     Ok(())
 }
 
-async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
-    let (_, values) = route(request, ROUTES)?;
-    let [name, token] = <[String; 2]>::try_from(values).unwrap_or_default();
+async fn answer(
+    state: &State,
+    request: &Request,
+    log: &mut RequestLog,
+) -> Result<Success, Problem> {
+    let matched = route(request, ROUTES, &state.base)?;
+    let [name, token] = <[String; 2]>::try_from(matched.values).unwrap_or_default();
     let body = bounded_body(request)?;
     let carrier = state.carriers.iter().find(|carrier| carrier.name == name);
     let carrier = carrier.ok_or_else(not_found)?;
+    log.set_carrier(&carrier.name);
     let is_account_token = carrier
         .callback_token
         .as_ref()
@@ -144,11 +150,15 @@ async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
         read_sns_envelope(state, carrier, body, now).await?
     } else {
         let callback = Callback {
-            method: request.method(),
+            method: match request.method() {
+                &Method::HEAD => &Method::GET,
+                method => method,
+            },
             query: request.uri().query().unwrap_or_default(),
             headers: request.headers(),
             body,
-            url: &format!("{}{}", state.public_url, request.raw_http_path()),
+            // As it was handed to the carrier, whatever a gateway or proxy made of the path.
+            url: &format!("{}{}", state.public_url, matched.path),
         };
         carrier.report(&callback, now).map_err(report_problem)?
     };
@@ -177,11 +187,13 @@ async fn apply_all(
     now: Timestamp,
 ) -> Result<bool, ApplyReportError> {
     let mut is_raised = false;
-    for Report { reference, status } in reports {
-        let Some(reference) = reference else { continue };
+    for report in reports {
+        let Some(reference) = &report.reference else {
+            continue;
+        };
         let outcome = state
             .reporting
-            .apply(&carrier.name, reference, *status, now)
+            .apply(&carrier.name, reference, report.reported(), now)
             .await?;
         is_raised |= outcome == ReportOutcome::Raised;
     }

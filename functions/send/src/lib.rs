@@ -6,8 +6,9 @@ use otp::api::authorization::authorize;
 use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::Problem;
 use otp::api::request::{json_body, request_id};
+use otp::api::request_log::RequestLog;
 use otp::api::response::{Success, respond};
-use otp::api::routing::{Route, route};
+use otp::api::routing::{BasePath, Route, route};
 use otp::api::v1::errors::{not_found, send_problem};
 use otp::api::v1::recipient::read_to;
 use otp::api::v1::send::{read_resend, read_send, render_sent};
@@ -24,6 +25,7 @@ use serde_json::json;
 pub struct State {
     sending: Sending,
     api_keys: ApiKeys,
+    base: BasePath,
     clock: Clock,
     metrics: Metrics,
 }
@@ -57,10 +59,12 @@ impl State {
     #[must_use]
     pub fn new(mut config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
         let api_keys = std::mem::take(&mut config.api_keys);
+        let base = BasePath::of(config.public_url.as_deref());
         let sending = Sending::new(config, clock.clone(), metrics.clone());
         Self {
             sending,
             api_keys,
+            base,
             clock,
             metrics,
         }
@@ -75,21 +79,28 @@ impl State {
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    let request_id = request_id(request);
+    let mut log = RequestLog::new("send", request_id(request));
     let deadline = deadline_of(request, &state.clock);
-    let result = answer_in_time(deadline, answer(state, request, deadline)).await;
-    respond("send", &request_id, result)
+    let answer = answer(state, request, &mut log, deadline);
+    let result = answer_in_time(deadline, answer).await;
+    respond(&log, request, result)
 }
 
-async fn answer(state: &State, request: &Request, deadline: Deadline) -> Result<Success, Problem> {
-    let (path, values) = route(request, ROUTES)?;
+async fn answer(
+    state: &State,
+    request: &Request,
+    log: &mut RequestLog,
+    deadline: Deadline,
+) -> Result<Success, Problem> {
+    let matched = route(request, ROUTES, &state.base)?;
     let app = authorize(request, &state.api_keys)?;
+    log.set_app(&app);
     let now = state.clock.now();
-    match path {
-        SEND => open(state, request, &app, deadline, now).await,
+    match matched.route {
+        SEND => open(state, request, &matched.base, &app, log, deadline, now).await,
         RESEND => {
-            let id = values.into_iter().next().unwrap_or_default();
-            send_again(state, request, &app, &id, deadline, now).await
+            let id = matched.values.into_iter().next().unwrap_or_default();
+            send_again(state, request, &app, &id, log, deadline, now).await
         }
         path => {
             let to = read_to(json_body(request)?)?;
@@ -106,7 +117,9 @@ async fn answer(state: &State, request: &Request, deadline: Deadline) -> Result<
 async fn open(
     state: &State,
     request: &Request,
+    base: &str,
     app: &str,
+    log: &mut RequestLog,
     deadline: Deadline,
     now: Timestamp,
 ) -> Result<Success, Problem> {
@@ -115,7 +128,8 @@ async fn open(
     let request = read_send(request, &sending.keyring, app, policy)?;
     let sent = send::send(sending, app, &request, deadline, now).await;
     let sent = sent.map_err(|error| problem(state, &error, app, now))?;
-    let location = format!("{SEND}/{}", sent.id);
+    log.set_verification(sent.id);
+    let location = format!("{base}{SEND}/{}", sent.id);
     let body = render_sent(&sent, policy, now)?;
     Ok(Success::created(&body, location).replayed(sent.is_replay))
 }
@@ -125,12 +139,14 @@ async fn send_again(
     request: &Request,
     app: &str,
     id: &str,
+    log: &mut RequestLog,
     deadline: Deadline,
     now: Timestamp,
 ) -> Result<Success, Problem> {
     let sending = &state.sending;
     let request = read_resend(request)?;
     let id = id.parse().map_err(|_| not_found())?;
+    log.set_verification(id);
     let sent = resend::resend(sending, app, id, &request, deadline, now).await;
     let sent = sent.map_err(|error| problem(state, &error, app, now))?;
     Ok(Success::ok(&render_sent(

@@ -6,8 +6,9 @@ use otp::api::authorization::authorize;
 use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::Problem;
 use otp::api::request::request_id;
+use otp::api::request_log::RequestLog;
 use otp::api::response::{Success, respond};
-use otp::api::routing::{Route, route};
+use otp::api::routing::{BasePath, Route, route};
 use otp::api::v1::check::{read_check, render_check};
 use otp::api::v1::errors::{not_found, verify_problem};
 use otp::api::v1::verification::render;
@@ -23,6 +24,7 @@ use serde_json::json;
 pub struct State {
     verifying: Verifying,
     api_keys: ApiKeys,
+    base: BasePath,
     clock: Clock,
 }
 
@@ -50,9 +52,11 @@ impl State {
     #[must_use]
     pub fn new(mut config: VerifyConfig, clock: Clock, metrics: Metrics) -> Self {
         let api_keys = std::mem::take(&mut config.api_keys);
+        let base = BasePath::of(config.public_url.as_deref());
         Self {
             verifying: Verifying::new(config, metrics),
             api_keys,
+            base,
             clock,
         }
     }
@@ -65,31 +69,39 @@ impl State {
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    let request_id = request_id(request);
+    let mut log = RequestLog::new("verify", request_id(request));
     let deadline = deadline_of(request, &state.clock);
-    let result = answer_in_time(deadline, answer(state, request)).await;
-    respond("verify", &request_id, result)
+    let result = answer_in_time(deadline, answer(state, request, &mut log)).await;
+    respond(&log, request, result)
 }
 
-async fn answer(state: &State, request: &Request) -> Result<Success, Problem> {
-    let (path, values) = route(request, ROUTES)?;
-    if path == HEALTH {
+async fn answer(
+    state: &State,
+    request: &Request,
+    log: &mut RequestLog,
+) -> Result<Success, Problem> {
+    let matched = route(request, ROUTES, &state.base)?;
+    if matched.route == HEALTH {
         return Ok(Success::ok(&json!({"status": "ok"})));
     }
     let verifying = &state.verifying;
     let app = authorize(request, &state.api_keys)?;
+    log.set_app(&app);
     let (policy, now) = (verifying.apps.policy(&app), state.clock.now());
-    let id = values.into_iter().next().unwrap_or_default();
-    let id = || id.parse::<VerificationId>().map_err(|_| not_found());
-    if path == CHECK {
+    let id = matched.values.into_iter().next().unwrap_or_default();
+    let id = id.parse::<VerificationId>().map_err(|_| not_found());
+    if let Ok(id) = &id {
+        log.set_verification(*id);
+    }
+    if matched.route == CHECK {
         let request = read_check(request, policy)?;
-        let id = id()?;
+        let id = id?;
         let checked = check(verifying, &app, id, &request, now).await;
         let checked = checked.map_err(|error| verify_problem(&error))?;
         let body = render_check(id, &request, &checked, now)?;
         return Ok(Success::ok(&body).replayed(checked.is_replay));
     }
-    let id = id()?;
+    let id = id?;
     let shown = match *request.method() {
         Method::DELETE => cancel::cancel(verifying, &app, id, now).await,
         _ => show::show(verifying, &app, id, now).await,

@@ -1,6 +1,7 @@
 //! `lambda-otp serve`: runs the local server until Ctrl-C or SIGTERM.
 
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,14 +9,25 @@ use otp::platform::environment::variable;
 use otp::platform::logging;
 
 use crate::functions::BuiltFunctions;
+use crate::listen::{Listen, local_url};
+use crate::preset::Preset;
 use crate::server::{Options, Server, Wires};
 
 /// Options of `serve`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Port on 127.0.0.1; 0 picks a free one
-    #[arg(long, default_value_t = 8080)]
+    /// Port on 127.0.0.1 and ::1; 0 picks a free one
+    #[arg(long, default_value_t = 8080, value_name = "N")]
     pub(super) port: u16,
+    /// Address to listen on instead, such as 0.0.0.0 in a container
+    #[arg(long, value_name = "ADDR")]
+    host: Option<IpAddr>,
+    /// Name that is allowed in `Host`, beside those of this machine; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = host_name, value_delimiter = ',')]
+    allow_host: Vec<String>,
+    /// Set of variables; a variable that is set explicitly has precedence
+    #[arg(long)]
+    preset: Option<Preset>,
     /// Directory for all data, created if missing; without it all data is in memory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -37,6 +49,18 @@ fn http_url(url: &str) -> Result<String, &'static str> {
     is_http
         .then(|| url.to_owned())
         .ok_or("must be an http URL with a host, without user, query and fragment")
+}
+
+/// A name in `Host`, without a port.
+fn host_name(name: &str) -> Result<String, &'static str> {
+    if let Ok(address) = name.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
+        return Ok(format!("[{address}]"));
+    }
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let is_name = !name.is_empty() && name.bytes().all(is_allowed);
+    is_name
+        .then(|| name.to_owned())
+        .ok_or("must be a host name or an IP address, without scheme and port")
 }
 
 /// Runs the command; returns the exit code of the process.
@@ -64,7 +88,12 @@ async fn serve(arguments: Arguments) -> ExitCode {
         moved_clock: None,
     });
     let options = Options {
-        port: arguments.port,
+        listen: Listen {
+            port: arguments.port,
+            host: arguments.host,
+            allowed_hosts: arguments.allow_host,
+        },
+        preset: arguments.preset,
         data: arguments.data,
         variables: Box::new(variable),
         wires: Wires::default(),
@@ -78,6 +107,13 @@ async fn serve(arguments: Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if arguments.host.is_some_and(|host| !host.is_loopback()) {
+        tracing::warn!(
+            address = server.address.to_string(),
+            "other machines can reach this server: everyone who can reads every code and uses \
+             every local endpoint, without a key"
+        );
+    }
     // The server is of use to other programs even if the reader of standard output is gone.
     let _ = std::io::stdout().write_all(greeting(&server).as_bytes());
     server.run().await;
@@ -92,9 +128,9 @@ fn greeting(server: &Server) -> String {
     }
     if let Some((_, key)) = server.api_keys.first() {
         lines += &format!(
-            "curl -s http://{}/v1/verifications -H 'Authorization: Bearer {key}' \
+            "curl -s {}/v1/verifications -H 'Authorization: Bearer {key}' \
              -H 'Content-Type: application/json' -d '{{\"to\":\"+12025550143\"}}'\n",
-            server.address
+            local_url(server.address)
         );
     }
     lines

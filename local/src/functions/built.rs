@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use otp::platform::environment::LAMBDA_BYTES_MAX;
+
 use crate::simulated_clock::MovedClock;
 use crate::template::Template;
 
@@ -22,6 +24,19 @@ pub enum BuiltFunctionsError {
     /// A function was not built.
     #[error("--functions: {} does not exist", .0.display())]
     NotFound(PathBuf),
+    /// Lambda would reject the variables.
+    #[error(
+        "--functions: the variables of {function} have {bytes} bytes, the largest of them is \
+         {largest}; Lambda allows {LAMBDA_BYTES_MAX} bytes per function"
+    )]
+    TooManyBytes {
+        /// Its name.
+        function: &'static str,
+        /// As Lambda counts them.
+        bytes: usize,
+        /// Name of the largest variable.
+        largest: String,
+    },
     /// `OTP_SECRETS` is not JSON.
     #[error("OTP_SECRETS: must be a JSON object")]
     Secrets(#[source] serde_json::Error),

@@ -1,5 +1,7 @@
 //! The handlers of the functions, called in this process.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::body::Body;
 use axum::response::Response;
@@ -11,8 +13,12 @@ use crate::metrics::RecordedMetrics;
 use crate::settings::Settings;
 use crate::template::HttpFunction;
 
-/// The handlers with their state.
-pub(crate) struct InProcess {
+/// The handlers. Clones share them.
+#[derive(Clone)]
+pub(crate) struct InProcess(Arc<RwLock<Arc<Handlers>>>);
+
+/// The handlers with the state that they keep between invocations.
+struct Handlers {
     send: send::State,
     verify: verify::State,
     delivery_callback: delivery_callback::State,
@@ -21,6 +27,50 @@ pub(crate) struct InProcess {
 
 impl InProcess {
     pub(crate) fn new(settings: Settings, clock: &Clock, metrics: &RecordedMetrics) -> Self {
+        let handlers = Arc::new(Handlers::new(settings, clock, metrics));
+        Self(Arc::new(RwLock::new(handlers)))
+    }
+
+    /// Starts over with new state, as new instances do.
+    pub(crate) fn restart(&self, settings: Settings, clock: &Clock, metrics: &RecordedMetrics) {
+        let handlers = Arc::new(Handlers::new(settings, clock, metrics));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = handlers;
+    }
+
+    fn handlers(&self) -> Arc<Handlers> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Runs on the task of the connection: a panic ends this connection and nothing else.
+    pub(super) async fn handle_http(
+        &self,
+        function: HttpFunction,
+        event: &str,
+    ) -> Option<Response> {
+        let handlers = self.handlers();
+        let request = lambda_http::request::from_str(event).ok()?;
+        let response = match function {
+            HttpFunction::Send => send::handle(&handlers.send, &request).await,
+            HttpFunction::Verify => verify::handle(&handlers.verify, &request).await,
+            HttpFunction::DeliveryCallback => {
+                delivery_callback::handle(&handlers.delivery_callback, &request).await
+            }
+        };
+        Some(response.map(|body| Body::from(body.as_ref().to_vec())))
+    }
+
+    pub(super) async fn handle_batch(&self, batch: Value) -> Option<SqsBatchResponse> {
+        let handlers = self.handlers();
+        let batch = serde_json::from_value(batch).ok()?;
+        Some(carrier_worker::handle(&handlers.carrier_worker, batch, Deadline::default()).await)
+    }
+}
+
+impl Handlers {
+    fn new(settings: Settings, clock: &Clock, metrics: &RecordedMetrics) -> Self {
         Self {
             send: send::State::new(settings.send, clock.clone(), metrics.sink()),
             verify: verify::State::new(settings.verify, clock.clone(), metrics.sink()),
@@ -35,27 +85,5 @@ impl InProcess {
                 metrics.sink(),
             ),
         }
-    }
-
-    /// Runs on the task of the connection: a panic ends this connection and nothing else.
-    pub(super) async fn handle_http(
-        &self,
-        function: HttpFunction,
-        event: &str,
-    ) -> Option<Response> {
-        let request = lambda_http::request::from_str(event).ok()?;
-        let response = match function {
-            HttpFunction::Send => send::handle(&self.send, &request).await,
-            HttpFunction::Verify => verify::handle(&self.verify, &request).await,
-            HttpFunction::DeliveryCallback => {
-                delivery_callback::handle(&self.delivery_callback, &request).await
-            }
-        };
-        Some(response.map(|body| Body::from(body.as_ref().to_vec())))
-    }
-
-    pub(super) async fn handle_batch(&self, batch: Value) -> Option<SqsBatchResponse> {
-        let batch = serde_json::from_value(batch).ok()?;
-        Some(carrier_worker::handle(&self.carrier_worker, batch, Deadline::default()).await)
     }
 }

@@ -1,6 +1,7 @@
 //! The environment variables of a process: those that the template gives its function, the AWS
 //! endpoints of the local server, and those of Lambda itself.
 
+use otp::platform::environment::{LAMBDA_BYTES_MAX, lambda_bytes};
 use serde_json::Value;
 
 use super::built::BuiltFunctionsError;
@@ -19,8 +20,57 @@ const AWS_VARIABLES: [&str; 7] = [
 
 /// All variables of the function called `name`, which `resource` defines. `variable` looks a value
 /// up.
+///
+/// # Errors
+/// [`BuiltFunctionsError::TooManyBytes`] if Lambda would reject them.
 pub(super) fn lambda_variables(
-    name: &str,
+    name: &'static str,
+    resource: &str,
+    template: &Template,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, String)>, BuiltFunctionsError> {
+    let mut variables = template_variables(resource, template, &variable)?;
+    let bytes = bytes_of(&variables);
+    if bytes > LAMBDA_BYTES_MAX {
+        let largest = variables.iter().max_by_key(|(_, value)| value.len());
+        return Err(BuiltFunctionsError::TooManyBytes {
+            function: name,
+            bytes,
+            largest: largest.map(|(name, _)| name.clone()).unwrap_or_default(),
+        });
+    }
+    for name in AWS_VARIABLES {
+        if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+            variables.push((name.to_owned(), value));
+        }
+    }
+    let region = variable("AWS_REGION").unwrap_or_default();
+    let reserved = reserved_variables(name, &region, template.memory_mb);
+    variables.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
+    Ok(variables)
+}
+
+/// The function with the most bytes of variables, and how many Lambda would count.
+pub(crate) fn most_bytes(
+    template: &Template,
+    variable: impl Fn(&str) -> Option<String>,
+) -> (&'static str, usize) {
+    let bytes = |(name, resource): (&'static str, &str)| {
+        let variables = template_variables(resource, template, &variable);
+        (name, bytes_of(&variables.unwrap_or_default()))
+    };
+    let all = Template::FUNCTIONS.map(bytes);
+    let most = all.into_iter().max_by_key(|(_, bytes)| *bytes);
+    most.unwrap_or_default()
+}
+
+fn bytes_of(variables: &[(String, String)]) -> usize {
+    let variables = variables.iter();
+    lambda_bytes(variables.map(|(name, value)| (name.as_str(), value.as_str())))
+}
+
+/// The variables that the template gives the function that `resource` defines.
+fn template_variables(
     resource: &str,
     template: &Template,
     variable: impl Fn(&str) -> Option<String>,
@@ -36,14 +86,6 @@ pub(super) fn lambda_variables(
         }
         variables.push((name, value));
     }
-    for name in AWS_VARIABLES {
-        if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
-            variables.push((name.to_owned(), value));
-        }
-    }
-    let region = variable("AWS_REGION").unwrap_or_default();
-    let reserved = reserved_variables(name, &region, template.memory_mb);
-    variables.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
     Ok(variables)
 }
 

@@ -7,23 +7,26 @@ mod in_process;
 mod lambda_variables;
 mod processes;
 
-use std::sync::Arc;
-
 use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::response::Response;
+use otp::platform::clock::Clock;
 use serde_json::Value;
 
 use crate::lambda_runtime::InvocationResult;
+use crate::metrics::RecordedMetrics;
+use crate::settings::Settings;
 use crate::template::HttpFunction;
+use crate::variables::FunctionVariables;
 
 pub use built::{BuiltFunctions, BuiltFunctionsError};
 pub(crate) use in_process::InProcess;
+pub(crate) use lambda_variables::most_bytes;
 pub(crate) use processes::Processes;
 
 /// The functions. Clones share them.
 #[derive(Clone)]
 pub(crate) enum Functions {
-    InProcess(Arc<InProcess>),
+    InProcess(InProcess),
     Processes(Processes),
 }
 
@@ -45,6 +48,24 @@ impl Functions {
         match self {
             Self::InProcess(functions) => functions.handle_batch(batch).await,
             Self::Processes(processes) => processes.handle_batch(&batch).await,
+        }
+    }
+
+    /// Lets the functions start over with new state, with the variables of the start.
+    pub(crate) fn restart(
+        &self,
+        variables: &FunctionVariables,
+        clock: &Clock,
+        metrics: &RecordedMetrics,
+    ) {
+        match self {
+            // The same variables were valid at the start.
+            Self::InProcess(functions) => {
+                if let Ok(settings) = Settings::read(&|name| variables.get(name)) {
+                    functions.restart(settings, clock, metrics);
+                }
+            }
+            Self::Processes(processes) => processes.restart(),
         }
     }
 

@@ -61,6 +61,11 @@ impl Processes {
         Ok(Self(runtimes))
     }
 
+    /// Starts over with new processes.
+    pub(crate) fn restart(&self) {
+        self.0.values().for_each(LambdaRuntime::end_idle_processes);
+    }
+
     /// Invokes the function called `name`; `None` if there is none.
     pub(super) async fn invoke(&self, name: &str, event: String) -> Option<InvocationResult> {
         Some(self.0.get(name)?.invoke(event).await)

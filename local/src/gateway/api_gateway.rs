@@ -28,9 +28,10 @@ pub(super) async fn call_function(State(gateway): Shared, request: Request) -> R
         // that is too large.
         Err(_) => Bytes::from(vec![b' '; otp::api::request::BODY_BYTES_MAX + 1]),
     };
-    let (function, route) = gateway.template.route(parts.uri.path());
+    let (function, route, path) = gateway.route(parts.uri.path());
+    let parameters = path_parameters(route, path);
     let now_millis = gateway.clock.clock().now_millis();
-    let event = event(&parts, &body, route, now_millis).to_string();
+    let event = event(&parts, &body, route, parameters, now_millis).to_string();
     let response = gateway.functions.handle_http(function, event).await;
     response.unwrap_or_else(invocation_failed)
 }
@@ -44,7 +45,13 @@ fn invocation_failed() -> Response {
 /// Payload format 2.0: repeated headers are joined; the body is base64 if it is not UTF-8 or is a
 /// form.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
-fn event(parts: &Parts, body: &Bytes, route: &str, now_millis: i64) -> Value {
+fn event(
+    parts: &Parts,
+    body: &Bytes,
+    route: &str,
+    parameters: Map<String, Value>,
+    now_millis: i64,
+) -> Value {
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let headers: Map<String, Value> = parts
         .headers
@@ -71,7 +78,6 @@ fn event(parts: &Parts, body: &Bytes, route: &str, now_millis: i64) -> Value {
         },
         "isBase64Encoded": false,
     });
-    let parameters = path_parameters(route, path);
     if !parameters.is_empty() {
         event["pathParameters"] = parameters.into();
     }

@@ -1,5 +1,7 @@
-//! The endpoints that exist only here: the page, the phones, the clock, the carriers, metrics and
-//! stored items.
+//! The endpoints that exist only here: the page, the phones, the clock, the carriers, a reset,
+//! metrics and stored items.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -12,9 +14,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::state::Shared;
+use crate::plain_openapi::plain;
 use crate::reject::reject;
 use crate::simulated_carriers::{Behaviour, is_report_status};
 use crate::simulated_clock::AdvanceError;
+
+/// Longest wait for a message.
+const WAIT_SECONDS_MAX: u64 = 30;
+const NO_CARRIER: &str = "no simulated carrier has this name";
 
 /// `GET /`.
 pub(super) async fn page(State(gateway): Shared) -> Response {
@@ -22,24 +29,56 @@ pub(super) async fn page(State(gateway): Shared) -> Response {
     (headers, Html(gateway.page.clone())).into_response()
 }
 
-/// `GET /openapi.json`.
+/// `GET /openapi.json`: for people and for generators of clients.
 pub(super) async fn openapi(State(gateway): Shared) -> Json<Value> {
+    Json(plain(&gateway.openapi))
+}
+
+/// `GET /openapi.strict.json`: for validators.
+pub(super) async fn strict_openapi(State(gateway): Shared) -> Json<Value> {
     Json(gateway.openapi.clone())
 }
 
 #[derive(Deserialize)]
 pub(super) struct MessagesQuery {
     to: Option<String>,
+    wait: Option<String>,
 }
 
-/// `GET /local/messages?to=%2B33...`.
+/// `GET /local/messages?to=%2B33...&wait=5`.
 pub(super) async fn messages(
     State(gateway): Shared,
     Query(query): Query<MessagesQuery>,
-) -> Json<Value> {
+) -> Response {
     // An unescaped `+` arrives as a space.
     let to = query.to.map(|to| to.replace(' ', "+"));
-    Json(json!({"messages": gateway.carriers.messages(to.as_deref())}))
+    let messages = match query.wait.map(|wait| wait.parse()) {
+        None => gateway.carriers.messages(to.as_deref()),
+        Some(Ok(seconds)) if seconds <= WAIT_SECONDS_MAX => {
+            let wait = Duration::from_secs(seconds);
+            let carriers = &gateway.carriers;
+            carriers.wait_for_messages(to.as_deref(), wait).await
+        }
+        Some(_) => {
+            let problem =
+                format!("wait must be a whole number of seconds from 0 to {WAIT_SECONDS_MAX}");
+            return reject(StatusCode::BAD_REQUEST, &problem);
+        }
+    };
+    Json(json!({"messages": messages})).into_response()
+}
+
+/// `DELETE /local/messages`.
+pub(super) async fn clear_phones(State(gateway): Shared) -> Json<Value> {
+    Json(json!({"deleted": gateway.carriers.clear_phones()}))
+}
+
+/// `POST /local/reset`.
+pub(super) async fn reset(State(gateway): Shared) -> Response {
+    match crate::reset::reset(&gateway).await {
+        Ok(()) => clock(State(gateway)).await.into_response(),
+        Err(error) => reject(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -104,6 +143,21 @@ fn advance_seconds(body: &[u8]) -> Option<i64> {
     fields.finish().ok().and(seconds)
 }
 
+/// `GET /local/carriers`.
+pub(super) async fn carriers(State(gateway): Shared) -> Response {
+    let states = gateway.configured_carriers.states(&gateway.carriers).await;
+    Json(json!({"carriers": states})).into_response()
+}
+
+/// `GET /local/carriers/{name}`.
+pub(super) async fn carrier(State(gateway): Shared, Path(name): Path<String>) -> Response {
+    let simulated = gateway.configured_carriers.simulated_name(&name);
+    match simulated.and_then(|name| gateway.carriers.behaviour(name)) {
+        Some(behaviour) => Json(behaviour).into_response(),
+        None => reject(StatusCode::NOT_FOUND, NO_CARRIER),
+    }
+}
+
 /// `POST /local/carriers/{name}` `{"mode":"ok"}`.
 pub(super) async fn set_carrier(
     State(gateway): Shared,
@@ -120,10 +174,13 @@ pub(super) async fn set_carrier(
             "invalid report; allowed: none, queued, sent, delivered, undelivered, rejected, expired",
         );
     }
-    match gateway.carriers.set_behaviour(&name, behaviour).await {
+    let Some(simulated) = gateway.configured_carriers.simulated_name(&name) else {
+        return reject(StatusCode::NOT_FOUND, NO_CARRIER);
+    };
+    match gateway.carriers.set_behaviour(simulated, behaviour).await {
         Some(Ok(())) => Json(json!({"name": name})).into_response(),
         Some(Err(error)) => reject(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        None => reject(StatusCode::NOT_FOUND, "no simulated carrier has this name"),
+        None => reject(StatusCode::NOT_FOUND, NO_CARRIER),
     }
 }
 

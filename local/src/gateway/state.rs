@@ -3,27 +3,47 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use otp::api::routing::BasePath;
 use serde_json::Value;
 
+use crate::configured_carriers::ConfiguredCarriers;
 use crate::functions::Functions;
 use crate::metrics::RecordedMetrics;
 use crate::queue::LocalQueue;
 use crate::simulated_carriers::SimulatedCarriers;
 use crate::simulated_clock::SimulatedClock;
 use crate::table::Table;
-use crate::template::Template;
+use crate::template::{DEFAULT_ROUTE, HttpFunction, Template};
 
 /// The parts of the running server.
 pub(crate) struct Gateway {
-    pub(crate) template: Template,
+    pub(crate) template: Arc<Template>,
     pub(crate) functions: Functions,
     pub(crate) table: Table,
     pub(crate) queue: LocalQueue,
     pub(crate) carriers: SimulatedCarriers,
+    pub(crate) configured_carriers: ConfiguredCarriers,
     pub(crate) metrics: RecordedMetrics,
     pub(crate) clock: SimulatedClock,
     pub(crate) page: String,
     pub(crate) openapi: Value,
+    /// Lets the functions start over with new state.
+    pub(crate) restart_functions: Box<dyn Fn() + Send + Sync>,
+    /// The path of `OTP_PUBLIC_URL`: a custom domain with a base path.
+    pub(crate) base: BasePath,
+}
+
+impl Gateway {
+    /// The function that API Gateway calls for `path`, the route, and the path without the base
+    /// path, which is not part of a route.
+    pub(super) fn route<'p>(&self, path: &'p str) -> (HttpFunction, &str, &'p str) {
+        let mut paths = self.base.strip(path, "");
+        let known = paths.find_map(|path| {
+            let (function, route) = self.template.route(path);
+            (route != DEFAULT_ROUTE).then_some((function, route, path))
+        });
+        known.unwrap_or((HttpFunction::Verify, DEFAULT_ROUTE, path))
+    }
 }
 
 /// The gateway as an extractor.

@@ -46,6 +46,11 @@ impl LambdaRuntime {
         let result = tokio::spawn(async move { inner.invoke(event).await }).await;
         result.unwrap_or_else(|error| Err(error_document("Runtime.Unknown", &error.to_string())))
     }
+
+    /// Ends the processes that have no invocation. Invocations start new ones.
+    pub(crate) fn end_idle_processes(&self) {
+        self.0.idle().clear();
+    }
 }
 
 impl Inner {

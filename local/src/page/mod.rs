@@ -15,8 +15,10 @@ const STYLE: &str = concat!(
 const SCRIPT: &str = concat!(
     include_str!("script/dom.js"),
     include_str!("script/request.js"),
+    include_str!("script/saved.js"),
     include_str!("script/clock.js"),
     include_str!("script/verification.js"),
+    include_str!("script/messages.js"),
     include_str!("script/phones.js"),
     include_str!("script/carriers.js"),
     include_str!("script/metrics.js"),
@@ -38,6 +40,21 @@ pub(crate) fn render(api_keys: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// +1 202 555 01xx is reserved for fiction, and `example.com` for documentation.
+    #[test]
+    fn example_recipients_are_reserved() {
+        let page = render(&[]);
+        let numbers = page.split("\"+").skip(1);
+        let numbers: Vec<&str> = numbers
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|number| number.len() > 6 && number.bytes().all(|b| b.is_ascii_digit()))
+            .collect();
+        assert_eq!(numbers.len(), 2, "{numbers:?}");
+        assert!(numbers.iter().all(|number| number.starts_with("120255501")));
+        let addresses = page.matches("@example.com").count();
+        assert_eq!(page.matches("ada@").count(), addresses);
+    }
 
     #[test]
     fn page_contains_style_script_and_keys() {

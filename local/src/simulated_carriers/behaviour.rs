@@ -1,6 +1,6 @@
 //! How a simulated carrier behaves, as `POST /local/carriers/{name}` sets it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The statuses that a simulated carrier can report.
 const REPORT_STATUSES: [&str; 6] = [
@@ -15,9 +15,9 @@ const REPORT_STATUSES: [&str; 6] = [
 const NO_REPORT: &str = "none";
 
 /// What happens to a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// Accepted and delivered to the phone.
     #[default]
     Ok,
@@ -36,10 +36,10 @@ pub(super) enum Mode {
 }
 
 /// The body of `POST /local/carriers/{name}`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Behaviour {
-    pub(super) mode: Mode,
+    pub(crate) mode: Mode,
     /// `Retry-After` of mode `throttle`, in seconds.
     #[serde(default)]
     pub(super) retry_after: Option<u32>,
@@ -51,6 +51,14 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
+    /// Of `mode`, without delay and reports.
+    pub(super) fn of_mode(mode: Mode) -> Self {
+        Self {
+            mode,
+            ..Self::default()
+        }
+    }
+
     /// Whether `report` has an allowed value.
     pub(crate) fn is_valid(&self) -> bool {
         self.report_status().is_none_or(is_report_status)

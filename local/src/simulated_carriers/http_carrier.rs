@@ -98,6 +98,17 @@ impl HttpCarrier {
         }
     }
 
+    /// How it behaves.
+    pub(super) fn behaviour(&self) -> Behaviour {
+        lock(&self.behaviour).clone()
+    }
+
+    /// Behaves as at the start, and forgets what it has accepted.
+    pub(super) async fn reset(self: &Arc<Self>, network: &Arc<PhoneNetwork>) -> io::Result<()> {
+        lock(&self.accepted).clear();
+        self.set_behaviour(Behaviour::default(), network).await
+    }
+
     /// Accepts connections.
     pub(super) async fn open(self: &Arc<Self>, network: &Arc<PhoneNetwork>) -> io::Result<()> {
         let mut connections = self.connections.lock().await;

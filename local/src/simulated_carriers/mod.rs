@@ -9,13 +9,14 @@ mod phones;
 mod reserved_port;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
-use behaviour::Mode;
-pub(crate) use behaviour::{Behaviour, is_report_status};
+pub(crate) use behaviour::{Behaviour, Mode, is_report_status};
 use http_carrier::HttpCarrier;
 pub(crate) use message_owner::MessageOwners;
 pub(crate) use network::ReportError;
@@ -29,7 +30,7 @@ use crate::queue::LocalQueue;
 const HTTP_CARRIERS: [&str; 2] = ["sim-a", "sim-b"];
 /// The name of SNS in `POST /local/carriers/{name}`, and of the carrier of its messages. It does
 /// not report.
-const SNS: &str = "sns";
+pub(crate) const SNS: &str = "sns";
 
 /// Carriers with their ports and credentials, before they accept messages.
 pub(crate) struct ReservedCarriers(Vec<Arc<HttpCarrier>>);
@@ -87,6 +88,48 @@ impl SimulatedCarriers {
         self.0.network.phones().messages(to)
     }
 
+    /// Messages as [`Self::messages`] returns them, once there is one, or none after `wait`.
+    pub(crate) async fn wait_for_messages(
+        &self,
+        to: Option<&str>,
+        wait: Duration,
+    ) -> Vec<PhoneMessage> {
+        let network = &self.0.network;
+        let until = Instant::now() + wait;
+        loop {
+            let arrived = network.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            let messages = self.messages(to);
+            let is_over = messages.is_empty() && timeout_at(until, arrived).await.is_err();
+            if is_over || !messages.is_empty() {
+                return messages;
+            }
+        }
+    }
+
+    /// Deletes the messages on all phones; returns how many there were.
+    pub(crate) fn clear_phones(&self) -> usize {
+        self.0.network.phones().clear()
+    }
+
+    /// All carriers behave as at the start.
+    pub(crate) async fn reset(&self) -> io::Result<()> {
+        *self.sns_mode() = Mode::default();
+        for carrier in &self.0.http {
+            carrier.reset(&self.0.network).await?;
+        }
+        Ok(())
+    }
+
+    /// How the carrier called `name` behaves; `None` if there is none of that name.
+    pub(crate) fn behaviour(&self, name: &str) -> Option<Behaviour> {
+        if name == SNS {
+            return Some(Behaviour::of_mode(*self.sns_mode()));
+        }
+        Some(self.http_carrier(name)?.behaviour())
+    }
+
     /// Changes the behaviour of a carrier; `None` if there is none of that name.
     pub(crate) async fn set_behaviour(
         &self,
@@ -94,7 +137,7 @@ impl SimulatedCarriers {
         behaviour: Behaviour,
     ) -> Option<io::Result<()>> {
         if name == SNS {
-            *self.0.sns.lock().unwrap_or_else(PoisonError::into_inner) = behaviour.mode;
+            *self.sns_mode() = behaviour.mode;
             return Some(Ok(()));
         }
         let carrier = self.http_carrier(name)?;
@@ -120,7 +163,7 @@ impl SimulatedCarriers {
         from: Option<String>,
         text: String,
     ) -> Result<String, SnsError> {
-        let mode = *self.0.sns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mode = *self.sns_mode();
         let id = new_id();
         match mode {
             Mode::Ok | Mode::Hang => {}
@@ -144,6 +187,10 @@ impl SimulatedCarriers {
             return std::future::pending().await;
         }
         Ok(id)
+    }
+
+    fn sns_mode(&self) -> MutexGuard<'_, Mode> {
+        self.0.sns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn http_carrier(&self, name: &str) -> Option<&Arc<HttpCarrier>> {

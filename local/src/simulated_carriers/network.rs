@@ -14,6 +14,7 @@ use otp::platform::clock::Clock;
 use otp::platform::logging::causes;
 use otp::platform::random::random_bytes;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::message_owner::MessageOwners;
 use super::phones::{Callback, PhoneMessage, Phones};
@@ -22,6 +23,8 @@ use crate::queue::LocalQueue;
 /// The network.
 pub(super) struct PhoneNetwork {
     phones: Mutex<Phones>,
+    /// Notified when a message has arrived on a phone.
+    pub(super) arrived: Notify,
     owners: MessageOwners,
     client: Client<HttpConnector, Full<Bytes>>,
     pub(super) clock: Clock,
@@ -57,6 +60,7 @@ impl PhoneNetwork {
     pub(super) fn new(owners: MessageOwners, clock: Clock, queue: LocalQueue) -> Self {
         Self {
             phones: Mutex::default(),
+            arrived: Notify::new(),
             owners,
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             clock,
@@ -103,6 +107,7 @@ impl PhoneNetwork {
             callback,
         };
         self.phones().deliver(message);
+        self.arrived.notify_waiters();
     }
 
     /// Reports `status` of the message with the carrier's `id` through the real callback; returns

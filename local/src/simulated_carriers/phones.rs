@@ -47,6 +47,12 @@ impl Phones {
         self.messages.push(message);
     }
 
+    /// Deletes all messages; returns how many there were.
+    pub(super) fn clear(&mut self) -> usize {
+        self.indices.clear();
+        std::mem::take(&mut self.messages).len()
+    }
+
     /// Messages in order of arrival, on the phone of `to` or on all.
     pub(super) fn messages(&self, to: Option<&str>) -> Vec<PhoneMessage> {
         let Some(to) = to else {

@@ -5,6 +5,7 @@ pub mod authorization;
 pub mod deadline;
 pub mod problem;
 pub mod request;
+pub mod request_log;
 pub mod response;
 pub mod routing;
 pub mod v1;

@@ -270,28 +270,32 @@ impl Problem {
         if let Some(limit) = self.limit {
             body["limit"] = limit.name().into();
         }
+        if let Some(scope) = self.limit.and_then(Limit::scope) {
+            body["scope"] = scope.into();
+        }
         body
     }
 
-    /// One line: an error with its cause if the work could not be done, else an info.
-    pub(super) fn log(&self, function: &str, request_id: &str) {
-        let kind = self.code.name();
-        match &self.cause {
-            Some(cause) => tracing::error!(
-                function,
-                request.id = request_id,
-                error.kind = kind,
-                error.cause = cause,
-                "request failed"
-            ),
-            None => tracing::info!(
-                function,
-                request.id = request_id,
-                error.kind = kind,
-                limit = self.limit.map_or("", Limit::name),
-                status = self.code.status().as_u16(),
-                "request rejected"
-            ),
-        }
+    /// The limit that rejects the request.
+    pub(super) fn limit(&self) -> Option<Limit> {
+        self.limit
+    }
+
+    /// Why the work could not be done.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The invalid fields, separated by commas, with `?` for all unknown ones: their names are the
+    /// client's. `None` if the problem is about no field.
+    pub(super) fn known_fields(&self) -> Option<String> {
+        let name = |error: &FieldError| match error.detail == FieldError::UNKNOWN {
+            true => "?".to_owned(),
+            false => error.field.clone(),
+        };
+        let mut names: Vec<String> = self.errors.iter().map(name).collect();
+        names.sort();
+        names.dedup();
+        (!names.is_empty()).then(|| names.join(","))
     }
 }

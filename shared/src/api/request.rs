@@ -17,12 +17,15 @@ const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
 /// Longest request id of the gateway that is passed on.
 const REQUEST_ID_LENGTH_MAX: usize = 128;
 
+/// UTF-8's byte order mark.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The JSON object in the body.
 ///
 /// # Errors
 /// 413, 415, 400.
 pub fn json_body(request: &Request) -> Result<Map<String, Value>, Problem> {
-    let body = bounded_body(request)?;
+    let body = without_mark(bounded_body(request)?);
     let content_type = request
         .headers()
         .get(CONTENT_TYPE)
@@ -43,11 +46,16 @@ pub fn json_body(request: &Request) -> Result<Map<String, Value>, Problem> {
 /// # Errors
 /// 413, 415, 400.
 pub fn optional_json_body(request: &Request) -> Result<Map<String, Value>, Problem> {
-    if request.body().is_empty() {
+    if without_mark(request.body()).is_empty() {
         Ok(Map::new())
     } else {
         json_body(request)
     }
+}
+
+/// `body` without the byte order mark that some editors and libraries put in front of it.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
 /// The raw body.
@@ -115,6 +123,25 @@ mod tests {
     use lambda_http::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn one_byte_order_mark_is_ignored() {
+        let read = |body: &str| {
+            let mut request = Request::new(Body::from(body));
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+            (
+                json_body(&request).is_ok(),
+                optional_json_body(&request).is_ok(),
+            )
+        };
+        assert_eq!(read("\u{feff}{}"), (true, true));
+        assert_eq!(read("\u{feff} {\"a\":1}\n"), (true, true));
+        assert_eq!(read("\u{feff}"), (false, true));
+        assert_eq!(read("\u{feff}\u{feff}{}"), (false, false));
+        assert_eq!(read(" \u{feff}{}"), (false, false));
+        assert_eq!(read("{}\u{feff}"), (false, false));
+    }
 
     #[test]
     fn idempotency_key_ignores_surrounding_quotes() {

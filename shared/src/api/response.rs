@@ -1,11 +1,12 @@
 //! Responses: a success or a problem document, logged once.
 
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
-use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
-use lambda_http::{Body, Response};
+use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
+use lambda_http::{Body, Request, Response};
 use serde_json::Value;
 
 use super::problem::Problem;
+use super::request_log::RequestLog;
 
 /// A successful response.
 pub struct Success {
@@ -62,23 +63,34 @@ impl Success {
     }
 }
 
-/// The response for the result of a use case. A failure is logged here, once.
+/// The response to `request`, for the result of a use case. The request is logged here, once. The
+/// response to a `HEAD` is that to the `GET`, without its body.
 #[must_use]
 pub fn respond(
-    function: &str,
-    request_id: &str,
+    log: &RequestLog,
+    request: &Request,
     result: Result<Success, Problem>,
 ) -> Response<Body> {
-    let success = result.unwrap_or_else(|problem| {
-        problem.log(function, request_id);
-        Success {
-            status: problem.code().status(),
-            content_type: "application/problem+json",
-            body: problem.body(request_id).to_string(),
-            headers: problem.into_headers(),
+    let request_id = log.request_id();
+    let success = match result {
+        Ok(success) => {
+            log.completed(success.status);
+            success
         }
+        Err(problem) => {
+            log.rejected(&problem);
+            Success {
+                status: problem.code().status(),
+                content_type: "application/problem+json",
+                body: problem.body(request_id).to_string(),
+                headers: problem.into_headers(),
+            }
+        }
+    };
+    let mut response = Response::new(match *request.method() {
+        Method::HEAD => Body::Empty,
+        _ => Body::Text(success.body),
     });
-    let mut response = Response::new(Body::Text(success.body));
     *response.status_mut() = success.status;
     let common = [
         (CONTENT_TYPE, success.content_type.to_owned()),

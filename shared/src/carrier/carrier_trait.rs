@@ -5,14 +5,21 @@
 
 use ::http::{HeaderMap, Method, Request, Response};
 
+use super::registered_template::RegisteredTemplate;
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
-use crate::domain::delivery::DeliveryStatus;
+use crate::domain::delivery::{DeliveryStatus, ReportedStatus};
 use crate::domain::time::Timestamp;
 use crate::message;
 
 /// The HTTP format of a company that delivers messages.
 pub trait Carrier: Send + Sync {
+    /// Whether the settings of the entry allow messages over `channel`, one of its kind's. It
+    /// depends on no credential, because functions without credentials ask as well.
+    fn serves(&self, _channel: Channel) -> bool {
+        true
+    }
+
     /// The request that hands `message` over. A request to AWS is not signed yet.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String>;
 
@@ -44,6 +51,8 @@ pub struct OutgoingMessage<'a> {
     pub to: &'a Address,
     /// The name or number that the message comes from, if one is configured.
     pub sender: Option<&'a str>,
+    /// What the operator registered for the country of the recipient.
+    pub registered: Option<&'a RegisteredTemplate>,
     /// The channel.
     pub channel: Channel,
     /// The text, and subject and HTML of an e-mail.
@@ -66,8 +75,11 @@ pub struct OutgoingMessage<'a> {
 pub enum Receipt {
     /// The carrier has the message.
     Accepted,
-    /// The carrier will never accept the message: invalid number, opted out, blocked.
+    /// The carrier will never accept a message to this recipient: invalid number, opted out.
     Permanent,
+    /// The operator's own settings at the carrier block this recipient. It ends the message as
+    /// `Permanent` does, and the log has a warning.
+    Blocked,
     /// The carrier cannot accept the message now.
     Transient {
         /// Seconds until the next try, if the carrier gave them.
@@ -93,6 +105,30 @@ pub struct Report {
     /// The reported status; `None` for a status that the vendor does not document, which changes
     /// nothing.
     pub status: Option<DeliveryStatus>,
+    /// Whether the message failed because of the operator's account: its sender, its registration,
+    /// its template, its settings. The operator has to act, and another carrier may deliver it.
+    pub is_account_fault: bool,
+}
+
+impl Report {
+    /// A report that does not blame the operator's account.
+    #[must_use]
+    pub fn new(reference: Option<String>, status: Option<DeliveryStatus>) -> Self {
+        Self {
+            reference,
+            status,
+            is_account_fault: false,
+        }
+    }
+
+    /// The status with its cause. Only a failure can be a fault of the account.
+    #[must_use]
+    pub fn reported(&self) -> Option<ReportedStatus> {
+        self.status.map(|status| ReportedStatus {
+            status,
+            is_account_fault: self.is_account_fault && status.is_failure(),
+        })
+    }
 }
 
 /// Why a report is rejected.

@@ -3,12 +3,16 @@
 //! Invariant: it follows no redirect. It logs nothing, and its errors contain no URL, header or
 //! body.
 
+use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::http::header::{HeaderValue, USER_AGENT};
 use ::http::{Request, Response};
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::carrier_trait::Receipt;
@@ -22,8 +26,11 @@ const USER_AGENT_NAME: &str = "lambda-otp carrier-client";
 /// down gives a connection error, not an unknown outcome.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// A request body that notes when a connection takes it.
+type TrackedBody = UnsyncBoxBody<Bytes, Infallible>;
+
 /// An HTTP client with a connection pool.
-pub struct CarrierClient(https::Client<Full<Bytes>>);
+pub struct CarrierClient(https::Client<TrackedBody>);
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,9 @@ pub enum ClientError {
     /// There was no connection, so nothing was sent.
     #[error("could not connect")]
     Connect(#[source] Box<dyn Error + Send + Sync>),
+    /// The time was over before there was a connection, so nothing was sent.
+    #[error("no connection within {} ms", .0.as_millis())]
+    ConnectTimeout(Duration),
     /// The connection failed after the request may have been sent.
     #[error("the connection failed before the response")]
     Interrupted(#[source] Box<dyn Error + Send + Sync>),
@@ -44,7 +54,7 @@ impl ClientError {
     #[must_use]
     pub fn receipt(&self) -> Receipt {
         match self {
-            Self::Connect(_) => Receipt::Transient {
+            Self::Connect(_) | Self::ConnectTimeout(_) => Receipt::Transient {
                 retry_after_seconds: None,
             },
             Self::Interrupted(_) | Self::Timeout(_) => Receipt::Unknown,
@@ -69,7 +79,9 @@ impl CarrierClient {
         request: Request<String>,
         timeout: Duration,
     ) -> Result<Response<Vec<u8>>, ClientError> {
-        let mut request = request.map(|body| Full::new(Bytes::from(body)));
+        // An empty body is never taken: then any request counts as sent.
+        let is_sent = Arc::new(AtomicBool::new(request.body().is_empty()));
+        let mut request = request.map(|body| tracked(body, is_sent.clone()));
         request
             .headers_mut()
             .insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_NAME));
@@ -88,8 +100,20 @@ impl CarrierClient {
                 .map(|body| body.to_bytes().to_vec());
             Ok(Response::from_parts(parts, body.unwrap_or_default()))
         };
-        tokio::time::timeout(timeout, round_trip)
-            .await
-            .unwrap_or(Err(ClientError::Timeout(timeout)))
+        let result = tokio::time::timeout(timeout, round_trip).await;
+        result.unwrap_or_else(|_| match is_sent.load(Ordering::Relaxed) {
+            true => Err(ClientError::Timeout(timeout)),
+            false => Err(ClientError::ConnectTimeout(timeout)),
+        })
     }
+}
+
+/// `body`, which sets `is_sent` when a connection takes it.
+fn tracked(body: String, is_sent: Arc<AtomicBool>) -> TrackedBody {
+    let body = Full::new(Bytes::from(body));
+    let noting = body.map_frame(move |frame| {
+        is_sent.store(true, Ordering::Relaxed);
+        frame
+    });
+    noting.boxed_unsync()
 }

@@ -52,7 +52,7 @@ impl Carrier for Cm {
             "maximumNumberOfMessageParts": PARTS_MAX,
         });
         if let Some(sender) = message.sender {
-            text["from"] = sender.into();
+            text["from"] = sender.trim_start_matches('+').into();
         }
         request::post_json(
             &format!("{}/v1.0/message", self.base_url),
@@ -76,8 +76,10 @@ impl Carrier for Cm {
             (None, Some("Accepted")) if response.status().is_success() => Receipt::Accepted,
             (None, Some("Rejected")) | (Some(302 | 303 | 401..=403), _) => Receipt::Permanent,
             (Some(500 | 999), _) => response::transient(response, now),
-            // Authentication, balance, key; the request; the sender.
-            (Some(101..=103 | 202 | 203 | 301 | 304 | 305), _) => Receipt::Misconfigured,
+            // Authentication, balance, key.
+            (Some(101..=103), _) => Receipt::AccountRejected,
+            // The request; the sender.
+            (Some(202 | 203 | 301 | 304 | 305), _) => Receipt::Misconfigured,
             (Some(_), _) => response::unknown_error(response, now),
             (None, _) => response::without_result(response, now),
         }
@@ -97,10 +99,10 @@ impl Carrier for Cm {
         if reference.is_none() && word.is_none() {
             return Err(ReportError::Unreadable);
         }
-        Ok(vec![Report {
-            reference: reference.map(str::to_owned),
-            status: word.and_then(|word| status(word, field("error").unwrap_or_default())),
-        }])
+        Ok(vec![Report::new(
+            reference.map(str::to_owned),
+            word.and_then(|word| status(word, field("error").unwrap_or_default())),
+        )])
     }
 }
 
@@ -121,10 +123,10 @@ fn message_report(message: &Value) -> Report {
     let error = message["status"]["errorDescription"]
         .as_str()
         .unwrap_or_default();
-    Report {
-        reference: message["reference"].as_str().map(str::to_owned),
-        status: word.and_then(|word| status(&word, error)),
-    }
+    Report::new(
+        message["reference"].as_str().map(str::to_owned),
+        word.and_then(|word| status(&word, error)),
+    )
 }
 
 /// CM documents the names (<https://www.cm.com/help/3308/>). The meaning of the numbers comes from
@@ -298,7 +300,14 @@ mod tests {
                 "{code}"
             );
         }
-        for code in [101, 102, 103, 202, 203, 301, 304, 305, 777] {
+        for code in [101, 102, 103] {
+            assert_eq!(
+                [class(200, 201, "Rejected", code), above(code)],
+                [const { Receipt::AccountRejected }; 2],
+                "{code}"
+            );
+        }
+        for code in [202, 203, 301, 304, 305, 777] {
             assert_eq!(
                 [class(200, 201, "Rejected", code), above(code)],
                 [Receipt::Misconfigured, Receipt::Misconfigured],
@@ -344,10 +353,7 @@ mod tests {
             (&["", "17", "-1", "Teleported"], "", None),
         ] {
             for code in codes {
-                let expected = Ok(Report {
-                    reference: Some(fixture::REFERENCE.into()),
-                    status: expected,
-                });
+                let expected = Ok(Report::new(Some(fixture::REFERENCE.into()), expected));
                 let mut document = document(json!(code), error);
                 assert_eq!(posted(&document), expected, "{code}");
                 assert_eq!(posted(&document), expected, "{code} again");
@@ -417,14 +423,8 @@ mod tests {
             posted(&partial)
         };
         let (without_reference, without_status) = (
-            Report {
-                reference: None,
-                status: Some(Delivered),
-            },
-            Report {
-                reference: Some(fixture::REFERENCE.into()),
-                status: None,
-            },
+            Report::new(None, Some(Delivered)),
+            Report::new(Some(fixture::REFERENCE.into()), None),
         );
         assert_eq!(
             (without("reference"), without("status")),
@@ -443,14 +443,7 @@ mod tests {
             json!({"messages": {"msg": [7]}}),
             json!({"messages": 7}),
         ] {
-            assert_eq!(
-                posted(&nothing),
-                Ok(Report {
-                    reference: None,
-                    status: None
-                }),
-                "{nothing}"
-            );
+            assert_eq!(posted(&nothing), Ok(Report::new(None, None)), "{nothing}");
         }
         let empty = json!({"messages": {"msg": []}}).to_string();
         assert_eq!(
@@ -482,10 +475,8 @@ mod tests {
             body: body.as_bytes(),
             url: fixture::CALLBACK_URL,
         };
-        let report = |reference: Option<&str>, status| Report {
-            reference: reference.map(str::to_owned),
-            status,
-        };
+        let report =
+            |reference: Option<&str>, status| Report::new(reference.map(str::to_owned), status);
         let delivered = Some(DeliveryStatus::Delivered);
         assert_eq!(
             carrier().report(&callback, fixture::NOW),

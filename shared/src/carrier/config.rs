@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::configured::ConfiguredCarrier;
-use super::registry::{CallbackToken, KINDS, Kind, Transport};
+use super::registered_template;
+use super::registry::{Adapter, CallbackToken, KINDS, Kind, Transport};
 use super::vendor_format::config_fields;
 use crate::domain::channel::Channel;
 use crate::domain::money::Money;
@@ -206,19 +207,7 @@ fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> Config
         CallbackToken::Optional => config_fields::callback_token(fields),
         CallbackToken::Required => Some(config_fields::required_callback_token(fields)),
     };
-    let mut channels = fields.parsed_list(
-        "channels",
-        Channel::ALL.len(),
-        |name| {
-            name.parse()
-                .ok()
-                .filter(|channel| kind.channels.contains(channel))
-        },
-        "channels of this kind",
-    );
-    if channels.is_empty() {
-        channels = kind.channels.to_vec();
-    }
+    let channels = channels(fields, kind, adapter.as_ref());
     ConfiguredCarrier {
         name: name.unwrap_or_else(|| kind.name.to_owned()),
         countries: fields.parsed_list(
@@ -228,7 +217,11 @@ fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> Config
             "ISO 3166 codes",
         ),
         channels,
-        sender: config_fields::sender(fields, "sender"),
+        senders: config_fields::senders(fields, &kind.sender),
+        registered_templates: match kind.has_registered_templates {
+            true => registered_template::read(fields),
+            false => BTreeMap::new(),
+        },
         price: price(fields),
         timeout: timeout(fields),
         callback_token,
@@ -236,6 +229,28 @@ fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> Config
         kind,
         adapter,
     }
+}
+
+/// `channels`, or else all channels of the kind that the settings of the entry allow.
+fn channels(fields: &mut Fields, kind: &Kind, adapter: Option<&Adapter>) -> Vec<Channel> {
+    let of_kind = |name: &str| {
+        let channel = name.parse().ok();
+        channel.filter(|channel| kind.channels.contains(channel))
+    };
+    let count_max = Channel::ALL.len();
+    let channels = fields.parsed_list("channels", count_max, of_kind, "channels of this kind");
+    let serves = |channel: &Channel| adapter.is_none_or(|a| a.carrier.serves(*channel));
+    if channels.is_empty() {
+        return kind.channels.iter().copied().filter(serves).collect();
+    }
+    if let Some(unserved) = channels.iter().find(|channel| !serves(channel)) {
+        let problem = format!(
+            "Must not have {}: its settings are missing.",
+            unserved.name()
+        );
+        fields.reject("channels", &problem);
+    }
+    channels
 }
 
 fn timeout(fields: &mut Fields) -> Duration {
@@ -247,28 +262,8 @@ fn timeout(fields: &mut Fields) -> Duration {
 
 /// A number, or an object of numbers by country code, with `*` for all other countries.
 fn price(fields: &mut Fields) -> BTreeMap<String, Money> {
-    let Some(value) = fields.value("price") else {
-        return BTreeMap::new();
-    };
     let amount = |value: &Value| value.as_f64().and_then(Money::of);
-    let prices = match &value {
-        Value::Object(by_country) => by_country
-            .iter()
-            .map(|(country, value)| {
-                amount(value)
-                    .filter(|_| country == "*" || is_country(country))
-                    .map(|amount| (country.clone(), amount))
-            })
-            .collect(),
-        value => amount(value).map(|amount| BTreeMap::from([("*".to_owned(), amount)])),
-    };
-    prices.unwrap_or_else(|| {
-        fields.reject(
-            "price",
-            "Must be a number of 0 or more, or an object of such numbers by country code or *.",
-        );
-        BTreeMap::new()
-    })
+    config_fields::by_country(fields, "price", amount, "a number of 0 or more")
 }
 
 #[cfg(test)]
@@ -344,7 +339,7 @@ mod tests {
             ),
             (
                 "end_user_messaging",
-                serde_json::json!({"origination_identity": "AcmeInc"}),
+                serde_json::json!({"origination_identity": "+12065550152"}),
                 2,
             ),
             ("ses", serde_json::json!({"from": "otp@example.com"}), 1),
@@ -437,10 +432,10 @@ mod tests {
         assert_eq!(http.event(event, Timestamp(0)), Err(ReportError::Forged));
         assert_eq!(
             text.event(event, Timestamp(0)),
-            Ok(vec![Report {
-                reference: Some("r".into()),
-                status: Some(DeliveryStatus::Delivered)
-            }])
+            Ok(vec![Report::new(
+                Some("r".into()),
+                Some(DeliveryStatus::Delivered)
+            )])
         );
         assert_eq!(
             mail.event(event, Timestamp(0)),

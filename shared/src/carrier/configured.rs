@@ -9,19 +9,14 @@ use std::time::Duration;
 use ::http::{HeaderMap, Method};
 
 use super::carrier_trait::{Callback, Report, ReportError};
+use super::registered_template::RegisteredTemplate;
 use super::registry::{Adapter, Kind, Transport};
+use super::sender::DefaultSender;
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::money::Money;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
-
-/// Countries whose networks reject alphanumeric senders (AWS country table of June 2023).
-const COUNTRIES_WITHOUT_SENDER_NAMES: &[&str] = &[
-    "AR", "BS", "BE", "BR", "CA", "KY", "CL", "CN", "CO", "CR", "DO", "EC", "SV", "GU", "GT", "HU",
-    "LR", "MY", "MH", "MX", "FM", "MC", "MZ", "NZ", "NI", "PY", "PE", "PR", "CG", "KN", "LC", "ZA",
-    "KR", "TM", "US", "UY", "VE", "VI",
-];
 
 /// One entry of `OTP_CARRIERS`.
 pub struct ConfiguredCarrier {
@@ -31,8 +26,11 @@ pub struct ConfiguredCarrier {
     pub countries: Vec<String>,
     /// The channels that it serves.
     pub channels: Vec<Channel>,
-    /// The name or number that its messages come from; `None` for the sender of the policy.
-    pub sender: Option<String>,
+    /// The name or number that its messages come from, by country code, with `*` for all other
+    /// countries. The vendor accepts each of them.
+    pub senders: BTreeMap<String, String>,
+    /// What the operator registered, by country code.
+    pub registered_templates: BTreeMap<String, RegisteredTemplate>,
     /// Price of a message by country code, with `*` for all other countries.
     pub price: BTreeMap<String, Money>,
     /// Time for one response.
@@ -68,16 +66,60 @@ impl ConfiguredCarrier {
             .unwrap_or_default()
     }
 
-    /// The name or number that a message to `to` comes from: its own sender, or else the sender of
-    /// `policy` where the country allows names.
+    /// The name or number that a message to `to` comes from: the entry's, or else the name of the
+    /// app where networks accept names.
     #[must_use]
     pub fn sender_for(&self, policy: &Policy, to: &Address) -> Option<String> {
-        let allows_names = to
-            .country()
-            .is_none_or(|country| !COUNTRIES_WITHOUT_SENDER_NAMES.contains(&country));
-        self.sender
-            .clone()
-            .or_else(|| policy.sender().filter(|_| allows_names))
+        self.sender_in(policy, to.country())
+    }
+
+    pub(super) fn sender_in(&self, policy: &Policy, country: Option<&str>) -> Option<String> {
+        let own = country.and_then(|country| self.senders.get(country));
+        if let Some(own) = own.or_else(|| self.senders.get("*")) {
+            return Some(own.clone());
+        }
+        let rules = &self.kind.sender;
+        let accepts_names =
+            country.is_none_or(|country| !rules.countries_without_names.contains(&country));
+        if rules.default == DefaultSender::OfKind || !accepts_names {
+            return None;
+        }
+        rules.fit(policy.sender_name())
+    }
+
+    /// The countries among those that it serves for `policy` in which a text message would have no
+    /// sender, although the vendor requires one; `*` if that is the case in all other countries.
+    #[must_use]
+    pub fn countries_without_sender(&self, policy: &Policy) -> Vec<String> {
+        let rules = &self.kind.sender;
+        if rules.default != DefaultSender::AppNameRequired || !self.channels.contains(&Channel::Sms)
+        {
+            return vec![];
+        }
+        let without_names = rules.countries_without_names.iter();
+        let everywhere = || {
+            without_names
+                .chain(&["*"])
+                .map(|c| (*c).to_owned())
+                .collect()
+        };
+        let allowed = &policy.allowed_countries;
+        let mut countries: Vec<String> = match (&self.countries[..], &allowed[..]) {
+            ([], []) => everywhere(),
+            ([], allowed) => allowed.to_vec(),
+            (countries, _) => countries.to_vec(),
+        };
+        countries.retain(|country| {
+            let is_allowed = allowed.is_empty() || allowed.contains(country);
+            is_allowed && self.sender_in(policy, Some(country)).is_none()
+        });
+        countries
+    }
+
+    /// What a text message to `to` names as registered.
+    #[must_use]
+    pub fn registered_template(&self, to: &Address) -> Option<&RegisteredTemplate> {
+        self.registered_templates.get(to.country()?)
     }
 
     /// Whether its messages are published with the AWS SDK for SNS.

@@ -13,6 +13,7 @@ use ::http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::sender::is_number;
 use super::vendor_format::{aws_json, config_fields, request};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -87,18 +88,32 @@ fn is_identity(text: &str) -> bool {
 }
 
 impl Carrier for EndUserMessaging {
+    /// A sender id cannot call; a number, a pool or an ARN may.
+    fn serves(&self, channel: Channel) -> bool {
+        let identity = self.origination_identity.as_str();
+        let is_resource = ["arn:", "pool-", "phone-"]
+            .iter()
+            .any(|p| identity.starts_with(p));
+        channel != Channel::Voice || is_resource || is_number(identity)
+    }
+
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let validity_seconds = message
             .validity_seconds
             .clamp(VALIDITY_SECONDS_MIN, VALIDITY_SECONDS_MAX);
+        let is_voice = message.channel == Channel::Voice;
+        // A name cannot call.
+        let sender = message
+            .sender
+            .filter(|sender| !is_voice || is_number(sender));
         let mut body = json!({
             "DestinationPhoneNumber": message.to.reveal(),
-            "OriginationIdentity": self.origination_identity,
+            "OriginationIdentity": sender.unwrap_or(&self.origination_identity),
             "MessageBody": message.message.text,
             "TimeToLive": validity_seconds,
             "Context": {REFERENCE_KEY: message.reference},
         });
-        let operation = if message.channel == Channel::Voice {
+        let operation = if is_voice {
             // The text already contains the code digit by digit, so it needs no markup and no
             // escaping.
             body["MessageBodyTextType"] = "TEXT".into();
@@ -108,6 +123,14 @@ impl Carrier for EndUserMessaging {
             "SendVoiceMessage"
         } else {
             body["MessageType"] = "TRANSACTIONAL".into();
+            // The parameters of this API are those of India.
+            let is_india = message.to.country() == Some("IN");
+            if let Some(registered) = message.registered.filter(|_| is_india) {
+                body["DestinationCountryParameters"] = json!({
+                    "IN_ENTITY_ID": registered.entity_id,
+                    "IN_TEMPLATE_ID": registered.template_id,
+                });
+            }
             "SendTextMessage"
         };
         if let Some(name) = &self.configuration_set {
@@ -131,10 +154,10 @@ impl Carrier for EndUserMessaging {
             .as_str()
             .filter(|word| word.starts_with("TEXT_") || word.starts_with("VOICE_"))
             .ok_or(ReportError::Unreadable)?;
-        Ok(vec![Report {
-            reference: event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
-            status: status(word),
-        }])
+        Ok(vec![Report::new(
+            event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
+            status(word),
+        )])
     }
 }
 
@@ -151,22 +174,24 @@ fn voice(locale: &str) -> Option<&'static str> {
 /// others are about the account, so the next carrier may accept the message.
 fn classify_error(error_type: &str, body: &Value) -> Receipt {
     match (error_type, body["Reason"].as_str().unwrap_or_default()) {
-        (
-            "ConflictException",
-            "DESTINATION_PHONE_NUMBER_OPTED_OUT"
-            | "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"
-            | "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
-        )
-        | (
-            "ValidationException",
-            "DESTINATION_COUNTRY_BLOCKED" | "COUNTRY_NOT_ENABLED" | "PRICE_OVER_THRESHOLD",
-        )
+        ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT")
         // The daily limit of calls to one number: no other carrier should call either, and it must
         // not count as a failure of this carrier.
         | ("ServiceQuotaExceededException", "DAILY_DESTINATION_CALL_LIMIT") => Receipt::Permanent,
         ("ValidationException", "INVALID_PARAMETER") if is_about_the_number(body) => {
             Receipt::Permanent
         }
+        // A protect configuration is the operator's own block.
+        (
+            "ConflictException",
+            "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"
+            | "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
+        ) => Receipt::Blocked,
+        ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION" | "ACCOUNT_DISABLED") => {
+            Receipt::AccountRejected
+        }
+        // The country (DESTINATION_COUNTRY_BLOCKED, COUNTRY_NOT_ENABLED), PRICE_OVER_THRESHOLD, the
+        // spend limit of the channel, the sender, the sandbox, permissions.
         _ => Receipt::Misconfigured,
     }
 }
@@ -238,6 +263,17 @@ mod tests {
         locale: &str,
         validity_seconds: i64,
     ) -> Request<String> {
+        request_from(None, entry, channel, locale, validity_seconds)
+    }
+
+    /// `sender` is that of the entry for the country.
+    fn request_from(
+        sender: Option<&str>,
+        entry: Value,
+        channel: Channel,
+        locale: &str,
+        validity_seconds: i64,
+    ) -> Request<String> {
         let to = Address::Phone(PhoneNumber::parse("+33612345678", None).expect("a number"));
         let message = Message {
             text: "Your code is 4217".into(),
@@ -249,7 +285,8 @@ mod tests {
         let carrier = carrier(entry).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         carrier.request(&OutgoingMessage {
             to: &to,
-            sender: Some("Ignored"),
+            sender,
+            registered: None,
             channel,
             message: &message,
             code: "4217",
@@ -294,6 +331,22 @@ mod tests {
             "Context": {"m": "msg_01HZX"},
         });
         assert_eq!(body(&request), expected);
+    }
+
+    #[test]
+    fn sender_of_the_country_replaces_the_identity() {
+        let identity = |sender, channel| {
+            let entry = json!({"origination_identity": "pool-1"});
+            body(&request_from(Some(sender), entry, channel, "en", 300))["OriginationIdentity"]
+                .clone()
+        };
+        assert_eq!(identity("AcmeInc", Channel::Sms), "AcmeInc");
+        assert_eq!(identity("+12065550152", Channel::Voice), "+12065550152");
+        assert_eq!(
+            identity("AcmeInc", Channel::Voice),
+            "pool-1",
+            "a name cannot call"
+        );
     }
 
     #[test]
@@ -425,24 +478,19 @@ mod tests {
     fn errors_about_the_number_are_permanent() {
         for (code, reason) in [
             ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"),
-            (
-                "ConflictException",
-                "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
-            ),
-            (
-                "ConflictException",
-                "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
-            ),
             ("ValidationException", "INVALID_PARAMETER"),
-            ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"),
-            ("ValidationException", "COUNTRY_NOT_ENABLED"),
-            ("ValidationException", "PRICE_OVER_THRESHOLD"),
             (
                 "ServiceQuotaExceededException",
                 "DAILY_DESTINATION_CALL_LIMIT",
             ),
         ] {
             assert_eq!(error(code, reason), Receipt::Permanent, "{code} {reason}");
+        }
+        for reason in [
+            "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
+            "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
+        ] {
+            assert_eq!(error("ConflictException", reason), Receipt::Blocked);
         }
         let about = |field: &str| {
             let fields = json!([{"Name": field, "Message": "…"}]);
@@ -465,6 +513,16 @@ mod tests {
         for (code, reason) in [
             ("AccessDeniedException", "ACCOUNT_DISABLED"),
             ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"),
+            ("UnrecognizedClientException", ""),
+            ("InvalidSignatureException", ""),
+        ] {
+            assert_eq!(error(code, reason), Receipt::AccountRejected, "{code}");
+        }
+        for (code, reason) in [
+            ("AccessDeniedException", ""),
+            ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"),
+            ("ValidationException", "COUNTRY_NOT_ENABLED"),
+            ("ValidationException", "PRICE_OVER_THRESHOLD"),
             (
                 "ServiceQuotaExceededException",
                 "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT",
@@ -485,8 +543,6 @@ mod tests {
             ),
             ("ValidationException", "VOICE_CAPABILITY_NOT_AVAILABLE"),
             ("ValidationException", "A_REASON_OF_TOMORROW"),
-            ("UnrecognizedClientException", ""),
-            ("InvalidSignatureException", ""),
         ] {
             assert_eq!(
                 error(code, reason),
@@ -537,10 +593,10 @@ mod tests {
             "context":{"m":"msg_01HZX"},"totalMessageParts":1,"totalMessagePrice":0.09582,"totalCarrierFee":0.0}"#;
         assert_eq!(
             report(event),
-            Ok(Report {
-                reference: Some("msg_01HZX".into()),
-                status: Some(DeliveryStatus::Delivered)
-            })
+            Ok(Report::new(
+                Some("msg_01HZX".into()),
+                Some(DeliveryStatus::Delivered)
+            ))
         );
     }
 
@@ -569,10 +625,7 @@ mod tests {
                 let event = json!({"eventType": word, "context": {"m": "r"}}).to_string();
                 assert_eq!(
                     report(&event),
-                    Ok(Report {
-                        reference: Some("r".into()),
-                        status
-                    }),
+                    Ok(Report::new(Some("r".into()), status)),
                     "{word}"
                 );
             }

@@ -64,6 +64,7 @@ pub fn request(
     let mut outgoing = OutgoingMessage {
         to: &to,
         sender: Some("AcmeInc"),
+        registered: None,
         channel: Channel::Sms,
         message: &message,
         code: "4217",
@@ -134,10 +135,7 @@ pub fn reports(
 
 /// A report with `status` and without a reference.
 pub fn status(status: DeliveryStatus) -> Result<Report, ReportError> {
-    Ok(Report {
-        reference: None,
-        status: Some(status),
-    })
+    Ok(Report::new(None, Some(status)))
 }
 
 /// Checks that responses in no vendor's format are not accepted, whatever their status.
@@ -162,7 +160,8 @@ pub fn unreadable_responses_are_not_accepted(carrier: &dyn Carrier) {
             );
         }
         for (status, expected) in [
-            (400, Receipt::Permanent),
+            (400, Receipt::Misconfigured),
+            (404, Receipt::Misconfigured),
             (401, Receipt::AccountRejected),
             (429, IN_SEVEN_SECONDS),
             (503, IN_SEVEN_SECONDS),

@@ -102,7 +102,7 @@ impl Carrier for Http {
             "expired" => Some(DeliveryStatus::Expired),
             _ => None,
         };
-        Ok(vec![Report { reference, status }])
+        Ok(vec![Report::new(reference, status)])
     }
 }
 
@@ -204,6 +204,7 @@ mod tests {
         let request = carrier().request(&OutgoingMessage {
             to: &to,
             sender: None,
+            registered: None,
             channel: Channel::Email,
             message: &message,
             code: "123456",
@@ -234,10 +235,7 @@ mod tests {
 
     #[test]
     fn signed_report_is_valid_for_five_minutes() {
-        let delivered = Report {
-            reference: Some("msg_01HZX".into()),
-            status: Some(DeliveryStatus::Delivered),
-        };
+        let delivered = Report::new(Some("msg_01HZX".into()), Some(DeliveryStatus::Delivered));
         assert_eq!(
             report(&HEADERS, BODY, SIGNED_AT + 300),
             Ok(delivered.clone())
@@ -298,10 +296,7 @@ mod tests {
 
     #[test]
     fn reports_with_missing_fields_are_accepted() {
-        let delivered = Report {
-            reference: None,
-            status: Some(DeliveryStatus::Delivered),
-        };
+        let delivered = Report::new(None, Some(DeliveryStatus::Delivered));
         assert_eq!(
             signed_report(r#"{"status":"delivered"}"#),
             Ok(delivered.clone()),
@@ -313,18 +308,9 @@ mod tests {
         );
         assert_eq!(
             signed_report(r#"{"reference":"r"}"#),
-            Ok(Report {
-                reference: Some("r".into()),
-                status: None
-            })
+            Ok(Report::new(Some("r".into()), None))
         );
-        assert_eq!(
-            signed_report("{}"),
-            Ok(Report {
-                reference: None,
-                status: None
-            })
-        );
+        assert_eq!(signed_report("{}"), Ok(Report::new(None, None)));
         for unreadable in [
             "",
             "{",

@@ -50,7 +50,7 @@ impl Carrier for LabsMobile {
             "ackurl": message.callback_url,
         });
         if let Some(sender) = message.sender {
-            body["tpoa"] = sender.into();
+            body["tpoa"] = sender.trim_start_matches('+').into();
         }
         let authorization = request::basic_auth(&self.username, &self.token);
         let url = format!("{}/json/send", self.base_url);
@@ -66,8 +66,10 @@ impl Carrier for LabsMobile {
             // No recipients: the vendor has removed the invalid number from the list.
             Some(23) => Receipt::Permanent,
             Some(30) => response::transient(response, now),
-            // Errors of the request; 35 is the balance.
-            Some(10 | 11 | 20 | 21 | 24 | 27 | 28 | 35 | 39 | 41) => Receipt::Misconfigured,
+            // The balance.
+            Some(35) => Receipt::AccountRejected,
+            // Errors of the request.
+            Some(10 | 11 | 20 | 21 | 24 | 27 | 28 | 39 | 41) => Receipt::Misconfigured,
             Some(0) | None => response::without_result(response, now),
             Some(_) => response::unknown_error(response, now),
         }
@@ -85,11 +87,10 @@ impl Carrier for LabsMobile {
                 .unwrap_or_default()
         };
         let (level, state, description) = (word("acklevel"), word("status"), word("desc"));
-        Ok(vec![Report {
-            reference: None,
-            status: description_status(&level, &description)
-                .or_else(|| level_status(&level, &state)),
-        }])
+        Ok(vec![Report::new(
+            None,
+            description_status(&level, &description).or_else(|| level_status(&level, &state)),
+        )])
     }
 }
 
@@ -224,7 +225,8 @@ mod tests {
         for status in [200, 400] {
             assert_eq!(class(status, json!("23")), Receipt::Permanent);
             assert_eq!(class(status, json!("30")), IN_SEVEN_SECONDS);
-            for code in [10, 11, 20, 21, 24, 27, 28, 35, 39, 41, 777, -1] {
+            assert_eq!(class(status, json!("35")), Receipt::AccountRejected);
+            for code in [10, 11, 20, 21, 24, 27, 28, 39, 41, 777, -1] {
                 assert_eq!(
                     class(status, json!(code.to_string())),
                     Receipt::Misconfigured,
@@ -274,10 +276,7 @@ mod tests {
                 ("subid", "x"),
                 ("timestamp", "2026-02-26 12:00:00"),
             ]);
-            let expected = Ok(Report {
-                reference: None,
-                status: expected,
-            });
+            let expected = Ok(Report::new(None, expected));
             assert_eq!(reported(&query), expected, "{query}");
             assert_eq!(reported(&query), expected, "{query} again");
             assert_eq!(
@@ -291,14 +290,7 @@ mod tests {
     #[test]
     fn reports_without_a_status_are_accepted() {
         for query in ["subid=x", "desc=", "acklevel=&status=&desc=+"] {
-            assert_eq!(
-                reported(query),
-                Ok(Report {
-                    reference: None,
-                    status: None
-                }),
-                "{query}"
-            );
+            assert_eq!(reported(query), Ok(Report::new(None, None)), "{query}");
         }
         for query in ["", "Desc=DELIVRD", "<desc>DELIVRD</desc>"] {
             assert_eq!(reported(query), Err(ReportError::Unreadable), "{query}");

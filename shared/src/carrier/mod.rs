@@ -3,6 +3,8 @@
 //! * `carrier_trait`: the `Carrier` trait and its types. One file for each kind implements it.
 //! * `registry`: the table of kinds.
 //! * `config`: reads `OTP_CARRIERS` into `configured`, the carriers of this service.
+//! * `sender`: what messages come from, by country and vendor.
+//! * `registered_template`: what the operator registered in India.
 //! * `carriers`: hands messages over, through `client` or the AWS SDK.
 //! * `sns_envelope`: verifies the reports that SNS posts.
 //! * `vendor_format`: what the formats of several vendors have in common.
@@ -16,7 +18,10 @@ mod carriers;
 mod client;
 mod config;
 mod configured;
+mod registered_template;
 mod registry;
+mod sender;
+mod sender_registration;
 pub mod sns_envelope;
 mod vendor_format;
 
@@ -38,6 +43,8 @@ pub use carrier_trait::{
 pub use carriers::{Carriers, HandoverResponse};
 pub use config::{COMMON_FIELDS, CarrierConfigError, is_carrier_name, read_carriers};
 pub use configured::ConfiguredCarrier;
+pub use sender::WITHOUT_NAMES_AT_AWS as COUNTRIES_WITHOUT_NAMES;
+pub use sender_registration::{REGISTRATIONS, Registration, SenderWarning};
 
 #[cfg(test)]
 mod fixture;

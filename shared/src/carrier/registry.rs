@@ -10,6 +10,7 @@ use super::cm::Cm;
 use super::end_user_messaging::EndUserMessaging;
 use super::http::Http;
 use super::labsmobile::LabsMobile;
+use super::sender::{DefaultSender, SenderRules, USUAL, WITHOUT_NAMES_AT_AWS};
 use super::ses::Ses;
 use super::smsbox::SmsBox;
 use super::smspartner::SmsPartner;
@@ -32,6 +33,10 @@ pub struct Kind {
     /// Whether reports are signed over the URL that the carrier called, so that checking the
     /// signature needs the public URL of the service.
     pub signs_callback_url: bool,
+    /// Whether its messages can name registrations of the operator and the text.
+    pub has_registered_templates: bool,
+    /// What it accepts as the sender of a text message.
+    pub sender: SenderRules,
 }
 
 /// How messages are sent and how reports arrive.
@@ -96,6 +101,13 @@ pub const KINDS: &[Kind] = &[
         transport: Transport::SnsSdk,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
+        has_registered_templates: true,
+        sender: SenderRules {
+            name_length_min: 3,
+            also_in_names: "-",
+            countries_without_names: WITHOUT_NAMES_AT_AWS,
+            ..USUAL
+        },
     },
     Kind {
         name: "end_user_messaging",
@@ -106,6 +118,14 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
+        has_registered_templates: true,
+        sender: SenderRules {
+            name_length_min: 3,
+            also_in_names: "-",
+            default: DefaultSender::OfKind,
+            countries_without_names: WITHOUT_NAMES_AT_AWS,
+            ..USUAL
+        },
     },
     Kind {
         name: "ses",
@@ -116,6 +136,12 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
+        has_registered_templates: false,
+        sender: SenderRules {
+            default: DefaultSender::OfKind,
+            is_as_written: true,
+            ..USUAL
+        },
     },
     Kind {
         name: "twilio",
@@ -125,6 +151,12 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Unused,
         signs_callback_url: true,
+        has_registered_templates: false,
+        sender: SenderRules {
+            also_in_names: " ",
+            default: DefaultSender::OfKind,
+            ..USUAL
+        },
     },
     Kind {
         name: "vonage",
@@ -134,6 +166,11 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
+        has_registered_templates: true,
+        sender: SenderRules {
+            default: DefaultSender::AppNameRequired,
+            ..USUAL
+        },
     },
     Kind {
         name: "smspartner",
@@ -143,6 +180,11 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
+        has_registered_templates: false,
+        sender: SenderRules {
+            name_length_min: 3,
+            ..USUAL
+        },
     },
     Kind {
         name: "smsbox",
@@ -152,6 +194,8 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Required,
         signs_callback_url: false,
+        has_registered_templates: false,
+        sender: USUAL,
     },
     Kind {
         name: "cm",
@@ -161,6 +205,12 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Required,
         signs_callback_url: false,
+        has_registered_templates: false,
+        sender: SenderRules {
+            digits_max: 16,
+            default: DefaultSender::AppNameRequired,
+            ..USUAL
+        },
     },
     Kind {
         name: "smspm",
@@ -170,6 +220,8 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
+        has_registered_templates: false,
+        sender: USUAL,
     },
     Kind {
         name: "labsmobile",
@@ -179,6 +231,8 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
+        has_registered_templates: false,
+        sender: USUAL,
     },
     Kind {
         name: "http",
@@ -188,5 +242,12 @@ pub const KINDS: &[Kind] = &[
         },
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
+        has_registered_templates: false,
+        sender: SenderRules {
+            also_in_names: " ",
+            countries_without_names: WITHOUT_NAMES_AT_AWS,
+            is_as_written: true,
+            ..USUAL
+        },
     },
 ];

@@ -114,10 +114,7 @@ impl Carrier for Ses {
         let reference = event["mail"]["tags"][REFERENCE_TAG][0]
             .as_str()
             .map(str::to_owned);
-        Ok(vec![Report {
-            reference,
-            status: status(word, &event),
-        }])
+        Ok(vec![Report::new(reference, status(word, &event))])
     }
 }
 
@@ -132,8 +129,8 @@ fn classify_error(error_type: &str, body: &Value) -> Receipt {
         // to be: this is about the configuration, not about the recipient.
         "MessageRejected" if text.contains("not verified") => Receipt::Misconfigured,
         "MessageRejected" | "BadRequestException" => Receipt::Permanent,
-        // AccountSuspendedException, SendingPausedException, MailFromDomainNotVerifiedException,
-        // NotFoundException, errors of the signature.
+        "AccountSuspendedException" | "SendingPausedException" => Receipt::AccountRejected,
+        // MailFromDomainNotVerifiedException, NotFoundException, permissions.
         _ => Receipt::Misconfigured,
     }
 }
@@ -142,6 +139,10 @@ fn status(word: &str, event: &Value) -> Option<DeliveryStatus> {
     Some(match word {
         // SES still tries after a delay; if it gives up, it publishes a bounce.
         "Send" | "DeliveryDelay" => DeliveryStatus::Sent,
+        // SES did not send to an address that complained before.
+        "Complaint" if event["complaint"]["complaintSubType"] == "OnAccountSuppressionList" => {
+            DeliveryStatus::Rejected
+        }
         // A message that was opened, clicked or complained about has arrived.
         "Delivery" | "Open" | "Click" | "Complaint" => DeliveryStatus::Delivered,
         "Bounce" => match event["bounce"]["bounceSubType"].as_str() {
@@ -190,6 +191,7 @@ mod tests {
         carrier.request(&OutgoingMessage {
             to: &to,
             sender: None,
+            registered: None,
             channel: Channel::Email,
             message: &message,
             code: "4217",
@@ -308,8 +310,13 @@ mod tests {
             ),
             (500, "InternalFailure", "", later.clone()),
             (503, "", "", later),
-            (400, "AccountSuspendedException", "", Receipt::Misconfigured),
-            (400, "SendingPausedException", "", Receipt::Misconfigured),
+            (
+                400,
+                "AccountSuspendedException",
+                "",
+                Receipt::AccountRejected,
+            ),
+            (400, "SendingPausedException", "", Receipt::AccountRejected),
             (
                 400,
                 "MailFromDomainNotVerifiedException",
@@ -340,13 +347,19 @@ mod tests {
                 "Missing final '@domain'",
                 Receipt::Permanent,
             ),
-            (403, "InvalidSignatureException", "", Receipt::Misconfigured),
+            (
+                403,
+                "InvalidSignatureException",
+                "",
+                Receipt::AccountRejected,
+            ),
             (
                 403,
                 "MissingAuthenticationToken",
                 "",
-                Receipt::Misconfigured,
+                Receipt::AccountRejected,
             ),
+            (403, "AccessDeniedException", "", Receipt::Misconfigured),
             (400, "", "", Receipt::Misconfigured),
         ] {
             assert_eq!(
@@ -380,10 +393,10 @@ mod tests {
               "reportingMTA":"dns; a4-1.smtp-out.eu-west-1.amazonses.com"}}"#;
         assert_eq!(
             report(event),
-            Ok(Report {
-                reference: Some("msg_01HZX".into()),
-                status: Some(DeliveryStatus::Undelivered)
-            })
+            Ok(Report::new(
+                Some("msg_01HZX".into()),
+                Some(DeliveryStatus::Undelivered)
+            ))
         );
     }
 
@@ -418,6 +431,16 @@ mod tests {
                 "{word}"
             );
         }
+        let suppressed = json!({
+            "eventType": "Complaint",
+            "mail": {"tags": {"m": ["r"]}},
+            "complaint": {"complaintSubType": "OnAccountSuppressionList"},
+        });
+        assert_eq!(
+            report(&suppressed.to_string()).map(|report| report.status),
+            Ok(Some(Rejected)),
+            "SES did not send"
+        );
         for sub_type in ["Suppressed", "OnAccountSuppressionList"] {
             assert_eq!(
                 event("eventType", "Bounce", sub_type),

@@ -57,7 +57,10 @@ impl Carrier for SmsBox {
             ("msg", &message.message.text),
         ];
         match message.sender {
-            Some(sender) => form.extend([("mode", "Expert"), ("origine", sender)]),
+            Some(sender) => {
+                let sender = sender.trim_start_matches('+');
+                form.extend([("mode", "Expert"), ("origine", sender)]);
+            }
             None => form.push(("mode", "Standard")),
         }
         form.extend([
@@ -89,10 +92,13 @@ impl Carrier for SmsBox {
         match words.split_once(' ').unwrap_or((words, "")) {
             ("OK", "") => Receipt::Accepted,
             ("OK", ids) if ids.split(',').all(is_id) => Receipt::Accepted,
-            // Blacklisted number, repeated message, prefix that is not served.
-            ("ERROR", "" | "04") => Receipt::Permanent,
+            ("ERROR", "04") => Receipt::Permanent,
             ("ERROR", "05") => response::transient(response, now),
-            // 01 parameter, 02 key or IP address, 03 credit; and codes that are not documented.
+            // Key or IP address; credit.
+            ("ERROR", "02" | "03") => Receipt::AccountRejected,
+            // Without a code: a prefix that is not served. The vendor's other reasons do not apply:
+            // its blacklist is not checked with this strategy, and repeats are not refused without
+            // `uniq_period`. 01: a parameter. And codes that are not documented.
             ("ERROR", _) => Receipt::Misconfigured,
             _ => Receipt::Unknown,
         }
@@ -113,10 +119,7 @@ impl Carrier for SmsBox {
             "2" | "7" | "8" => Some(DeliveryStatus::Rejected),
             _ => None,
         };
-        Ok(vec![Report {
-            reference: reference.cloned(),
-            status,
-        }])
+        Ok(vec![Report::new(reference.cloned(), status)])
     }
 }
 
@@ -210,13 +213,7 @@ mod tests {
         ] {
             assert_eq!(class(accepted), Receipt::Accepted, "{accepted}");
         }
-        for misconfigured in [
-            "ERROR 01",
-            "ERROR 02",
-            "ERROR 03",
-            "ERROR 99",
-            "ERROR on line 4",
-        ] {
+        for misconfigured in ["ERROR", "ERROR 01", "ERROR 99", "ERROR on line 4"] {
             assert_eq!(
                 class(misconfigured),
                 Receipt::Misconfigured,
@@ -224,9 +221,10 @@ mod tests {
             );
         }
         assert_eq!(
-            [class("ERROR"), class("ERROR 04")],
-            [Receipt::Permanent, Receipt::Permanent]
+            [class("ERROR 02"), class("ERROR 03")],
+            [const { Receipt::AccountRejected }; 2]
         );
+        assert_eq!(class("ERROR 04"), Receipt::Permanent);
         assert_eq!(class("ERROR 05"), IN_SEVEN_SECONDS);
         assert_eq!(
             [
@@ -259,10 +257,7 @@ mod tests {
                     "numero=33612345678&reference=123456789012&accuse={code}&ts=1705326600&m={}",
                     fixture::REFERENCE
                 );
-                let expected = Ok(Report {
-                    reference: Some(fixture::REFERENCE.into()),
-                    status: expected,
-                });
+                let expected = Ok(Report::new(Some(fixture::REFERENCE.into()), expected));
                 assert_eq!(reported(&query), expected, "{code}");
                 assert_eq!(reported(&query), expected, "{code} again");
                 assert_eq!(
@@ -303,10 +298,7 @@ mod tests {
         }
         assert_eq!(
             reported("m=other"),
-            Ok(Report {
-                reference: Some("other".into()),
-                status: None
-            })
+            Ok(Report::new(Some("other".into()), None))
         );
     }
 }

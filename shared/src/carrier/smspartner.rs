@@ -53,7 +53,7 @@ impl Carrier for SmsPartner {
             "_format": "json",
         });
         if let Some(sender) = message.sender {
-            body["sender"] = sender.into();
+            body["sender"] = sender.trim_start_matches('+').into();
         }
         request::post_json(&format!("{}/v1/send", self.base_url), &[], &body)
     }
@@ -68,11 +68,13 @@ impl Carrier for SmsPartner {
             (Some(true), None | Some(200)) => Receipt::Accepted,
             (None, None | Some(200)) => response::without_result(response, now),
             (_, Some(9)) => invalid_field(&body),
-            (_, Some(13..=15 | 55)) => Receipt::Permanent,
+            // In the STOP list, twice in the list, no number.
+            (_, Some(14 | 15 | 55)) => Receipt::Permanent,
             (_, Some(500)) => response::transient(response, now),
-            (_, Some(1 | 2 | 4 | 10 | 11 | 20 | 22 | 23 | 30 | 40 | 42..=52 | 90 | 96 | 992)) => {
-                Receipt::Misconfigured
-            }
+            // Key, credit, account disabled or blocked, API or IP address not allowed.
+            (_, Some(1 | 10 | 11 | 20 | 30 | 40 | 96)) => Receipt::AccountRejected,
+            // 13: no price for the destination. The others: the request, the sender, the hour.
+            (_, Some(2 | 4 | 13 | 22 | 23 | 42..=52 | 90 | 992)) => Receipt::Misconfigured,
             (Some(false), None) | (_, Some(_)) => response::unknown_error(response, now),
         }
     }
@@ -83,10 +85,7 @@ impl Carrier for SmsPartner {
         let fields = flat_report::fields(callback)?;
         // The key is French in the status API; others have received it in English.
         let word = fields.get("status").or_else(|| fields.get("statut"));
-        Ok(vec![Report {
-            reference: None,
-            status: word.and_then(|word| status(word)),
-        }])
+        Ok(vec![Report::new(None, word.and_then(|word| status(word)))])
     }
 }
 
@@ -271,12 +270,14 @@ mod tests {
                     &json!({"success": false, "code": code, "message": "…"}).to_string(),
                 )
             };
-            for code in [13, 14, 15, 55] {
+            for code in [14, 15, 55] {
                 assert_eq!(coded(code), Receipt::Permanent, "{code}");
             }
+            for code in [1, 10, 11, 20, 30, 40, 96] {
+                assert_eq!(coded(code), Receipt::AccountRejected, "{code}");
+            }
             for code in [
-                1, 2, 4, 10, 11, 20, 22, 23, 30, 40, 42, 43, 45, 46, 47, 48, 49, 50, 51, 52, 90,
-                96, 992, 777,
+                2, 4, 13, 22, 23, 42, 43, 45, 46, 47, 48, 49, 50, 51, 52, 90, 992, 777,
             ] {
                 assert_eq!(coded(code), Receipt::Misconfigured, "{code}");
             }
@@ -284,7 +285,7 @@ mod tests {
         }
         assert_eq!(
             class(200, r#"{"success":"no","code":"10"}"#),
-            Receipt::Misconfigured,
+            Receipt::AccountRejected,
             "a code can be a string"
         );
         assert_eq!(class(200, r#"{"success":false}"#), Receipt::Misconfigured);
@@ -368,10 +369,7 @@ mod tests {
 
     #[test]
     fn reports_without_a_status_are_accepted() {
-        let nothing = Ok(Report {
-            reference: None,
-            status: None,
-        });
+        let nothing = Ok(Report::new(None, None));
         for body in [
             &b""[..],
             b"{",

@@ -29,6 +29,14 @@ const ERRORS_IN_STATUS: [&str; 9] = [
     "server_error",
 ];
 
+/// Errors about the account: credentials and balance.
+const ACCOUNT_ERRORS: [&str; 4] = [
+    "token is required",
+    "hash is required",
+    "auth_failed",
+    "low_balance",
+];
+
 /// A carrier of kind `smspm`.
 pub struct SmsPm {
     base_url: String,
@@ -59,7 +67,7 @@ impl Carrier for SmsPm {
             "report": message.callback_url,
         });
         if let Some(sender) = message.sender {
-            body["fromNumber"] = sender.into();
+            body["fromNumber"] = sender.trim_start_matches('+').into();
         }
         request::post_json(&format!("{}/", self.base_url), &[], &body)
     }
@@ -107,10 +115,10 @@ impl Carrier for SmsPm {
             .map(String::as_str)
             .or_else(event)
             .unwrap_or_default();
-        Ok(vec![Report {
-            reference: None,
-            status: status(&word.trim().to_ascii_lowercase()),
-        }])
+        Ok(vec![Report::new(
+            None,
+            status(&word.trim().to_ascii_lowercase()),
+        )])
     }
 }
 
@@ -121,6 +129,8 @@ fn error_receipt(error: &str, response: &Response<Vec<u8>>, now: Timestamp) -> R
         response::transient(response, now)
     } else if error.contains("phone") || error == "destination_blocked" {
         Receipt::Permanent
+    } else if ACCOUNT_ERRORS.contains(&error) {
+        Receipt::AccountRejected
     } else {
         response::unknown_error(response, now)
     }
@@ -263,12 +273,12 @@ mod tests {
             (
                 400,
                 r#"{"error":"Token is required"}"#,
-                Receipt::Misconfigured,
+                Receipt::AccountRejected,
             ),
             (
                 400,
                 r#"{"error":"Hash is required"}"#,
-                Receipt::Misconfigured,
+                Receipt::AccountRejected,
             ),
             (
                 400,
@@ -290,7 +300,7 @@ mod tests {
             (
                 200,
                 r#"{"status":"low_balance","messageId":"1"}"#,
-                Receipt::Misconfigured,
+                Receipt::AccountRejected,
             ),
             (
                 200,
@@ -370,10 +380,7 @@ mod tests {
 
     #[test]
     fn reports_without_a_status_are_accepted() {
-        let nothing = Ok(Report {
-            reference: None,
-            status: None,
-        });
+        let nothing = Ok(Report::new(None, None));
         for query in [
             "",
             "id=1",

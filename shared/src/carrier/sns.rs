@@ -15,6 +15,8 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::carrier_trait::{OutgoingMessage, Receipt};
+use super::sender::is_number;
+use super::vendor_format::aws_json::is_credential_error;
 use crate::platform::https::is_not_connected;
 
 /// The SNS client.
@@ -36,10 +38,13 @@ impl Sns {
         }
     }
 
-    /// Publishes `message` to its phone number, within `timeout`. A sender that SNS does not allow
-    /// is left out.
+    /// Publishes `message` to its phone number, within `timeout`.
     pub async fn publish(&self, message: &OutgoingMessage<'_>, timeout: Duration) -> Receipt {
-        let sender = message.sender.filter(|sender| is_sender_id(sender));
+        let (number, name) = match message.sender {
+            Some(number) if is_number(number) => (Some(number), None),
+            name => (None, name),
+        };
+        let registered = message.registered;
         let mut call = self
             .client
             .publish()
@@ -47,7 +52,16 @@ impl Sns {
             .message(&message.message.text);
         for (name, value) in [
             ("AWS.SNS.SMS.SMSType", Some("Transactional")),
-            ("AWS.SNS.SMS.SenderID", sender),
+            ("AWS.SNS.SMS.SenderID", name),
+            ("AWS.MM.SMS.OriginationNumber", number),
+            (
+                "AWS.MM.SMS.EntityId",
+                registered.map(|r| r.entity_id.as_str()),
+            ),
+            (
+                "AWS.MM.SMS.TemplateId",
+                registered.map(|r| r.template_id.as_str()),
+            ),
         ] {
             let attribute = value.and_then(|value| {
                 MessageAttributeValue::builder()
@@ -65,20 +79,12 @@ impl Sns {
             .operation_attempt_timeout(timeout)
             .operation_timeout(timeout);
         let config = aws_sdk_sns::config::Config::builder().timeout_config(timeouts.build());
-        match call.customize().config_override(config).send().await {
+        let published = call.customize().config_override(config).send();
+        match Box::pin(published).await {
             Ok(_) => Receipt::Accepted,
             Err(error) => receipt(&error),
         }
     }
-}
-
-/// A sender id of SNS: 3 to 11 letters, digits and hyphens, with a letter, and without spaces.
-fn is_sender_id(sender: &str) -> bool {
-    (3..=11).contains(&sender.len())
-        && sender
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && sender.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
 fn receipt<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Receipt {
@@ -106,12 +112,13 @@ fn classify_error(code: &str, status: u16) -> Receipt {
         "InvalidParameter" | "InvalidParameterValue" | "ParameterValueInvalid" | "OptedOut" => {
             Receipt::Permanent
         }
-        "Throttling" | "ThrottledException" | "InternalError" => Receipt::Transient {
+        "Throttling" | "Throttled" | "ThrottledException" | "InternalError" => Receipt::Transient {
             retry_after_seconds: None,
         },
-        _ if status >= 500 => Receipt::Transient {
+        _ if status == 429 || status >= 500 => Receipt::Transient {
             retry_after_seconds: None,
         },
+        code if is_credential_error(code) => Receipt::AccountRejected,
         _ => Receipt::Misconfigured,
     }
 }
@@ -135,17 +142,18 @@ mod tests {
                 retry_after_seconds: None
             }
         );
+        for code in ["Throttled", "Throttling", "TomorrowsThrottle"] {
+            assert!(matches!(
+                classify_error(code, 429),
+                Receipt::Transient { .. }
+            ));
+        }
         assert_eq!(
             classify_error("AuthorizationError", 403),
             Receipt::Misconfigured
         );
-    }
-
-    #[test]
-    fn sender_with_a_space_is_left_out() {
-        assert!(is_sender_id("AcmeInc"));
-        for sender in ["Acme Inc", "ab", "12345", "abcdefghijkl", ""] {
-            assert!(!is_sender_id(sender), "{sender}");
+        for code in ["InvalidClientTokenId", "SignatureDoesNotMatch"] {
+            assert_eq!(classify_error(code, 403), Receipt::AccountRejected);
         }
     }
 }

@@ -7,6 +7,9 @@
 //! Invariant: a report is parsed only after its signature was verified. The signed URL names the
 //! message; the report itself has no field for our reference.
 
+mod errors;
+mod language;
+
 use std::collections::BTreeMap;
 
 use ::http::{Method, Request, Response};
@@ -14,14 +17,16 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::sender::is_number;
 use super::vendor_format::lenient_json::whole_number;
 use super::vendor_format::{config_fields, flat_report, form, request, response};
 use crate::crypto::hashes::sha256;
 use crate::crypto::signatures::{equal_in_constant_time, hmac_sha1};
 use crate::domain::channel::Channel;
-use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
+use errors::{call_status, is_account_fault, text_status};
+use language::language;
 
 /// Longest id of an account or a template; ids are part of the URL.
 const SID_LENGTH_MAX: usize = 64;
@@ -30,19 +35,6 @@ const VALIDITY_SECONDS_MIN: i64 = 1;
 const VALIDITY_SECONDS_MAX: i64 = 36_000;
 /// `Timeout` of a call: how long the phone rings.
 const RING_SECONDS: &str = "30";
-
-/// Errors that are about the number: invalid, opted out, not mobile, no route, a country that the
-/// account may not send to; for WhatsApp: not a user, no session.
-/// <https://www.twilio.com/docs/api/errors>
-const PERMANENT: [i64; 11] = [
-    21211, 21610, 21614, 21612, 21635, 21408, 13224, 21214, 21217, 63024, 63016,
-];
-/// Too many requests, of the account or to WhatsApp.
-const TRANSIENT: [i64; 2] = [20429, 63018];
-/// Errors of reports: a filter of the network, and Twilio's two filters against SMS pumping.
-const BLOCKED: [&str; 3] = ["30007", "30450", "30453"];
-/// Error of reports: the message waited longer than its `ValidityPeriod`.
-const VALIDITY_EXPIRED: &str = "30036";
 
 /// A carrier of kind `twilio`.
 pub struct Twilio {
@@ -73,7 +65,7 @@ impl Twilio {
         }
         let number = |text: &str| {
             Some(text.strip_prefix("whatsapp:").unwrap_or(text))
-                .filter(|number| is_number(number))
+                .filter(|number| is_e164(number))
                 .map(str::to_owned)
         };
         let whatsapp_from = fields.parsed_text("whatsapp_from", number, "`+` and up to 15 digits");
@@ -94,7 +86,7 @@ fn is_sid(text: &str) -> bool {
     (1..=SID_LENGTH_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-fn is_number(text: &str) -> bool {
+fn is_e164(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
         (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
     })
@@ -119,10 +111,7 @@ impl Carrier for Twilio {
             .into_iter()
             .find_map(whole_number);
         match code {
-            Some(code) if PERMANENT.contains(&code) => Receipt::Permanent,
-            Some(code) if TRANSIENT.contains(&code) => response::transient(response, now),
-            // Errors of the key, the sender or the account, and codes that are not documented.
-            Some(_) => response::unknown_error(response, now),
+            Some(code) => errors::receipt(code, response, now),
             None if has_id && response.status().is_success() => Receipt::Accepted,
             None => response::without_result(response, now),
         }
@@ -134,15 +123,16 @@ impl Carrier for Twilio {
             .ok_or(ReportError::Forged)?;
         let value = |name: &str| parameters.get(name).map(String::as_str);
         let message_status = value("MessageStatus").or_else(|| value("SmsStatus"));
+        let error = value("ErrorCode").unwrap_or_default();
         let status = match (value("CallStatus"), message_status) {
             (Some(word), _) => call_status(word, value("AnsweredBy").unwrap_or_default()),
-            (None, Some(word)) => text_status(word, value("ErrorCode").unwrap_or_default()),
+            (None, Some(word)) => text_status(word, error),
             (None, None) if parameters.is_empty() => return Err(ReportError::Unreadable),
             (None, None) => None,
         };
         Ok(vec![Report {
-            reference: None,
-            status,
+            is_account_fault: is_account_fault(error),
+            ..Report::new(None, status)
         }])
     }
 }
@@ -157,11 +147,12 @@ impl Twilio {
             ("StatusCallback", message.callback_url),
             ("ValidityPeriod", &validity),
         ];
-        // Twilio rejects a sender name that the account has not registered, so the sender of the
-        // message is not used.
-        form.extend(match (&self.messaging_service_sid, &self.from) {
-            (Some(service), _) => Some(("MessagingServiceSid", service.as_str())),
-            (None, from) => from.as_deref().map(|from| ("From", from)),
+        // The sender of the message is one of the entry: Twilio rejects a name that the account has
+        // not registered.
+        let from = message.sender.or(self.from.as_deref());
+        form.extend(match (message.sender, &self.messaging_service_sid) {
+            (None, Some(service)) => Some(("MessagingServiceSid", service.as_str())),
+            (Some(_), _) | (None, None) => from.map(|from| ("From", from)),
         });
         form.push(("Body", &message.message.text));
         self.post("Messages", &form)
@@ -212,7 +203,9 @@ impl Twilio {
         let mut form = vec![("To", message.to.reveal())];
         // A messaging service cannot call. Without a number Twilio rejects the call with an error
         // that alerts the operator.
-        form.extend(self.from.as_deref().map(|from| ("From", from)));
+        let number = message.sender.filter(|sender| is_number(sender));
+        let from = number.or(self.from.as_deref());
+        form.extend(from.map(|from| ("From", from)));
         form.push(("StatusCallback", message.callback_url));
         form.extend(
             ["initiated", "ringing", "answered", "completed"]
@@ -303,68 +296,6 @@ fn url_variants(url: &str) -> Option<[String; 3]> {
     ])
 }
 
-/// <https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks>
-fn text_status(word: &str, error: &str) -> Option<DeliveryStatus> {
-    match word {
-        "queued" | "accepted" | "scheduled" | "sending" => Some(DeliveryStatus::Queued),
-        "sent" => Some(DeliveryStatus::Sent),
-        "delivered" | "read" => Some(DeliveryStatus::Delivered),
-        "undelivered" | "failed" if error == VALIDITY_EXPIRED => Some(DeliveryStatus::Expired),
-        "undelivered" if BLOCKED.contains(&error) => Some(DeliveryStatus::Rejected),
-        "undelivered" => Some(DeliveryStatus::Undelivered),
-        "failed" | "canceled" => Some(DeliveryStatus::Rejected),
-        _ => None,
-    }
-}
-
-/// <https://www.twilio.com/docs/voice/api/call-resource>
-fn call_status(word: &str, answered_by: &str) -> Option<DeliveryStatus> {
-    match word {
-        "queued" | "initiated" => Some(DeliveryStatus::Queued),
-        "ringing" | "in-progress" => Some(DeliveryStatus::Sent),
-        // A machine answered, so no person heard the code. `AnsweredBy` is present only if the
-        // account has turned on answering machine detection.
-        "completed" if answered_by.starts_with("machine") || answered_by == "fax" => {
-            Some(DeliveryStatus::Undelivered)
-        }
-        "completed" => Some(DeliveryStatus::Delivered),
-        "busy" | "no-answer" | "failed" => Some(DeliveryStatus::Undelivered),
-        "canceled" => Some(DeliveryStatus::Rejected),
-        _ => None,
-    }
-}
-
-/// Languages of our texts that `<Say>` speaks; the default region of a language comes first
-/// (`SayLanguage` in
-/// <https://github.com/twilio/twilio-node/blob/main/src/twiml/VoiceResponse.ts>). With an unknown
-/// language `<Say>` may be silent: <https://www.twilio.com/docs/voice/twiml/say>
-const LANGUAGES: [&str; 59] = [
-    "en-US", "en-GB", "en-AU", "en-CA", "en-IE", "en-IN", "en-NZ", "en-ZA", "am-ET", "ar-AE",
-    "bg-BG", "bn-IN", "ca-ES", "cs-CZ", "da-DK", "de-DE", "de-AT", "el-GR", "es-ES", "es-MX",
-    "es-US", "fi-FI", "fil-PH", "fr-FR", "fr-BE", "fr-CA", "gu-IN", "he-IL", "hi-IN", "hu-HU",
-    "id-ID", "is-IS", "it-IT", "ja-JP", "kn-IN", "ko-KR", "lv-LV", "ml-IN", "mr-IN", "ms-MY",
-    "nb-NO", "nl-NL", "nl-BE", "pa-IN", "pl-PL", "pt-PT", "pt-BR", "ro-RO", "ru-RU", "sk-SK",
-    "sr-RS", "sv-SE", "ta-IN", "te-IN", "th-TH", "tr-TR", "uk-UA", "vi-VN", "zh-CN",
-];
-/// For `zh-Hant`.
-const TRADITIONAL_CHINESE: &str = "zh-TW";
-
-/// The language tag for `locale`, with the region of `country` if Twilio has it. `None` for a
-/// language that Twilio does not speak: its default voice still reads the digits, in English.
-fn language(locale: &str, country: Option<&str>) -> Option<&'static str> {
-    if locale == "zh-Hant" {
-        return Some(TRADITIONAL_CHINESE);
-    }
-    let find = |tag: &str| LANGUAGES.into_iter().find(|known| *known == tag);
-    let language = locale.split('-').next().unwrap_or_default();
-    let in_country = || find(&format!("{language}-{}", country?));
-    find(locale).or_else(in_country).or_else(|| {
-        LANGUAGES
-            .into_iter()
-            .find(|known| known.split('-').next() == Some(language))
-    })
-}
-
 /// `text` as the content of an XML element.
 fn escape_xml(text: &str) -> String {
     text.replace('&', "&amp;")
@@ -378,6 +309,7 @@ mod tests {
 
     use super::*;
     use crate::carrier::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS};
+    use crate::domain::delivery::DeliveryStatus;
     use crate::message::Encoding;
 
     const SID: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -404,9 +336,36 @@ mod tests {
     }
 
     fn requested(carrier: &Twilio, channel: Channel) -> Request<String> {
+        requested_from(carrier, channel, None)
+    }
+
+    /// `sender` is that of the entry for the country.
+    fn requested_from(
+        carrier: &Twilio,
+        channel: Channel,
+        sender: Option<&'static str>,
+    ) -> Request<String> {
         fixture::request(carrier, "Your code is 4217", Encoding::Gsm7, |message| {
-            message.channel = channel
+            message.channel = channel;
+            message.sender = sender;
         })
+    }
+
+    #[test]
+    fn sender_of_the_country_replaces_the_own_number() {
+        let service = carrier_with("messaging_service_sid", json!("MGaaaa"));
+        for carrier in [carrier(), service] {
+            let text = requested_from(&carrier, Channel::Sms, Some("Acme Shop"));
+            assert!(text.body().contains("&From=Acme+Shop&Body="));
+            assert!(!text.body().contains("MessagingServiceSid"));
+            let call = requested_from(&carrier, Channel::Voice, Some("+442071838750"));
+            assert!(call.body().contains("&From=%2B442071838750&"));
+            let call = requested_from(&carrier, Channel::Voice, Some("Acme"));
+            assert!(
+                call.body().contains("&From=%2B15017122661&"),
+                "a name cannot call"
+            );
+        }
     }
 
     #[test]
@@ -601,20 +560,29 @@ mod tests {
             });
             fixture::receipt(&carrier(), http, &body.to_string())
         };
-        for code in PERMANENT {
+        for code in [
+            21211, 21214, 21217, 21265, 21266, 21268, 21610, 21614, 21635, 13224, 63024,
+        ] {
             assert_eq!(
                 [class(400, code), class(403, code), class(200, code)],
                 [const { Receipt::Permanent }; 3],
                 "{code}"
             );
         }
-        for code in [21606, 21608, 10001, 20003, 21212, 99_999] {
+        for code in [21212, 21215, 21408, 21606, 21608, 21612, 63016, 99_999] {
             assert_eq!(
                 [class(400, code), class(403, code), class(200, code)],
                 [const { Receipt::Misconfigured }; 3],
                 "{code}"
             );
             assert_eq!(class(401, code), Receipt::AccountRejected, "{code}");
+        }
+        for code in [10001, 20003, 20005] {
+            assert_eq!(
+                [class(400, code), class(401, code), class(403, code)],
+                [const { Receipt::AccountRejected }; 3],
+                "{code}"
+            );
         }
         assert_eq!(
             class(404, 20404),
@@ -781,10 +749,7 @@ mod tests {
             "RSOYDt4T1cUTdK1PDd93/VVr8B8=",
             body.as_bytes(),
         );
-        let nothing = Ok(Report {
-            reference: None,
-            status: None,
-        });
+        let nothing = Ok(Report::new(None, None));
         assert_eq!(
             twilio_example, nothing,
             "T0: an example of Twilio without a status"
@@ -993,10 +958,7 @@ mod tests {
             ),
         ] {
             for word in words {
-                let expected = Ok(Report {
-                    reference: None,
-                    status: expected,
-                });
+                let expected = Ok(Report::new(None, expected));
                 assert_eq!(
                     signed_report(&[
                         ("MessageStatus", word),
@@ -1015,10 +977,7 @@ mod tests {
         }
         assert_eq!(
             signed_report(&[("ErrorCode", "30003")]),
-            Ok(Report {
-                reference: None,
-                status: None
-            }),
+            Ok(Report::new(None, None)),
             "a report without a status changes nothing"
         );
         assert_eq!(signed_report(&[]), Err(ReportError::Unreadable));
@@ -1042,10 +1001,7 @@ mod tests {
             ("canceled", "", Some(Rejected)),
             ("teleported", "", None),
         ] {
-            let expected = Ok(Report {
-                reference: None,
-                status: expected,
-            });
+            let expected = Ok(Report::new(None, expected));
             assert_eq!(
                 signed_report(&[
                     ("CallStatus", word),

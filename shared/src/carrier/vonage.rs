@@ -6,16 +6,17 @@
 //!
 //! Invariant: a report is parsed only after its JWT was verified with HS256 and found recent.
 
+mod errors;
+
 use ::http::{HeaderMap, Method, Request, Response};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::{Value, json};
 
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
-use super::vendor_format::lenient_json::{report_object, whole_number};
+use super::vendor_format::lenient_json::report_object;
 use super::vendor_format::{config_fields, request, response};
 use crate::crypto::hashes::sha256;
 use crate::crypto::signatures::{equal_in_constant_time, hmac_sha256};
-use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;
 use crate::platform::json::Fields;
@@ -25,9 +26,6 @@ const TTL_SECONDS_MIN: i64 = 20;
 const TTL_SECONDS_MAX: i64 = 604_800;
 /// Largest difference between the time of a signature and now, in both directions.
 const SIGNATURE_TOLERANCE_SECONDS: i64 = 300;
-/// Errors of reports: <https://developer.vonage.com/en/messages/concepts/messages-status-callbacks>
-const ERROR_OUTCOME_UNKNOWN: i64 = 1330;
-const ERROR_TTL_EXPIRED: i64 = 1360;
 
 /// A carrier of kind `vonage`.
 pub struct Vonage {
@@ -69,6 +67,10 @@ impl Carrier for Vonage {
         if let Some(sender) = message.sender {
             body["from"] = sender.trim_start_matches('+').into();
         }
+        if let Some(registered) = message.registered {
+            body["sms"]["entity_id"] = registered.entity_id.as_str().into();
+            body["sms"]["content_id"] = registered.template_id.as_str().into();
+        }
         let authorization = request::basic_auth(&self.api_key, &self.api_secret);
         let url = format!("{}/v1/messages", self.base_url);
         request::post_json(&url, &[authorization], &body)
@@ -79,26 +81,13 @@ impl Carrier for Vonage {
         let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
             return response::without_result(response, now);
         };
-        let invalid: Vec<&str> = body["invalid_parameters"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|field| field["name"].as_str())
-            .collect();
-        let names_the_number = invalid
-            .iter()
-            .any(|name| *name == "to" || name.ends_with(".to"));
         let has_id = body["message_uuid"]
             .as_str()
             .is_some_and(|id| !id.is_empty());
-        let is_success = response.status().is_success();
-        if is_success && has_id {
-            Receipt::Accepted
-        } else if is_success || invalid.is_empty() || names_the_number {
-            response::without_result(response, now)
-        } else {
-            // Another field of the request is wrong, or the configuration.
-            response::unknown_error(response, now)
+        match response.status().is_success() {
+            true if has_id => Receipt::Accepted,
+            true => response::without_result(response, now),
+            false => errors::receipt(&body, response, now),
         }
     }
 
@@ -108,11 +97,14 @@ impl Carrier for Vonage {
             return Err(ReportError::Forged);
         }
         let report = report_object(callback.body)?;
+        let error = errors::number(&report["error"]);
+        let status = report["status"].as_str();
         Ok(vec![Report {
-            reference: report["client_ref"].as_str().map(str::to_owned),
-            status: report["status"]
-                .as_str()
-                .and_then(|word| status(word, error_number(&report["error"]))),
+            is_account_fault: errors::is_account_fault(error),
+            ..Report::new(
+                report["client_ref"].as_str().map(str::to_owned),
+                status.and_then(|word| errors::status(word, error)),
+            )
         }])
     }
 }
@@ -161,31 +153,11 @@ impl Vonage {
     }
 }
 
-/// The number of a report's error: its `title`, the end of its `type`, or `code` in version 0.1.
-fn error_number(error: &Value) -> Option<i64> {
-    let in_type = || error["type"].as_str()?.rsplit_once('#')?.1.parse().ok();
-    whole_number(&error["title"])
-        .or_else(in_type)
-        .or_else(|| whole_number(&error["code"]))
-}
-
-/// Vonage also reports an expired message and an unknown outcome as `rejected`.
-fn status(word: &str, error: Option<i64>) -> Option<DeliveryStatus> {
-    match word {
-        "submitted" => Some(DeliveryStatus::Sent),
-        "delivered" | "read" => Some(DeliveryStatus::Delivered),
-        "undeliverable" => Some(DeliveryStatus::Undelivered),
-        "rejected" if error == Some(ERROR_TTL_EXPIRED) => Some(DeliveryStatus::Expired),
-        "rejected" if error == Some(ERROR_OUTCOME_UNKNOWN) => Some(DeliveryStatus::Undelivered),
-        "rejected" => Some(DeliveryStatus::Rejected),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::carrier::fixture::{self, CALLBACK_URL, IN_SEVEN_SECONDS, REFERENCE};
+    use crate::domain::delivery::DeliveryStatus;
 
     const SECRET: &str = "my-vonage-signature-secret-32bytes";
 
@@ -324,12 +296,13 @@ mod tests {
         }
         assert_eq!(class(403, problem.clone()), Receipt::Misconfigured);
         assert_eq!(
-            [
-                class(422, problem.clone()),
-                class(422, invalid("to")),
-                class(422, invalid("$.to"))
-            ],
-            [const { Receipt::Permanent }; 3]
+            [class(422, invalid("to")), class(422, invalid("$.to"))],
+            [const { Receipt::Permanent }; 2]
+        );
+        assert_eq!(
+            [class(422, problem.clone()), class(404, problem.clone())],
+            [const { Receipt::Misconfigured }; 2],
+            "not about the number"
         );
         assert_eq!(
             [class(422, invalid("from")), class(422, invalid("sms.ttl"))],
@@ -344,6 +317,62 @@ mod tests {
             [const { IN_SEVEN_SECONDS }; 3]
         );
         fixture::unreadable_responses_are_not_accepted(&carrier());
+    }
+
+    #[test]
+    fn error_number_decides_whatever_the_status() {
+        let class = |status: u16, number: i64| {
+            let problem = json!({
+                "type": format!("https://developer.vonage.com/api-errors/messages#{number}"),
+                "title": "…",
+                "detail": "…",
+                "instance": "bf0ca0bf927b3b52",
+            });
+            fixture::receipt(&carrier(), status, &problem.to_string())
+        };
+        for status in [400, 403, 422] {
+            for number in [1050, 1170, 1190, 1240, 1300] {
+                assert_eq!(class(status, number), Receipt::Permanent, "{number}");
+            }
+            for number in [1060, 1070, 1080] {
+                assert_eq!(class(status, number), Receipt::AccountRejected, "{number}");
+            }
+            for number in [1020, 1022, 1040, 1120, 1140, 1160, 1250, 1340, 9999] {
+                assert_eq!(class(status, number), Receipt::Misconfigured, "{number}");
+            }
+            for number in [1000, 1030, 1100, 1230, 1241, 1331] {
+                assert_eq!(class(status, number), IN_SEVEN_SECONDS, "{number}");
+            }
+        }
+        let invalid_number = json!({
+            "type": "https://developer.vonage.com/api-errors/messages#1020",
+            "invalid_parameters": [{"name": "to", "reason": "…"}],
+        });
+        let receipt = fixture::receipt(&carrier(), 422, &invalid_number.to_string());
+        assert_eq!(receipt, Receipt::Permanent);
+    }
+
+    #[test]
+    fn report_about_the_account_blames_it() {
+        let blamed = |number: i64| {
+            let error = json!({"title": number.to_string(), "detail": "…"});
+            let report = json!({"status": "rejected", "client_ref": "r", "error": error});
+            signed_report(&report).map(|report| (report.status, report.is_account_fault))
+        };
+        for number in [1022, 1060, 1070, 1120, 1160, 1340] {
+            assert_eq!(
+                blamed(number),
+                Ok((Some(DeliveryStatus::Rejected), true)),
+                "{number}"
+            );
+        }
+        for number in [1050, 1210, 1240, 1260, 1300] {
+            assert_eq!(
+                blamed(number),
+                Ok((Some(DeliveryStatus::Rejected), false)),
+                "{number}"
+            );
+        }
     }
 
     // Made without this code; PyPI `vonage-jwt` 1.1.5 and npm `@vonage/jwt` 1.17 accept it.
@@ -417,10 +446,10 @@ mod tests {
 
     #[test]
     fn token_of_the_sdk_is_valid_for_five_minutes() {
-        let delivered = Ok(Report {
-            reference: Some("msg_01HZX".into()),
-            status: Some(DeliveryStatus::Delivered),
-        });
+        let delivered = Ok(Report::new(
+            Some("msg_01HZX".into()),
+            Some(DeliveryStatus::Delivered),
+        ));
         for seconds in [0, 300, -300, 0] {
             assert_eq!(
                 reported(TOKEN, BODY.as_bytes(), fixture::NOW.0 + seconds),
@@ -644,10 +673,7 @@ mod tests {
                 "client_ref": REFERENCE,
                 "error": error,
             });
-            let expected = Ok(Report {
-                reference: Some(REFERENCE.into()),
-                status: expected,
-            });
+            let expected = Ok(Report::new(Some(REFERENCE.into()), expected));
             assert_eq!(signed_report(&report), expected, "{word} {error}");
         }
     }
@@ -676,10 +702,7 @@ mod tests {
         ] {
             assert_eq!(
                 signed_report(&without_status),
-                Ok(Report {
-                    reference: None,
-                    status: None
-                }),
+                Ok(Report::new(None, None)),
                 "{without_status}"
             );
         }

@@ -19,6 +19,13 @@ impl Apps {
     pub fn policy(&self, app: &str) -> &Policy {
         self.apps.get(app).unwrap_or(&self.default)
     }
+
+    /// The default policy, without a name, and those of the apps that have their own.
+    pub fn all(&self) -> impl Iterator<Item = (Option<&str>, &Policy)> + Clone {
+        let own = self.apps.iter();
+        std::iter::once((None, &self.default))
+            .chain(own.map(|(app, policy)| (Some(app.as_str()), policy)))
+    }
 }
 
 /// Decision rules by app.

@@ -4,6 +4,7 @@
 //! Invariant: values are parsed here once; later nothing is an unchecked string.
 
 mod apps;
+mod explain;
 mod policy;
 mod reader;
 mod rules;
@@ -19,7 +20,7 @@ use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::platform::aws::Aws;
-use crate::platform::environment::variable;
+use crate::platform::environment::{LAMBDA_BYTES_MAX, own_lambda_bytes, variable};
 use reader::{CarrierFields, DispatchMode, Reader};
 
 /// What `send` needs.
@@ -36,10 +37,14 @@ pub struct SendConfig {
     pub dispatch: Dispatch,
     /// Waits for reports.
     pub waits: ReportWaits,
+    /// URL at which the API is reached, without a slash at the end, if it is set.
+    pub public_url: Option<String>,
     /// Name or ARN of the table.
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// How `send` hands messages over.
@@ -59,10 +64,14 @@ pub struct VerifyConfig {
     pub keyring: Arc<Keyring>,
     /// API keys and their apps.
     pub api_keys: ApiKeys,
+    /// URL at which the API is reached, without a slash at the end, if it is set.
+    pub public_url: Option<String>,
     /// Name or ARN of the table.
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// What `factors` needs.
@@ -97,6 +106,8 @@ pub struct CallbackConfig {
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// What `carrier-worker` needs.
@@ -117,6 +128,8 @@ pub struct WorkerConfig {
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 impl SendConfig {
@@ -129,9 +142,12 @@ impl SendConfig {
         let common = reader.common(CarrierFields::WithoutCredentials);
         let dispatch = match common.dispatch {
             DispatchMode::Queue => Dispatch::Queue(reader.required_url("OTP_QUEUE_URL")),
-            DispatchMode::Sns => Dispatch::Sns,
+            DispatchMode::Sns => {
+                reader.warn_about_senders(&common.apps, &common.carriers);
+                Dispatch::Sns
+            }
         };
-        reader.optional_url("OTP_PUBLIC_URL");
+        let public_url = reader.optional_url("OTP_PUBLIC_URL");
         reader.finish(Self {
             apps: common.apps,
             keyring: common.keyring,
@@ -139,17 +155,21 @@ impl SendConfig {
             carriers: common.carriers,
             dispatch,
             waits: common.waits,
+            public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("send", &config.warnings);
+        Ok(config)
     }
 }
 
@@ -162,22 +182,26 @@ impl VerifyConfig {
         let mut reader = Reader::new(variables);
         let common = reader.common(CarrierFields::WithoutCredentials);
         reader.optional_url("OTP_QUEUE_URL");
-        reader.optional_url("OTP_PUBLIC_URL");
+        let public_url = reader.optional_url("OTP_PUBLIC_URL");
         reader.finish(Self {
             apps: common.apps,
             keyring: common.keyring,
             api_keys: common.api_keys,
+            public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("verify", &config.warnings);
+        Ok(config)
     }
 }
 
@@ -240,15 +264,18 @@ impl CallbackConfig {
             public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("delivery-callback", &config.warnings);
+        Ok(config)
     }
 }
 
@@ -262,6 +289,7 @@ impl WorkerConfig {
         let common = reader.common(CarrierFields::WithCredentials);
         let queue_url = reader.required_url("OTP_QUEUE_URL");
         let public_url = reader.required_url("OTP_PUBLIC_URL");
+        reader.warn_about_senders(&common.apps, &common.carriers);
         reader.finish(Self {
             apps: common.apps,
             keyring: common.keyring,
@@ -271,16 +299,32 @@ impl WorkerConfig {
             public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("carrier-worker", &config.warnings);
+        Ok(config)
     }
+}
+
+/// Logs the warnings, and how much of Lambda's space for variables is used.
+fn log_start(function: &str, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(function, "{warning}");
+    }
+    tracing::info!(
+        function,
+        variables.bytes = own_lambda_bytes(),
+        variables.bytes_max = LAMBDA_BYTES_MAX,
+        "starting"
+    );
 }
 
 #[cfg(test)]

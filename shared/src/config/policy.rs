@@ -6,14 +6,17 @@ use crate::domain::code::{Alphabet, CODE_LENGTH_MAX, CODE_LENGTH_MIN};
 use crate::domain::conversion::ConversionRule;
 use crate::domain::factor::{LOOK_AHEAD, SKEW_STEPS};
 use crate::domain::money::Money;
+use crate::domain::pasted_text;
 use crate::domain::phone::is_country;
 use crate::domain::policy::{Gsm7Mode, Policy, ResendCode, TTL_SECONDS, is_sender_id};
 use crate::domain::rate_limit::Quota;
 use crate::domain::time::DAY_SECONDS;
-use crate::message::{has_visible_text, is_language_tag};
+use crate::message::{has_visible_text, parse_language_tag};
 
 /// Largest number of sends in a window that counts over many recipients.
 const SENDS_MAX: u32 = 1_000_000;
+/// Longest part of a list item that an error shows.
+const ITEM_CHARS_MAX: usize = 40;
 
 /// One setting: its name (`OTP_` and upper case in the environment, as it is in `OTP_APPS`) and how
 /// a value is read.
@@ -113,7 +116,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "allowed_countries",
         set: |p, v| {
-            p.allowed_countries = if v == "*" { vec![] } else { list(v, country)? };
+            let is_all = pasted_text::plain(v) == "*";
+            p.allowed_countries = if is_all { vec![] } else { list(v, country)? };
             Ok(())
         },
     },
@@ -232,50 +236,61 @@ fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
 }
 
 fn list<T>(value: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    value
-        .split(',')
-        .map(|item| {
-            read(item.trim()).map_err(|problem| format!("each item of the comma list {problem}"))
-        })
-        .collect()
+    let items = (1..).zip(value.split(',').map(str::trim));
+    let read_item = |(position, item): (usize, &str)| {
+        let shown: String = item.escape_debug().take(ITEM_CHARS_MAX).collect();
+        read(item).map_err(|problem| format!("item {position} of the list, `{shown}`, {problem}"))
+    };
+    items.map(read_item).collect()
 }
 
 fn short_text(value: &str) -> Result<String, String> {
+    let name = pasted_text::plain_name(value);
     // What was not UTF-8 has become replacement characters.
-    let is_clean = !value.contains(|character: char| {
+    let is_clean = !name.contains(|character: char| {
         character.is_control() || character == char::REPLACEMENT_CHARACTER
     });
-    let fits = (1..=64).contains(&value.chars().count()) && is_clean && has_visible_text(value);
-    fits.then(|| value.trim().to_owned())
+    let fits = (1..=64).contains(&name.chars().count()) && is_clean && has_visible_text(&name);
+    fits.then_some(name)
         .ok_or_else(|| "must be a text of 1 to 64 characters that can be seen".into())
 }
 
 fn language_tag(value: &str) -> Result<String, String> {
-    is_language_tag(value)
-        .then(|| value.to_owned())
+    parse_language_tag(value)
         .ok_or_else(|| "must be a BCP 47 language tag such as `en` or `pt-BR`".into())
 }
 
 fn country(value: &str) -> Result<String, String> {
-    is_country(value)
-        .then(|| value.to_owned())
-        .ok_or_else(|| "must be an ISO 3166 code such as `FR`".into())
+    let code = pasted_text::plain(value).to_ascii_uppercase();
+    let hint = match code.as_str() {
+        "UK" => " (that of the United Kingdom is `GB`)",
+        _ => "",
+    };
+    is_country(&code)
+        .then_some(code)
+        .ok_or_else(|| format!("must be an ISO 3166 code such as `FR`{hint}"))
 }
 
 fn phone_prefix(value: &str) -> Result<String, String> {
+    let value: String = pasted_text::plain(value)
+        .replace('＋', "+")
+        .chars()
+        .filter(|character| !matches!(character, ' ' | '-' | '.' | '/' | '(' | ')'))
+        .collect();
     let digits = value.strip_prefix('+').unwrap_or_default();
     // No country's code begins with 0, so such a prefix would block no number.
     let fits = (1..=15).contains(&digits.len())
         && digits.bytes().all(|b| b.is_ascii_digit())
         && !digits.starts_with('0');
-    fits.then(|| value.to_owned())
+    fits.then_some(value)
         .ok_or_else(|| "must be `+` and up to 15 digits, the first of them not 0".into())
 }
 
 fn sender_id(value: &str) -> Result<String, String> {
     let message = "must be up to 11 letters, digits and spaces with at least one letter";
-    is_sender_id(value)
-        .then(|| value.to_owned())
+    let name = pasted_text::plain(value);
+    is_sender_id(&name)
+        .then_some(name)
         .ok_or_else(|| message.into())
 }
 
@@ -364,6 +379,36 @@ mod tests {
         ] {
             assert!(set(name, value).is_err(), "{name}={value}");
         }
+    }
+
+    #[test]
+    fn pasted_values_are_read_as_typed() {
+        let policy = |name, value| set(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for brand in [
+            "Acme Shop",
+            " Acme\u{a0}Shop\n",
+            "\u{feff}Acme\tShop\u{200b}",
+            "\u{2066}Acme\u{202f}Shop\u{2069}",
+        ] {
+            assert_eq!(policy("brand", brand).brand, "Acme Shop", "{brand:?}");
+            let sender = policy("sender_id", brand).sender_id;
+            assert_eq!(sender.as_deref(), Some("Acme Shop"), "{brand:?}");
+        }
+        assert_eq!(policy("brand", "Joe’s – ۱۲۳").brand, "Joe’s – ۱۲۳");
+        assert_eq!(
+            policy("sender_id", "Shop ２４").sender_id.as_deref(),
+            Some("Shop 24")
+        );
+        assert_eq!(policy("locale", "pt_br\n").locale, "pt-br");
+        let countries = policy("allowed_countries", "fr, De\u{a0},us\n").allowed_countries;
+        assert_eq!(countries, ["FR", "DE", "US"]);
+        assert!(
+            policy("allowed_countries", "*\n")
+                .allowed_countries
+                .is_empty()
+        );
+        let prefixes = policy("blocked_prefixes", "＋44 70, (+99),+٨٨١").blocked_prefixes;
+        assert_eq!(prefixes, ["+4470", "+99", "+881"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::apps::{ApiKeys, AppRules, Apps, is_app_name};
+use super::explain::{carrier_problem, cut_json, missing_prices};
 use super::policy::SETTINGS;
 use super::rules::{self, RULES};
 use super::secrets::{self, Secrets};
@@ -68,6 +69,7 @@ pub(super) struct Common {
     pub(super) waits: ReportWaits,
     pub(super) table: String,
     pub(super) aws: Aws,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Reads variables and collects problems. After a problem it goes on with a value that
@@ -75,6 +77,7 @@ pub(super) struct Common {
 pub(super) struct Reader<'a> {
     variables: Variables<'a>,
     problems: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -82,6 +85,7 @@ impl<'a> Reader<'a> {
         Self {
             variables,
             problems: vec![],
+            warnings: vec![],
         }
     }
 
@@ -106,6 +110,8 @@ impl<'a> Reader<'a> {
             CarrierFields::WithoutCredentials => None,
         };
         let carriers = self.carriers(credentials);
+        self.check_prices(&apps, &carriers);
+        self.check_senders(&apps, &carriers);
         Common {
             dispatch: self.dispatch(&carriers),
             waits: ReportWaits {
@@ -114,6 +120,7 @@ impl<'a> Reader<'a> {
             },
             table: self.table(),
             aws: self.aws(),
+            warnings: std::mem::take(&mut self.warnings),
             apps,
             keyring: Arc::new(keyring),
             api_keys,
@@ -175,7 +182,8 @@ impl<'a> Reader<'a> {
             return Map::new();
         };
         json::parse_object(value.as_bytes()).unwrap_or_else(|problem| {
-            self.problem(name, &problem.to_string());
+            let cut = cut_json(&value);
+            self.problem(name, &cut.unwrap_or_else(|| problem.to_string()));
             Map::new()
         })
     }
@@ -190,6 +198,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.check_policy(None, &default);
+        self.check_ttl("OTP_CODE_TTL_SECONDS", &default);
         let mut apps = BTreeMap::new();
         for (app, settings) in self.object("OTP_APPS") {
             let mut policy = default.clone();
@@ -204,6 +213,9 @@ impl<'a> Reader<'a> {
                 }
             }
             self.check_policy(Some(&app), &policy);
+            if policy.code_ttl_seconds != default.code_ttl_seconds {
+                self.check_ttl(&format!("OTP_APPS: {app}.code_ttl_seconds"), &policy);
+            }
             apps.insert(app, policy);
         }
         Apps { default, apps }
@@ -230,11 +242,30 @@ impl<'a> Reader<'a> {
                 self.problem(&name, &problem);
             }
         }
-        if policy.code_ttl_seconds > TTL_SECONDS_NIST_MAX {
-            tracing::warn!(
-                code_ttl_seconds = policy.code_ttl_seconds,
-                "codes are valid for longer than the 10 minutes that NIST SP 800-63B-4 allows"
-            );
+    }
+
+    fn check_ttl(&mut self, name: &str, policy: &Policy) {
+        let seconds = policy.code_ttl_seconds;
+        if seconds > TTL_SECONDS_NIST_MAX {
+            self.warnings.push(format!(
+                "{name}: codes are valid for {seconds} s; NIST SP 800-63B-4 allows at most \
+                 {TTL_SECONDS_NIST_MAX} s"
+            ));
+        }
+    }
+
+    /// A spend limit counts prices: without them it would limit nothing.
+    fn check_prices(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
+        let Some(problem) = missing_prices(carriers) else {
+            return;
+        };
+        if apps.default.spend_per_day.is_some() {
+            self.problem("OTP_SPEND_PER_DAY", &problem);
+            return;
+        }
+        let with_limit = |(_, policy): &(&String, &Policy)| policy.spend_per_day.is_some();
+        for (app, _) in apps.apps.iter().filter(with_limit) {
+            self.problem("OTP_APPS", &format!("{app}.spend_per_day {problem}"));
         }
     }
 
@@ -275,10 +306,44 @@ impl<'a> Reader<'a> {
             .unwrap_or_else(|| DEFAULT_CARRIERS.to_owned());
         let region = self.variable("AWS_REGION").unwrap_or_default();
         let (carriers, problems) = carrier::read_carriers(&value, credentials, &region);
-        problems
-            .iter()
-            .for_each(|problem| self.problem(NAME, &problem.to_string()));
+        for problem in problems {
+            let sentence = cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, &value));
+            self.problem(NAME, &sentence);
+        }
         carriers
+    }
+
+    /// Checks that the vendors that require a sender get one from every app.
+    fn check_senders(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
+        for carrier in carriers {
+            for (app, policy) in apps.all() {
+                let countries = carrier.countries_without_sender(policy);
+                if countries.is_empty() {
+                    continue;
+                }
+                let of_app = app.map(|app| format!(" for app {app}")).unwrap_or_default();
+                let problem = format!(
+                    "carrier {}: this vendor rejects messages without a sender, and there is none{of_app} \
+                     in {}: networks there accept no names, or the name of the app is not one of 1 \
+                     to 11 letters and digits. Set `sender` for these countries, such as \
+                     {{\"US\":\"+12025550100\",\"*\":\"Acme\"}}, or `countries` without them",
+                    carrier.name,
+                    countries.join(", ")
+                );
+                self.problem("OTP_CARRIERS", &problem);
+                break;
+            }
+        }
+    }
+
+    /// Logs what the operator should know about the senders of `carriers`. Only the function that
+    /// hands messages over does so: the others have the same settings.
+    pub(super) fn warn_about_senders(&self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
+        for carrier in carriers {
+            for warning in carrier.sender_warnings(apps.all().map(|(_, policy)| policy)) {
+                tracing::warn!(delivery.carrier = carrier.name, "OTP_CARRIERS: {warning}");
+            }
+        }
     }
 
     fn dispatch(&mut self, carriers: &[ConfiguredCarrier]) -> DispatchMode {

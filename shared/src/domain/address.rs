@@ -5,7 +5,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::phone::PhoneNumber;
 
 /// The address of a recipient.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Address {
     /// For the channels sms, voice and whatsapp.
     Phone(PhoneNumber),
@@ -14,6 +14,16 @@ pub enum Address {
 }
 
 impl Address {
+    /// The address to which messages over `channel` go. A numbering plan may have another number
+    /// for calls to a line than for texts.
+    #[must_use]
+    pub fn over(&self, channel: Channel) -> Self {
+        match self {
+            Self::Phone(number) if channel == Channel::Voice => Self::Phone(number.as_called()),
+            Self::Phone(_) | Self::Email(_) => self.clone(),
+        }
+    }
+
     /// The address as it appears in responses and requests to carriers.
     #[must_use]
     pub fn reveal(&self) -> &str {

@@ -7,7 +7,7 @@ use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce};
 use crate::domain::time::Timestamp;
 
 /// One submitted code. A log has the order in which the table accepted its entries.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Attempt {
     /// Names the attempt.
     pub nonce: AttemptNonce,

@@ -7,6 +7,8 @@ use std::fmt;
 
 use rand::{Rng, RngExt as _};
 
+use crate::domain::pasted_text;
+
 /// Shortest code that a policy or a request may ask for.
 pub const CODE_LENGTH_MIN: u8 = 4;
 /// Longest code.
@@ -55,12 +57,13 @@ impl Code {
         )
     }
 
-    /// Parses what a person typed: spaces and hyphens are ignored, letters are case-insensitive.
-    /// `None` for anything that cannot be a code of `alphabet`: another character, fewer than 4 or
-    /// more than 10.
+    /// Parses what a person typed or pasted: spaces and dashes are ignored, letters are
+    /// case-insensitive, digits may be those of any script. `None` for anything that cannot be a
+    /// code of `alphabet`: another character, fewer than 4 or more than 10.
     #[must_use]
     pub fn parse(typed: &str, alphabet: Alphabet) -> Option<Self> {
         let mut code = String::with_capacity(usize::from(CODE_LENGTH_MAX));
+        let typed = pasted_text::plain(typed);
         for byte in typed.bytes().filter(|byte| !matches!(byte, b' ' | b'-')) {
             let byte = byte.to_ascii_uppercase();
             if !alphabet.characters().contains(&byte) || code.len() == usize::from(CODE_LENGTH_MAX)
@@ -186,18 +189,45 @@ mod tests {
     }
 
     #[test]
+    fn pasted_codes_are_read_as_typed() {
+        for typed in [
+            "１２３４５６",
+            "١٢٣٤٥٦",
+            "۱۲۳۴۵۶",
+            "१२३४५६",
+            "123\u{a0}456",
+            "123\t456",
+            "123–456",
+            "123\u{2011}456",
+            "\u{202a}123456\u{202c}",
+            "\u{feff}123\u{200b}456\u{fe0f}",
+            "123456\r\n",
+            "\u{2003}123456\u{2028}",
+        ] {
+            let code = Code::parse(typed, Alphabet::Digits);
+            assert_eq!(code, Some(Code("123456".into())), "{typed:?}");
+        }
+        assert_eq!(
+            Code::parse("bcd—２３４\n", Alphabet::Alphanumeric),
+            Some(Code("BCD234".into()))
+        );
+    }
+
+    #[test]
     fn anything_but_a_code_is_rejected() {
         for typed in [
             "",
             "123",
             "12345678901",
             "12345a",
-            "１２３４５６",
-            "٣٤٥٦٧٨",
             "+12345",
-            "123\u{a0}456",
             "12.345",
-            "123456\n",
+            "12/345",
+            "(123456)",
+            "123\n456",
+            "123\u{2028}456",
+            "１２３４５Ａ",
+            "²³⁴⁵⁶⁷",
         ] {
             assert_eq!(Code::parse(typed, Alphabet::Digits), None, "{typed:?}");
         }

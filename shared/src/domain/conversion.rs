@@ -1,82 +1,132 @@
-//! Conversion guard: how many of the last sends to a prefix or country were approved, and what follows.
+//! Conversion guard: how many of the last sends to a prefix or country were approved, and what
+//! follows from it.
 //!
-//! The table keeps the counts and decides in its conditions. These rules say what the counts mean.
+//! A send is a sample while its outcome is pending. Over ten minutes later its outcome is learned
+//! and added to the history. These rules are pure; `store/limits` says what is stored where.
+//!
+//! Invariant: whether a send is a sample depends on its [`Sample::level`] alone, which is random,
+//! so all sends of one minute are sampled with the same probability.
 
 use crate::domain::ids::{RecordKey, VerificationNonce};
-use crate::domain::rate_limit::{Quota, Window};
 use crate::domain::time::{RETENTION_SECONDS, Timestamp};
 
-/// Sends whose outcome is pending; while there are this many, further sends are not sampled.
-pub const SAMPLES_MAX: usize = 100;
-/// While conversion is low, one send in this many goes out.
-pub const HELD_ONE_IN: u32 = 100;
+/// While conversion is low, one send in this many is let through.
+pub const LET_THROUGH_ONE_IN: u32 = 100;
 /// `Retry-After` of a send that is held back.
 pub const HELD_SECONDS: i64 = 600;
-/// Age over which a send that was not approved counts as not approved.
-const OUTCOME_SECONDS: i64 = 600;
+/// Age from which on the outcome of a send counts: over ten minutes.
+pub const OUTCOME_AGE_SECONDS: i64 = 601;
+/// From this many samples on, a shard thins them out.
+const SHARD_SAMPLES: usize = 32;
+/// A shard that thins out keeps at most this many, so that it does not thin out again at once.
+const SHARD_SAMPLES_KEPT: usize = 24;
 
-/// The least share of sends that must be approved.
+/// The sends that are judged together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ConversionScope {
+    /// Those to one prefix.
+    Prefix,
+    /// Those to one country.
+    Country,
+}
+
+impl ConversionScope {
+    /// Member `scope` of a problem document.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prefix => "prefix",
+            Self::Country => "country",
+        }
+    }
+}
+
+/// The share of sends that must be approved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConversionRule {
-    /// Of a hundred.
+    /// Minimum, in percent.
     pub percent: u32,
-    /// Outcomes that are looked at; nothing is held back before there are so many.
+    /// Outcomes that are judged; nothing is held back before there are as many.
     pub window: u32,
 }
 
 impl ConversionRule {
-    /// Approved ones that a full window must hold.
+    /// Approved outcomes that a full window must have.
     #[must_use]
     pub fn approved_min(self) -> u32 {
         self.percent.saturating_mul(self.window).div_ceil(100)
     }
 }
 
-/// A send whose outcome is awaited.
+/// A send whose outcome is pending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sample {
-    /// Where the recipient's record is.
+    /// The recipient's record.
     pub recipient: RecordKey,
     /// Its verification.
     pub verification: VerificationNonce,
     /// When it was sent.
     pub at: Timestamp,
+    /// Random: distinguishes the sends of one verification in one second.
+    pub salt: [u8; 2],
 }
 
 impl Sample {
-    /// The first moment at which its outcome counts.
+    /// The first moment at which its outcome can be learned.
     #[must_use]
     pub fn due(&self) -> Timestamp {
-        self.at + (OUTCOME_SECONDS + 1)
+        self.at + OUTCOME_AGE_SECONDS
     }
 
-    /// What became of it, if it counts at all: `approved` is `None` where nothing is known of the verification. That
-    /// says nothing once records as old as this have been removed.
+    /// Its outcome; `approved` is `None` if the verification is unknown. An unknown verification
+    /// counts as not approved until records as old as this one are removed; then it says nothing.
     #[must_use]
     pub fn outcome(&self, approved: Option<bool>, now: Timestamp) -> Option<bool> {
         approved.or_else(|| (now <= self.at + RETENTION_SECONDS).then_some(false))
     }
+
+    /// Random level: a sample has level `n` or more with the probability 1/2ⁿ.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.random().leading_zeros()
+    }
+
+    /// Whether it is let through at random while conversion is low.
+    #[must_use]
+    pub fn is_drawn(&self) -> bool {
+        self.random().is_multiple_of(LET_THROUGH_ONE_IN)
+    }
+
+    /// Random bits: nonce and salt, mixed by the finalizer of MurmurHash3.
+    fn random(&self) -> u32 {
+        let nonce = u32::from_be_bytes(self.verification.0);
+        let salt = u32::from(u16::from_be_bytes(self.salt));
+        let mut bits = nonce ^ salt.wrapping_mul(0x9E37_79B9);
+        bits = (bits ^ (bits >> 16)).wrapping_mul(0x85EB_CA6B);
+        bits = (bits ^ (bits >> 13)).wrapping_mul(0xC2B2_AE35);
+        bits ^ (bits >> 16)
+    }
 }
 
-/// Known outcomes of the last sends of a scope, oldest first: approved or not.
+/// Outcomes of the last sends, oldest first: approved or not.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Outcomes(pub Vec<bool>);
+pub struct ConversionHistory(pub Vec<bool>);
 
-impl Outcomes {
-    /// Adds the outcomes of later sends, and forgets what `rule` does not look at.
+impl ConversionHistory {
+    /// Adds outcomes of later sends, and drops those that `rule` no longer judges.
     pub fn learn(&mut self, later: impl IntoIterator<Item = bool>, rule: ConversionRule) {
         self.0.extend(later);
         let window = usize::try_from(rule.window).unwrap_or(usize::MAX);
         self.0.drain(..self.0.len().saturating_sub(window));
     }
 
-    /// How many there are.
+    /// Known outcomes.
     #[must_use]
     pub fn known(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// How many of them were approved.
+    /// Approved outcomes.
     #[must_use]
     pub fn approved(&self) -> u32 {
         u32::try_from(self.0.iter().filter(|approved| **approved).count()).unwrap_or(u32::MAX)
@@ -84,79 +134,68 @@ impl Outcomes {
 
     /// Whether too few were approved.
     #[must_use]
-    pub fn are_low(&self, rule: ConversionRule) -> bool {
+    pub fn is_low(&self, rule: ConversionRule) -> bool {
         self.known() >= rule.window && self.approved() < rule.approved_min()
     }
-}
 
-/// What is asked of the sends of a scope: one client network, one prefix, one country of one app.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Rules {
-    /// How many there may be.
-    pub quota: Option<Quota>,
-    /// How many must be approved.
-    pub conversion: Option<ConversionRule>,
-}
-
-/// A scope as its rules see it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Scope {
-    /// Its sends.
-    pub window: Window,
-    /// What became of them.
-    pub outcomes: Outcomes,
-    /// Sends held back since one went out.
-    pub held: u32,
-}
-
-/// What becomes of a send to a scope.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// It goes out.
-    Free,
-    /// It goes out as the one in [`HELD_ONE_IN`].
-    Chosen,
-    /// Conversion is low: it does not go out, and is counted towards the one that does.
-    Held,
-    /// The window is full until then: it does not go out, and counts for nothing.
-    Full(Timestamp),
-}
-
-impl Verdict {
-    /// Until when the scope allows no send; `None` if it allows one now.
+    /// The fewest further outcomes after which conversion can be low; 0 if it is.
     #[must_use]
-    pub fn until(self, now: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Free | Self::Chosen => None,
-            Self::Held => Some(now + HELD_SECONDS),
-            Self::Full(until) => Some(until),
-        }
+    pub fn outcomes_until_low(&self, rule: ConversionRule) -> u32 {
+        let until_full = rule.window.saturating_sub(self.known());
+        let spare = (self.approved() + 1).saturating_sub(rule.approved_min());
+        until_full + spare
     }
 }
 
-impl Scope {
-    /// What becomes of a send at `now`.
+/// The samples of one shard in one minute: a random subset of its sends.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SampleShard {
+    /// Only samples of this level or a higher one are kept.
+    pub min_level: u32,
+    /// In order of arrival.
+    pub samples: Vec<Sample>,
+}
+
+/// What a shard does with a send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// The send is not a sample.
+    Skip,
+    /// The sample is appended.
+    Append,
+    /// The samples are thinned out and include the new one.
+    Replace(SampleShard),
+}
+
+impl SampleShard {
+    /// Decides whether `sample` is kept. About half of the samples are dropped whenever there are
+    /// too many, so the number of writes grows with the logarithm of the number of sends.
     #[must_use]
-    pub fn judge(&self, rules: Rules, now: Timestamp) -> Verdict {
-        let full_until = rules
-            .quota
-            .and_then(|quota| self.window.full_until(quota, now));
-        let is_low = rules
-            .conversion
-            .is_some_and(|rule| self.outcomes.are_low(rule));
-        let is_chosen = self.held >= HELD_ONE_IN - 1;
-        match full_until {
-            Some(until) if is_low && !is_chosen => Verdict::Full(until.max(now + HELD_SECONDS)),
-            Some(until) => Verdict::Full(until),
-            None if !is_low => Verdict::Free,
-            None if is_chosen => Verdict::Chosen,
-            None => Verdict::Held,
+    pub fn admit(&self, sample: Sample) -> Admission {
+        if sample.level() < self.min_level {
+            return Admission::Skip;
         }
+        if self.samples.len() < SHARD_SAMPLES {
+            return Admission::Append;
+        }
+        let mut thinned = self.clone();
+        while thinned.samples.len() > SHARD_SAMPLES_KEPT {
+            thinned.min_level += 1;
+            let min_level = thinned.min_level;
+            thinned.samples.retain(|kept| kept.level() >= min_level);
+        }
+        if sample.level() < thinned.min_level {
+            return Admission::Skip;
+        }
+        thinned.samples.push(sample);
+        Admission::Replace(thinned)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -165,56 +204,54 @@ mod tests {
         window: 100,
     };
 
-    #[test]
-    fn nothing_is_held_back_before_the_window_is_full_or_while_enough_are_approved() {
-        let low = |approved: usize, known: usize| {
-            Outcomes((0..known).map(|at| at < approved).collect()).are_low(RULE)
-        };
-        assert_eq!(
-            [low(0, 99), low(0, 100), low(9, 100), low(10, 100)],
-            [false, true, true, false]
-        );
-        assert_eq!(
-            ConversionRule {
-                percent: 1,
-                window: 10
-            }
-            .approved_min(),
-            1,
-            "a share is never rounded to nothing"
-        );
+    fn sample(nonce: u32, at: Timestamp) -> Sample {
+        Sample {
+            recipient: RecordKey([7; 12]),
+            verification: VerificationNonce(nonce.to_be_bytes()),
+            at,
+            salt: [0; 2],
+        }
+    }
+
+    fn history(approved: usize, known: usize) -> ConversionHistory {
+        ConversionHistory((0..known).map(|at| at < approved).collect())
     }
 
     #[test]
-    fn the_window_of_outcomes_slides() {
-        let mut outcomes = Outcomes::default();
-        outcomes.learn([true; 100], RULE);
-        outcomes.learn([false; 90], RULE);
-        assert_eq!(
-            (
-                outcomes.known(),
-                outcomes.approved(),
-                outcomes.are_low(RULE)
-            ),
-            (100, 10, false)
-        );
-        outcomes.learn([false], RULE);
-        assert!(outcomes.are_low(RULE));
-        outcomes.learn([true; 10], RULE);
-        assert_eq!(
-            (outcomes.approved(), outcomes.are_low(RULE)),
-            (10, false),
-            "recovered"
-        );
+    fn conversion_is_low_below_minimum_of_full_window() {
+        let is_low = |approved, known| history(approved, known).is_low(RULE);
+        assert!(!is_low(0, 99), "fewer than a window");
+        assert!(is_low(0, 100));
+        assert!(is_low(9, 100));
+        assert!(!is_low(10, 100));
     }
 
     #[test]
-    fn an_outcome_counts_after_ten_minutes_and_is_unknown_once_records_are_gone() {
-        let sample = Sample {
-            recipient: RecordKey([0; 12]),
-            verification: VerificationNonce([0; 4]),
-            at: NOW,
+    fn minimum_is_never_rounded_to_zero() {
+        let rule = ConversionRule {
+            percent: 1,
+            window: 10,
         };
+        assert_eq!(rule.approved_min(), 1);
+    }
+
+    #[test]
+    fn history_keeps_the_last_outcomes() {
+        let mut history = ConversionHistory::default();
+        history.learn([true; 100], RULE);
+        history.learn([false; 90], RULE);
+        assert_eq!((history.known(), history.approved()), (100, 10));
+        assert!(!history.is_low(RULE));
+        history.learn([false], RULE);
+        assert!(history.is_low(RULE));
+        history.learn([true; 10], RULE);
+        assert_eq!((history.known(), history.approved()), (100, 10));
+        assert!(!history.is_low(RULE), "recovered");
+    }
+
+    #[test]
+    fn outcome_counts_after_ten_minutes_and_until_records_expire() {
+        let sample = sample(1, NOW);
         assert_eq!(sample.due(), NOW + 601);
         assert_eq!(sample.outcome(None, NOW + 601), Some(false));
         assert_eq!(sample.outcome(None, NOW + (RETENTION_SECONDS + 1)), None);
@@ -224,32 +261,81 @@ mod tests {
         );
     }
 
+    proptest! {
+        /// So that their outcomes can wait. As many make it low if none of them is approved.
+        #[test]
+        fn fewer_outcomes_than_announced_never_make_it_low(
+            percent in 1u32..=100,
+            window in 10u32..150,
+            known in 0usize..150,
+            approved in 0usize..150,
+            later in proptest::collection::vec(any::<bool>(), 0..300),
+        ) {
+            let rule = ConversionRule { percent, window };
+            let known = known.min(window as usize);
+            let start = history(approved.min(known), known);
+            let announced = start.outcomes_until_low(rule) as usize;
+            prop_assert_eq!(announced == 0, start.is_low(rule));
+            let mut soon = start.clone();
+            soon.learn(later.into_iter().take(announced.saturating_sub(1)), rule);
+            prop_assert!(announced == 0 || !soon.is_low(rule));
+            let mut worst = start;
+            worst.learn(vec![false; announced], rule);
+            prop_assert!(worst.is_low(rule));
+        }
+
+        /// Of a few sends all are samples; of many, few, with few writes.
+        #[test]
+        fn shard_is_a_fair_and_small_sample(first in any::<u32>(), sends in 1u32..30_000) {
+            let (mut shard, mut writes) = (SampleShard::default(), 0);
+            for n in 0..sends {
+                // Consecutive nonces are as good as random ones: the bits are mixed.
+                let sample = sample(first.wrapping_add(n), NOW);
+                match shard.admit(sample) {
+                    Admission::Skip => continue,
+                    Admission::Append => shard.samples.push(sample),
+                    Admission::Replace(thinned) => shard = thinned,
+                }
+                writes += 1;
+            }
+            prop_assert!(shard.samples.len() <= SHARD_SAMPLES);
+            prop_assert!(sends > 32 || shard.samples.len() == sends as usize, "all of a few");
+            let doublings = f64::from(sends).log2().ceil() as usize;
+            prop_assert!(writes <= 32 + 32 * doublings, "{} writes", writes);
+            let mut levels = shard.samples.iter().map(Sample::level);
+            prop_assert!(levels.all(|level| level >= shard.min_level));
+        }
+    }
+
     #[test]
-    fn while_conversion_is_low_one_in_a_hundred_goes_out_and_a_full_window_counts_for_nothing() {
-        let rules = Rules {
-            quota: Some(Quota {
-                sends: 1,
-                seconds: 60,
-            }),
-            conversion: Some(RULE),
-        };
-        let mut scope = Scope {
-            outcomes: Outcomes(vec![false; 100]),
-            ..Scope::default()
-        };
-        assert_eq!(scope.judge(rules, NOW), Verdict::Held);
-        assert_eq!(Verdict::Held.until(NOW), Some(NOW + 600));
-        scope.held = 99;
-        assert_eq!(scope.judge(rules, NOW), Verdict::Chosen);
-        scope.window.moments = vec![NOW];
-        assert_eq!(scope.judge(rules, NOW), Verdict::Full(NOW + 60));
-        scope.held = 98;
-        assert_eq!(
-            scope.judge(rules, NOW),
-            Verdict::Full(NOW + 600),
-            "both apply: the later"
-        );
-        scope.outcomes = Outcomes(vec![true; 100]);
-        assert_eq!(scope.judge(rules, NOW + 60), Verdict::Free);
+    fn sends_of_a_minute_are_sampled_with_equal_probability() {
+        // 400 minutes of 5,000 sends: where in the minute are the samples?
+        let mut tenths = [0u32; 10];
+        for minute in 0..400u32 {
+            let mut shard = SampleShard::default();
+            for n in 0..5_000u32 {
+                let sample = sample(minute * 5_000 + n, NOW);
+                match shard.admit(sample) {
+                    Admission::Skip => {}
+                    Admission::Append => shard.samples.push(sample),
+                    Admission::Replace(thinned) => shard = thinned,
+                }
+            }
+            for sample in shard.samples {
+                let n = u32::from_be_bytes(sample.verification.0) - minute * 5_000;
+                tenths[(n / 500) as usize] += 1;
+            }
+        }
+        let total: u32 = tenths.iter().sum();
+        for (tenth, count) in tenths.into_iter().enumerate() {
+            let share = f64::from(count) / f64::from(total);
+            assert!((0.085..0.115).contains(&share), "{tenth}: {share}");
+        }
+    }
+
+    #[test]
+    fn one_send_in_a_hundred_is_drawn() {
+        let drawn = (0..100_000).filter(|n| sample(*n, NOW).is_drawn()).count();
+        assert!((900..1100).contains(&drawn), "{drawn}");
     }
 }

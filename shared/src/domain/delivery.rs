@@ -103,6 +103,25 @@ impl DeliveryStatus {
     }
 }
 
+/// A status that a carrier reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct ReportedStatus {
+    /// What became of the message.
+    pub status: DeliveryStatus,
+    /// Whether it failed because of the operator's account at the carrier: then it did not reach
+    /// the person, and another carrier may deliver it.
+    pub is_account_fault: bool,
+}
+
+impl From<DeliveryStatus> for ReportedStatus {
+    fn from(status: DeliveryStatus) -> Self {
+        Self {
+            status,
+            is_account_fault: false,
+        }
+    }
+}
+
 /// A stored number without a meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UnknownNumber;
@@ -119,7 +138,7 @@ impl TryFrom<u8> for DeliveryStatus {
 }
 
 /// One message handed, or to be handed, to one carrier.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Delivery {
     /// Identifies it in a carrier's report.
     pub tag: DeliveryTag,
@@ -141,25 +160,27 @@ pub struct Delivery {
     pub vendor_id: Option<String>,
     /// A report that arrived before it was known which carrier has the message.
     pub early_report: Option<EarlyReport>,
+    /// Whether it failed because of the operator's account at its carrier.
+    pub is_account_fault: bool,
 }
 
 /// A report about a message that is being handed over. It counts once its carrier has accepted the
 /// message: the carriers before that one may report failures, too.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EarlyReport {
     /// The reporting carrier.
     pub carrier: String,
     /// The reported status.
-    pub status: DeliveryStatus,
+    pub reported: ReportedStatus,
 }
 
 impl Delivery {
     /// The status that the early report moves the message to, now that `self.carrier` has it.
     #[must_use]
-    pub fn status_of_early_report(&self) -> Option<DeliveryStatus> {
+    pub fn status_of_early_report(&self) -> Option<ReportedStatus> {
         let early = self.early_report.as_ref()?;
         let is_holder = self.carrier.as_ref() == Some(&early.carrier);
-        (is_holder && self.status.may_become(early.status)).then_some(early.status)
+        (is_holder && self.status.may_become(early.reported.status)).then_some(early.reported)
     }
 
     /// Whether a report of `carrier` with `status` counts now. `delivered` counts unless another
@@ -178,11 +199,12 @@ impl Delivery {
 }
 
 /// Why a message exists.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Cause {
     /// The app requested it.
     Requested,
-    /// The message before it had an unknown outcome: the second and last carrier.
+    /// The message before it had an unknown outcome, or failed because of the account at its
+    /// carrier: the second and last carrier.
     SecondCarrier,
     /// The channel before it did not deliver.
     Fallback,

@@ -74,11 +74,7 @@ pub fn next_step(
             if now < at {
                 return NextStep::WaitUntil(at);
             }
-            NextStep::AddDelivery {
-                channel: latest.channel,
-                cause: Cause::SecondCarrier,
-                except: latest.carrier.clone(),
-            }
+            second_carrier(latest)
         }
         DeliveryStatus::Unknown | DeliveryStatus::Sent => {
             fall_back(latest.updated_at + waits.fallback_seconds)
@@ -86,8 +82,23 @@ pub fn next_step(
         DeliveryStatus::Undelivered
         | DeliveryStatus::Rejected
         | DeliveryStatus::Expired
-        | DeliveryStatus::Failed => fall_back(now),
+        | DeliveryStatus::Failed => {
+            let is_first_carrier = latest.cause != Cause::SecondCarrier;
+            if latest.is_account_fault && is_first_carrier && has_second_carrier {
+                return second_carrier(latest);
+            }
+            fall_back(now)
+        }
         DeliveryStatus::Delivered => NextStep::Done,
+    }
+}
+
+/// The message of `latest` once more, through another carrier.
+fn second_carrier(latest: &Delivery) -> NextStep {
+    NextStep::AddDelivery {
+        channel: latest.channel,
+        cause: Cause::SecondCarrier,
+        except: latest.carrier.clone(),
     }
 }
 
@@ -152,6 +163,7 @@ mod tests {
             parts: Some(1),
             vendor_id: None,
             early_report: None,
+            is_account_fault: false,
         }
     }
 
@@ -219,6 +231,28 @@ mod tests {
             delivery(DeliveryStatus::Undelivered, Cause::SecondCarrier),
         ];
         assert_eq!(step(&one_delivered, &fallback, 900), NextStep::Done);
+    }
+
+    #[test]
+    fn account_fault_is_followed_by_one_other_carrier() {
+        let failed = |cause| Delivery {
+            is_account_fault: true,
+            ..delivery(DeliveryStatus::Rejected, cause)
+        };
+        let one = [failed(Cause::Requested)];
+        let second = NextStep::AddDelivery {
+            channel: Channel::Sms,
+            cause: Cause::SecondCarrier,
+            except: Some("a".into()),
+        };
+        assert_eq!(step(&one, &[Channel::Voice], 100), second);
+        let alone = next_step(&one, false, &[Channel::Voice], WAITS, Timestamp(100));
+        assert_eq!(alone, VOICE, "no other carrier");
+        let twice = [one[0].clone(), failed(Cause::SecondCarrier)];
+        assert_eq!(step(&twice, &[Channel::Voice], 100), VOICE);
+        assert_eq!(step(&twice, &[], 100), NextStep::Done, "once");
+        let delivered = [requested(DeliveryStatus::Delivered), one[0].clone()];
+        assert_eq!(step(&delivered, &[], 100), NextStep::Done);
     }
 
     #[test]

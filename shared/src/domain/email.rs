@@ -12,14 +12,15 @@ const LOCAL_PART_LENGTH_MAX: usize = 64;
 
 /// One plain e-mail address. The domain is in lower case and in ASCII (IDNA), the local part as it
 /// was typed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Parses `local@domain`. `None` for anything else: a display name, quotes, comments, an
-    /// address literal, a list.
+    /// Parses `local@domain`, with white space around it. `None` for anything else: a display
+    /// name, quotes, comments, an address literal, a list.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
         if text.len() > EMAIL_LENGTH_MAX {
             return None;
         }
@@ -82,6 +83,10 @@ mod tests {
             read("ann@bücher.example").as_deref(),
             Some("ann@xn--bcher-kva.example")
         );
+        assert_eq!(
+            read("\u{a0}carl@example.com \r\n").as_deref(),
+            Some("carl@example.com")
+        );
         let canonical =
             EmailAddress::parse("Ann@Example.com").map(|e| Address::Email(e).canonical());
         assert_eq!(canonical.as_deref(), Some("ann@example.com"));
@@ -98,6 +103,10 @@ mod tests {
             "a@@b.example",
             "a@b@c.example",
             "a b@c.example",
+            "a@c.example b",
+            "\u{200b}a@c.example",
+            "a\u{a0}@c.example",
+            "a@c.example\nd",
             "a@c.example,d@e.example",
             "Ann <a@c.example>",
             "\"a\"@c.example",

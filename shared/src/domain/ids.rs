@@ -29,16 +29,16 @@ pub struct VerificationId(pub [u8; 16]);
 pub struct DeliveryTag(pub [u8; 4]);
 
 /// Random name of a worker's claim on a step.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClaimId(pub [u8; 6]);
 
 /// Keyed hash of what was submitted: purpose, transaction and code in one value, so that nothing
 /// reveals which of them was wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct AttemptHash(pub [u8; 16]);
 
 /// Names an attempt. A repeated nonce is the same attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AttemptNonce {
     /// Of a check without `Idempotency-Key`.
     Random([u8; 8]),
@@ -60,11 +60,11 @@ pub struct DecisionNonce(pub [u8; 8]);
 pub struct SubjectKey(pub RecordKey);
 
 /// Keyed hash of an `Idempotency-Key`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct IdempotencyKeyHash(pub [u8; 8]);
 
 /// Keyed hash of a request body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct BodyHash(pub [u8; 8]);
 
 impl VerificationId {

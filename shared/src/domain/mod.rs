@@ -4,7 +4,9 @@
 
 pub mod time;
 pub mod ids;
+pub mod pasted_text;
 pub mod phone;
+pub mod phone_lines;
 pub mod email;
 pub mod channel;
 pub mod address;

@@ -3,15 +3,15 @@
 use crate::domain::time::{DAY_SECONDS, Timestamp};
 
 const MILLION: f64 = 1e6;
-/// Far over any budget, and whole millionths up to it are exact in an `f64`.
+/// Above every budget; whole millionths up to it are exact in an `f64`.
 const UNITS_MAX: f64 = 1e9;
 
-/// Money in the unit of the carriers' prices, kept in whole millionths, which add up without rounding.
+/// Money in the unit of the carriers' prices, in whole millionths, which add up without rounding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Money(u64);
 
 impl Money {
-    /// `units`, rounded to a millionth; `None` if negative, not a number, or more than anyone has.
+    /// `units`, rounded to a millionth; `None` if negative, not a number, or over a billion.
     #[must_use]
     pub fn of(units: f64) -> Option<Self> {
         (0.0..=UNITS_MAX)
@@ -19,7 +19,7 @@ impl Money {
             .then(|| Self((units * MILLION).round() as u64))
     }
 
-    /// Reads decimal digits with at most one point among them.
+    /// Reads decimal digits with at most one decimal point between them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
@@ -50,7 +50,7 @@ pub fn day_end(now: Timestamp) -> Timestamp {
     Timestamp(day(now).saturating_add(1).saturating_mul(DAY_SECONDS))
 }
 
-/// The day, UTC, counted from 1970.
+/// Days since 1970, UTC.
 #[must_use]
 pub fn day(now: Timestamp) -> i64 {
     now.0.div_euclid(DAY_SECONDS)
@@ -64,14 +64,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn money_is_read_as_it_is_written(units in 0u32..1_000_000, millionths in 0u32..1_000_000) {
+        fn money_is_read_as_written(units in 0u32..1_000_000, millionths in 0u32..1_000_000) {
             let money = Money::parse(&format!("{units}.{millionths:06}"));
-            prop_assert_eq!(money.map(Money::millionths), Some(u64::from(units) * 1_000_000 + u64::from(millionths)));
+            let expected = u64::from(units) * 1_000_000 + u64::from(millionths);
+            prop_assert_eq!(money.map(Money::millionths), Some(expected));
         }
     }
 
     #[test]
-    fn money_that_is_none_is_refused_and_prices_add_up_exactly() {
+    fn invalid_money_is_rejected_and_prices_add_up() {
         for wrong in [
             "",
             ".",
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_ends_at_midnight() {
+    fn day_ends_at_midnight() {
         assert_eq!(day_end(Timestamp(86_399)), Timestamp(86_400));
         assert_eq!(day_end(Timestamp(86_400)), Timestamp(172_800));
     }

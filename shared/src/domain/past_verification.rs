@@ -8,7 +8,7 @@ use crate::domain::verification::Verification;
 use crate::domain::verification_params::VerificationParams;
 
 /// A verification that was replaced.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PastVerification {
     /// What was agreed at its start.
     pub params: VerificationParams,
@@ -25,7 +25,7 @@ pub struct PastVerification {
 }
 
 /// Outcome of a check with an `Idempotency-Key`, kept for its replay.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct RecordedCheck {
     /// Derived from the key.
     pub nonce: AttemptNonce,

@@ -8,21 +8,26 @@ use std::fmt;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
 use thiserror::Error;
 
-/// Longest spelling that is parsed, in bytes.
-const SPELLING_LENGTH_MAX: usize = 40;
+use crate::domain::pasted_text;
+use crate::domain::phone_lines::{self, Calls};
+
+/// Longest spelling that is parsed, in characters, without invisible ones.
+const SPELLING_CHARS_MAX: usize = 40;
 /// Most digits of an E.164 number, the country code included.
 const DIGITS_MAX: usize = 15;
 
 /// A valid phone number to which a code may be sent.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber {
     e164: String,
+    /// The number that is dialed for a call, if it is another one.
+    called: Option<String>,
     country: String,
     line: Line,
 }
 
 /// The kind of line behind a number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Line {
     /// Receives text messages and calls. Also where the numbering plan does not distinguish mobile
     /// from fixed lines.
@@ -45,7 +50,7 @@ pub enum PhoneError {
 
 impl PhoneNumber {
     /// Parses an international spelling (`+33 6 12-34-56-78`, `0033612345678`) or, with `country`
-    /// (ISO 3166 alpha-2), a national one.
+    /// (ISO 3166 alpha-2, upper case), a national one.
     ///
     /// # Errors
     /// [`PhoneError`], by the metadata of libphonenumber.
@@ -58,27 +63,28 @@ impl PhoneNumber {
         if region.is_none() && international.is_none() && !dialed.starts_with('+') {
             return Err(PhoneError::Invalid);
         }
-        let util = &PHONE_NUMBER_UTIL;
-        let is_recognized = |number: &rlibphonenumber::PhoneNumber| {
-            is_global_network(number.country_code) || util.is_valid_number(number)
-        };
-        let parse = |spelling: &str| util.parse(spelling, region).ok().filter(is_recognized);
         // Some countries have another international prefix that also begins with 00: 0011 in
         // Australia.
-        let as_dialed = || international.is_some().then(|| parse(&dialed)).flatten();
-        let number = parse(international.as_deref().unwrap_or(&dialed))
+        let as_dialed = || {
+            international
+                .is_some()
+                .then(|| read(&dialed, region))
+                .flatten()
+        };
+        let (number, called) = read(international.as_deref().unwrap_or(&dialed), region)
             .or_else(as_dialed)
             .ok_or(PhoneError::Invalid)?;
         if is_global_network(number.country_code) {
             return Err(PhoneError::NotAllowed);
         }
+        let util = &PHONE_NUMBER_UTIL;
         let line = allowed_line(util.get_number_type(&number))?;
         let country = util
             .get_region_for_number(&number)
             .ok_or(PhoneError::Invalid)?;
-        let e164 = util.format(&number, PhoneNumberFormat::E164).into_owned();
         Ok(Self {
-            e164,
+            e164: e164(&number),
+            called,
             country: country.as_region_str().to_string(),
             line,
         })
@@ -89,15 +95,38 @@ impl PhoneNumber {
     pub fn from_stored(e164: &str, country: &str, line: Line) -> Self {
         Self {
             e164: e164.to_owned(),
+            called: None,
             country: country.to_owned(),
             line,
         }
     }
 
-    /// The number in E.164: `+` and digits.
+    /// The number with another one for calls.
+    #[must_use]
+    pub fn with_called(self, called: Option<String>) -> Self {
+        Self { called, ..self }
+    }
+
+    /// The number in E.164: `+` and digits. Both spellings of a line have the same one.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.e164
+    }
+
+    /// The number that is dialed for a call, in E.164, if it is another one.
+    #[must_use]
+    pub fn reveal_called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
+    /// The number as it is dialed for a call.
+    #[must_use]
+    pub fn as_called(&self) -> Self {
+        let mut called = self.clone();
+        if let Some(number) = called.called.take() {
+            called.e164 = number;
+        }
+        called
     }
 
     /// The number's country, ISO 3166 alpha-2.
@@ -144,21 +173,53 @@ pub fn warm_up() {
     let _ = PhoneNumber::parse("+12025550143", None);
 }
 
-/// `spelling` without separators. Rejects everything but ASCII digits, common separators and one
-/// leading `+`: letters, extensions, `tel:`, several numbers and control characters never reach the
+/// The number that `spelling` writes, and the number that is dialed for a call if it is another one.
+/// `None` unless it is valid, or of a global network.
+fn read(
+    spelling: &str,
+    region: Option<Region>,
+) -> Option<(rlibphonenumber::PhoneNumber, Option<String>)> {
+    let util = &PHONE_NUMBER_UTIL;
+    let number = util.parse(spelling, region).ok()?;
+    let is_known = is_global_network(number.country_code) || util.is_valid_number(&number);
+    let written = e164(&number);
+    let canonical = phone_lines::canonical(&written).and_then(|(canonical, calls)| {
+        let number = util.parse(&canonical, None).ok()?;
+        let is_line = match calls {
+            Calls::Canonical => util.is_valid_number(&number),
+            Calls::AsWritten => util.get_number_type(&number) == PhoneNumberType::Mobile,
+        };
+        let called = (calls == Calls::AsWritten && is_known).then_some(written);
+        is_line.then_some((number, called))
+    });
+    canonical.or_else(|| is_known.then_some((number, None)))
+}
+
+fn e164(number: &rlibphonenumber::PhoneNumber) -> String {
+    let e164 = PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164);
+    e164.into_owned()
+}
+
+/// `spelling` without separators. Rejects everything but decimal digits, common separators and one
+/// leading `+`: letters, extensions, `tel:`, several numbers and line breaks never reach the
 /// library.
 fn normalize_spelling(spelling: &str) -> Result<String, PhoneError> {
-    if spelling.len() > SPELLING_LENGTH_MAX {
+    let spelling = pasted_text::plain(spelling);
+    if spelling.chars().count() > SPELLING_CHARS_MAX {
         return Err(PhoneError::Invalid);
     }
     let mut digits = String::with_capacity(spelling.len());
-    for (at, byte) in spelling.trim_matches(' ').bytes().enumerate() {
-        match byte {
-            b'0'..=b'9' => digits.push(char::from(byte)),
-            b'+' if at == 0 => digits.push('+'),
-            b' ' | b'-' | b'.' | b'(' | b')' => {}
+    // "(+49)" and "( +49" begin with a plus sign as well.
+    let mut may_be_plus = true;
+    for character in spelling.chars() {
+        match character {
+            '0'..='9' => digits.push(character),
+            '+' | '＋' if may_be_plus => digits.push('+'),
+            ' ' | '(' => continue,
+            '-' | '.' | '/' | ')' => {}
             _ => return Err(PhoneError::Invalid),
         }
+        may_be_plus = false;
     }
     let after_prefix = ["+", "00"]
         .into_iter()
@@ -199,7 +260,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn e164(spelling: &str, country: Option<&str>) -> Result<String, PhoneError> {
+    fn number(spelling: &str, country: Option<&str>) -> Result<String, PhoneError> {
         PhoneNumber::parse(spelling, country).map(|n| n.reveal().to_owned())
     }
 
@@ -213,17 +274,17 @@ mod tests {
             "+33 (0)6 12 34 56 78",
         ] {
             assert_eq!(
-                e164(spelling, None).as_deref(),
+                number(spelling, None).as_deref(),
                 Ok("+33612345678"),
                 "{spelling}"
             );
         }
         assert_eq!(
-            e164("06 12 34 56 78", Some("FR")).as_deref(),
+            number("06 12 34 56 78", Some("FR")).as_deref(),
             Ok("+33612345678")
         );
         assert_eq!(
-            e164("+1 (234) 567-8901", None).as_deref(),
+            number("+1 (234) 567-8901", None).as_deref(),
             Ok("+12345678901")
         );
         assert_eq!(
@@ -235,6 +296,140 @@ mod tests {
     }
 
     #[test]
+    fn pasted_numbers_are_read_as_typed() {
+        for spelling in [
+            "\u{202a}+33 6 12 34 56 78\u{202c}",
+            "\u{2066}+33612345678\u{2069}",
+            "\u{feff}+33\u{a0}6\u{a0}12\u{a0}34\u{a0}56\u{a0}78",
+            "+33\u{200b}612\u{200d}345678\u{fe0f}",
+            "+33\u{2011}6\u{2013}12\u{2212}34—56－78",
+            "\t+33 6\t12 34 56 78\r\n",
+            "+33\u{202f}6\u{2009}12\u{3000}34 56 78\u{2029}",
+            "+33/612/345/678",
+            "(+33) 612345678",
+            " ( +33 ) 612345678",
+            "(0033) 612345678",
+            "＋３３６１２３４５６７８",
+            "+٣٣٦١٢٣٤٥٦٧٨",
+            "+۳۳۶۱۲۳۴۵۶۷۸",
+            "+३३६१२३४५६७८",
+            "+๓๓๖๑๒๓๔๕๖๗๘",
+            "+𝟑𝟑𝟔𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖",
+        ] {
+            let read = number(spelling, None);
+            assert_eq!(read.as_deref(), Ok("+33612345678"), "{spelling:?}");
+        }
+        let national = number("०६/१२ ३४ ५६ ७८", Some("FR"));
+        assert_eq!(national.as_deref(), Ok("+33612345678"));
+    }
+
+    /// The canonical number and the number that is called.
+    fn line(spelling: &str, country: Option<&str>) -> (String, String) {
+        let number = PhoneNumber::parse(spelling, country);
+        let number = number.unwrap_or_else(|error| panic!("{spelling}: {error}"));
+        assert_eq!(number.line(), Line::Mobile, "{spelling}");
+        let called = number.reveal_called().unwrap_or(number.reveal());
+        (number.reveal().to_owned(), called.to_owned())
+    }
+
+    #[test]
+    fn argentine_mobile_without_its_9_is_one_line() {
+        for (spelling, country, canonical, called) in [
+            ("+541169071234", None, "+5491169071234", "+541169071234"),
+            ("+54 11 6907-1234", None, "+5491169071234", "+541169071234"),
+            (
+                "11 6907 1234",
+                Some("AR"),
+                "+5491169071234",
+                "+541169071234",
+            ),
+            (
+                "011 6907-1234",
+                Some("AR"),
+                "+5491169071234",
+                "+541169071234",
+            ),
+            ("+543513116713", None, "+5493513116713", "+543513116713"),
+            ("+542944123456", None, "+5492944123456", "+542944123456"),
+            ("+5491169071234", None, "+5491169071234", "+5491169071234"),
+            (
+                "011 15 6907-1234",
+                Some("AR"),
+                "+5491169071234",
+                "+5491169071234",
+            ),
+            (
+                "+54 11 15 6907 1234",
+                None,
+                "+5491169071234",
+                "+5491169071234",
+            ),
+        ] {
+            let expected = (canonical.to_owned(), called.to_owned());
+            assert_eq!(line(spelling, country), expected, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn mexican_number_with_its_earlier_prefix_is_one_line() {
+        for (spelling, country) in [
+            ("+5215512345678", None),
+            ("+52 1 55 1234 5678", None),
+            ("005215512345678", None),
+            ("+525512345678", None),
+            ("55 1234 5678", Some("MX")),
+            ("1 55 1234 5678", Some("MX")),
+            ("044 55 1234 5678", Some("MX")),
+            ("045 55 1234 5678", Some("MX")),
+            ("01 55 1234 5678", Some("MX")),
+        ] {
+            let expected = ("+525512345678".to_owned(), "+525512345678".to_owned());
+            assert_eq!(line(spelling, country), expected, "{spelling}");
+        }
+        for spelling in ["+52155123456789", "+521551234567", "+52115512345678"] {
+            assert_eq!(
+                number(spelling, None),
+                Err(PhoneError::Invalid),
+                "{spelling}"
+            );
+        }
+    }
+
+    #[test]
+    fn gabonese_number_with_its_0_is_one_line() {
+        for first in 2..=7 {
+            let short = format!("+241{first}031234");
+            for (spelling, country) in [
+                (short.clone(), None),
+                (format!("+2410{first}031234"), None),
+                (format!("0{first} 03 12 34"), Some("GA")),
+                (format!("{first}031234"), Some("GA")),
+            ] {
+                let expected = (short.clone(), short.clone());
+                assert_eq!(line(&spelling, country), expected, "{spelling}");
+            }
+        }
+        assert_eq!(
+            line("+241066031234", None),
+            ("+24166031234".into(), "+24166031234".into())
+        );
+        assert_eq!(number("+24101031234", None).as_deref(), Ok("+24101031234"));
+    }
+
+    #[test]
+    fn beninese_number_without_its_01_is_one_line() {
+        for (spelling, country) in [
+            ("+22997123456", None),
+            ("+2290197123456", None),
+            ("97 12 34 56", Some("BJ")),
+            ("01 97 12 34 56", Some("BJ")),
+        ] {
+            let expected = ("+2290197123456".to_owned(), "+2290197123456".to_owned());
+            assert_eq!(line(spelling, country), expected, "{spelling}");
+        }
+    }
+
+    #[test]
     fn international_prefixes_of_the_country_are_supported() {
         for (spelling, country) in [
             ("0011 33 612345678", "AU"),
@@ -243,12 +438,12 @@ mod tests {
             ("0033 612345678", "AU"),
         ] {
             assert_eq!(
-                e164(spelling, Some(country)).as_deref(),
+                number(spelling, Some(country)).as_deref(),
                 Ok("+33612345678"),
                 "{spelling} in {country}"
             );
         }
-        assert_eq!(e164("0011 33 612345678", None), Err(PhoneError::Invalid));
+        assert_eq!(number("0011 33 612345678", None), Err(PhoneError::Invalid));
     }
 
     #[test]
@@ -264,24 +459,31 @@ mod tests {
             "+33612345678 x5",
             "+33612345678,+33612345679",
             "+1800FLOWERS",
-            "+３３６１２３４５６７８",
-            "+33612345678\n",
-            "\u{202e}+33612345678",
+            "+33612345678\n2",
+            "+336123\n45678",
+            "+336123\u{2028}45678",
             "++33612345678",
+            "+ +33612345678",
+            "-+33612345678",
+            "6+33612345678",
+            "+33612345678²",
+            "☎+33612345678",
+            "+33612345678 / +33612345679",
+            "+33612345678/12",
             "+33+612345678",
             "33612345678",
             "+00123",
             "112",
         ] {
             assert_eq!(
-                e164(spelling, None),
+                number(spelling, None),
                 Err(PhoneError::Invalid),
                 "{spelling:?}"
             );
         }
-        assert_eq!(e164("0612345678", Some("ZZ")), Err(PhoneError::Invalid));
+        assert_eq!(number("0612345678", Some("ZZ")), Err(PhoneError::Invalid));
         assert_eq!(
-            e164(&"1".repeat(100_000), Some("US")),
+            number(&"1".repeat(100_000), Some("US")),
             Err(PhoneError::Invalid)
         );
     }
@@ -298,7 +500,7 @@ mod tests {
             "+979123456789",
         ] {
             assert_eq!(
-                e164(spelling, None),
+                number(spelling, None),
                 Err(PhoneError::NotAllowed),
                 "{spelling}"
             );
@@ -351,11 +553,12 @@ mod tests {
 
         #[test]
         fn parsed_numbers_are_canonical(
-            text in "[+0-9 ().-]{0,40}",
+            text in "[+0-9 ()./-]{0,40}",
             country in proptest::option::of("[A-Z]{2}"),
         ) {
             if let Ok(number) = PhoneNumber::parse(&text, country.as_deref()) {
-                prop_assert_eq!(PhoneNumber::parse(number.reveal(), None), Ok(number));
+                let canonical = number.clone().with_called(None);
+                prop_assert_eq!(PhoneNumber::parse(number.reveal(), None), Ok(canonical));
             }
         }
     }

@@ -52,7 +52,7 @@ pub struct Policy {
     pub allowed_countries: Vec<String>,
     /// `+…` prefixes that are never sent to.
     pub blocked_prefixes: Vec<String>,
-    /// Name that the message comes from; absent: made from the brand.
+    /// Name that messages come from; absent: the brand.
     pub sender_id: Option<String>,
     /// Host of the WebOTP last line.
     pub web_domain: Option<String>,
@@ -136,21 +136,10 @@ impl Policy {
         f64::from(u32::from(self.factor_guess_budget) * u32::from(window)) / 1e6
     }
 
-    /// The name that a message comes from, where the country takes one: letters, digits and spaces,
-    /// at most 11, with a letter among them.
+    /// The name that messages come from, where networks and vendors accept it.
     #[must_use]
-    pub fn sender(&self) -> Option<String> {
-        if self.sender_id.is_some() {
-            return self.sender_id.clone();
-        }
-        let cut: String = self
-            .brand
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || *c == ' ')
-            .take(11)
-            .collect();
-        let name = cut.trim();
-        is_sender_id(name).then(|| name.to_owned())
+    pub fn sender_name(&self) -> &str {
+        self.sender_id.as_ref().unwrap_or(&self.brand)
     }
 
     /// Quota and window of `limit`, for the `RateLimit-Policy` header. That of `spend` is in whole
@@ -167,7 +156,7 @@ impl Policy {
                 u64::from(self.prefix_sends.sends),
                 self.prefix_sends.seconds,
             ),
-            Limit::Country => (1, HELD_SECONDS),
+            Limit::Conversion(_) => (1, HELD_SECONDS),
             Limit::Spend => (
                 self.spend_per_day.map_or(1, Money::units).max(1),
                 DAY_SECONDS,
@@ -203,19 +192,5 @@ mod tests {
     #[test]
     fn default_guess_probability_is_two_in_a_hundred_thousand() {
         assert!((Policy::default().guess_probability() - 2e-5).abs() < 1e-12);
-    }
-
-    #[test]
-    fn sender_is_made_from_the_brand() {
-        let sender = |brand: &str| {
-            Policy {
-                brand: brand.into(),
-                ..Policy::default()
-            }
-            .sender()
-        };
-        assert_eq!(sender("Ann & Co. Shopping").as_deref(), Some("Ann  Co Sho"));
-        assert_eq!(sender("123"), None);
-        assert_eq!(sender("Ünïcödé").as_deref(), Some("ncd"));
     }
 }

@@ -1,39 +1,47 @@
-//! Rate limits: which limits exist, and sliding windows of sends.
+//! Rate limits: which limits there are, and windows of sends.
 //!
-//! The table keeps the counts and decides in its conditions. These rules say what the counts mean.
+//! A window slides: a send is allowed if fewer than the quota were made in the seconds before it.
+//! The table stores the window and decides in a condition; these rules say what is stored, and
+//! explain a rejection.
+//!
+//! Invariant: no window holds more sends than its quota. Up to [`EXACT_SENDS_MAX`] sends it holds
+//! no fewer, and the announced end is the first moment at which a send is allowed.
 
 use std::net::IpAddr;
 
+use crate::domain::conversion::ConversionScope;
 use crate::domain::time::Timestamp;
 
-/// A window is stored as at most this many timestamps, each the last send of a block of sends.
-pub const BLOCKS_MAX: u32 = 100;
-/// Digits at the end of a phone number in which the numbers of one prefix differ.
+/// Up to this quota, each send has a slot of its own.
+pub const EXACT_SENDS_MAX: u32 = 100;
+/// Over it, sends are stored in about this many blocks: the item stays within one write unit.
+const BLOCKS: u32 = 50;
+/// Phone numbers that differ in this many last digits only have the same prefix.
 const PREFIX_SUFFIX_DIGITS: usize = 4;
 
-/// What can refuse a send for a while.
+/// What can reject a send for a while.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Limit {
-    /// Too soon after the last send.
+    /// Too soon after the last send to the recipient.
     Cooldown,
-    /// Too many sends in an hour.
+    /// Too many sends to the recipient in an hour.
     RecipientHour,
-    /// Too many sends in a day.
+    /// Too many sends to the recipient in a day.
     RecipientDay,
-    /// Too many wrong attempts in a day.
+    /// Too many wrong attempts of the recipient in a day.
     GuessBudget,
     /// Too many sends of a client network in an hour.
     Client,
-    /// Too many sends to neighbouring numbers, or too few of them approved.
+    /// Too many sends to one prefix.
     Prefix,
-    /// Too few approved of those to the country.
-    Country,
-    /// The money of the day is spent.
+    /// Too few of the last sends to a prefix or country were approved.
+    Conversion(ConversionScope),
+    /// The app's spend cap of the day is reached.
     Spend,
 }
 
 impl Limit {
-    /// The word on the wire.
+    /// Member `limit` of a problem document.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,23 +51,32 @@ impl Limit {
             Self::GuessBudget => "guess_budget",
             Self::Client => "client",
             Self::Prefix => "prefix",
-            Self::Country => "country",
+            Self::Conversion(_) => "conversion",
             Self::Spend => "spend",
+        }
+    }
+
+    /// Member `scope` of a problem document.
+    #[must_use]
+    pub fn scope(self) -> Option<&'static str> {
+        match self {
+            Self::Conversion(scope) => Some(scope.name()),
+            _ => None,
         }
     }
 }
 
-/// A send that a limit refuses, and until when.
+/// A limit that rejects a send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LimitExceeded {
-    /// Which one; where several apply, the one that ends last.
+    /// Which limit.
     pub limit: Limit,
     /// The first moment at which it no longer applies.
     pub until: Timestamp,
 }
 
 impl LimitExceeded {
-    /// This one, or the one of `others` that ends last, if that is later.
+    /// This one, or the one of `others` that ends last, if it ends later.
     #[must_use]
     pub fn or_later(self, others: impl IntoIterator<Item = Self>) -> Self {
         others.into_iter().fold(self, |last, other| {
@@ -72,8 +89,8 @@ impl LimitExceeded {
     }
 }
 
-/// The client's network: what one subscriber can choose addresses from. IPv4 /32, IPv6 /56; an IPv4 address in IPv6
-/// spelling is IPv4.
+/// The network of a client: the addresses that one subscriber can choose from. IPv4 /32, IPv6 /56.
+/// An IPv4 address that is mapped to IPv6 is an IPv4 address.
 #[must_use]
 pub fn client_network(ip: IpAddr) -> Vec<u8> {
     match ip.to_canonical() {
@@ -82,39 +99,43 @@ pub fn client_network(ip: IpAddr) -> Vec<u8> {
     }
 }
 
-/// What neighbouring numbers share: an E.164 number without its last four digits.
+/// The prefix of an E.164 number: the number without its last four digits.
 #[must_use]
 pub fn prefix(e164: &str) -> &str {
     e164.get(..e164.len().saturating_sub(PREFIX_SUFFIX_DIGITS))
         .unwrap_or_default()
 }
 
-/// Sends per seconds, sliding.
+/// At most `sends` in any `seconds`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quota {
-    /// At most so many …
+    /// Sends.
     pub sends: u32,
-    /// … in any so many seconds.
+    /// Length of the window.
     pub seconds: i64,
 }
 
 impl Quota {
-    /// Moments that are kept: one a send, or one a block where there are too many.
+    /// Slots of the window: one for each send, or for each block of sends.
     #[must_use]
-    pub fn blocks(self) -> usize {
+    pub fn slots(self) -> usize {
         usize::try_from(self.sends.div_ceil(self.block_sends())).unwrap_or(usize::MAX)
     }
 
-    /// Sends of a full block.
+    /// Sends of a full block; 1 if each send has a slot of its own.
     #[must_use]
     pub fn block_sends(self) -> u32 {
-        self.sends.div_ceil(BLOCKS_MAX).max(1)
+        if self.sends <= EXACT_SENDS_MAX {
+            1
+        } else {
+            self.sends.div_ceil(BLOCKS)
+        }
     }
 
-    /// Sends of the newest block while all others lie within the window: what is left of the quota beside them.
+    /// Sends that fit the newest block while all other blocks are in the window.
     #[must_use]
     pub fn last_block_sends(self) -> u32 {
-        let others = u32::try_from(self.blocks().saturating_sub(1)).unwrap_or(u32::MAX);
+        let others = u32::try_from(self.slots().saturating_sub(1)).unwrap_or(u32::MAX);
         self.sends
             .saturating_sub(others.saturating_mul(self.block_sends()))
             .max(1)
@@ -127,34 +148,34 @@ impl Quota {
     }
 }
 
-/// The sends of a window, as they are kept.
+/// The stored sends of a window.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Window {
-    /// Last send of each block, newest first.
-    pub moments: Vec<Timestamp>,
-    /// Sends of the newest block; counts only where a block has more than one.
+    /// The last send of each slot, newest first.
+    pub slots: Vec<Timestamp>,
+    /// Sends of the newest block; not used if each send has a slot of its own.
     pub filled: u32,
 }
 
 impl Window {
-    /// Until when `quota` allows no further send; `None` if it allows one now.
+    /// Until when `quota` allows no further send; `None` if it allows one at `now`.
     #[must_use]
     pub fn full_until(&self, quota: Quota, now: Timestamp) -> Option<Timestamp> {
         let oldest = self
-            .moments
-            .get(quota.blocks() - 1)
+            .slots
+            .get(quota.slots() - 1)
             .filter(|at| **at > quota.edge(now))?;
         let is_full = quota.block_sends() == 1 || self.filled >= quota.last_block_sends();
         is_full.then(|| *oldest + quota.seconds)
     }
 
-    /// Whether the next send begins a block. A block that has left the window is not added to.
+    /// Whether the next send starts a block. Nothing is added to a block that has left the window.
     #[must_use]
-    pub fn begins_block(&self, quota: Quota, now: Timestamp) -> bool {
+    pub fn starts_block(&self, quota: Quota, now: Timestamp) -> bool {
         quota.block_sends() == 1
             || self.filled >= quota.block_sends()
             || self
-                .moments
+                .slots
                 .first()
                 .is_none_or(|newest| *newest <= quota.edge(now))
     }
@@ -168,26 +189,26 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
-    /// What the table does with a send that its condition lets through.
+    /// What the table does with a send that passes the condition.
     fn add(window: &mut Window, quota: Quota, now: Timestamp) {
-        if window.begins_block(quota, now) {
-            window.moments.insert(0, now);
-            window.moments.truncate(quota.blocks());
+        if window.starts_block(quota, now) {
+            window.slots.insert(0, now);
+            window.slots.truncate(quota.slots());
             window.filled = 0;
         }
-        window.moments[0] = now;
+        window.slots[0] = now;
         window.filled += 1;
     }
 
     #[test]
-    fn a_burst_is_exactly_the_quota_whatever_its_size() {
+    fn burst_of_any_size_is_exactly_the_quota() {
         for sends in [1, 2, 20, 99, 100, 101, 150, 199, 200, 1000, 1234] {
             let quota = Quota {
                 sends,
                 seconds: 600,
             };
             assert!(
-                quota.blocks() <= 100 && quota.last_block_sends() >= 1,
+                quota.slots() <= 100 && quota.last_block_sends() >= 1,
                 "{sends}"
             );
             let mut window = Window::default();
@@ -201,40 +222,41 @@ mod tests {
     }
 
     proptest! {
-        /// No window of the length of the quota ever holds more sends than it; up to a hundred sends it holds no fewer
-        /// either, and the announced end is the first moment at which a send is allowed.
         #[test]
-        fn no_window_holds_more_than_the_quota(
-            sends in prop_oneof![1u32..12, 95u32..130], seconds in 1i64..400, gaps in proptest::collection::vec(0i64..40, 1..400),
+        fn no_window_holds_more_than_its_quota(
+            sends in prop_oneof![1u32..12, 95u32..130],
+            seconds in 1i64..400,
+            gaps in proptest::collection::vec(0i64..40, 1..400),
         ) {
             let quota = Quota { sends, seconds };
-            let (mut window, mut taken, mut now) = (Window::default(), vec![], NOW);
+            let (mut window, mut reserved, mut now) = (Window::default(), vec![], NOW);
             for gap in gaps {
                 now = now + gap;
-                let within = |at: Timestamp| taken.iter().filter(|t: &&Timestamp| at.seconds_since(**t) < seconds).count();
+                let is_within = |at: &&Timestamp| now.seconds_since(**at) < seconds;
+                let within = reserved.iter().filter(is_within).count();
                 let end = window.full_until(quota, now);
                 if let Some(end) = end {
                     prop_assert!(end > now);
                     prop_assert_eq!(window.full_until(quota, end), None);
                     prop_assert!(window.full_until(quota, end - 1).is_some());
                 } else {
-                    prop_assert!(within(now) < sends as usize);
+                    prop_assert!(within < sends as usize);
                 }
                 if quota.block_sends() == 1 {
-                    prop_assert_eq!(end.is_none(), within(now) < sends as usize);
-                } else if within(now) + (quota.block_sends() as usize) < sends as usize / 2 {
+                    prop_assert_eq!(end.is_none(), within < sends as usize);
+                } else if within + (quota.block_sends() as usize) < sends as usize / 2 {
                     prop_assert_eq!(end, None, "far from full");
                 }
                 if end.is_none() {
                     add(&mut window, quota, now);
-                    taken.push(now);
+                    reserved.push(now);
                 }
             }
         }
     }
 
     #[test]
-    fn a_network_is_what_one_subscriber_can_choose_from() {
+    fn network_is_what_one_subscriber_can_choose_from() {
         let network = |ip: &str| client_network(ip.parse().expect("an address"));
         assert_ne!(network("203.0.113.7"), network("203.0.113.8"));
         assert_eq!(network("::ffff:203.0.113.7"), network("203.0.113.7"));
@@ -247,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_share_all_but_their_last_four_digits() {
+    fn prefix_omits_the_last_four_digits() {
         assert_eq!(prefix("+33612345678"), "+3361234");
         assert_eq!(prefix("+1"), "");
     }
 
     #[test]
-    fn of_several_limits_the_last_end_counts() {
+    fn limit_that_ends_last_is_reported() {
         let exceeded = |limit, seconds| LimitExceeded {
             limit,
             until: NOW + seconds,
@@ -261,7 +283,7 @@ mod tests {
         let others = [
             exceeded(Limit::Prefix, 9),
             exceeded(Limit::Spend, 9),
-            exceeded(Limit::Country, 3),
+            exceeded(Limit::Conversion(ConversionScope::Country), 3),
         ];
         let sooner = exceeded(Limit::Client, 5).or_later(others);
         assert_eq!(sooner, exceeded(Limit::Prefix, 9));

@@ -3,7 +3,7 @@
 
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
-use crate::domain::delivery::{Cause, DeliveryStatus};
+use crate::domain::delivery::{Cause, ReportedStatus};
 use crate::domain::ids::{
     AttemptNonce, DeliveryTag, IdempotencyKeyHash, SubjectKey, VerificationNonce,
 };
@@ -27,7 +27,7 @@ const PAST_KEYED_MAX: usize = 200;
 const NOT_ENQUEUED_AFTER_SECONDS: i64 = 15;
 
 /// All that is known of one recipient of one app.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Recipient {
     /// The app.
     pub app: String,
@@ -212,10 +212,11 @@ impl Recipient {
     pub fn raise_delivery(
         &mut self,
         tag: DeliveryTag,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         carrier: Option<&str>,
         now: Timestamp,
     ) -> RaiseOutcome {
+        let status = reported.status;
         let current = self
             .current
             .iter_mut()
@@ -235,6 +236,7 @@ impl Recipient {
             return RaiseOutcome::Unchanged;
         }
         delivery.status = status;
+        delivery.is_account_fault = reported.is_account_fault;
         delivery.carrier = carrier.map(str::to_owned).or(delivery.carrier.take());
         delivery.updated_at = now;
         if let Some(current) = &mut self.current
@@ -253,19 +255,19 @@ impl Recipient {
     pub fn apply_report(
         &mut self,
         tag: DeliveryTag,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         carrier: &str,
         now: Timestamp,
     ) -> RaiseOutcome {
         let is_accepted = self.verifications().find_map(|verification| {
             let mut deliveries = verification.deliveries().iter();
             let delivery = deliveries.find(|delivery| delivery.tag == tag)?;
-            Some(delivery.accepts_report(carrier, status))
+            Some(delivery.accepts_report(carrier, reported.status))
         });
         match is_accepted {
             None => RaiseOutcome::UnknownMessage,
             Some(false) => RaiseOutcome::Unchanged,
-            Some(true) => self.raise_delivery(tag, status, Some(carrier), now),
+            Some(true) => self.raise_delivery(tag, reported, Some(carrier), now),
         }
     }
 
@@ -341,6 +343,7 @@ pub enum RaiseOutcome {
 mod tests {
     use super::*;
     use crate::domain::attempt_log::Attempt;
+    use crate::domain::delivery::DeliveryStatus;
     use crate::domain::ids::{AttemptHash, BodyHash};
     use crate::domain::verification::tests::{attempt, verification};
 
@@ -474,7 +477,7 @@ mod tests {
         recipient.open(opened(NOW), NOW);
         let tag = DeliveryTag([0; 4]);
         recipient.current.as_mut().expect("just opened").deliveries[0].carrier = Some("a".into());
-        let failed = DeliveryStatus::Undelivered;
+        let failed = DeliveryStatus::Undelivered.into();
         let other = recipient.raise_delivery(tag, failed, Some("b"), NOW + 1);
         assert_eq!(other, RaiseOutcome::Unchanged);
         let own = recipient.raise_delivery(tag, failed, Some("a"), NOW + 1);

@@ -1,7 +1,7 @@
 //! Status: the states of a verification, and why a check is not valid.
 
 /// Status of a verification.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Status {
     /// Waiting for its code.
     Pending,
@@ -67,7 +67,7 @@ impl Status {
 }
 
 /// Why a check is not valid.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     /// Code, purpose or transaction does not match.
     WrongCode,
@@ -102,7 +102,7 @@ impl Reason {
 }
 
 /// Outcome of a check.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CheckOutcome {
     /// `None`: this attempt is the success.
     pub reason: Option<Reason>,

@@ -12,7 +12,7 @@ pub const CLAIM_SECONDS: i64 = 15;
 pub const HANDOVERS_MAX: u8 = 2;
 
 /// The work on a verification's deliveries; see `delivery_plan`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Step {
     /// Number of the step. A dispatch with another number is stale.
     pub sequence: u16,
@@ -29,7 +29,7 @@ pub struct Step {
 }
 
 /// A worker's claim on a step.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct StepClaim {
     /// Its name.
     pub id: ClaimId,

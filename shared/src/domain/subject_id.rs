@@ -12,7 +12,7 @@ use thiserror::Error;
 const SUBJECT_ID_LENGTH_MAX: usize = 255;
 
 /// The app's id of one of its users. Case matters.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SubjectId(String);
 
 impl SubjectId {

@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{VerificationParams, VerificationSubject};
 
 /// The current verification of a recipient, whatever its status, until a newer one replaces it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Verification {
     /// What was agreed at its start.
     pub params: VerificationParams,
@@ -240,6 +240,7 @@ impl Verification {
             parts: None,
             vendor_id: None,
             early_report: None,
+            is_account_fault: false,
         });
         if self.deliveries.len() > DELIVERIES_MAX {
             self.deliveries.remove(0);

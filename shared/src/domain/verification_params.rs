@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 pub const DEFAULT_PURPOSE: &str = "default";
 
 /// What a payment shows and a check repeats (PSD2 dynamic linking).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Transaction {
     /// Amount, as shown to the person.
     pub amount: String,
@@ -21,7 +21,7 @@ pub struct Transaction {
 }
 
 /// The `Idempotency-Key` of a send and the body that it came with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Idempotency {
     /// Hash of the key.
     pub key: IdempotencyKeyHash,
@@ -30,7 +30,7 @@ pub struct Idempotency {
 }
 
 /// The subject for whom a recipient is verified, as it is stored.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct VerificationSubject {
     /// Key of the subject's own record.
     pub key: SubjectKey,
@@ -45,7 +45,7 @@ pub struct VerificationSubject {
 }
 
 /// What was agreed at the start; never changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct VerificationParams {
     /// Distinguishes it from the recipient's other verifications.
     pub nonce: VerificationNonce,

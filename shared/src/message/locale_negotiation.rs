@@ -6,6 +6,7 @@
 use oxilangtag::LanguageTag;
 
 use super::locales::Locale;
+use crate::domain::pasted_text;
 
 /// Longest language tag that is accepted: the practical limit of RFC 5646 section 4.4.1.
 const TAG_CHARS_MAX: usize = 35;
@@ -118,10 +119,15 @@ pub fn negotiate(requested: Option<&str>, country: Option<&str>, app_locale: &st
         .unwrap_or(Locale::ENGLISH)
 }
 
-/// Whether `tag` is well-formed in BCP 47 (RFC 5646 section 2.1) and at most 35 characters long.
-/// The language need not exist.
+/// The language tag in `text`, which may have `_` in place of `-`. `None` unless it is well-formed
+/// in BCP 47 (RFC 5646 section 2.1) and at most 35 characters long. The language need not exist.
 #[must_use]
-pub fn is_language_tag(tag: &str) -> bool {
+pub fn parse_language_tag(text: &str) -> Option<String> {
+    let tag = pasted_text::plain(text).replace('_', "-");
+    is_language_tag(&tag).then_some(tag)
+}
+
+fn is_language_tag(tag: &str) -> bool {
     tag.len() <= TAG_CHARS_MAX
         && LanguageTag::parse(tag).is_ok_and(|tag| !has_repeated_singleton(&tag))
 }

@@ -1,9 +1,9 @@
 //! Message: the text for a channel, a locale and a code.
 //!
 //! Reading order: `compose` (from a verification to a message), `render` and `email` (one message),
-//! `values` (the variables of a text) and `sanitize` (what they may contain), `locales` (the
-//! templates) and `locale_negotiation` (which of them), `gsm7` and `transliterate` (encoding and
-//! parts of an SMS).
+//! `template` (a text that the operator has registered), `values` (the variables of a text) and
+//! `sanitize` (what they may contain), `locales` (the templates) and `locale_negotiation` (which of
+//! them), `gsm7` and `transliterate` (encoding and parts of an SMS).
 //!
 //! Invariant: a code appears in the text of a message only, never in a log.
 //! Invariant: no variable can add a line, a link, a text direction or a second code to a message.
@@ -16,14 +16,17 @@ mod locales;
 mod render;
 mod rendered;
 mod sanitize;
+mod template;
 mod transliterate;
 mod values;
 
-pub use compose::compose;
+pub use compose::{compose, compose_registered};
 pub use gsm7::Encoding;
-pub use locale_negotiation::{is_language_tag, negotiate};
+pub use locale_negotiation::{negotiate, parse_language_tag};
 pub use locales::Locale;
 pub use render::render;
 pub use rendered::Message;
 pub use sanitize::has_visible_text;
+pub use template::{Template, is_template};
+pub use transliterate::ascii_spelling;
 pub use values::Wording;

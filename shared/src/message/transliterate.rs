@@ -21,6 +21,26 @@ pub(super) fn transliterate(text: &str) -> String {
     transliterated
 }
 
+/// `text` in ASCII: transliterated, and without the accents that GSM-7 has. `None` if a letter or a
+/// digit of it has no spelling.
+#[must_use]
+pub fn ascii_spelling(text: &str) -> Option<String> {
+    if !is_transliterable(text) {
+        return None;
+    }
+    let spelled = transliterate(text);
+    let mut ascii = String::with_capacity(spelled.len());
+    for character in spelled.chars() {
+        match GSM7_LETTERS.iter().find(|(letter, _)| *letter == character) {
+            Some((_, spelling)) => ascii.push_str(spelling),
+            None if character.is_ascii() => ascii.push(character),
+            // Punctuation.
+            None => {}
+        }
+    }
+    Some(ascii)
+}
+
 /// Whether `text` stays readable when it is transliterated: no letter and no digit of it is
 /// removed.
 pub(super) fn is_transliterable(text: &str) -> bool {
@@ -37,6 +57,43 @@ fn gsm7_spelling(character: char) -> Option<&'static str> {
         .find(|(characters, _)| characters.contains(character))
         .map(|(_, spelling)| *spelling)
 }
+
+/// The letters of GSM-7 that are not in ASCII, and their spelling.
+const GSM7_LETTERS: &[(char, &str)] = &[
+    ('à', "a"),
+    ('Ä', "A"),
+    ('ä', "a"),
+    ('Å', "A"),
+    ('å', "a"),
+    ('Æ', "AE"),
+    ('æ', "ae"),
+    ('Ç', "C"),
+    ('É', "E"),
+    ('è', "e"),
+    ('é', "e"),
+    ('ì', "i"),
+    ('Ñ', "N"),
+    ('ñ', "n"),
+    ('Ö', "O"),
+    ('ö', "o"),
+    ('ò', "o"),
+    ('Ø', "O"),
+    ('ø', "o"),
+    ('Ü', "U"),
+    ('ü', "u"),
+    ('ù', "u"),
+    ('ß', "ss"),
+    ('Γ', "G"),
+    ('Δ', "D"),
+    ('Θ', "TH"),
+    ('Λ', "L"),
+    ('Ξ', "X"),
+    ('Π', "P"),
+    ('Σ', "S"),
+    ('Φ', "F"),
+    ('Ψ', "PS"),
+    ('Ω', "O"),
+];
 
 /// Characters and their spelling. Letters that GSM-7 has (é, ñ, ü, …) are not listed and stay as
 /// they are.

@@ -45,6 +45,12 @@ impl Clock {
         self.offset_millis.fetch_add(distance, Ordering::SeqCst);
     }
 
+    /// Moves this clock and all its clones back to real time. Only for a service whose stored data
+    /// has been deleted: anything that was dated later would outlive its end.
+    pub fn reset(&self) {
+        self.offset_millis.store(0, Ordering::SeqCst);
+    }
+
     /// How far the clock is ahead of real time.
     #[must_use]
     pub fn offset_millis(&self) -> i64 {

@@ -92,7 +92,8 @@ impl Queue {
             .map_err(|error| QueueError(Box::new(error)))?;
         let delay = i32::try_from(delay_seconds.clamp(0, DELAY_SECONDS_MAX)).unwrap_or(0);
         let message = self.client.send_message().queue_url(&self.url);
-        let sent = message.message_body(body).delay_seconds(delay).send().await;
+        let sent = message.message_body(body).delay_seconds(delay).send();
+        let sent = Box::pin(sent).await;
         sent.map(drop).map_err(|error| QueueError(Box::new(error)))
     }
 

@@ -1,4 +1,4 @@
-//! Base URLs: validates a setting to which paths are appended.
+//! Base URLs: validates a setting to which paths are appended, and its own path.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -24,6 +24,14 @@ pub fn is_base_url(url: &str) -> bool {
         && url.bytes().all(|b| b.is_ascii_graphic())
         && url.parse::<http::Uri>().is_ok();
     is_host(host) && is_port && is_path
+}
+
+/// The path of a base URL without a slash at its end: empty, or it begins with a slash.
+#[must_use]
+pub fn path(base_url: &str) -> &str {
+    let authority = base_url.find("://").map_or(0, |at| at + 3);
+    let path = base_url[authority..].find('/');
+    path.map_or("", |at| &base_url[authority + at..])
 }
 
 /// Whether `host` is a DNS name, an IPv4 address, or an IPv6 address in brackets.

@@ -59,7 +59,9 @@ fn admit_number(policy: &Policy, to: &Address) -> Result<(), SendError> {
         return Err(SendError::CountryNotAllowed);
     }
     let mut blocked = policy.blocked_prefixes.iter();
-    if blocked.any(|prefix| number.reveal().starts_with(prefix)) {
+    let spellings = [Some(number.reveal()), number.reveal_called()];
+    let spellings = spellings.into_iter().flatten();
+    if blocked.any(|prefix| spellings.clone().any(|number| number.starts_with(prefix))) {
         return Err(SendError::PrefixBlocked);
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::crypto::keyring::Keyring;
 use crate::domain::address::Address;
-use crate::domain::delivery::DeliveryStatus;
+use crate::domain::delivery::{DeliveryStatus, ReportedStatus};
 use crate::domain::delivery_plan::{self, NextStep, ReportWaits};
 use crate::domain::ids::{DeliveryTag, RecordKey};
 use crate::domain::recipient::Recipient;
@@ -61,21 +61,32 @@ impl Reporting {
         &self,
         carrier: &str,
         reference: &str,
-        status: Option<DeliveryStatus>,
+        reported: Option<ReportedStatus>,
         now: Timestamp,
     ) -> Result<ReportOutcome, ApplyReportError> {
-        let outcome = match (self.keyring.open_reference(reference), status) {
-            (Some((key, tag)), Some(status)) => self.raise(carrier, key, tag, status, now).await?,
+        let outcome = match (self.keyring.open_reference(reference), reported) {
+            (Some((key, tag)), Some(reported)) => {
+                self.raise(carrier, key, tag, reported, now).await?
+            }
             (Some(_), None) => ReportOutcome::Unchanged,
             (None, _) => ReportOutcome::UnknownMessage,
         };
         tracing::info!(
             delivery.carrier = carrier,
             delivery.reference = reference.get(..8).unwrap_or_default(),
-            delivery.status = status.map_or("", DeliveryStatus::name),
+            delivery.status = reported.map_or("", |reported| reported.status.name()),
             outcome = ?outcome,
             "received a delivery report"
         );
+        let is_account_fault = reported.is_some_and(|reported| reported.is_account_fault);
+        if is_account_fault && outcome != ReportOutcome::UnknownMessage {
+            tracing::error!(
+                delivery.carrier = carrier,
+                delivery.reference = reference.get(..8).unwrap_or_default(),
+                error.kind = "misconfigured",
+                "the carrier could not send for this account: check sender, registration, template"
+            );
+        }
         Ok(outcome)
     }
 
@@ -84,16 +95,17 @@ impl Reporting {
         carrier: &str,
         key: RecordKey,
         tag: DeliveryTag,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         now: Timestamp,
     ) -> Result<ReportOutcome, ApplyReportError> {
+        let status = reported.status;
         if status.rank_floor() == 0 {
             // No status is below `queued`.
             return Ok(ReportOutcome::Unchanged);
         }
         let raised = self
             .store
-            .apply_report(key, tag, status, carrier, now)
+            .apply_report(key, tag, reported, carrier, now)
             .await?;
         let (recipient, outcome) = match raised {
             RaiseResult::Raised(recipient) => (recipient, ReportOutcome::Raised),
@@ -104,7 +116,7 @@ impl Reporting {
             self.count(&recipient, carrier, tag, status, now);
         }
         if status.is_failure() {
-            self.enqueue_fallback(key, &recipient, now).await?;
+            self.enqueue_next_message(key, &recipient, now).await?;
         }
         Ok(outcome)
     }
@@ -134,9 +146,10 @@ impl Reporting {
         }
     }
 
-    /// A failed message may have a fallback channel: its step is enqueued at once. A repeated
-    /// report enqueues it again, which is harmless and replaces a dispatch that was lost.
-    async fn enqueue_fallback(
+    /// After a failed message another carrier or a fallback channel may follow: the step is
+    /// enqueued at once, and the worker finds out whether there is one. A repeated report enqueues
+    /// it again, which is harmless and replaces a dispatch that was lost.
+    async fn enqueue_next_message(
         &self,
         key: RecordKey,
         recipient: &Recipient,
@@ -146,7 +159,8 @@ impl Reporting {
             return Ok(());
         };
         let (deliveries, fallback) = (&current.deliveries, current.fallback_left());
-        let next = delivery_plan::next_step(deliveries, false, fallback, self.waits, now);
+        let may_have_second = deliveries.last().is_some_and(|last| last.is_account_fault);
+        let next = delivery_plan::next_step(deliveries, may_have_second, fallback, self.waits, now);
         let is_due = current.step.due.is_some_and(|due| due <= now);
         let is_pending = current.status(now) == Status::Pending;
         if !matches!(next, NextStep::AddDelivery { .. }) || !is_due || !is_pending {

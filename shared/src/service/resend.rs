@@ -2,7 +2,7 @@
 
 use super::admission::admit_resend;
 use super::new_code::fresh_code;
-use super::reservation::SharedLimits;
+use super::reservation::{Contention, SharedLimits};
 use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
@@ -28,19 +28,21 @@ pub async fn resend(
 ) -> Result<Sent, SendError> {
     let (key, nonce) = sending.keyring.open_verification_id(app, id);
     let context = SendContext::new(sending, app, key, deadline, now);
+    let mut contention = Contention::default();
     for _ in 0..=CONFLICT_RETRIES_MAX {
-        if let Some(sent) = try_resend(&context, nonce, request).await? {
+        if let Some(sent) = try_resend(&context, nonce, request, &mut contention).await? {
             return Ok(sent);
         }
     }
     Err(StoreError::Conflict.into())
 }
 
-/// `None`: another writer was first, so the resend starts over.
+/// `None`: another send was first, so this one starts over.
 async fn try_resend(
     context: &SendContext<'_>,
     nonce: VerificationNonce,
     request: &ResendRequest,
+    contention: &mut Contention,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending,
@@ -72,7 +74,9 @@ async fn try_resend(
         return Err(limits.rejection(exceeded).await);
     }
     // Reserve.
-    let reservation = limits.reserve().await?;
+    let Some(reservation) = limits.reserve(contention).await? else {
+        return Ok(None);
+    };
     // Save and enqueue.
     let code = match policy.resend_code {
         ResendCode::Fresh => Some(fresh_code(context, recipient, current)),

@@ -1,5 +1,5 @@
-//! Reservation: a send counted in the limits over many recipients (country, client, prefix, spend).
-//! Every later failure releases it.
+//! Reservation: a send counted in the limits over many recipients (client, prefix, conversion,
+//! spend). Every later failure releases it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,34 +11,29 @@ use crate::domain::conversion::Sample;
 use crate::domain::ids::VerificationNonce;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::platform::logging::causes;
-use crate::store::{Counter, Take, Taken};
+use crate::platform::random::random_bytes;
+use crate::store::{self, Exceeded, ReserveResult};
 
-/// How long to wait before a limit is tried again whose last slot was reserved a moment ago: many
-/// times what a send takes until it releases or keeps it.
+/// How long to wait before a limit is tried again that was reserved a moment ago: many times what a
+/// send takes until it releases its reservation or keeps it.
 const CONTESTED_WAIT: Duration = Duration::from_millis(500);
 
 /// The limits that one message must pass, beside the recipient's own.
 pub(super) struct SharedLimits<'a> {
     context: SendContext<'a>,
-    counters: Vec<Counter>,
+    limits: store::SharedLimits,
 }
+
+/// What the earlier tries of one send found: the limits that refused the last one, if other sends
+/// may release them.
+#[derive(Default)]
+pub(super) struct Contention(Option<Exceeded>);
 
 /// A send counted in all of them.
 #[must_use]
 pub(super) struct Reservation<'a> {
     context: SendContext<'a>,
-    taken: Vec<Taken>,
-}
-
-/// Why a reservation failed.
-enum ReserveError {
-    /// A limit is exceeded. `is_contested`: its last slot was reserved a moment ago, by a send that
-    /// may release it.
-    Exceeded {
-        exceeded: LimitExceeded,
-        is_contested: bool,
-    },
-    Failed(SendError),
+    reserved: store::Reservation,
 }
 
 impl<'a> SharedLimits<'a> {
@@ -69,34 +64,73 @@ impl<'a> SharedLimits<'a> {
             recipient: key,
             verification: nonce,
             at: now,
+            salt: random_bytes(),
         };
-        let counters = sending
+        let limits = sending
             .store
-            .counters(app, policy, client_ip, to, price, sample);
-        Self { context, counters }
+            .shared_limits(app, policy, client_ip, to, price, sample);
+        Self { context, limits }
     }
 
     /// Counts a send in all limits, or in none.
-    pub(super) async fn reserve(&self) -> Result<Reservation<'a>, SendError> {
-        let mut result = self.try_reserve().await;
-        if let Err(ReserveError::Exceeded {
-            is_contested: true, ..
-        }) = &result
-        {
+    ///
+    /// All limits are asked at the same time, so a send that one of them refuses is counted in the
+    /// others until it has released them, and so is one of several sends to one recipient. A send
+    /// that may find limits full for that reason alone waits and starts over: `None`. It is
+    /// rejected once nothing has changed while it waited.
+    pub(super) async fn reserve(
+        &self,
+        contention: &mut Contention,
+    ) -> Result<Option<Reservation<'a>>, SendError> {
+        let SendContext {
+            sending,
+            now,
+            undo_at,
+            ..
+        } = self.context;
+        let exceeded = match sending.store.reserve(&self.limits, undo_at, now).await? {
+            ReserveResult::Exceeded(exceeded) => exceeded,
+            ReserveResult::Reserved(reserved) => {
+                return Ok(Some(Reservation {
+                    context: self.context,
+                    reserved,
+                }));
+            }
+        };
+        let earlier = contention.0.replace(exceeded.clone());
+        let is_settled = earlier.is_some_and(|earlier| exceeded.is_settled_since(&earlier));
+        if exceeded.is_contested() && !is_settled {
             tokio::time::sleep(CONTESTED_WAIT).await;
-            result = self.try_reserve().await;
+            return Ok(None);
         }
-        match result {
-            Ok(reservation) => Ok(reservation),
-            Err(ReserveError::Exceeded { exceeded, .. }) => Err(self.rejection(exceeded).await),
-            Err(ReserveError::Failed(error)) => Err(error),
+        Err(self.rejection_by(exceeded).await?)
+    }
+
+    /// The rejection of a send by one of these limits. If that may have been reserved by another
+    /// send to the same recipient, the recipient's own limits come first.
+    async fn rejection_by(&self, exceeded: Exceeded) -> Result<SendError, SendError> {
+        let SendContext {
+            sending,
+            app,
+            policy,
+            key,
+            now,
+            ..
+        } = self.context;
+        if exceeded.is_contested() {
+            let loaded = sending.store.load(key, app, now);
+            let stored = self.context.in_time(loaded).await?;
+            if let Err(own) = stored.recipient.check_limits(policy, now) {
+                return Ok(SendError::LimitExceeded(own));
+            }
         }
+        Ok(SendError::LimitExceeded(exceeded.limit))
     }
 
     /// The rejection of a send by `exceeded`, or by the limit here that ends later.
     pub(super) async fn rejection(&self, exceeded: LimitExceeded) -> SendError {
         let SendContext { sending, now, .. } = self.context;
-        let others = sending.store.counters_full(&self.counters, now).await;
+        let others = sending.store.exceeded(&self.limits, now).await;
         let others = others.unwrap_or_else(|error| {
             tracing::warn!(
                 error.kind = "limits_unread",
@@ -107,51 +141,19 @@ impl<'a> SharedLimits<'a> {
         });
         SendError::LimitExceeded(exceeded.or_later(others))
     }
-
-    async fn try_reserve(&self) -> Result<Reservation<'a>, ReserveError> {
-        let SendContext { sending, now, .. } = self.context;
-        let mut reservation = Reservation {
-            context: self.context,
-            taken: vec![],
-        };
-        for counter in &self.counters {
-            let error = match sending.store.take(*counter, now).await {
-                Ok(Take::Taken(taken)) => {
-                    reservation.taken.push(taken);
-                    continue;
-                }
-                Ok(Take::Refused {
-                    until,
-                    is_contested,
-                }) => ReserveError::Exceeded {
-                    exceeded: LimitExceeded {
-                        limit: counter.limit,
-                        until,
-                    },
-                    is_contested,
-                },
-                Err(error) => ReserveError::Failed(error.into()),
-            };
-            reservation.release().await;
-            return Err(error);
-        }
-        Ok(reservation)
-    }
 }
 
 impl Reservation<'_> {
     /// Uncounts a send that was not made.
     pub(super) async fn release(self) {
         let SendContext { sending, now, .. } = self.context;
-        for taken in &self.taken {
-            if let Err(error) = sending.store.give_back(taken, now).await {
-                tracing::error!(
-                    app = self.context.app,
-                    error.kind = "not_released",
-                    error.cause = causes(&error),
-                    "failed to release the rate-limit reservation of an aborted send"
-                );
-            }
+        if let Err(error) = sending.store.release(self.reserved, now).await {
+            tracing::error!(
+                app = self.context.app,
+                error.kind = "not_released",
+                error.cause = causes(&error),
+                "failed to release the rate-limit reservation of an aborted send"
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use super::approvals::Approvals;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, replay};
-use super::reservation::SharedLimits;
+use super::reservation::{Contention, SharedLimits};
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
@@ -32,18 +32,20 @@ pub async fn send(
     let key = sending.keyring.recipient_key(app, &request.to.canonical());
     let context = SendContext::new(sending, app, key, deadline, now);
     admit(&context, request)?;
+    let mut contention = Contention::default();
     for _ in 0..=CONFLICT_RETRIES_MAX {
-        if let Some(sent) = try_send(&context, request).await? {
+        if let Some(sent) = try_send(&context, request, &mut contention).await? {
             return Ok(sent);
         }
     }
     Err(StoreError::Conflict.into())
 }
 
-/// `None`: another writer was first, so the send starts over.
+/// `None`: another send was first, so this one starts over.
 async fn try_send(
     context: &SendContext<'_>,
     request: &SendRequest,
+    contention: &mut Contention,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending, key, now, ..
@@ -76,7 +78,9 @@ async fn try_send(
     let completed = approvals.complete_before_send(&stored.recipient);
     context.in_time(completed).await?;
     // Reserve.
-    let reservation = limits.reserve().await?;
+    let Some(reservation) = limits.reserve(contention).await? else {
+        return Ok(None);
+    };
     // Save and enqueue.
     let mut recipient = stored.recipient.clone();
     recipient.sealed_address = sending.store.seal_address(key, &request.to);
@@ -139,7 +143,7 @@ pub(super) async fn save_and_enqueue(
     match roll_back(context, before, written).await {
         // A worker has the message although the queue's response was lost, or a repetition of this
         // request has enqueued it.
-        Some(changed) if is_sent(&changed, before, &recipient) => {
+        Some(changed) if is_sent(context, &changed, before, &recipient) => {
             context.count_send(&changed.recipient);
             Ok(sent(changed.recipient))
         }
@@ -201,8 +205,15 @@ async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient)
 }
 
 /// Whether the message that `saved` was saved with is on its way: a worker has claimed it, or a
-/// repetition of the request that opened the verification has enqueued it and written so.
-fn is_sent(changed: &StoredRecipient, before: &StoredRecipient, saved: &Recipient) -> bool {
+/// repetition of the request that opened the verification has enqueued it and written so. Without a
+/// queue the claim is that of this request, and only a repetition may have handed it over.
+fn is_sent(
+    context: &SendContext<'_>,
+    changed: &StoredRecipient,
+    before: &StoredRecipient,
+    saved: &Recipient,
+) -> bool {
+    let hands_over = context.sending.dispatcher.hands_over();
     let (Some(current), Some(saved)) = (&changed.recipient.current, &saved.current) else {
         return false;
     };
@@ -212,4 +223,5 @@ fn is_sent(changed: &StoredRecipient, before: &StoredRecipient, saved: &Recipien
     current.params.nonce == nonce
         && current.deliveries.len() >= saved.deliveries.len()
         && (is_new || !current.is_untouched())
+        && !(hands_over && current.latest_is_queued())
 }

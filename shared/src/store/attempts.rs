@@ -1,7 +1,7 @@
 //! Attempts: appends one attempt to the log of a verification.
 
 use super::attributes::{binary, number_value};
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::recipient_item::write_attempt;
 use super::{Store, StoreError};
 use crate::domain::attempt_log::Attempt;
@@ -40,7 +40,7 @@ impl Store {
             .value(":now", number_value(now.0))
             .returning_item();
         let update = self.with_live_key(update, "code_key_id");
-        let written = self.update(key, update, None, Repeat::BySdk).await?;
+        let written = self.update(key, update, None).await?;
         let (WriteResult::Written(item) | WriteResult::ConditionFailed(item)) = written;
         let recipient = self.recipient_of(key, item.as_ref(), now)?;
         Ok(match recipient {

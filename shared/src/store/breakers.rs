@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::attributes::{self, Item, binary, bytes, number, number_value};
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::{Store, StoreError, TTL_SECONDS};
 use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
@@ -47,7 +47,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<BTreeMap<String, BreakerState>, StoreError> {
         let read = self.client.get_item().table_name(&self.table);
-        let read = read.key(attributes::KEY, binary(&key.0)).send().await;
+        let read = read.key(attributes::KEY, binary(&key.0)).send();
+        let read = Box::pin(read).await;
         let output = read.map_err(StoreError::request)?;
         let item = output
             .item()
@@ -155,9 +156,7 @@ impl Store {
             .value(":failures", number_value(seen.failures))
             .value(":seen", number_value(seen.open_until.0))
             .value(":open_until", number_value(open_until.0));
-        let written = self
-            .update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await?;
+        let written = self.update(key, update, now + TTL_SECONDS).await?;
         Ok(matches!(written, WriteResult::Written(_)))
     }
 
@@ -167,9 +166,7 @@ impl Store {
         update: Update,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.update(key, update, now + TTL_SECONDS, Repeat::BySdk)
-            .await
-            .map(drop)
+        self.update(key, update, now + TTL_SECONDS).await.map(drop)
     }
 }
 

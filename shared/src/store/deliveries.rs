@@ -4,7 +4,7 @@
 
 use super::attributes::{binary, number_value, text};
 use super::delivery_status::raising;
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::recipient_item::{self, write_delivery};
 use super::recipients::StoredRecipient;
 use super::{Store, StoreError};
@@ -220,7 +220,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimResult, StoreError> {
         let update = update.returning_item();
-        match self.update(claim.key, update, None, Repeat::BySdk).await? {
+        match self.update(claim.key, update, None).await? {
             WriteResult::Written(item) => {
                 let recipient = self.recipient_of(claim.key, item.as_ref(), now)?;
                 let version = item.as_ref().and_then(recipient_item::version);

@@ -4,11 +4,11 @@
 //! or may have it.
 
 use super::attributes::{Item, number_value, text};
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::recipient_item::{self, DELIVERY_STATUS};
 use super::recipients::Change;
 use super::{Store, StoreError};
-use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::delivery::{Delivery, DeliveryStatus, ReportedStatus};
 use crate::domain::ids::{DeliveryTag, RecordKey};
 use crate::domain::recipient::{RaiseOutcome, Recipient};
 use crate::domain::time::Timestamp;
@@ -35,26 +35,26 @@ impl Store {
         &self,
         key: RecordKey,
         tag: DeliveryTag,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         carrier: &str,
         now: Timestamp,
     ) -> Result<RaiseResult, StoreError> {
         let mut result = self
-            .apply_known_report(key, tag, status, carrier, now)
+            .apply_known_report(key, tag, reported, carrier, now)
             .await?;
         let is_early = |delivery: &Delivery| {
             delivery.tag == tag
                 && delivery.carrier.is_none()
-                && !delivery.accepts_report(carrier, status)
+                && !delivery.accepts_report(carrier, reported.status)
         };
         if let RaiseResult::Unchanged(recipient) = &result
             && let Some(current) = &recipient.current
             && current.deliveries.iter().any(is_early)
-            && !self.keep_early_report(key, tag, status, carrier).await?
+            && !self.keep_early_report(key, tag, reported, carrier).await?
         {
             // The worker was first and stored which carrier has the message.
             result = self
-                .apply_known_report(key, tag, status, carrier, now)
+                .apply_known_report(key, tag, reported, carrier, now)
                 .await?;
         }
         Ok(result)
@@ -64,12 +64,12 @@ impl Store {
         &self,
         key: RecordKey,
         tag: DeliveryTag,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         carrier: &str,
         now: Timestamp,
     ) -> Result<RaiseResult, StoreError> {
-        let mut update = raising(Update::default(), tag, status, Some(carrier), now);
-        if status != DeliveryStatus::Delivered {
+        let mut update = raising(Update::default(), tag, reported.status, Some(carrier), now);
+        if reported.status != DeliveryStatus::Delivered {
             update = update
                 .and(
                     "(attribute_exists(deliveries.#tag.carrier) \
@@ -77,30 +77,41 @@ impl Store {
                 )
                 .value(":unknown", number_value(DeliveryStatus::Unknown.number()));
         }
-        let rule = |recipient: &mut Recipient| recipient.apply_report(tag, status, carrier, now);
-        self.raise(key, tag, update, status, rule, now).await
+        let rule = |recipient: &mut Recipient| recipient.apply_report(tag, reported, carrier, now);
+        self.raise(key, tag, update, reported, rule, now).await
     }
 
     /// Keeps a report of a carrier that may not have the message; `false` if it is known by now
-    /// which carrier has it, or the message is gone.
+    /// which carrier has it, the message is gone, or this carrier has reported more already.
     async fn keep_early_report(
         &self,
         key: RecordKey,
         tag: DeliveryTag,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         carrier: &str,
     ) -> Result<bool, StoreError> {
-        let update = Update::when("attribute_exists(deliveries.#tag)")
+        let mut update = Update::when("attribute_exists(deliveries.#tag)")
             .and("attribute_not_exists(deliveries.#tag.carrier)")
             .and("deliveries.#tag.#status < :unknown")
+            .and(
+                "(attribute_not_exists(deliveries.#tag.early_carrier) \
+                 OR deliveries.#tag.early_carrier <> :carrier \
+                 OR deliveries.#tag.early_status < :rank_floor)",
+            )
             .set("deliveries.#tag.early_carrier = :carrier")
             .set("deliveries.#tag.early_status = :early_status")
             .name("#tag", tag.to_string())
             .name("#status", DELIVERY_STATUS)
             .value(":unknown", number_value(DeliveryStatus::Unknown.number()))
             .value(":carrier", text(carrier))
-            .value(":early_status", number_value(status.number()));
-        let written = self.update(key, update, None, Repeat::BySdk).await?;
+            .value(":rank_floor", number_value(reported.status.rank_floor()))
+            .value(":early_status", number_value(reported.status.number()));
+        if reported.is_account_fault {
+            update = update
+                .set("deliveries.#tag.early_account_fault = :one")
+                .value(":one", number_value(1));
+        }
+        let written = self.update(key, update, None).await?;
         Ok(matches!(written, WriteResult::Written(_)))
     }
 
@@ -113,13 +124,14 @@ impl Store {
         &self,
         key: RecordKey,
         tag: DeliveryTag,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         carrier: Option<&str>,
         now: Timestamp,
     ) -> Result<RaiseResult, StoreError> {
-        let update = raising(Update::default(), tag, status, carrier, now);
-        let rule = |recipient: &mut Recipient| recipient.raise_delivery(tag, status, carrier, now);
-        self.raise(key, tag, update, status, rule, now).await
+        let update = raising(Update::default(), tag, reported.status, carrier, now);
+        let rule =
+            |recipient: &mut Recipient| recipient.raise_delivery(tag, reported, carrier, now);
+        self.raise(key, tag, update, reported, rule, now).await
     }
 
     /// Writes `update` if the message belongs to the current verification; applies `rule` if it
@@ -129,19 +141,24 @@ impl Store {
         key: RecordKey,
         tag: DeliveryTag,
         update: Update,
-        status: DeliveryStatus,
+        reported: ReportedStatus,
         rule: impl Fn(&mut Recipient) -> RaiseOutcome,
         now: Timestamp,
     ) -> Result<RaiseResult, StoreError> {
         let mut update = update
             .and("attribute_exists(deliveries.#tag)")
             .returning_item();
-        if status.is_failure() {
+        if reported.status.is_failure() {
             update = update
                 .set("step_due = :now")
                 .value(":now", number_value(now.0));
         }
-        let (item, is_written) = match self.update(key, update, None, Repeat::BySdk).await? {
+        if reported.is_account_fault {
+            update = update
+                .set("deliveries.#tag.account_fault = :one")
+                .value(":one", number_value(1));
+        }
+        let (item, is_written) = match self.update(key, update, None).await? {
             WriteResult::Written(item) => (item, true),
             WriteResult::ConditionFailed(item) => (item, false),
         };

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -92,20 +91,12 @@ impl Update {
         format!("SET {assignments} REMOVE {}", self.removed.join(","))
     }
 
-    /// Length of the update expression in bytes, for tests of DynamoDB's limit.
+    /// Length of the longer of both expressions in bytes, for tests of DynamoDB's limit.
     #[cfg(test)]
     pub(super) fn expression_length(&self) -> usize {
-        self.update_expression().len()
+        let condition = self.conditions.join(" AND ");
+        self.update_expression().len().max(condition.len())
     }
-}
-
-/// How often the SDK may send one update.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// Several times: a repeated update fails its condition.
-    BySdk,
-    /// Once: a repeated update could be applied twice.
-    Never,
 }
 
 impl Store {
@@ -116,7 +107,6 @@ impl Store {
         key: RecordKey,
         update: Update,
         ttl: impl Into<Option<Timestamp>>,
-        repeat: Repeat,
     ) -> Result<WriteResult, StoreError> {
         let write_id = WriteId::random();
         let mut update = update
@@ -154,15 +144,8 @@ impl Store {
             ))
             .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let sent = match repeat {
-            Repeat::BySdk => call.send().await,
-            Repeat::Never => {
-                let once = aws_sdk_dynamodb::config::Config::builder()
-                    .retry_config(RetryConfig::disabled());
-                call.customize().config_override(once).send().await
-            }
-        };
-        let error = match sent {
+        // The SDK's futures are large, and those of the use cases would contain several of them.
+        let error = match Box::pin(call.send()).await {
             Ok(output) => return Ok(WriteResult::Written(output.attributes)),
             Err(error) => error,
         };

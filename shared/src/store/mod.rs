@@ -1,7 +1,7 @@
 //! Store: the DynamoDB table. One item per app and recipient, one per app and subject, one per rate
 //! limit, one for the breakers.
 //!
-//! Invariants: one decision is one conditional write; counters are decided by conditions, never
+//! Invariants: one decision is one conditional write; limits are decided by conditions, never
 //! read and then written. This folder alone names the DynamoDB client.
 
 mod attributes;
@@ -31,11 +31,13 @@ pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
-pub use limits::{Counter, Take, Taken};
+pub use limits::{Exceeded, Reservation, ReserveResult, SharedLimits};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
 pub use scan::{OutdatedRecord, ScannedPage};
 pub use subject_log::LogResult;
 pub use subjects::{StoredSubject, SubjectSaveResult};
+
+use limits::GuardCache;
 
 use crate::crypto::keyring::Keyring;
 use crate::domain::ids::RecordKey;
@@ -51,8 +53,8 @@ pub struct Store {
     client: Client,
     table: String,
     keyring: Arc<Keyring>,
-    /// Held while outcomes of earlier sends are read, so that an instance reads them once.
-    learning: Arc<tokio::sync::Mutex<()>>,
+    /// What this instance remembers of conversion guards.
+    guards: Arc<GuardCache>,
 }
 
 /// The table did not do what was requested, or it is not known whether it did.
@@ -64,6 +66,9 @@ pub enum StoreError {
     /// Other writers were first on every try. Nothing was written.
     #[error("other writers were first on every try")]
     Conflict,
+    /// The time for the request is over.
+    #[error("the time for the request is over")]
+    OutOfTime,
     /// The item has a format of a later version.
     #[error("the item has the unknown format {0}")]
     UnknownFormat(i64),
@@ -95,7 +100,7 @@ impl Store {
             client: Client::new(config),
             table,
             keyring,
-            learning: Arc::default(),
+            guards: Arc::default(),
         }
     }
 

@@ -7,7 +7,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attributes::{TTL, binary, number_value};
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::recipient_item::{HISTORY_UNTIL, IS_RECORDED, OWNER};
 use super::recipients::Change;
 use super::{Store, StoreError, TTL_SECONDS};
@@ -40,9 +40,7 @@ impl Store {
             .value(":owner", binary(&owner.0.0))
             .value(":true", AttributeValue::Bool(true))
             .value(":until", number_value((now + TTL_SECONDS).0));
-        self.update(key, update, None, Repeat::BySdk)
-            .await
-            .map(drop)
+        self.update(key, update, None).await.map(drop)
     }
 
     /// Ends the ownership of `owner`. One write; two more and a read if the owner is in effect, but
@@ -62,7 +60,7 @@ impl Store {
             .name("#until", HISTORY_UNTIL)
             .value(":owner", binary(&owner.0.0))
             .returning_item();
-        let written = self.update(key, update, now + TTL_SECONDS, Repeat::BySdk);
+        let written = self.update(key, update, now + TTL_SECONDS);
         let (WriteResult::Written(item) | WriteResult::ConditionFailed(item)) = written.await?;
         let recipient = self.recipient_of(key, item.as_ref(), now)?;
         let Some(recipient) = recipient.filter(|recipient| recipient.owner() == Some(owner)) else {

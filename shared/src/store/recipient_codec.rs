@@ -288,9 +288,10 @@ fn delivery_from_stored(stored: StoredDelivery) -> Option<Delivery> {
         cause: Cause::try_from(stored.cause).ok()?,
         updated_at: Timestamp(stored.updated_at.into()),
         parts: stored.parts,
-        // The status of a past verification's message is not polled.
+        // Nothing follows from the status of a past verification's message.
         vendor_id: None,
         early_report: None,
+        is_account_fault: false,
     })
 }
 

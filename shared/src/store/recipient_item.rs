@@ -19,7 +19,7 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::{SealedFor, seal_key_id};
 use crate::domain::address::Address;
 use crate::domain::attempt_log::Attempt;
-use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport};
+use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport, ReportedStatus};
 use crate::domain::email::EmailAddress;
 use crate::domain::ids::{
     AttemptHash, AttemptNonce, ClaimId, DecisionNonce, DeliveryTag, RecordKey, SubjectKey,
@@ -33,7 +33,8 @@ use crate::domain::verification::Verification;
 use crate::domain::verification_params::VerificationParams;
 
 /// Version of the format that this code writes. A change of attributes or packed values raises it,
-/// and the reader keeps reading the versions before.
+/// and the reader keeps reading the versions before. An additional attribute that an earlier build
+/// may ignore does not raise it.
 const FORMAT_VERSION: i64 = 1;
 
 // The recipient.
@@ -85,6 +86,8 @@ const DELIVERY_PARTS: &str = "parts";
 const DELIVERY_VENDOR_ID: &str = "vendor_id";
 const DELIVERY_EARLY_CARRIER: &str = "early_carrier";
 const DELIVERY_EARLY_STATUS: &str = "early_status";
+const DELIVERY_EARLY_ACCOUNT_FAULT: &str = "early_account_fault";
+const DELIVERY_ACCOUNT_FAULT: &str = "account_fault";
 const DELIVERY_CHANNEL: &str = "channel";
 const DELIVERY_CAUSE: &str = "cause";
 
@@ -92,14 +95,25 @@ const DELIVERY_CAUSE: &str = "cause";
 const EMAIL_MARK: &str = "@@";
 /// Between country and number of a fixed line.
 const FIXED_LINE_MARK: char = 'f';
+/// Between a number and the one for calls.
+const CALLED_MARK: char = 'c';
 
-/// Seals an address with its country and line type, which are not looked up again.
+/// Seals an address with its country and line type, which are not looked up again, and the number
+/// for calls.
 pub(super) fn seal_address(keyring: &Keyring, key: RecordKey, address: &Address) -> Vec<u8> {
     let text = match address {
-        Address::Phone(number) if number.line() == Line::Fixed => {
-            format!("{}{FIXED_LINE_MARK}{}", number.country(), number.reveal())
+        Address::Phone(number) => {
+            let mut text = number.country().to_owned();
+            if number.line() == Line::Fixed {
+                text.push(FIXED_LINE_MARK);
+            }
+            text.push_str(number.reveal());
+            if let Some(called) = number.reveal_called() {
+                text.push(CALLED_MARK);
+                text.push_str(called);
+            }
+            text
         }
-        Address::Phone(number) => format!("{}{}", number.country(), number.reveal()),
         Address::Email(email) => format!("{EMAIL_MARK}{}", email.reveal()),
     };
     keyring.seal(SealedFor::Address(key), &text)
@@ -110,10 +124,17 @@ fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Addr
     let (country, rest) = text.split_at_checked(2)?;
     Some(match country {
         EMAIL_MARK => Address::Email(EmailAddress::from_stored(rest.to_owned())),
-        country => Address::Phone(match rest.strip_prefix(FIXED_LINE_MARK) {
-            Some(e164) => PhoneNumber::from_stored(e164, country, Line::Fixed),
-            None => PhoneNumber::from_stored(rest, country, Line::Mobile),
-        }),
+        country => {
+            let (line, numbers) = match rest.strip_prefix(FIXED_LINE_MARK) {
+                Some(numbers) => (Line::Fixed, numbers),
+                None => (Line::Mobile, rest),
+            };
+            let (e164, called) = match numbers.split_once(CALLED_MARK) {
+                Some((e164, called)) => (e164, Some(called.to_owned())),
+                None => (numbers, None),
+            };
+            Address::Phone(PhoneNumber::from_stored(e164, country, line).with_called(called))
+        }
     })
 }
 
@@ -384,8 +405,14 @@ pub(super) fn write_delivery(delivery: &Delivery) -> AttributeValue {
         map.insert(DELIVERY_EARLY_CARRIER.into(), text(&early.carrier));
         map.insert(
             DELIVERY_EARLY_STATUS.into(),
-            number_value(early.status.number()),
+            number_value(early.reported.status.number()),
         );
+        if early.reported.is_account_fault {
+            map.insert(DELIVERY_EARLY_ACCOUNT_FAULT.into(), number_value(1));
+        }
+    }
+    if delivery.is_account_fault {
+        map.insert(DELIVERY_ACCOUNT_FAULT.into(), number_value(1));
     }
     AttributeValue::M(map)
 }
@@ -404,9 +431,13 @@ fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
         parts: small(DELIVERY_PARTS).filter(|parts| *parts > 0),
         vendor_id: optional_text(map, DELIVERY_VENDOR_ID),
         early_report: optional_text(map, DELIVERY_EARLY_CARRIER).and_then(|carrier| {
-            let status = DeliveryStatus::try_from(small(DELIVERY_EARLY_STATUS)?).ok()?;
-            Some(EarlyReport { carrier, status })
+            let reported = ReportedStatus {
+                status: DeliveryStatus::try_from(small(DELIVERY_EARLY_STATUS)?).ok()?,
+                is_account_fault: number(map, DELIVERY_EARLY_ACCOUNT_FAULT) != 0,
+            };
+            Some(EarlyReport { carrier, reported })
         }),
+        is_account_fault: number(map, DELIVERY_ACCOUNT_FAULT) != 0,
     })
 }
 
@@ -474,8 +505,12 @@ mod tests {
         current.deliveries[0].vendor_id = Some("307".into());
         current.deliveries[0].early_report = Some(EarlyReport {
             carrier: "sim-b".into(),
-            status: DeliveryStatus::Undelivered,
+            reported: ReportedStatus {
+                status: DeliveryStatus::Undelivered,
+                is_account_fault: true,
+            },
         });
+        current.deliveries[0].is_account_fault = true;
         let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
         let address = Address::Phone(number);
         Recipient {
@@ -494,6 +529,23 @@ mod tests {
     /// The item for `recipient`, with a TTL.
     fn item(recipient: &Recipient) -> Item {
         write(KEY, recipient, Timestamp(2000))
+    }
+
+    #[test]
+    fn address_is_opened_as_it_was_sealed() {
+        let keyring = keyring();
+        let number = |spelling| Address::Phone(PhoneNumber::parse(spelling, None).expect("valid"));
+        let email = EmailAddress::parse("Ann@example.com").expect("valid");
+        for address in [
+            number("+33612345678"),
+            number("+33142685300"),
+            number("+541169071234"),
+            number("+5491169071234"),
+            Address::Email(email),
+        ] {
+            let sealed = seal_address(&keyring, KEY, &address);
+            assert_eq!(open_address(&keyring, KEY, &sealed), Some(address));
+        }
     }
 
     #[test]
@@ -568,6 +620,12 @@ mod tests {
         expected.sealed_address.clone_from(&read.sealed_address);
         if let (Some(expected), Some(read)) = (&mut expected.current, &read.current) {
             expected.sealed_code.clone_from(&read.sealed_code);
+            // Attributes that this record does not have yet.
+            let delivery = &mut expected.deliveries[0];
+            delivery.is_account_fault = false;
+            if let Some(early) = &mut delivery.early_report {
+                early.reported.is_account_fault = false;
+            }
         }
         assert_eq!(read, expected);
     }

@@ -5,7 +5,7 @@
 //! not expired and can be opened, while the budget has room, and for a decision that is not denied.
 
 use super::attributes::{self, binary, number_value, text};
-use super::expression::{Repeat, Update, WriteResult};
+use super::expression::{Update, WriteResult};
 use super::subject_item::{
     FORMAT_VERSION, KIND, KIND_SUBJECT, attempts_name, decision_value, factor_name, log_value,
 };
@@ -65,16 +65,14 @@ impl Store {
                 .value(":decision", decision_value(decision));
         }
         let update = update.returning_item();
-        Ok(
-            match self.update(key.0, update, None, Repeat::BySdk).await? {
-                WriteResult::Written(item) => {
-                    LogResult::Logged(Box::new(self.stored_subject(item.as_ref())?))
-                }
-                WriteResult::ConditionFailed(item) => {
-                    LogResult::Rejected(Box::new(self.stored_subject(item.as_ref())?))
-                }
-            },
-        )
+        Ok(match self.update(key.0, update, None).await? {
+            WriteResult::Written(item) => {
+                LogResult::Logged(Box::new(self.stored_subject(item.as_ref())?))
+            }
+            WriteResult::ConditionFailed(item) => {
+                LogResult::Rejected(Box::new(self.stored_subject(item.as_ref())?))
+            }
+        })
     }
 
     /// Appends an approved verification, once. The item is created if there is none; it has no TTL
@@ -88,7 +86,7 @@ impl Store {
         approval: &Approval,
     ) -> Result<StoredSubject, StoreError> {
         let update = approving(approval).returning_item();
-        let written = self.update(key.0, update, None, Repeat::BySdk).await?;
+        let written = self.update(key.0, update, None).await?;
         let (WriteResult::Written(item) | WriteResult::ConditionFailed(item)) = written;
         self.stored_subject(item.as_ref())
     }
@@ -103,9 +101,7 @@ impl Store {
         approval: &Approval,
     ) -> Result<(), StoreError> {
         let update = approving(approval);
-        self.update(key.0, update, None, Repeat::BySdk)
-            .await
-            .map(drop)
+        self.update(key.0, update, None).await.map(drop)
     }
 
     /// Appends the removal of a verified recipient, if there is such a subject.
@@ -120,9 +116,7 @@ impl Store {
         let entry = LogEntry::Removal(removal);
         let update = Update::when("attribute_exists(pk)")
             .append_to_new_log(removal.nonce, log_value(&entry));
-        self.update(key.0, update, None, Repeat::BySdk)
-            .await
-            .map(drop)
+        self.update(key.0, update, None).await.map(drop)
     }
 
     /// Makes a confirmation permanent, unless that was done already. The item has no TTL then.
@@ -141,9 +135,7 @@ impl Store {
             .name("#ttl", attributes::TTL)
             .value(":confirmed_at", number_value(confirmed_at.0))
             .value(":counts_from", number_value(factor.counts_from));
-        self.update(key.0, update, None, Repeat::BySdk)
-            .await
-            .map(drop)
+        self.update(key.0, update, None).await.map(drop)
     }
 
     /// Whether an approval is in the log, or was settled.

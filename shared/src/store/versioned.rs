@@ -75,10 +75,8 @@ impl Store {
             .get_item()
             .table_name(&self.table)
             .key(attributes::KEY, binary(&key.0))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(StoreError::request)?;
+            .consistent_read(true);
+        let read = Box::pin(read.send()).await.map_err(StoreError::request)?;
         Ok(read.item)
     }
 
@@ -127,7 +125,8 @@ impl Store {
         }
         let put = put
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match put.send().await {
+        // On the heap, as in `expression`.
+        let error = match Box::pin(put.send()).await {
             Ok(_) => return Ok(PutResult::Saved),
             Err(error) => error,
         };

@@ -2,9 +2,15 @@
 //! two writes.
 
 mod check;
+mod clock_skew;
+mod conflicts;
+mod deadlines;
+mod direct_sns;
+mod repeated_sends;
 mod report;
 mod rollback;
 mod send;
+mod unsure_writes;
 
 use serde_json::Value;
 

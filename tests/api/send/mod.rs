@@ -4,6 +4,7 @@ mod direct_sns;
 mod fields;
 mod idempotency;
 mod new_verification;
+mod one_line;
 mod recipients;
 mod replay;
 mod reservation;

@@ -47,6 +47,48 @@ async fn common_notations_are_stored_as_e164() {
 }
 
 #[tokio::test]
+async fn pasted_numbers_are_stored_as_e164() {
+    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    let marks = "\u{200b}\u{200e}\u{2060}\u{feff}\u{fe0f}";
+    let mut cases: Vec<_> = [
+        "\u{202a}+33\u{a0}6\u{2011}12\u{2013}34\u{2212}56\u{202c}78",
+        "\u{2066}+33 6\t12 34 56 78\u{2069}\r\n",
+        "+33/6/12345678",
+        "(+33) 6.12.34.56.78",
+        "＋３３６１２３４５６７８",
+        "+٣٣٦١٢٣٤٥٦٧٨",
+        "+۳۳۶۱۲۳۴۵۶۷۸",
+        "+३३६१२३४५६७८",
+    ]
+    .map(|to| json!({"to": to}))
+    .into();
+    cases.push(json!({"to": format!("{marks}+33{marks}612345678{marks}")}));
+    cases.push(json!({"to": "٠٦ ١٢ ٣٤ ٥٦ ٧٨\n", "country": "fr"}));
+    for body in cases {
+        let sent = service.send_body(body.clone()).await;
+        assert_eq!(sent.status, 201, "{body}: {sent:?}");
+        assert_eq!(sent.body["to"], "+33612345678", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn email_address_is_trimmed_for_every_request() {
+    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    for to in ["carl@example.com ", "\t carl@example.com\u{a0}\r\n"] {
+        let sent = service
+            .send_body(json!({"to": to, "channel": "email"}))
+            .await;
+        assert_status(&sent, 201);
+        assert_fields(&sent.body, json!({"to": "carl@example.com"}));
+        for response in [service.unlock(to).await, service.forget(to).await] {
+            assert_status(&response, 200);
+            assert_fields(&response.body, json!({"to": "carl@example.com"}));
+        }
+        assert_status(&service.show(&sent.id()).await, 404);
+    }
+}
+
+#[tokio::test]
 async fn all_notations_of_a_number_share_its_limits() {
     let service = Service::start().await;
     let sent = service.send("+33612345678").await;
@@ -86,9 +128,10 @@ async fn invalid_number_is_rejected() {
         "+33612345678,+33612345679",
         "+33612345678 +33612345679",
         "+1800FLOWERS",
-        "+３３６１２３４５６７８",
-        "+٣٣٦١٢٣٤٥٦٧٨",
-        "\u{202e}+33612345678",
+        "+336123\n45678",
+        "+336123\u{2028}45678",
+        "+33612345678\n+33612345679",
+        "+33612345678/+33612345679",
         "++33612345678",
         "+00123",
         "112",
@@ -285,6 +328,10 @@ async fn invalid_email_address_is_rejected() {
         "ada@@example.com",
         "a@b@example.com",
         "a b@example.com",
+        "ada@example.com bob@example.com",
+        "ada\u{a0}@example.com",
+        "\u{200b}ada@example.com",
+        "ada\n@example.com",
         "ada@example.com,bob@example.com",
         "ada@example.com;bob@example.com",
         "Ada <ada@example.com>",

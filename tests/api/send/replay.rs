@@ -13,6 +13,7 @@ use crate::support::{
 pub const ONE: &str = "+12025550143";
 pub const OTHER: &str = "+12025550144";
 pub const THIRD: &str = "+12025550145";
+pub const FOURTH: &str = "+12025550146";
 
 fn spawn_send_with_key(service: &Service, to: &str) -> JoinHandle<TestResponse> {
     let (service, to) = (service.clone(), to.to_owned());

@@ -3,11 +3,11 @@
 
 use serde_json::json;
 
-use super::replay::{NO_COOLDOWN, ONE, OTHER, THIRD, freeze_at_limits};
+use super::replay::{FOURTH, NO_COOLDOWN, ONE, OTHER, THIRD, freeze_at_limits};
 use crate::support::stored_items::{StoredWindow, stored_windows};
 use crate::support::{
-    BROKEN, Fault, ProxiedCall, ProxiedService, Service, assert_approved, assert_fields,
-    assert_problem, assert_rejected, assert_status, phone,
+    BROKEN, Fault, ProxiedService, Service, assert_approved, assert_fields, assert_problem,
+    assert_rejected, assert_status, phone,
 };
 
 #[tokio::test]
@@ -41,24 +41,24 @@ async fn released_block_of_a_window_is_deleted() {
     let carriers = r#"[{"kind":"sns","price":1}]"#;
     let variables = [
         ("OTP_CARRIERS", carriers),
-        ("OTP_PREFIX_SENDS", "200/600"),
+        ("OTP_PREFIX_SENDS", "150/600"),
         ("OTP_CONVERSION_MIN", "0"),
-        ("OTP_SPEND_PER_DAY", "2"),
+        ("OTP_SPEND_PER_DAY", "3"),
     ];
     let service = Service::start_with(&variables).await;
-    for to in [ONE, OTHER] {
+    for to in [ONE, OTHER, THIRD] {
         assert_status(&service.send(to).await, 201);
     }
     for _ in 0..5 {
-        assert_eq!(service.send(THIRD).await.body["limit"], "spend");
+        assert_eq!(service.send(FOURTH).await.body["limit"], "spend");
     }
     let mut windows = stored_windows(&service).await;
     windows.retain(|window| window.newest_block.is_some());
-    let one_block_of_two_sends = StoredWindow {
-        newest_block: Some(2),
+    let one_full_block = StoredWindow {
+        newest_block: Some(3),
         previous: Some(0),
     };
-    assert_eq!(windows, [one_block_of_two_sends]);
+    assert_eq!(windows, [one_full_block]);
 }
 
 #[tokio::test]
@@ -178,22 +178,25 @@ async fn reservation_is_released_once() {
     let proxied = ProxiedService::start(&variables).await;
     let service = &proxied.service;
     assert_status(&service.send(ONE).await, 201);
-    service.settle().await;
+    // Then the budget is not contested: the send is not tried twice.
+    service.advance(3).await;
     proxied.forget_calls();
-    proxied
-        .table
-        .break_by(|call| call.releases_from_window().then_some(Fault::DropResponse));
+    // The response to the first release is lost; the SDK retries it.
+    let mut lost = 0;
+    proxied.table.break_by(move |call| {
+        lost += usize::from(call.releases_from_window());
+        (call.releases_from_window() && lost == 1).then_some(Fault::DropResponse)
+    });
     let rejected = service.send(OTHER).await;
     assert_rejected(&rejected, "spend");
-    let released = proxied
-        .table
-        .take_calls()
-        .into_iter()
-        .filter(ProxiedCall::releases_from_window)
-        .count();
+    let calls = proxied.table.take_calls();
+    let releases = calls.iter().filter(|call| call.releases_from_window());
     assert_eq!(
-        released, 1,
-        "a second release might remove a send that was counted meanwhile"
+        releases
+            .map(|call| call.condition_failed)
+            .collect::<Vec<_>>(),
+        [false, true],
+        "a second release would remove a send that is counted"
     );
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::samples::{invalid_objects, malformed_bodies};
 use super::{MIB, assert_rejected_quickly, assert_works, bearer, json_headers};
-use crate::support::{Service, assert_approved, assert_problem, phone, with};
+use crate::support::{Service, assert_approved, assert_problem, assert_status, phone, with};
 
 #[tokio::test]
 async fn malformed_body_is_rejected_and_changes_nothing() {
@@ -119,6 +119,31 @@ async fn malformed_body_of_a_report_is_rejected() {
     }
     assert_eq!(service.show(&id).await.body["delivery"]["status"], "sent");
     assert_works(&service, 2).await;
+}
+
+#[tokio::test]
+async fn one_byte_order_mark_before_a_body_is_ignored() {
+    let service = Service::start().await;
+    let bearer = bearer();
+    let headers = json_headers(&bearer);
+    let post = async |path: &str, body: &str| {
+        let body = format!("\u{feff}{body}");
+        service.raw("POST", path, &headers, body).await
+    };
+    let body = json!({"to": phone(1)}).to_string();
+    let sent = post("/v1/verifications", &body).await;
+    assert_status(&sent, 201);
+    let path = format!("/v1/verifications/{}", sent.id());
+    let code = service.code(&phone(1)).await;
+    service.advance(30).await;
+    assert_status(&post(&format!("{path}/resend"), "").await, 200);
+    let body_of_check = json!({"code": code}).to_string();
+    let checked = post(&format!("{path}/check"), &body_of_check).await;
+    assert!(checked.is_valid());
+    for end in ["unlock", "forget"] {
+        let done = post(&format!("/v1/recipients/{end}"), &body).await;
+        assert_status(&done, 200);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::MIB;
 
 /// Texts that are not a request object, whatever the path.
-const MALFORMED_TEXTS: [(&str, &str); 29] = [
+const MALFORMED_TEXTS: [(&str, &str); 30] = [
     ("nothing but space", "  \n"),
     ("null", "null"),
     ("a number", "1"),
@@ -30,7 +30,14 @@ const MALFORMED_TEXTS: [(&str, &str); 29] = [
         "XML",
         "<?xml version=\"1.0\"?><!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><to>&e;</to>",
     ),
-    ("a byte order mark", "\u{feff}{\"to\":\"+33610010007\"}"),
+    (
+        "two byte order marks",
+        "\u{feff}\u{feff}{\"to\":\"+33610010007\"}",
+    ),
+    (
+        "a byte order mark after a space",
+        " \u{feff}{\"to\":\"+33610010007\"}",
+    ),
     ("a raw NUL", "{\"to\":\"+3361001\u{0}0007\"}"),
     ("a raw newline in a string", "{\"to\":\"+33610010007\n\"}"),
     ("NaN", r#"{"to":"+33610010007","ttl_seconds":NaN}"#),

@@ -29,7 +29,7 @@ fn url_with_a_port_and_a_path_is_accepted() {
 }
 
 /// `whsec_` and 16 bytes.
-const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==";
+pub(super) const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==";
 
 /// Asserts that no function starts with a carrier of kind `http` with this change.
 #[track_caller]

@@ -2,8 +2,10 @@
 //! start of every function with a message that starts with the name of the variable; several are
 //! reported together.
 
+mod advice;
 mod carriers;
 mod secrets;
+mod senders;
 mod variables;
 
 use std::collections::HashMap;

@@ -26,9 +26,9 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
             "x",
             "en-x",
             "x-",
-            "en_US",
+            "en US",
             "e",
-            " en",
+            "en\nfr",
             "en-x-12345678-12345678-12345678-1234",
         ],
     ),
@@ -91,7 +91,7 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
     ),
     (
         "OTP_ALLOWED_COUNTRIES",
-        &["France", "fr", "FR,", ",FR", "XX", "FR;DE", "*,FR"],
+        &["France", "F R", "FR,", ",FR", "XX", "FR;DE", "*,FR"],
     ),
     (
         "OTP_BLOCKED_PREFIXES",
@@ -226,10 +226,13 @@ fn all_wrong_variables_are_reported_together() {
 
 #[test]
 fn whole_numbers_are_accepted_in_any_notation() {
-    assert_all_start(&[(
-        "OTP_APPS",
-        r#"{"shop":{"code_length":8.0,"sends_per_hour":3e0,"spend_per_day":12.5}}"#,
-    )]);
+    assert_all_start(&[
+        ("OTP_CARRIERS", r#"[{"kind":"sns","price":0.05}]"#),
+        (
+            "OTP_APPS",
+            r#"{"shop":{"code_length":8.0,"sends_per_hour":3e0,"spend_per_day":12.5}}"#,
+        ),
+    ]);
     assert_all_start(&[(
         "OTP_CARRIERS",
         r#"[{"kind":"sns","timeout_ms":2e3,"price":{"FR":0.045,"*":1e-2}}]"#,

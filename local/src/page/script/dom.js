@@ -2,7 +2,6 @@
 // nodes, never markup. Trusted Types in the page's policy enforce it.
 "use strict";
 
-const CARRIERS = ["sim-a", "sim-b"];
 const MODES = {
   ok: "ok",
   reject: "reject: permanent error",

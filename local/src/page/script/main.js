@@ -3,6 +3,7 @@
 const POLL_MS = 1000;
 const TICK_MS = 250;
 const VERIFICATION_POLLS = 2;
+const CARRIER_POLLS = 3;
 const CLOCK_POLLS = 10;
 
 // Empty if the file was opened without the server.
@@ -13,6 +14,20 @@ byId("app-field").hidden = apiKeys.length < 2;
 byId("app").addEventListener("change", () => {
   byId("key").value = byId("app").value;
 });
+
+restoreForm();
+labelRecipient();
+setCurrent(saved().current ?? null);
+readVerification();
+
+byId("reset").addEventListener("click", (event) =>
+  whileBusy(event.target, async () => {
+    const response = await request("POST", "/local/reset");
+    showProblem(byId("reset-problem"), response);
+    if (response.ok) setClock(response.json.now);
+    await Promise.all([readMessages(), readVerification(), readCarriers()]);
+  }),
+);
 
 let polls = 0;
 let isPolling = false;
@@ -25,6 +40,7 @@ async function poll() {
     if (polls % VERIFICATION_POLLS === 0 && verification?.status === "pending") {
       await readVerification();
     }
+    if (polls % CARRIER_POLLS === 0) await readCarriers();
     if (polls % CLOCK_POLLS === 0) await readClock();
     await readMetrics();
     polls += 1;

@@ -1,13 +1,17 @@
-// The phones: one per recipient, the newest message first.
+// The phones: one per recipient, the latest first, a few at a time. A phone shows its newest
+// messages first.
 
-const MESSAGES_MAX = 200;
+const PHONES_PER_PAGE = 6;
+const MESSAGES_PER_PHONE = 20;
 
-// Messages on the page by key, phones by recipient.
-const messageItems = new Map();
+// Elements on the page: phones by recipient, messages by key.
 const phones = new Map();
+const messageItems = new Map();
 let messages = [];
 let messagesText = "";
+let knownKeys = new Set();
 let isFirstRead = true;
+let page = 0;
 
 // Ids may repeat after a restart of the server, so the time is part of the key.
 const messageKey = (message) => `${message.id} ${message.at}`;
@@ -21,20 +25,10 @@ async function readMessages() {
   if (response.text === messagesText) return;
   messagesText = response.text;
   messages = response.json.messages;
-  const recent = messages.slice(-MESSAGES_MAX);
-  removeOthers(recent);
-  const added = recent.filter((message) => !messageItems.has(messageKey(message)));
-  added.forEach(addMessage);
-  for (const phone of phones.values()) {
-    setText(phone.count, plural(phone.list.children.length, "message"));
-  }
-  byId("no-messages").hidden = recent.length > 0;
-  setText(
-    byId("phones-note"),
-    messages.length > MESSAGES_MAX
-      ? `The newest ${MESSAGES_MAX} of ${messages.length} messages.`
-      : "Messages that the simulated carriers delivered, newest first.",
-  );
+  const added = messages.filter((message) => !knownKeys.has(messageKey(message)));
+  if (added.length > 0) page = 0; // its phone is the first one now
+  showPhones(new Set(isFirstRead ? [] : added.map(messageKey)));
+  knownKeys = new Set(messages.map(messageKey));
   if (!isFirstRead && added.length > 0) {
     announce(added.slice(-3));
     readVerification();
@@ -42,41 +36,99 @@ async function readMessages() {
   isFirstRead = false;
 }
 
-// Removes the messages that are not among `kept`, and phones without messages.
-function removeOthers(kept) {
-  const keys = new Set(kept.map(messageKey));
+// Shows the phones of the search and the page. Messages with the keys `added` appear with a motion.
+function showPhones(added = new Set()) {
+  const all = byRecipient(messages);
+  const found = matching(all, byId("search").value.trim().toLowerCase());
+  const pages = Math.max(1, Math.ceil(found.length / PHONES_PER_PAGE));
+  page = Math.min(page, pages - 1);
+  const first = page * PHONES_PER_PAGE;
+  const shown = found.slice(first, first + PHONES_PER_PAGE);
+  removeOthers(shown);
+  arrange(shown.map(([to, own]) => showPhone(to, own, added).item));
+  byId("no-messages").hidden = messages.length > 0;
+  byId("phone-tools").hidden = messages.length === 0;
+  byId("no-match").hidden = found.length > 0 || messages.length === 0;
+  byId("pages").hidden = pages === 1;
+  byId("previous").setAttribute("aria-disabled", String(page === 0));
+  byId("next").setAttribute("aria-disabled", String(page === pages - 1));
+  setText(byId("range"), `${first + 1} to ${first + shown.length} of ${found.length}`);
+}
+
+// Recipients with their messages, newest first; the recipient of the newest message is the first.
+function byRecipient(list) {
+  const groups = new Map();
+  for (const message of [...list].reverse()) {
+    if (!groups.has(message.to)) groups.set(message.to, []);
+    groups.get(message.to).push(message);
+  }
+  return [...groups];
+}
+
+// The recipients whose address, or a message to whom, contains `words`.
+function matching(groups, words) {
+  const digits = words.replace(/[\s().-]/g, "");
+  const contains = (text) =>
+    String(text ?? "")
+      .toLowerCase()
+      .includes(words);
+  return groups.filter(
+    ([to, own]) =>
+      contains(to) ||
+      (digits && to.includes(digits)) ||
+      own.some(({ text, code, carrier }) => contains(text) || contains(code) || contains(carrier)),
+  );
+}
+
+// Removes the elements of phones and messages that are not shown.
+function removeOthers(shown) {
+  const recipients = new Set(shown.map(([to]) => to));
+  const keys = new Set(shown.flatMap(([, own]) => newest(own).map(messageKey)));
+  for (const to of phones.keys()) {
+    if (!recipients.has(to)) phones.delete(to);
+  }
   for (const [key, item] of messageItems) {
     if (keys.has(key)) continue;
     item.remove();
     messageItems.delete(key);
   }
-  for (const [to, phone] of phones) {
-    if (phone.list.hasChildNodes()) continue;
-    phone.item.remove();
-    phones.delete(to);
+}
+
+const newest = (own) => own.slice(0, MESSAGES_PER_PHONE);
+
+// Puts the phones in this order. An element that is moved loses the focus.
+function arrange(items) {
+  const list = byId("phone-list");
+  const isSame = items.length === list.children.length;
+  if (isSame && items.every((item, index) => item === list.children[index])) return;
+  const focused = document.activeElement;
+  list.replaceChildren(...items);
+  if (list.contains(focused)) focused.focus({ preventScroll: true });
+}
+
+function showPhone(to, own, added) {
+  const phone = phones.get(to) ?? addPhone(to);
+  const hidden = own.length - newest(own).length;
+  setText(
+    phone.count,
+    plural(own.length, "message") + (hidden > 0 ? `, the newest ${MESSAGES_PER_PHONE}` : ""),
+  );
+  for (const message of newest(own).reverse()) {
+    const key = messageKey(message);
+    if (messageItems.has(key)) continue;
+    const item = messageItem(message);
+    if (added.has(key)) item.classList.add("new");
+    messageItems.set(key, item);
+    phone.list.prepend(item);
+    phone.screen.scrollTop = 0;
   }
+  return phone;
 }
 
 // Reads new messages out to users of a screen reader.
 function announce(added) {
   const sentences = added.map((m) => `New ${channelName(m.channel)} for ${m.to}: ${m.text}`);
   setText(byId("announcement"), sentences.join(". "));
-}
-
-// Puts a message on top of its phone, and the phone first.
-function addMessage(message) {
-  const phone = phones.get(message.to) ?? addPhone(message.to);
-  const item = messageItem(message);
-  const focused = document.activeElement;
-  if (!isFirstRead) item.classList.add("new");
-  messageItems.set(messageKey(message), item);
-  phone.list.prepend(item);
-  phone.screen.scrollTop = 0;
-  if (byId("phone-list").firstChild !== phone.item) {
-    byId("phone-list").prepend(phone.item);
-    // A moved element loses the focus.
-    if (phone.item.contains(focused)) focused.focus({ preventScroll: true });
-  }
 }
 
 function addPhone(to) {
@@ -95,107 +147,23 @@ function addPhone(to) {
   return phone;
 }
 
-function messageItem(message) {
-  const { channel, from, at, carrier, code, text } = message;
-  const header = create(
-    "header",
-    {},
-    channelIcon(channel),
-    create("b", {}, channelName(channel)),
-    create("bdi", {}, from ?? ""),
-    create("time", { datetime: at, title: at }, timeOfDay(at)),
-  );
-  const highlighted = withHighlight(String(text ?? ""), String(code ?? ""));
-  const body = create("p", { class: "text", dir: "auto" }, ...highlighted);
-  const item = create("li", { class: "message", "data-channel": channel }, header, body);
-  if (code) item.append(codeButtons(message));
-  item.append(reportButtons(message, carrier));
-  return item;
-}
-
-function codeButtons(message) {
-  const onCopy = (event) => copyCode(message.code, event.target);
-  const onFillIn = (event) => fillIn(message, event.target);
-  return create(
-    "div",
-    { class: "row" },
-    create("button", { type: "button", onclick: onCopy }, "Copy " + message.code),
-    create("button", { type: "button", onclick: onFillIn }, "Fill in"),
-  );
-}
-
-function reportButtons(message, carrier) {
-  const result = create("output");
-  const buttons = REPORT_BUTTONS.map((status) => {
-    const onclick = (event) => report(message, status, event.target, result);
-    return create("button", { type: "button", "aria-pressed": "false", onclick }, status);
-  });
-  return create(
-    "div",
-    { class: "report", role: "group", "aria-label": `Report by ${carrier}` },
-    create("span", {}, `${carrier} reports:`),
-    ...buttons,
-    result,
-  );
-}
-
-// The text with the first occurrence of the code marked, also where it is spelled out: "1, 2, 3".
-function withHighlight(text, code) {
-  const escaped = [...code].map((char) => char.replace(/[^\p{L}\p{N}]/gu, "\\$&"));
-  const found = code && new RegExp(escaped.join("[\\s,.\\-]*"), "iu").exec(text);
-  if (!found) return [text];
-  const end = found.index + found[0].length;
-  return [text.slice(0, found.index), create("mark", {}, found[0]), text.slice(end)];
-}
-
-async function copyCode(code, button) {
-  try {
-    await navigator.clipboard.writeText(code);
-    setText(button, "Copied");
-  } catch {
-    setText(button, "Not allowed here");
-  }
-  setText(byId("announcement"), button.textContent);
-  setTimeout(() => setText(button, "Copy " + code), 1500);
-}
-
-// Shows the verification of a message and puts its code into the form. It may be another app's: all
-// known keys are tried.
-async function fillIn(message, button) {
-  await whileBusy(button, async () => {
-    const id = message.verification_id;
-    const keys = new Set([byId("key").value.trim(), ...apiKeys.map((entry) => entry.key)]);
-    let response = null;
-    for (const key of keys) {
-      response = await request("GET", verificationPath(id), { key });
-      if (!response.ok) continue;
-      if (current?.id !== id) showOutcome("none", "");
-      current = { id, key };
-      showVerification(response.json);
-      break;
-    }
-    showProblem(byId(current ? "verification-problem" : "send-problem"), response);
-    if (!response.ok) return;
-    byId("code").value = message.code;
-    byId("code").focus();
+byId("search").addEventListener("input", () => {
+  page = 0;
+  showPhones();
+});
+for (const [id, step] of [
+  ["previous", -1],
+  ["next", 1],
+]) {
+  byId(id).addEventListener("click", (event) => {
+    if (event.target.getAttribute("aria-disabled") === "true") return;
+    page += step;
+    showPhones();
   });
 }
-
-// Lets the simulated carrier report `status` of a message.
-async function report(message, status, button, result) {
-  await whileBusy(button, async () => {
-    const path = `/local/messages/${encodeURIComponent(message.id)}/report`;
-    const response = await request("POST", path, { body: { status } });
-    for (const other of button.parentElement.querySelectorAll("button")) {
-      other.setAttribute("aria-pressed", String(other === button && response.ok));
-    }
-    const { detail, title } = response.problem ?? {};
-    setText(
-      result,
-      response.ok
-        ? `Status of the callback: ${response.json.callback_status}`
-        : `Not reported: ${detail ?? title}`,
-    );
-    await readVerification();
-  });
-}
+byId("empty-phones").addEventListener("click", (event) =>
+  whileBusy(event.target, async () => {
+    await request("DELETE", "/local/messages");
+    await readMessages();
+  }),
+);

@@ -1,7 +1,6 @@
 // The forms to send, check, resend and cancel, and the verification that they are about.
 
-// The verification on the page: { id, key }, and its last state. After a reload, "Fill in" at a
-// message finds it again.
+// The verification on the page: { id, key }, and its last state.
 let current = null;
 let verification = null;
 
@@ -16,8 +15,15 @@ async function readVerification() {
   else if (response.status === 404) showNoVerification();
 }
 
+// The verification that the page is about from now on; `null` for none.
+function setCurrent(shown) {
+  current = shown;
+  save({ current: shown });
+}
+
 function showNoVerification() {
-  current = null;
+  setCurrent(null);
+  byId("details").hidden = true;
   byId("verification").hidden = true;
   byId("no-verification").hidden = false;
   setText(byId("no-verification"), "The server no longer has this verification. Send a new code.");
@@ -28,6 +34,7 @@ function showVerification(shown) {
   const [tone, words] = VERIFICATION_STATUSES[shown.status] ?? ["none", shown.status];
   verification = shown;
   byId("verification").hidden = false;
+  byId("details").hidden = false;
   byId("no-verification").hidden = true;
   setText(byId("recipient"), shown.to);
   setText(byId("about"), about(shown));
@@ -118,6 +125,9 @@ function showOutcome(tone, words) {
   byId("outcome").replaceChildren(...(box ? [box] : []));
 }
 
+// Whether the phones are below the code field, and not beside it.
+const isOneColumn = () => matchMedia("(max-width: 799px)").matches;
+
 async function send() {
   const key = byId("key").value.trim();
   const idempotencyKey = byId("idempotency").value.trim();
@@ -128,10 +138,11 @@ async function send() {
   if (!response.ok) return readVerification();
   showProblem(byId("verification-problem"), null);
   showOutcome("none", response.replayed ? "Replayed: same verification, no second message." : "");
-  current = { id: response.json.id, key };
+  setCurrent({ id: response.json.id, key });
   showVerification(response.json);
   byId("code").value = "";
-  byId("code").focus();
+  byId("code").focus({ preventScroll: isOneColumn() });
+  if (isOneColumn()) byId("checking").scrollIntoView();
   await readMessages();
 }
 
@@ -189,17 +200,32 @@ byId("resend").addEventListener("submit", (event) => {
 });
 byId("cancel").addEventListener("click", () => changeVerification(byId("cancel"), "DELETE", ""));
 
+const channelInput = (channel) => document.querySelector(`[name=channel][value=${channel}]`);
+
+function labelRecipient() {
+  const isEmail = channelInput("email").checked;
+  setText(byId("to-label"), isEmail ? "E-mail address" : "Phone number");
+}
+
 // With the channel, the example recipient changes to one of the right kind.
 for (const radio of document.querySelectorAll("[name=channel]")) {
   radio.addEventListener("change", () => {
     const isEmail = radio.value === "email";
     const to = byId("to");
-    setText(byId("to-label"), isEmail ? "E-mail address" : "Phone number");
     if (isEmail !== to.value.includes("@")) {
-      to.value = isEmail ? "ada@example.com" : "+33612345678";
+      to.value = isEmail ? "ada@example.com" : "+12025550147";
     }
+    labelRecipient();
   });
 }
+// With the recipient, the channel changes to one of the right kind.
+byId("to").addEventListener("input", () => {
+  const isAddress = byId("to").value.includes("@");
+  if (isAddress !== channelInput("email").checked && byId("to").value.trim() !== "") {
+    channelInput(isAddress ? "email" : "sms").checked = true;
+  }
+  labelRecipient();
+});
 for (const [value, words] of Object.entries(CHANNELS)) {
   byId("resend-channel").append(create("option", { value }, words));
 }

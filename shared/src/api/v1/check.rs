@@ -7,6 +7,7 @@ use super::fields;
 use super::proofs::render_decision_state;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::request::{idempotency_key, json_body};
+use crate::domain::address::Address;
 use crate::domain::code::Code;
 use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
@@ -68,6 +69,9 @@ pub fn render_check(
         .find(checked.nonce, now)
         .ok_or_else(missing)?;
     let outcome = checked.outcome;
+    let channel = verification.params().channel;
+    let to = checked.recipient.address.as_ref();
+    let to = to.map(|address| address.over(channel));
     let mut body = json!({
         "id": id.to_string(),
         "valid": outcome.reason.is_none(),
@@ -75,8 +79,8 @@ pub fn render_check(
         "attempts_left": outcome.attempts_left,
         "reason": outcome.reason.map(Reason::name),
         "purpose": request.purpose,
-        "channel": verification.params().channel.name(),
-        "to": checked.recipient.address.as_ref().map(|address| address.reveal()),
+        "channel": channel.name(),
+        "to": to.as_ref().map(Address::reveal),
     });
     if let Some(subject) = &request.subject {
         body["subject"] = subject.reveal().into();

@@ -1,5 +1,6 @@
 //! Recipients in requests: phone numbers and e-mail addresses.
 
+use super::fields;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::domain::address::Address;
 use crate::domain::email::EmailAddress;
@@ -7,15 +8,16 @@ use crate::domain::phone::{PhoneError, PhoneNumber};
 use crate::platform::json::Fields;
 use serde_json::{Map, Value};
 
-/// Reads `{"to"}` of an unlock or a forget.
+/// Reads `{"to","country"}` of a request of the support desk.
 ///
 /// # Errors
 /// 422, 403.
 pub fn read_to(body: Map<String, Value>) -> Result<Address, Problem> {
     let mut fields = Fields::new(body);
     let to = fields.required_text("to");
+    let country = fields::country(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
-    read_address(&to, to.contains('@'), None)
+    read_address(&to, to.contains('@'), country.as_deref())
 }
 
 /// Reads an address. `country`: region of a national spelling.

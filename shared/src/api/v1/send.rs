@@ -1,7 +1,5 @@
 //! Requests for a send and a resend, and the response of both.
 
-use std::net::IpAddr;
-
 use lambda_http::Request;
 use serde_json::Value;
 
@@ -13,11 +11,10 @@ use crate::api::request::{idempotency_key, json_body, optional_json_body};
 use crate::crypto::keyring::Keyring;
 use crate::domain::channel::Channel;
 use crate::domain::code::CODE_LENGTH_MAX;
-use crate::domain::phone::is_country;
 use crate::domain::policy::{Policy, TTL_SECONDS};
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{DEFAULT_PURPOSE, Idempotency};
-use crate::message::is_language_tag;
+use crate::message::parse_language_tag;
 use crate::platform::json::{self, Fields};
 use crate::service::sending::{ResendRequest, SendRequest, Sent};
 
@@ -45,16 +42,14 @@ pub fn read_send(
     let to = fields.required_text("to");
     let channel = fields.parsed_text("channel", |word| word.parse().ok(), CHANNEL_WORDS);
     let channel = channel.unwrap_or(Channel::Sms);
-    let country = |word: &str| is_country(word).then(|| word.to_owned());
-    let country = fields.parsed_text("country", country, "an ISO 3166 code such as FR");
+    let country = fields::country(&mut fields);
     let lengths = i64::from(policy.code_length)..=i64::from(CODE_LENGTH_MAX);
     let code_length = fields.integer("code_length", lengths);
     let fallback = |word: &str| word.parse().ok();
     let fallback = fields.parsed_list("fallback", FALLBACK_MAX, fallback, CHANNEL_WORDS);
-    let locale = |tag: &str| is_language_tag(tag).then(|| tag.to_owned());
     let locale = fields.parsed_text(
         "locale",
-        locale,
+        parse_language_tag,
         "a BCP 47 language tag such as fr or pt-BR",
     );
     let purpose = fields::purpose(&mut fields);
@@ -62,7 +57,7 @@ pub fn read_send(
     let subject = fields::subject(&mut fields);
     let ttl_seconds = fields.integer("ttl_seconds", TTL_SECONDS);
     let reference = fields.bounded_text("reference", 0..=REFERENCE_LENGTH_MAX);
-    let client_ip = client_ip(&mut fields);
+    let client_ip = fields::client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     Ok(SendRequest {
         to: read_address(&to, channel == Channel::Email, country.as_deref())?,
@@ -87,7 +82,7 @@ pub fn read_send(
 pub fn read_resend(request: &Request) -> Result<ResendRequest, Problem> {
     let mut fields = Fields::new(optional_json_body(request)?);
     let channel = fields.parsed_text("channel", |word| word.parse().ok(), CHANNEL_WORDS);
-    let client_ip = client_ip(&mut fields);
+    let client_ip = fields::client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     Ok(ResendRequest { channel, client_ip })
 }
@@ -108,8 +103,4 @@ pub fn render_sent(sent: &Sent, policy: &Policy, now: Timestamp) -> Result<Value
     };
     let verification = verification.ok_or_else(missing)?;
     Ok(render(sent.id, &sent.recipient, verification, policy, now))
-}
-
-fn client_ip(fields: &mut Fields) -> Option<IpAddr> {
-    fields.parsed_text("client_ip", |ip| ip.parse().ok(), "an IPv4 or IPv6 address")
 }

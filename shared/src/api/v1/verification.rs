@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::address::Address;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
@@ -25,6 +26,8 @@ pub fn render(
     now: Timestamp,
 ) -> Value {
     let params = verification.params();
+    let to = recipient.address.as_ref();
+    let to = to.map(|address| address.over(params.channel));
     let status = verification.status(now);
     let deliveries = verification.deliveries().iter();
     let deliveries: Vec<Value> = deliveries
@@ -43,7 +46,7 @@ pub fn render(
     let mut rendered = json!({
         "id": id.to_string(),
         "status": status.name(),
-        "to": recipient.address.as_ref().map(|address| address.reveal()),
+        "to": to.as_ref().map(Address::reveal),
         "channel": params.channel.name(),
         "purpose": params.purpose,
         "locale": params.locale,

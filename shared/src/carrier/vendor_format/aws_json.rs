@@ -39,7 +39,30 @@ pub fn receipt(
     {
         return response::transient(response, now);
     }
-    classify_error(error_type, &body)
+    match error_type {
+        // Not a response of AWS.
+        "" => response::without_result(response, now),
+        _ if is_credential_error(error_type) => Receipt::AccountRejected,
+        _ => classify_error(error_type, &body),
+    }
+}
+
+/// Whether an error of AWS is about the credentials of the function, not about its permissions:
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>
+#[must_use]
+pub fn is_credential_error(error_type: &str) -> bool {
+    let name = error_type.strip_suffix("Exception").unwrap_or(error_type);
+    matches!(
+        name,
+        "UnrecognizedClient"
+            | "InvalidClientTokenId"
+            | "ExpiredToken"
+            | "InvalidSignature"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "OptInRequired"
+    )
 }
 
 /// The error type in the header or in the body, without the namespace before it and the URL after

@@ -3,8 +3,12 @@
 //!
 //! Invariant: an error contains no value of a field.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
+use crate::carrier::sender::SenderRules;
+use crate::domain::phone::is_country;
 use crate::message::has_visible_text;
 use crate::platform::json::Fields;
 use crate::platform::url::is_base_url;
@@ -74,19 +78,65 @@ pub fn required_callback_token(fields: &mut Fields) -> String {
     required(fields, "callback_token", is_callback_token, CALLBACK_TOKEN)
 }
 
+/// A value, or an object of values by country code, with `*` for all other countries. `format`
+/// describes one value.
+pub fn by_country<T>(
+    fields: &mut Fields,
+    name: &str,
+    parse: impl Fn(&Value) -> Option<T>,
+    format: &str,
+) -> BTreeMap<String, T> {
+    let Some(value) = fields.value(name) else {
+        return BTreeMap::new();
+    };
+    let values = match &value {
+        Value::Object(by_country) => by_country
+            .iter()
+            .map(|(country, value)| {
+                parse(value)
+                    .filter(|_| country == "*" || is_country(country))
+                    .map(|value| (country.clone(), value))
+            })
+            .collect(),
+        value => parse(value).map(|value| BTreeMap::from([("*".to_owned(), value)])),
+    };
+    values.unwrap_or_else(|| {
+        let problem = format!("Must be {format}, or an object of these by country code or *.");
+        fields.reject(name, &problem);
+        BTreeMap::new()
+    })
+}
+
+/// `sender`: a name or a number that the vendor accepts, or one by country.
+pub fn senders(fields: &mut Fields, rules: &SenderRules) -> BTreeMap<String, String> {
+    let fitting = |value: &Value| {
+        let sender = value.as_str().filter(|sender| is_sender(sender))?;
+        match rules.is_as_written {
+            true => Some(sender.to_owned()),
+            false => rules.fit(sender),
+        }
+    };
+    let format = match rules.is_as_written {
+        true => "1 to 32 characters, at least one of them visible".to_owned(),
+        false => rules.format(),
+    };
+    by_country(fields, "sender", fitting, &format)
+}
+
 /// A name or number that messages come from. Vendors have different rules; none of them allows a
 /// sender without a visible character.
 pub fn sender(fields: &mut Fields, name: &str) -> Option<String> {
-    let is_sender = |text: &str| {
-        (1..=SENDER_LENGTH_MAX).contains(&text.chars().count())
-            && !text.contains(char::is_control)
-            && has_visible_text(text)
-    };
     fields.parsed_text(
         name,
         |text| is_sender(text).then(|| text.to_owned()),
         "1 to 32 characters, at least one of them visible",
     )
+}
+
+fn is_sender(text: &str) -> bool {
+    (1..=SENDER_LENGTH_MAX).contains(&text.chars().count())
+        && !text.contains(char::is_control)
+        && has_visible_text(text)
 }
 
 /// `topic_arn`, the SNS topic that reports come from.

@@ -1,7 +1,7 @@
 //! Classifies the responses of vendors by their HTTP status.
 //!
-//! Invariant: no success status makes a response `Accepted` unless the vendor documents that the
-//! status alone means so.
+//! Invariant: no success status makes a response `Accepted`, and no error status makes it
+//! `Permanent`, unless the vendor documents that the status alone means so.
 
 use ::http::header::RETRY_AFTER;
 use ::http::{HeaderMap, Response, StatusCode};
@@ -35,17 +35,15 @@ pub fn transient<B>(response: &Response<B>, now: Timestamp) -> Receipt {
     }
 }
 
-/// The receipt for a response without a result that the vendor documents. An error status counts; a
-/// success status does not.
+/// The receipt for a response without a result that the vendor documents. It may come from a proxy
+/// or from a wrong `base_url`: a success status proves nothing, and 4xx says nothing about the
+/// number.
 #[must_use]
 pub fn without_result<B>(response: &Response<B>, now: Timestamp) -> Receipt {
     match by_status(response, now) {
         Receipt::Accepted => Receipt::Unknown,
-        receipt @ (Receipt::Permanent
-        | Receipt::Transient { .. }
-        | Receipt::Misconfigured
-        | Receipt::AccountRejected
-        | Receipt::Unknown) => receipt,
+        Receipt::Permanent => Receipt::Misconfigured,
+        receipt => receipt,
     }
 }
 
@@ -55,10 +53,7 @@ pub fn without_result<B>(response: &Response<B>, now: Timestamp) -> Receipt {
 pub fn unknown_error<B>(response: &Response<B>, now: Timestamp) -> Receipt {
     match by_status(response, now) {
         Receipt::Accepted | Receipt::Permanent => Receipt::Misconfigured,
-        receipt @ (Receipt::Transient { .. }
-        | Receipt::Misconfigured
-        | Receipt::AccountRejected
-        | Receipt::Unknown) => receipt,
+        receipt => receipt,
     }
 }
 

@@ -22,6 +22,11 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl FieldError {
+    /// The sentence about a field that does not exist. Its name was chosen by the sender.
+    pub const UNKNOWN: &str = "Unknown field.";
+}
+
 /// The fields of an object that have not been read yet, and the errors found so far.
 ///
 /// Each method that reads a field removes it. An absent field is read as `None`; so is a wrong one,
@@ -167,7 +172,7 @@ impl Fields {
         let unknown: Vec<String> = self.object.keys().cloned().collect();
         for name in unknown {
             let printed = if is_printable(&name) { &name } else { "?" };
-            self.reject(printed, "Unknown field.");
+            self.reject(printed, FieldError::UNKNOWN);
         }
         self.errors.truncate(ERRORS_MAX);
         if self.errors.is_empty() {

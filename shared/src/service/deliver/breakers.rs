@@ -6,7 +6,7 @@
 //! calls. Within an instance a gate limits the calls in flight to those that may still fail. A
 //! breaker that cannot be read or written never blocks sending.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -101,6 +101,16 @@ impl Breakers {
         }
     }
 
+    /// Names of the carriers with an open breaker, for their account or for a channel and country.
+    pub async fn open_carriers(&self) -> BTreeSet<String> {
+        let states = self.read().await;
+        let open = states
+            .iter()
+            .filter(|(_, state)| state.failures >= FAILURES_MAX);
+        let carrier = |scope: &str| scope.split('/').next().unwrap_or(scope).to_owned();
+        open.map(|(scope, _)| carrier(scope)).collect()
+    }
+
     /// All breakers; none if they cannot be read.
     pub(super) async fn read(&self) -> States {
         self.store
@@ -164,7 +174,7 @@ impl Breakers {
     ) {
         let scopes = &permit.scopes;
         let written = match receipt {
-            Receipt::Accepted | Receipt::Permanent => {
+            Receipt::Accepted | Receipt::Permanent | Receipt::Blocked => {
                 permit.is_success = Some(true);
                 let open = scopes.all().into_iter();
                 let open: Vec<_> = open.filter(|s| states.contains_key(*s)).cloned().collect();

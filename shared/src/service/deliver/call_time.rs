@@ -44,6 +44,11 @@ impl CallTime {
         Instant::now() <= self.latest_start(carrier)
     }
 
+    /// When the invocation ends.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline.instant()
+    }
+
     /// The last moment at which a call of `carrier` may begin.
     pub(super) fn latest_start(&self, carrier: &ConfiguredCarrier) -> Instant {
         let needed = self.timeout(carrier) + AFTER_CALL;

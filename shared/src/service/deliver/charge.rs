@@ -6,13 +6,12 @@ use super::delivering::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::money::Money;
 use crate::platform::logging::causes;
-use crate::store::{Take, Taken};
+use crate::store::{Reservation, ReserveResult};
 
 /// What is reserved for one message.
 pub(super) struct Charge {
     price: Money,
-    /// `None` if nothing is counted: no price, or no spend cap.
-    taken: Option<Taken>,
+    reservation: Reservation,
 }
 
 impl<C: CarrierClient> StepWork<'_, C> {
@@ -28,24 +27,20 @@ impl<C: CarrierClient> StepWork<'_, C> {
         self.release(before).await;
         let (store, app) = (&self.delivering.store, self.dispatch.app.as_str());
         let policy = self.delivering.apps.policy(app);
-        let Some(counter) = store.spend_counter(app, policy, price, self.now) else {
-            return Ok(Some(Charge { price, taken: None }));
-        };
-        Ok(match store.take(counter, self.now).await? {
-            Take::Taken(taken) => Some(Charge {
-                price,
-                taken: Some(taken),
-            }),
-            Take::Refused { .. } => None,
+        let until = self.call_time.deadline();
+        let limit = store.spend_limit(app, policy, price, self.now);
+        Ok(match store.reserve(&limit, until, self.now).await? {
+            ReserveResult::Reserved(reservation) => Some(Charge { price, reservation }),
+            ReserveResult::Exceeded(_) => None,
         })
     }
 
     /// Releases a charge for a message that no carrier accepted.
     pub(super) async fn release(&self, charge: Option<Charge>) {
-        let Some(taken) = charge.and_then(|charge| charge.taken) else {
+        let Some(Charge { reservation, .. }) = charge else {
             return;
         };
-        if let Err(error) = self.delivering.store.give_back(&taken, self.now).await {
+        if let Err(error) = self.delivering.store.release(reservation, self.now).await {
             tracing::error!(
                 verification.id = self.log_id(),
                 error.kind = "not_released",

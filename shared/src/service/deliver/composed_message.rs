@@ -1,5 +1,7 @@
 //! A composed message: the text of a delivery, and its call to one carrier.
 
+use std::borrow::Cow;
+
 use super::carrier_client::CarrierClient;
 use super::step_work::{Snapshot, StepWork};
 use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage};
@@ -7,17 +9,16 @@ use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::Delivery;
-use crate::domain::time::Timestamp;
-use crate::message::{Message, compose};
+use crate::domain::verification_params::VerificationParams;
+use crate::message::{Message, compose, compose_registered};
 
 /// A message, ready for any carrier.
 pub(super) struct ComposedMessage<'s> {
-    pub(super) to: &'s Address,
-    pub(super) message: Message,
+    pub(super) to: Address,
+    message: Message,
+    params: &'s VerificationParams,
     code: Code,
     reference: String,
-    locale: &'s str,
-    expires_at: Timestamp,
 }
 
 impl<C: CarrierClient> StepWork<'_, C> {
@@ -39,38 +40,55 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .keyring
             .open_code(self.claim.key, verification)?;
         Some(ComposedMessage {
-            to: recipient.address.as_ref()?,
+            to: recipient.address.as_ref()?.over(delivery.channel),
             message: compose(policy, verification, &code, delivery.channel, self.now),
             reference: self
                 .delivering
                 .keyring
                 .reference(self.claim.key, delivery.tag),
-            locale: &verification.params.locale,
-            expires_at: verification.params.expires_at,
+            params: &verification.params,
             code,
         })
     }
 
-    /// Hands the text to one carrier.
+    /// The text as `carrier` sends it: the one that is registered for the country, or else ours.
+    pub(super) fn text_for<'t>(
+        &self,
+        carrier: &ConfiguredCarrier,
+        text: &'t ComposedMessage<'_>,
+        channel: Channel,
+    ) -> Cow<'t, Message> {
+        let registered = carrier.registered_template(&text.to);
+        let template = registered.and_then(|registered| registered.text.as_ref());
+        let policy = self.delivering.apps.policy(&self.dispatch.app);
+        template
+            .filter(|_| channel == Channel::Sms)
+            .and_then(|t| compose_registered(t, policy, text.params, &text.code, self.now))
+            .map_or(Cow::Borrowed(&text.message), Cow::Owned)
+    }
+
+    /// Hands `message`, the text as `carrier` sends it, to this carrier.
     pub(super) async fn call(
         &self,
         carrier: &ConfiguredCarrier,
         text: &ComposedMessage<'_>,
+        message: &Message,
         channel: Channel,
     ) -> HandoverResponse {
         let now = self.delivering.clock.now();
         let policy = self.delivering.apps.policy(&self.dispatch.app);
-        let sender = carrier.sender_for(policy, text.to);
+        let sender = carrier.sender_for(policy, &text.to);
         let callback_url = self.callback_url(carrier, &text.reference);
         let message = OutgoingMessage {
-            to: text.to,
+            to: &text.to,
             sender: sender.as_deref(),
+            registered: carrier.registered_template(&text.to),
             channel,
-            message: &text.message,
+            message,
             code: text.code.reveal(),
-            locale: text.locale,
+            locale: &text.params.locale,
             reference: &text.reference,
-            validity_seconds: text.expires_at.seconds_since(now),
+            validity_seconds: text.params.expires_at.seconds_since(now),
             callback_url: &callback_url,
         };
         let timeout = self.call_time.timeout(carrier);

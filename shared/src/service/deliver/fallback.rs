@@ -41,7 +41,14 @@ impl<C: CarrierClient> StepWork<'_, C> {
             let mut serving = self.delivering.carriers.serving(candidate.channel, to);
             let carrier = serving.find(|carrier| Some(carrier.name.as_str()) != candidate.except);
             let Some(carrier) = carrier else { continue };
-            if let Some(charge) = self.charge(None, carrier.price_to(to)).await? {
+            let charged = match self.charge(None, carrier.price_to(to)).await {
+                Ok(charged) => charged,
+                Err(error) => {
+                    self.give_back_after_error(verification, &[]).await;
+                    return Err(error);
+                }
+            };
+            if let Some(charge) = charged {
                 return self.add_candidate(verification, &candidate, charge).await;
             }
         }
@@ -113,9 +120,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
         except: Option<&'c str>,
     ) -> Vec<Candidate<'c>> {
         let waits = self.delivering.waits;
-        let is_silent = |latest: &Delivery| latest.updated_at + waits.fallback_seconds <= self.now;
+        let is_over = |latest: &Delivery| {
+            latest.status.is_failure() || latest.updated_at + waits.fallback_seconds <= self.now
+        };
         let may_fall_back =
-            cause == Cause::Fallback || verification.deliveries.last().is_some_and(is_silent);
+            cause == Cause::Fallback || verification.deliveries.last().is_some_and(is_over);
         let mut candidates = vec![];
         if cause == Cause::SecondCarrier {
             candidates.push(Candidate {

@@ -44,6 +44,12 @@ pub(super) enum SkipReason {
     ClaimLost,
 }
 
+/// The table failed before a carrier had the message. Those in `tried` did not accept it.
+pub(super) struct NotHandedOver {
+    pub(super) error: DeliverError,
+    tried: Vec<String>,
+}
+
 /// A call whose outcome the breakers do not know yet.
 pub(super) struct FinishedCall<'a> {
     permit: CallPermit<'a>,
@@ -78,10 +84,15 @@ impl<C: CarrierClient> StepWork<'_, C> {
             verification,
             ..
         } = snapshot;
-        match self
-            .try_carriers(snapshot, delivery, except, charge)
-            .await?
-        {
+        let handover = self.try_carriers(snapshot, delivery, except, charge);
+        let handover = match handover.await {
+            Ok(handover) => handover,
+            Err(NotHandedOver { error, tried }) => {
+                self.give_back_after_error(verification, &tried).await;
+                return Err(error);
+            }
+        };
+        match handover {
             Handover::Answered { outcome, call } => {
                 let recorded = self.record_outcome(recipient, verification, delivery, outcome);
                 tokio::join!(recorded, self.finish_call(call)).0?;
@@ -110,7 +121,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         delivery: &Delivery,
         except: Option<&str>,
         charge: Option<Charge>,
-    ) -> Result<Handover<'_>, DeliverError> {
+    ) -> Result<Handover<'_>, NotHandedOver> {
         let mut round = Round {
             charge,
             breakers: self.breakers.clone(),
@@ -128,7 +139,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
         if !matches!(result, Ok(Handover::Answered { .. })) {
             self.release(round.charge).await;
         }
-        result
+        result.map_err(|error| NotHandedOver {
+            error,
+            tried: round.tried,
+        })
     }
 
     async fn call_in_order(
@@ -139,12 +153,12 @@ impl<C: CarrierClient> StepWork<'_, C> {
         delivery: &Delivery,
         except: Option<&str>,
     ) -> Result<Handover<'_>, DeliverError> {
-        for carrier in self.delivering.carriers.serving(delivery.channel, text.to) {
+        for carrier in self.delivering.carriers.serving(delivery.channel, &text.to) {
             if Some(carrier.name.as_str()) == except || round.tried.contains(&carrier.name) {
                 continue;
             }
             if delivery.cause != Cause::Requested {
-                let price = carrier.price_to(text.to);
+                let price = carrier.price_to(&text.to);
                 round.charge = self.charge(round.charge.take(), price).await?;
                 if round.charge.is_none() {
                     continue;
@@ -167,10 +181,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
             if !self.call_time.fits(carrier) {
                 return Ok(round.postponed());
             }
-            let response = self.call(carrier, text, delivery.channel).await;
+            let message = self.text_for(carrier, text, delivery.channel);
+            let response = self.call(carrier, text, &message, delivery.channel).await;
             round.read_at = None;
             if let Some(handover) = self
-                .judge(round, carrier, text, delivery, permit, response)
+                .judge(round, carrier, message.parts, delivery, permit, response)
                 .await
             {
                 return Ok(handover);
@@ -186,7 +201,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         &'w self,
         round: &mut Round,
         carrier: &ConfiguredCarrier,
-        text: &ComposedMessage<'_>,
+        parts: u8,
         delivery: &Delivery,
         permit: CallPermit<'w>,
         response: HandoverResponse,
@@ -195,7 +210,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         self.log_receipt(carrier, &receipt, delivery.channel);
         let status = match &receipt {
             Receipt::Accepted => Some(DeliveryStatus::Sent),
-            Receipt::Permanent => Some(DeliveryStatus::Rejected),
+            Receipt::Permanent | Receipt::Blocked => Some(DeliveryStatus::Rejected),
             Receipt::Unknown => Some(DeliveryStatus::Unknown),
             Receipt::Misconfigured | Receipt::AccountRejected => None,
             Receipt::Transient {
@@ -219,7 +234,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             round.tried.push(carrier.name.clone());
             return None;
         };
-        let parts = (delivery.channel == Channel::Sms).then_some(text.message.parts);
+        let parts = (delivery.channel == Channel::Sms).then_some(parts);
         let details = HandoverDetails {
             tag: delivery.tag,
             parts,
@@ -297,6 +312,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 delivery.channel = channel,
                 error.kind = "misconfigured",
                 "the carrier rejects this account's requests: check credentials, balance, settings"
+            ),
+            Receipt::Blocked => tracing::warn!(
+                verification.id = id,
+                delivery.carrier = carrier,
+                delivery.channel = channel,
+                error.kind = "blocked",
+                "the settings of the account at the carrier block this recipient or country"
             ),
             receipt => tracing::info!(
                 verification.id = id,

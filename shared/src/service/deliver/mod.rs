@@ -12,6 +12,7 @@ mod charge;
 mod composed_message;
 mod delivering;
 mod fallback;
+mod give_back;
 mod handover;
 mod lost_claim;
 mod poll;

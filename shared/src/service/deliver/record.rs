@@ -17,9 +17,6 @@ use crate::platform::metrics::Metric;
 use crate::platform::queue::Dispatch;
 use crate::store::{ClaimResult, DeliveryRecord, HandoverDetails, RaiseResult, StepResult};
 
-/// When a step is taken again for whose first carrier an invocation had no time.
-const POSTPONED_SECONDS: i64 = 1;
-
 /// The recipient as the last write left it, if there is one.
 pub(super) type Recorded = Option<Box<Recipient>>;
 
@@ -165,40 +162,6 @@ impl<C: CarrierClient> StepWork<'_, C> {
         .await
     }
 
-    /// Gives the step back: another invocation goes on, without the carriers in `tried`.
-    pub(super) async fn postpone(
-        &self,
-        verification: &Verification,
-        delivery: &Delivery,
-        tried: &[String],
-    ) -> Result<(), DeliverError> {
-        let now = self.delivering.clock.now();
-        let uncertain_handovers = uncertain_before(verification);
-        let released = self
-            .delivering
-            .store
-            .release_claim(&self.claim, tried, uncertain_handovers, now)
-            .await?;
-        tracing::info!(
-            verification.id = self.log_id(),
-            tried = tried.len(),
-            "no time left for the next carrier in this invocation"
-        );
-        match released {
-            ClaimResult::Written(_) => {
-                let delay_seconds = i64::from(tried.is_empty()) * POSTPONED_SECONDS;
-                self.enqueue_step(self.claim.sequence, now + delay_seconds)
-                    .await
-            }
-            // Another send came first: this message goes to no other carrier.
-            ClaimResult::Lost(_) => {
-                self.raise(delivery.tag, DeliveryStatus::Failed, None)
-                    .await?;
-                Ok(())
-            }
-        }
-    }
-
     /// No carrier accepted the message: plans the next retry round, or ends it.
     pub(super) async fn schedule_retry_or_fail(
         &self,
@@ -224,12 +187,26 @@ impl<C: CarrierClient> StepWork<'_, C> {
         match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(_) => self.enqueue_next(result.due).await,
             // Another send came first: this message has no further round.
-            ClaimResult::Lost(_) => {
-                self.raise(delivery.tag, DeliveryStatus::Failed, None)
-                    .await?;
-                Ok(())
-            }
+            ClaimResult::Lost(recipient) => self.fail_left_message(recipient, delivery).await,
         }
+    }
+
+    /// Moves a message to `failed` that no worker will take again: a newer send left it to this
+    /// worker, which has lost its claim. One whose step another worker took over is left to that one.
+    pub(super) async fn fail_left_message(
+        &self,
+        recipient: Option<Box<Recipient>>,
+        delivery: &Delivery,
+    ) -> Result<(), DeliverError> {
+        let recipient = recipient.unwrap_or_default();
+        let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
+        let is_left = deliveries
+            .any(|left| left.tag == delivery.tag && left.status == DeliveryStatus::Sending);
+        if is_left {
+            self.raise(delivery.tag, DeliveryStatus::Failed, None)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Ends the step, then enqueues the next one.
@@ -281,15 +258,16 @@ impl<C: CarrierClient> StepWork<'_, C> {
     ) -> Result<bool, DeliverError> {
         let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
         let delivery = deliveries.find(|delivery| Some(delivery.tag) == tag);
-        let Some((delivery, status)) =
+        let Some((delivery, reported)) =
             delivery.zip(delivery.and_then(Delivery::status_of_early_report))
         else {
             return Ok(false);
         };
+        let status = reported.status;
         let (store, now) = (&self.delivering.store, self.delivering.clock.now());
         let carrier = delivery.carrier.as_deref();
         let raised = store
-            .raise_delivery(self.claim.key, delivery.tag, status, carrier, now)
+            .raise_delivery(self.claim.key, delivery.tag, reported, carrier, now)
             .await?;
         if let RaiseResult::Raised(recipient) = raised {
             let (tag, carrier) = (delivery.tag, delivery.carrier.clone());
@@ -339,7 +317,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
     ) -> Result<Recorded, DeliverError> {
         let (store, now) = (&self.delivering.store, self.delivering.clock.now());
         let raised = store
-            .raise_delivery(self.claim.key, tag, status, carrier, now)
+            .raise_delivery(self.claim.key, tag, status.into(), carrier, now)
             .await?;
         match raised {
             RaiseResult::Raised(recipient) => {

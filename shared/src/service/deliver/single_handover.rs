@@ -3,7 +3,7 @@
 
 use super::carrier_client::CarrierClient;
 use super::delivering::{DeliverError, Delivering};
-use super::handover::{Handover, SkipReason};
+use super::handover::{Handover, NotHandedOver, SkipReason};
 use super::record::{Outcome, Recorded};
 use super::step_work::{Snapshot, StepWork, uncertain_before};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
@@ -59,7 +59,18 @@ impl<C: CarrierClient> Delivering<C> {
             let after = with_status(&recipient, latest, DeliveryStatus::Unknown, None);
             return Ok(work.done(recorded, after));
         }
-        let handover = work.try_carriers(snapshot, latest, None, None).await?;
+        let handover = match work.try_carriers(snapshot, latest, None, None).await {
+            Ok(handover) => handover,
+            Err(NotHandedOver { error, .. }) => {
+                tracing::error!(
+                    verification.id = work.log_id(),
+                    error.kind = "not_handed_over",
+                    error.cause = causes(&error),
+                    "the table failed before a message was handed over"
+                );
+                return Ok(SingleHandover::NotAccepted(version));
+            }
+        };
         Ok(match handover {
             Handover::Answered { outcome, call } => {
                 let after = with_outcome(&recipient, latest, &outcome);

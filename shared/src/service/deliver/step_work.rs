@@ -68,7 +68,13 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
             delivering.store.claim_step(&claim, before),
             delivering.breakers.read(),
         );
-        let (claimed, now) = (claimed?, delivering.clock.now());
+        let (claimed, claimed_at) = match claimed {
+            Ok(claimed) => (claimed, claimed_at),
+            Err(error) => read_claim(delivering, dispatch, &claim)
+                .await
+                .ok_or(error)?,
+        };
+        let now = delivering.clock.now();
         Ok((
             Self {
                 delivering,
@@ -141,4 +147,19 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
     pub(super) fn log_id(&self) -> String {
         self.dispatch.id.log_prefix()
     }
+}
+
+/// Reads whether a claim was stored whose response was lost; `None` if it was not, or if that is not
+/// known either. With the time of the read, in milliseconds since 1970.
+async fn read_claim<C: CarrierClient>(
+    delivering: &Delivering<C>,
+    dispatch: &Dispatch,
+    claim: &Claim,
+) -> Option<(ClaimResult, i64)> {
+    let (read_at, now) = (delivering.clock.now_millis(), delivering.clock.now());
+    let stored = delivering.store.load(claim.key, &dispatch.app, now).await;
+    let stored = stored.ok()?;
+    let current = stored.recipient.current.as_ref()?;
+    let is_stored = claim.holds(current);
+    is_stored.then(|| (ClaimResult::Written(Box::new(stored)), read_at))
 }

@@ -1,88 +1,108 @@
-//! How samples of sends and their outcomes rest in the item of a scope: packed, since there are many.
+//! How samples and outcomes are stored: packed, as there are many and each byte is paid for.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use data_encoding::HEXLOWER;
 
-use crate::domain::conversion::{Outcomes, Sample};
+use crate::domain::conversion::{ConversionHistory, Sample};
 use crate::domain::ids::{RecordKey, VerificationNonce};
 use crate::domain::time::Timestamp;
-use crate::platform::random::random_bytes;
+use crate::store::attributes::{Item, binary, list};
 
-/// What the attribute of a sample begins with, and no other.
-const SAMPLE: char = 's';
-
-/// Short, since there are many; a name that is taken is refused, and another is drawn.
-pub(super) fn sample_name() -> String {
-    format!("{SAMPLE}{}", HEXLOWER.encode(&random_bytes::<2>()))
-}
-
-/// Whose it is, which verification, when.
-pub(super) fn packed(sample: &Sample) -> Vec<u8> {
+/// A sample in 22 bytes: key of the record, nonce of the verification, seconds since 1970, salt.
+pub(super) fn sample_value(sample: &Sample) -> AttributeValue {
     let at = u32::try_from(sample.at.0).unwrap_or(u32::MAX).to_be_bytes();
-    [&sample.recipient.0[..], &sample.verification.0, &at].concat()
+    let parts = [
+        &sample.recipient.0[..],
+        &sample.verification.0,
+        &at,
+        &sample.salt,
+    ];
+    binary(&parts.concat())
 }
 
-/// A sample, if the attribute is one.
-pub(super) fn unpacked(name: &str, value: &AttributeValue) -> Option<Sample> {
-    let rest = value
-        .as_b()
-        .ok()
-        .filter(|_| name.starts_with(SAMPLE))?
-        .as_ref();
-    let (recipient, rest) = rest.split_first_chunk()?;
+/// What a released sample leaves in a list, so that the others keep their positions.
+pub(super) fn released_value() -> AttributeValue {
+    binary(&[0])
+}
+
+/// A list of samples.
+pub(super) fn pack_samples(samples: &[Sample]) -> AttributeValue {
+    AttributeValue::L(samples.iter().map(sample_value).collect())
+}
+
+/// Reads a list of samples, without those that were released.
+pub(super) fn unpack_samples(item: &Item, name: &str) -> Vec<Sample> {
+    list(item, name).iter().filter_map(unpack_sample).collect()
+}
+
+/// Where a list has `sample`.
+pub(super) fn sample_position(item: &Item, name: &str, sample: &Sample) -> Option<usize> {
+    let mut samples = list(item, name).iter().map(unpack_sample);
+    samples.position(|stored| stored.as_ref() == Some(sample))
+}
+
+fn unpack_sample(value: &AttributeValue) -> Option<Sample> {
+    let (recipient, rest) = value.as_b().ok()?.as_ref().split_first_chunk()?;
     let (verification, rest) = rest.split_first_chunk()?;
+    let (at, salt) = rest.split_first_chunk()?;
     Some(Sample {
         recipient: RecordKey(*recipient),
         verification: VerificationNonce(*verification),
-        at: Timestamp(u32::from_be_bytes(rest.try_into().ok()?).into()),
+        at: Timestamp(u32::from_be_bytes(*at).into()),
+        salt: salt.try_into().ok()?,
     })
 }
 
-/// One bit an outcome, the oldest first.
-pub(super) fn pack_bits(outcomes: &Outcomes) -> Vec<u8> {
+/// One bit for each outcome, the oldest first.
+pub(super) fn pack_outcomes(history: &ConversionHistory) -> Vec<u8> {
     let byte = |eight: &[bool]| {
         eight
             .iter()
             .enumerate()
-            .fold(0, |byte, (at, bit)| byte | u8::from(*bit) << at)
+            .fold(0, |byte, (at, approved)| byte | u8::from(*approved) << at)
     };
-    outcomes.0.chunks(8).map(byte).collect()
+    history.0.chunks(8).map(byte).collect()
 }
 
-/// The first `known` bits.
-pub(super) fn unpack_bits(packed: &[u8], known: u32) -> Outcomes {
+/// Reads the first `known` outcomes.
+pub(super) fn unpack_outcomes(packed: &[u8], known: u32) -> ConversionHistory {
     let bits = packed
         .iter()
         .flat_map(|byte| (0..8).map(move |at| byte >> at & 1 == 1));
-    Outcomes(
-        bits.take(usize::try_from(known).unwrap_or(usize::MAX))
-            .collect(),
-    )
+    let known = usize::try_from(known).unwrap_or(usize::MAX);
+    ConversionHistory(bits.take(known).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::store::attributes::binary;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]
-        fn outcomes_are_read_back_as_they_were_written(outcomes in proptest::collection::vec(any::<bool>(), 0..200)) {
-            let outcomes = Outcomes(outcomes);
-            prop_assert_eq!(unpack_bits(&pack_bits(&outcomes), outcomes.known()), outcomes);
+        fn outcomes_are_read_back_as_written(
+            outcomes in proptest::collection::vec(any::<bool>(), 0..200),
+        ) {
+            let history = ConversionHistory(outcomes);
+            let packed = pack_outcomes(&history);
+            prop_assert_eq!(unpack_outcomes(&packed, history.known()), history);
         }
     }
 
     #[test]
-    fn a_sample_is_read_back_and_nothing_else_is_taken_for_one() {
+    fn samples_are_read_back_as_written() {
         let sample = Sample {
             recipient: RecordKey([7; 12]),
             verification: VerificationNonce([8; 4]),
             at: Timestamp(1_795_291_200),
+            salt: [9; 2],
         };
-        assert_eq!(unpacked("s0a1b", &binary(&packed(&sample))), Some(sample));
-        assert_eq!(unpacked("ring", &binary(&packed(&sample))), None);
-        assert_eq!(unpacked("s0a1b", &binary(&[1; 25])), None);
+        let AttributeValue::L(mut samples) = pack_samples(&[sample]) else {
+            panic!("not a list");
+        };
+        samples.insert(0, released_value());
+        let item = Item::from([("samples".to_owned(), AttributeValue::L(samples))]);
+        assert_eq!(unpack_samples(&item, "samples"), [sample]);
+        assert_eq!(sample_position(&item, "samples", &sample), Some(1));
     }
 }

@@ -1,0 +1,170 @@
+//! Validates the settings, then starts the simulated carriers, SQS and SNS, and the functions.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use otp::api::routing::BasePath;
+use otp::platform::aws::Service;
+use otp::platform::environment::LAMBDA_BYTES_MAX;
+use otp::service::deliver::breakers::Breakers;
+use otp::store::Store;
+
+use crate::configured_carriers::ConfiguredCarriers;
+use crate::functions::{BuiltFunctions, Functions, InProcess, Processes, most_bytes};
+use crate::internal_port::bind_internal_port;
+use crate::metrics::RecordedMetrics;
+use crate::preset::Preset;
+use crate::secrets::ApiKeysError;
+use crate::server::Wires;
+use crate::settings::Settings;
+use crate::simulated_carriers::{MessageOwners, ReservedCarriers, SimulatedCarriers};
+use crate::start_error::StartError;
+use crate::storage::Storage;
+use crate::template::Template;
+use crate::variables::{FunctionVariables, ProcessVariables};
+use crate::{local_aws, queue_trigger, sqs_sns};
+
+/// The functions, and what they call.
+pub(crate) struct Services {
+    pub(crate) functions: Functions,
+    /// Lets the functions start over with new state.
+    pub(crate) restart_functions: Box<dyn Fn() + Send + Sync>,
+    pub(crate) carriers: SimulatedCarriers,
+    pub(crate) configured_carriers: ConfiguredCarriers,
+    pub(crate) metrics: RecordedMetrics,
+    pub(crate) sqs_url: String,
+    /// The path of `OTP_PUBLIC_URL`.
+    pub(crate) base: BasePath,
+}
+
+/// What the services start with.
+pub(crate) struct ServicesStart<'a> {
+    pub(crate) built: Option<&'a BuiltFunctions>,
+    pub(crate) wires: Wires,
+    /// Of the HTTP server.
+    pub(crate) address: SocketAddr,
+    pub(crate) process: &'a Arc<ProcessVariables>,
+    pub(crate) preset: Option<Preset>,
+    pub(crate) template: &'a Arc<Template>,
+    pub(crate) storage: &'a Storage,
+}
+
+impl ServicesStart<'_> {
+    /// Starts them.
+    pub(crate) async fn start(self) -> Result<Services, StartError> {
+        let (storage, template) = (self.storage, self.template);
+        let (clock, queue) = (storage.clock.clock(), &storage.queue);
+        let reserved = ReservedCarriers::new().map_err(StartError::InternalPort)?;
+        let (aws_listener, sqs_url) = bind_internal_port().await?;
+        let variables = FunctionVariables::new(
+            self.process,
+            self.preset,
+            template,
+            self.address,
+            storage.table.name(),
+            self.wires
+                .endpoints(&storage.functions_dynamodb_url, &sqs_url),
+            &storage.secrets,
+            &reserved,
+        );
+        let settings = read_settings(&variables, storage.api_keys_error)?;
+        let owners = message_owners(storage, &settings);
+        let base = BasePath::of(settings.verify.public_url.as_deref());
+        log_start(&variables, &settings, template);
+        let configured_carriers = configured_carriers(&owners, &variables, &settings, storage);
+        let real = configured_carriers.real();
+        if !real.is_empty() {
+            tracing::warn!(
+                carriers = real.join(", "),
+                "real carriers: messages leave this machine, reach people and cost money"
+            );
+        }
+        let carriers = reserved.start(owners, clock.clone(), queue.clone()).await;
+        let carriers = carriers.map_err(StartError::InternalPort)?;
+        sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
+        let metrics = RecordedMetrics::default();
+        let functions = match self.built {
+            Some(built) => {
+                let variable = |name: &str| variables.get(name);
+                let processes = Processes::new(built, template, clock, &metrics, variable)?;
+                Functions::Processes(processes)
+            }
+            None => Functions::InProcess(InProcess::new(settings, clock, &metrics)),
+        };
+        let batches = queue_trigger::run(functions.clone(), queue.clone(), template.batch_size);
+        tokio::spawn(batches);
+        let restart_functions = {
+            let (functions, clock, metrics) = (functions.clone(), clock.clone(), metrics.clone());
+            Box::new(move || functions.restart(&variables, &clock, &metrics))
+        };
+        Ok(Services {
+            functions,
+            restart_functions,
+            carriers,
+            configured_carriers,
+            metrics,
+            sqs_url,
+            base,
+        })
+    }
+}
+
+/// Logs what the operator should look at, each once, and the space that the variables would take
+/// on Lambda.
+fn log_start(variables: &FunctionVariables, settings: &Settings, template: &Template) {
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let (function, bytes) = most_bytes(template, |name| variables.get(name));
+    let message = "bytes of variables, as Lambda would count them";
+    match bytes > LAMBDA_BYTES_MAX {
+        true => tracing::warn!(
+            function,
+            bytes,
+            bytes_max = LAMBDA_BYTES_MAX,
+            "too many {message}"
+        ),
+        false => tracing::info!(function, bytes, bytes_max = LAMBDA_BYTES_MAX, "{message}"),
+    }
+}
+
+/// Reads the breakers directly, and not through the [`Wires`].
+fn configured_carriers(
+    owners: &MessageOwners,
+    variables: &FunctionVariables,
+    settings: &Settings,
+    storage: &Storage,
+) -> ConfiguredCarriers {
+    let clock = storage.clock.clock().clone();
+    let breakers = Breakers::new(owners.store.clone(), &owners.keyring, clock);
+    let is_simulated = variables.has_simulated_carriers();
+    ConfiguredCarriers::new(&settings.send.carriers, is_simulated, breakers)
+}
+
+/// The settings of all functions; all problems are reported at once.
+fn read_settings(
+    variables: &FunctionVariables,
+    api_keys_error: Option<ApiKeysError>,
+) -> Result<Settings, StartError> {
+    match (Settings::read(&|name| variables.get(name)), api_keys_error) {
+        (Ok(settings), None) => Ok(settings),
+        (settings, api_keys_error) => {
+            let mut problems = settings.err().unwrap_or_default();
+            problems.extend(api_keys_error.map(|error| error.to_string()));
+            Err(StartError::Settings(problems))
+        }
+    }
+}
+
+/// Reads the table directly, and not through the [`Wires`].
+fn message_owners(storage: &Storage, settings: &Settings) -> MessageOwners {
+    let keyring = settings.verify.keyring.clone();
+    let aws = local_aws::aws(storage.dynamodb_url.clone());
+    let table = storage.table.name().to_owned();
+    let api_keys = storage.secrets.api_keys.iter();
+    MessageOwners {
+        store: Store::new(&aws.config(Service::DynamoDb), table, keyring.clone()),
+        keyring,
+        apps: api_keys.map(|(app, _)| app.clone()).collect(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Sentences about wrong values that have a usual cause: what to do instead.
+//!
+//! Invariant: no sentence contains more than the beginning of a value that may be a secret.
+
+use serde::de::IgnoredAny;
+
+use crate::carrier::{COMMON_FIELDS, CarrierConfigError, ConfiguredCarrier};
+use crate::platform::json::{self, FieldError};
+
+/// Longest beginning of a value that is shown.
+const SHOWN_CHARS_MAX: usize = 4;
+
+/// The sentence for a value that is only the beginning of a JSON document: a shell or SAM has taken
+/// its quotation marks for their own. `None` for any other value.
+pub(super) fn cut_json(value: &str) -> Option<String> {
+    let parsed: Result<IgnoredAny, _> = serde_json::from_str(value);
+    if !parsed.is_err_and(|error| error.is_eof()) {
+        return None;
+    }
+    let shown: String = value.escape_debug().take(SHOWN_CHARS_MAX).collect();
+    Some(format!(
+        "the JSON ends after {} characters (`{shown}`): it was cut where it was set. Put single \
+         quotes around it: 'NAME=[{{\"kind\":\"sns\"}}]' in a shell, \
+         OtpCarriers: '[{{\"kind\":\"sns\"}}]' in a parameter file",
+        value.chars().count()
+    ))
+}
+
+/// `problem`, one of the list `carriers`. For a missing field that may be a secret it says where
+/// secrets belong.
+pub(super) fn carrier_problem(problem: &CarrierConfigError, carriers: &str) -> String {
+    let hint = secret_hint(problem, carriers).unwrap_or_default();
+    format!("{problem}{hint}")
+}
+
+fn secret_hint(problem: &CarrierConfigError, carriers: &str) -> Option<String> {
+    let CarrierConfigError::InvalidFields {
+        position,
+        kind,
+        fields,
+    } = problem
+    else {
+        return None;
+    };
+    let may_be_secret = |error: &&FieldError| {
+        error.detail.starts_with("Is required") && !COMMON_FIELDS.contains(&error.field.as_str())
+    };
+    let field = &fields.iter().find(may_be_secret)?.field;
+    let entries = json::parse(carriers.as_bytes()).ok()?;
+    let name = entries[position.checked_sub(1)?]["name"].as_str();
+    let name = name.unwrap_or(kind);
+    Some(format!(
+        ". Secrets belong in OTP_SECRETS: {{\"carriers\":{{\"{name}\":{{\"{field}\":\"...\"}}}}}}"
+    ))
+}
+
+/// The sentence about a spend limit while some of `carriers` have no price; `None` if all have one.
+pub(super) fn missing_prices(carriers: &[ConfiguredCarrier]) -> Option<String> {
+    let without = carriers.iter().filter(|carrier| carrier.price.is_empty());
+    let names: Vec<&str> = without.map(|carrier| carrier.name.as_str()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "limits nothing, because these carriers have no price: {}. Add one to each of them in \
+         OTP_CARRIERS, such as \"price\":{{\"FR\":0.045,\"*\":0.08}}",
+        names.join(", ")
+    ))
+}

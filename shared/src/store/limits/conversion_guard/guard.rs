@@ -1,0 +1,81 @@
+//! The guard of one prefix or country, and what a send reserves at it.
+
+use super::state::GuardState;
+use crate::domain::conversion::{ConversionRule, ConversionScope, HELD_SECONDS, Sample};
+use crate::domain::ids::RecordKey;
+use crate::domain::rate_limit::{Limit, LimitExceeded};
+use crate::domain::time::{DAY_SECONDS, Timestamp};
+use crate::store::attributes::Item;
+use crate::store::limits::reservation_id::ReservationId;
+
+/// How long a guard is stored to which nothing is sent.
+const TTL_SECONDS: i64 = 30 * DAY_SECONDS;
+
+/// The guard of one prefix or country, and the sample of one send.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store::limits) struct ConversionGuard {
+    pub(in crate::store::limits) scope: ConversionScope,
+    pub(in crate::store::limits) key: RecordKey,
+    pub(in crate::store::limits) rule: ConversionRule,
+    pub(in crate::store::limits) sample: Sample,
+}
+
+/// A send that passed a guard.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store::limits) struct GuardReservation {
+    pub(in crate::store::limits) guard: ConversionGuard,
+    pub(in crate::store::limits) place: StoredSample,
+    /// Whether it was let through while conversion is low: then its id.
+    pub(in crate::store::limits) let_through: Option<ReservationId>,
+}
+
+/// Where a sample is stored.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store::limits) enum StoredSample {
+    Nowhere,
+    /// In the guard's item, most likely at this position.
+    Inline(Option<usize>),
+    /// In a shard, most likely at this position.
+    Shard(RecordKey, Option<usize>),
+}
+
+impl GuardReservation {
+    /// Of a send whose sample is in the guard's item.
+    pub(in crate::store::limits) fn inline(guard: ConversionGuard) -> Self {
+        Self {
+            guard,
+            place: StoredSample::Inline(None),
+            let_through: None,
+        }
+    }
+}
+
+/// Result of a reservation at a guard.
+pub(in crate::store::limits) enum GuardResult {
+    Reserved(GuardReservation),
+    /// The send is held back. Nothing is reserved.
+    Held(LimitExceeded),
+}
+
+impl ConversionGuard {
+    pub(in crate::store::limits) fn ttl(now: Timestamp) -> Timestamp {
+        now + TTL_SECONDS
+    }
+
+    /// Whether the guard holds the next send back, as far as outcomes are learned.
+    pub(in crate::store::limits) fn exceeded(
+        &self,
+        item: &Item,
+        now: Timestamp,
+    ) -> Option<LimitExceeded> {
+        let holds = GuardState::read(item).holds(self.rule, now);
+        holds.then(|| self.held(now))
+    }
+
+    pub(super) fn held(&self, now: Timestamp) -> LimitExceeded {
+        LimitExceeded {
+            limit: Limit::Conversion(self.scope),
+            until: now + HELD_SECONDS,
+        }
+    }
+}

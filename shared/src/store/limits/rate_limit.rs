@@ -1,0 +1,304 @@
+//! Rate limits: a sliding window of sends, of one client network or one prefix.
+//!
+//! `t0`, `t1`, … are the ids of the last sends, newest first. A send pushes its id, under the
+//! condition that the oldest has left the window: one write decides, without a read. Over
+//! [`EXACT_SENDS_MAX`](crate::domain::rate_limit::EXACT_SENDS_MAX) sends a slot is a block of
+//! sends, `filled` counts those of the newest block, and `r0`, `r1`, … are the ids of the last
+//! reservations.
+//!
+//! Write units: 1 for a reservation or a release, as the item stays below 1 KiB up to 80 sends and
+//! over 100 sends; 2 from 81 to 100 sends. A rejection is a failed write: 1.
+
+use super::conversion_guard::guard::ConversionGuard;
+use super::conversion_guard::state::GuardState;
+use super::exceeded::Exceeded;
+use super::register::Register;
+use super::reservation_id::ReservationId;
+use super::retries::{TRIES_MAX, wait_after};
+use crate::domain::ids::RecordKey;
+use crate::domain::rate_limit::{Limit, LimitExceeded, Quota, Window};
+use crate::domain::time::{DAY_SECONDS, Timestamp};
+use crate::store::attributes::{Item, number, number_value};
+use crate::store::expression::{Update, WriteResult};
+use crate::store::{Store, StoreError};
+
+const FILLED: &str = "filled";
+/// Recent reservations that a window with blocks knows. The expression grows with it.
+const RECENT: Register = Register {
+    letter: 'r',
+    length: 32,
+};
+
+/// One window: an item, or the window of a prefix, whose item also has its conversion guard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RateLimit {
+    pub(super) limit: Limit,
+    pub(super) key: RecordKey,
+    pub(super) quota: Quota,
+    /// Of a prefix.
+    pub(super) guard: Option<ConversionGuard>,
+}
+
+/// Result of a reservation in a window.
+pub(super) enum WindowResult {
+    /// The send is counted, and its sample is stored if that was requested.
+    Reserved,
+    /// The window is full. Nothing was written.
+    Exceeded(Exceeded),
+    /// The window has room, but the guard must be asked first. Nothing was written.
+    Guarded(Item),
+}
+
+impl Store {
+    /// Counts a send. `with_sample`: the same write stores a sample in the guard of the prefix.
+    pub(super) async fn reserve_in_window(
+        &self,
+        limit: &RateLimit,
+        id: ReservationId,
+        with_sample: bool,
+        now: Timestamp,
+    ) -> Result<WindowResult, StoreError> {
+        let guard = limit.guard.filter(|_| with_sample);
+        let mut starts_block = limit.quota.block_sends() == 1;
+        for tries in 1..=TRIES_MAX {
+            let mut update = limit.reservation(id, starts_block, now);
+            if let Some(guard) = &guard {
+                update = guard.append(update, now);
+            }
+            let ttl = limit.ttl(now);
+            let item = match self.update(limit.key, update, ttl).await {
+                Ok(WriteResult::Written(_)) => return Ok(WindowResult::Reserved),
+                Ok(WriteResult::ConditionFailed(item)) => item.unwrap_or_default(),
+                Err(error) => {
+                    // It may have been written.
+                    let _ = self.release_in_window(limit, id, now).await;
+                    if let Some(guard) = &guard {
+                        let _ = self.release_inline_sample(guard, None, now).await;
+                    }
+                    return Err(error);
+                }
+            };
+            if limit.ids().position(&item, id).is_some() {
+                return Ok(WindowResult::Reserved);
+            }
+            if let Some(exceeded) = limit.exceeded(&item, now) {
+                return Ok(WindowResult::Exceeded(exceeded));
+            }
+            if guard.is_some_and(|guard| !GuardState::read(&item).can_append(guard.rule, now)) {
+                return Ok(WindowResult::Guarded(item));
+            }
+            starts_block = limit.window(&item).starts_block(limit.quota, now);
+            wait_after(tries).await;
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Removes the send `id`. Changes nothing if the window does not have it.
+    pub(super) async fn release_in_window(
+        &self,
+        limit: &RateLimit,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // As if it were the newest, of a block with others.
+        let (mut position, mut filled) = (0, u32::MAX);
+        for tries in 1..=TRIES_MAX {
+            let update = limit.release(id, position, filled);
+            let item = match self.update(limit.key, update, limit.ttl(now)).await? {
+                WriteResult::Written(_) => return Ok(()),
+                WriteResult::ConditionFailed(item) => item.unwrap_or_default(),
+            };
+            filled = limit.window(&item).filled;
+            position = match limit.ids().position(&item, id) {
+                Some(found) if limit.has_slots() => found,
+                // Only a send of the newest block can be removed: no other block has a count.
+                Some(found) if found < usize::try_from(filled).unwrap_or(usize::MAX) => found,
+                _ => return Ok(()),
+            };
+            wait_after(tries).await;
+        }
+        Err(StoreError::Conflict)
+    }
+}
+
+impl RateLimit {
+    /// Until when the stored window allows no send, or too few of the prefix are approved.
+    pub(super) fn exceeded(&self, item: &Item, now: Timestamp) -> Option<Exceeded> {
+        let window = self.window(item);
+        let until = window.full_until(self.quota, now)?;
+        let full = LimitExceeded {
+            limit: self.limit,
+            until,
+        };
+        let guard = self.guard.and_then(|guard| guard.exceeded(item, now));
+        // A guard refuses for good.
+        let newest = ReservationId::read(item, &self.slots().name(0)).filter(|_| guard.is_none());
+        Some(Exceeded::new(full.or_later(guard), newest, now))
+    }
+
+    /// Counts a send, if there is room: in the newest block, or as the first of another.
+    fn reservation(&self, id: ReservationId, starts_block: bool, now: Timestamp) -> Update {
+        let quota = self.quota;
+        let oldest = self.slots().name(quota.slots() - 1);
+        let has_room = format!("(attribute_not_exists({oldest}) OR {oldest} <= :edge)");
+        let update = Update::when(format!("NOT {}", self.ids().contains(":id")))
+            .value(":id", id.value())
+            .value(":edge", ReservationId::last_of(quota.edge(now)).value());
+        if self.has_slots() {
+            return self.slots().push(update.and(has_room));
+        }
+        let update = RECENT.push(update);
+        if starts_block {
+            return self
+                .slots()
+                .push(update.and(has_room))
+                .set(format!("{FILLED} = :one"))
+                .and(format!(
+                    "(attribute_not_exists({FILLED}) OR {FILLED} >= :full OR t0 <= :edge)"
+                ))
+                .value(":one", number_value(1))
+                .value(":full", number_value(quota.block_sends()));
+        }
+        update
+            .set(format!("t0=:id, {FILLED} = if_not_exists({FILLED}, :zero) + :one"))
+            .and(format!(
+                "t0 > :edge AND (attribute_not_exists({FILLED}) OR {FILLED} < :last OR ({FILLED} < :full AND {has_room}))"
+            ))
+            .value(":zero", number_value(0))
+            .value(":one", number_value(1))
+            .value(":last", number_value(quota.last_block_sends()))
+            .value(":full", number_value(quota.block_sends()))
+    }
+
+    /// Removes a send that is at `position`, from a block with `filled` sends. A send that it
+    /// pushed out had left the window, so that nothing is missing at the end.
+    fn release(&self, id: ReservationId, position: usize, filled: u32) -> Update {
+        let at = self.ids().name(position);
+        let update = Update::when(format!("{at} = :id")).value(":id", id.value());
+        let update = self.ids().remove(update, position);
+        if self.has_slots() {
+            return update;
+        }
+        if filled > 1 {
+            return update
+                .set(format!("{FILLED} = {FILLED} - :one"))
+                .and(format!("{FILLED} > :one AND {FILLED} > :position"))
+                .value(":one", number_value(1))
+                .value(":position", number_value(position));
+        }
+        // The only send of the newest block: the block before it was full.
+        self.slots()
+            .remove(update, 0)
+            .set(format!("{FILLED} = :full"))
+            .and(format!("{FILLED} = :one"))
+            .value(":one", number_value(1))
+            .value(":full", number_value(self.quota.block_sends()))
+    }
+
+    pub(super) fn window(&self, item: &Item) -> Window {
+        let (slots, count) = (self.slots(), self.quota.slots());
+        let slot = |position| ReservationId::read(item, &slots.name(position));
+        Window {
+            slots: (0..count).map_while(slot).map(ReservationId::at).collect(),
+            filled: u32::try_from(number(item, FILLED)).unwrap_or(0),
+        }
+    }
+
+    /// Whether each send has a slot of its own.
+    fn has_slots(&self) -> bool {
+        self.quota.block_sends() == 1
+    }
+
+    fn slots(&self) -> Register {
+        Register {
+            letter: 't',
+            length: self.quota.slots(),
+        }
+    }
+
+    /// Where the ids of sends are.
+    fn ids(&self) -> Register {
+        if self.has_slots() {
+            self.slots()
+        } else {
+            RECENT
+        }
+    }
+
+    fn ttl(&self, now: Timestamp) -> Timestamp {
+        let window = now + self.quota.seconds + DAY_SECONDS;
+        self.guard.map_or(window, |_| ConversionGuard::ttl(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::conversion::{ConversionRule, ConversionScope, Sample};
+    use crate::domain::ids::VerificationNonce;
+
+    const NOW: Timestamp = Timestamp(1_795_291_200);
+
+    fn limit(sends: u32) -> RateLimit {
+        let key = RecordKey([7; 12]);
+        RateLimit {
+            limit: Limit::Prefix,
+            key,
+            quota: Quota {
+                sends,
+                seconds: DAY_SECONDS,
+            },
+            guard: Some(ConversionGuard {
+                scope: ConversionScope::Prefix,
+                key,
+                rule: ConversionRule {
+                    percent: 10,
+                    window: 10,
+                },
+                sample: Sample {
+                    recipient: key,
+                    verification: VerificationNonce([8; 4]),
+                    at: NOW,
+                    salt: [9; 2],
+                },
+            }),
+        }
+    }
+
+    /// The table takes expressions of at most 4,096 bytes.
+    #[test]
+    fn longest_expressions_fit_the_table() {
+        let id = ReservationId::new(NOW);
+        for sends in [1, 20, 100, 101, 1_000_000] {
+            let limit = limit(sends);
+            let mut updates = vec![limit.release(id, 0, 1), limit.release(id, 0, u32::MAX)];
+            for starts_block in [true, false] {
+                let update = limit.reservation(id, starts_block, NOW);
+                updates.extend(limit.guard.map(|guard| guard.append(update, NOW)));
+            }
+            for update in updates {
+                let bytes = update.expression_length();
+                assert!(bytes < 4000, "{sends}: {bytes} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn window_is_read_back_from_its_slots() {
+        let limit = limit(3);
+        let (first, second) = (ReservationId::new(NOW), ReservationId::new(NOW + 5));
+        let item = Item::from([
+            ("t0".to_owned(), second.value()),
+            ("t1".to_owned(), first.value()),
+        ]);
+        assert_eq!(limit.window(&item).slots, [NOW + 5, NOW]);
+        assert_eq!(limit.exceeded(&item, NOW + 5), None, "one is left");
+        let mut item = item;
+        item.insert("t2".to_owned(), first.value());
+        let exceeded = limit.exceeded(&item, NOW + 6).expect("a full window");
+        assert_eq!(exceeded.limit.until, NOW + DAY_SECONDS);
+        assert!(exceeded.is_contested(), "reserved a second ago");
+        let later = limit.exceeded(&item, NOW + 60).expect("a full window");
+        assert!(!later.is_contested());
+    }
+}

@@ -1,0 +1,91 @@
+//! Reads of items, one or many at once.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+
+use crate::domain::ids::RecordKey;
+use crate::store::attributes::{self, Item, binary, bytes};
+use crate::store::{Store, StoreError};
+
+/// Keys of one BatchGetItem.
+const KEYS_MAX: usize = 100;
+
+impl Store {
+    /// The item under `key`.
+    pub(super) async fn get(
+        &self,
+        key: RecordKey,
+        is_consistent: bool,
+    ) -> Result<Option<Item>, StoreError> {
+        let read = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(attributes::KEY, binary(&key.0))
+            .consistent_read(is_consistent)
+            .send();
+        // On the heap, as in `store::expression`.
+        let read = Box::pin(read).await;
+        Ok(read.map_err(StoreError::request)?.item)
+    }
+
+    /// The items under `keys`, none of which is repeated: `None` where there is no item. Keys that
+    /// the table left unprocessed are missing in the result.
+    pub(super) async fn batch_get(
+        &self,
+        keys: &[RecordKey],
+        is_consistent: bool,
+    ) -> Result<HashMap<RecordKey, Option<Item>>, StoreError> {
+        let mut items = HashMap::new();
+        for keys in keys.chunks(KEYS_MAX) {
+            self.batch_get_chunk(keys, is_consistent, &mut items)
+                .await?;
+        }
+        Ok(items)
+    }
+
+    async fn batch_get_chunk(
+        &self,
+        keys: &[RecordKey],
+        is_consistent: bool,
+        items: &mut HashMap<RecordKey, Option<Item>>,
+    ) -> Result<(), StoreError> {
+        let mut request = KeysAndAttributes::builder().consistent_read(is_consistent);
+        for key in keys {
+            request = request.keys(Item::from([(attributes::KEY.into(), binary(&key.0))]));
+        }
+        let request = request.build().map_err(StoreError::request)?;
+        let read = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, request)
+            .send();
+        let read = Box::pin(read).await;
+        let mut output = read.map_err(StoreError::request)?;
+        let found = output
+            .responses
+            .as_mut()
+            .and_then(|tables| tables.remove(&self.table));
+        let unprocessed = output
+            .unprocessed_keys
+            .as_mut()
+            .and_then(|tables| tables.remove(&self.table));
+        items.extend(keys.iter().map(|key| (*key, None)));
+        for key in unprocessed.iter().flat_map(|left| &left.keys) {
+            if let Some(key) = key_of(key) {
+                items.remove(&key);
+            }
+        }
+        for item in found.into_iter().flatten() {
+            if let Some(key) = key_of(&item) {
+                items.insert(key, Some(item));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key_of(item: &Item) -> Option<RecordKey> {
+    bytes(item, attributes::KEY).try_into().ok().map(RecordKey)
+}

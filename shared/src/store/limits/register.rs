@@ -1,0 +1,83 @@
+//! Registers: attributes of an item that have the ids of its last reservations, newest first.
+//!
+//! Invariant: a repeated write is recognised. The SDK repeats a write whose response was lost; the
+//! repetition fails the condition of the register, also after the writes of others, and the id in
+//! the returned item says that the reservation was made.
+
+use super::reservation_id::{NONE, ReservationId};
+use crate::store::attributes::{Item, binary};
+use crate::store::expression::Update;
+
+/// A register: attributes `{letter}0` (the newest) to `{letter}{length - 1}`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Register {
+    pub(super) letter: char,
+    pub(super) length: usize,
+}
+
+impl Register {
+    /// The attribute of a position.
+    pub(super) fn name(self, position: usize) -> String {
+        format!("{}{position}", self.letter)
+    }
+
+    /// Pushes the id of the token `:id`; the oldest is dropped.
+    pub(super) fn push(self, update: Update) -> Update {
+        let update = (1..self.length).fold(update, |update, to| self.moved(update, to - 1, to));
+        update.set(format!("{}=:id", self.name(0)))
+    }
+
+    /// Removes the id at `position`: all older ones move up.
+    pub(super) fn remove(self, update: Update, position: usize) -> Update {
+        let last = self.length - 1;
+        let update = (position..last).fold(update, |update, to| self.moved(update, to + 1, to));
+        update
+            .set(format!("{}=:none", self.name(last)))
+            .value(":none", binary(&NONE))
+    }
+
+    /// Condition: the register has the id of `token`.
+    pub(super) fn contains(self, token: &str) -> String {
+        let equal = |position| format!("{}={token}", self.name(position));
+        let any: Vec<_> = (0..self.length).map(equal).collect();
+        format!("({})", any.join(" OR "))
+    }
+
+    /// Where `item` has `id`.
+    pub(super) fn position(self, item: &Item, id: ReservationId) -> Option<usize> {
+        (0..self.length)
+            .find(|position| ReservationId::read(item, &self.name(*position)) == Some(id))
+    }
+
+    /// Assigns one position to another. Without spaces, as there are many.
+    fn moved(self, update: Update, from: usize, to: usize) -> Update {
+        let (from, to) = (self.name(from), self.name(to));
+        update
+            .set(format!("{to}=if_not_exists({from},:none)"))
+            .value(":none", binary(&NONE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn id_is_found_at_its_position() {
+        let register = Register {
+            letter: 'r',
+            length: 4,
+        };
+        let id = ReservationId::new(Timestamp(1_795_291_200));
+        let other = ReservationId::new(Timestamp(1_795_291_201));
+        let item = Item::from([
+            ("r0".to_owned(), other.value()),
+            ("r1".to_owned(), binary(&NONE)),
+            ("r2".to_owned(), id.value()),
+        ]);
+        assert_eq!(register.position(&item, id), Some(2));
+        assert_eq!(register.position(&item, id.of_release()), None);
+        assert_eq!(ReservationId::read(&item, "r1"), None);
+    }
+}

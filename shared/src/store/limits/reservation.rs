@@ -1,0 +1,290 @@
+//! Reservations: a message counted in all of its limits, or in none.
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::conversion_guard::guard::{ConversionGuard, GuardReservation, GuardResult};
+use super::exceeded::Exceeded;
+use super::rate_limit::{RateLimit, WindowResult};
+use super::reservation_id::ReservationId;
+use super::shared_limits::SharedLimits;
+use super::spend_cap::SpendCap;
+use crate::domain::time::Timestamp;
+use crate::platform::logging::causes;
+use crate::store::{Store, StoreError};
+
+/// Result of [`Store::reserve`].
+#[derive(Debug)]
+pub enum ReserveResult {
+    /// The message is counted in all limits.
+    Reserved(Reservation),
+    /// A limit is exceeded, and the message is counted in none.
+    Exceeded(Exceeded),
+}
+
+/// A message that is counted in its limits.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Reservation {
+    parts: Vec<ReservedLimit>,
+}
+
+#[derive(Debug)]
+enum ReservedLimit {
+    Window(RateLimit, ReservationId),
+    Guard(GuardReservation),
+    Spend(SpendCap, ReservationId),
+}
+
+/// What became of a message in some of its limits.
+#[derive(Default)]
+struct Outcome {
+    reserved: Vec<ReservedLimit>,
+    exceeded: Option<Exceeded>,
+    failed: Option<StoreError>,
+}
+
+impl Store {
+    /// Counts a message in all of `limits`, or in none. They are asked at the same time, until
+    /// `until`. What may have been counted although no response arrived is released as well.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the message is counted nowhere, as far as the table could be reached.
+    pub async fn reserve(
+        &self,
+        limits: &SharedLimits,
+        until: Instant,
+        now: Timestamp,
+    ) -> Result<ReserveResult, StoreError> {
+        let id = ReservationId::new(now);
+        let (network, prefix, country, spend) = tokio::join!(
+            in_time(
+                until,
+                limits.unsure_client(id),
+                self.reserve_window(limits.client, id, now)
+            ),
+            in_time(
+                until,
+                limits.unsure_prefix(id),
+                self.reserve_prefix(limits.prefix, id, now)
+            ),
+            in_time(until, vec![], self.reserve_country(limits.country, id, now)),
+            in_time(
+                until,
+                limits.unsure_spend(id),
+                self.reserve_money(limits.spend, id, now)
+            ),
+        );
+        let outcome = network.and(prefix).and(country).and(spend);
+        let reservation = Reservation {
+            parts: outcome.reserved,
+        };
+        let result = match (outcome.failed, outcome.exceeded) {
+            (None, None) => return Ok(ReserveResult::Reserved(reservation)),
+            (None, Some(exceeded)) => Ok(ReserveResult::Exceeded(exceeded)),
+            (Some(error), _) => Err(error),
+        };
+        if let Err(error) = self.release(reservation, now).await {
+            tracing::error!(
+                error.kind = "not_released",
+                error.cause = causes(&error),
+                "failed to release the limits of a send that another limit refused"
+            );
+        }
+        result
+    }
+
+    /// Uncounts a message that was not sent.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it may still be counted.
+    pub async fn release(
+        &self,
+        reservation: Reservation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let released = join_all(reservation.parts.iter().map(async |part| match part {
+            ReservedLimit::Window(limit, id) => self.release_in_window(limit, *id, now).await,
+            ReservedLimit::Guard(guard) => self.release_at_guard(guard, now).await,
+            ReservedLimit::Spend(spend, id) => self.release_spend(spend, *id, now).await,
+        }));
+        released.await.into_iter().collect()
+    }
+
+    async fn reserve_window(
+        &self,
+        limit: Option<RateLimit>,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> Outcome {
+        let Some(limit) = limit else {
+            return Outcome::default();
+        };
+        match self.reserve_in_window(&limit, id, false, now).await {
+            Ok(WindowResult::Exceeded(exceeded)) => exceeded.into(),
+            Ok(WindowResult::Reserved | WindowResult::Guarded(_)) => {
+                ReservedLimit::Window(limit, id).into()
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The window and the guard of a prefix are in one item: in most cases one write reserves
+    /// both. If the guard prevents that, each is reserved by itself.
+    async fn reserve_prefix(
+        &self,
+        limit: Option<RateLimit>,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> Outcome {
+        let Some((window, guard)) = limit.and_then(|limit| Some((limit, limit.guard?))) else {
+            return self.reserve_window(limit, id, now).await;
+        };
+        let mut found = None;
+        if self.expects_append(&guard, now) {
+            match self.reserve_in_window(&window, id, true, now).await {
+                Ok(WindowResult::Guarded(item)) => found = Some(item),
+                Ok(WindowResult::Exceeded(exceeded)) => return exceeded.into(),
+                Ok(WindowResult::Reserved) => {
+                    let guard = ReservedLimit::Guard(GuardReservation::inline(guard));
+                    return Outcome::from(ReservedLimit::Window(window, id)).and(guard.into());
+                }
+                Err(error) => return error.into(),
+            }
+        }
+        let result = self.reserve_at_guard(&guard, id, found.as_ref(), now);
+        let guarded = Outcome::from(result.await);
+        if guarded.failed.is_some() {
+            return guarded;
+        }
+        if guarded.exceeded.is_some() {
+            // The window may be full, and for longer.
+            return match self.get(window.key, false).await {
+                Ok(item) => {
+                    let full = item.and_then(|item| window.exceeded(&item, now));
+                    full.map_or_else(Outcome::default, Outcome::from)
+                        .and(guarded)
+                }
+                Err(error) => error.into(),
+            };
+        }
+        guarded.and(self.reserve_window(limit, id, now).await)
+    }
+
+    async fn reserve_country(
+        &self,
+        guard: Option<ConversionGuard>,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> Outcome {
+        match guard {
+            Some(guard) => self.reserve_at_guard(&guard, id, None, now).await.into(),
+            None => Outcome::default(),
+        }
+    }
+
+    async fn reserve_money(
+        &self,
+        spend: Option<SpendCap>,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> Outcome {
+        let Some(spend) = spend else {
+            return Outcome::default();
+        };
+        match self.reserve_spend(&spend, id, now).await {
+            Ok(None) => ReservedLimit::Spend(spend, id).into(),
+            Ok(Some(exceeded)) => exceeded.into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// The outcome of `reserving`. If it fails or does not end until `until`, the limits in `unsure` may
+/// have counted the message.
+async fn in_time(
+    until: Instant,
+    unsure: Vec<ReservedLimit>,
+    reserving: impl Future<Output = Outcome>,
+) -> Outcome {
+    let mut outcome = match tokio::time::timeout_at(until, reserving).await {
+        Ok(outcome) => outcome,
+        Err(_) => StoreError::OutOfTime.into(),
+    };
+    if outcome.failed.is_some() {
+        outcome.reserved.extend(unsure);
+    }
+    outcome
+}
+
+impl SharedLimits {
+    fn unsure_client(&self, id: ReservationId) -> Vec<ReservedLimit> {
+        let window = self.client.map(|window| ReservedLimit::Window(window, id));
+        window.into_iter().collect()
+    }
+
+    fn unsure_prefix(&self, id: ReservationId) -> Vec<ReservedLimit> {
+        let window = self.prefix.map(|window| ReservedLimit::Window(window, id));
+        let guard = self.prefix.and_then(|window| window.guard);
+        let guard = guard.map(|guard| ReservedLimit::Guard(GuardReservation::inline(guard)));
+        window.into_iter().chain(guard).collect()
+    }
+
+    fn unsure_spend(&self, id: ReservationId) -> Vec<ReservedLimit> {
+        let spend = self.spend.map(|spend| ReservedLimit::Spend(spend, id));
+        spend.into_iter().collect()
+    }
+}
+
+impl Outcome {
+    /// What became of the message in the limits of both.
+    fn and(mut self, other: Self) -> Self {
+        self.reserved.extend(other.reserved);
+        self.exceeded = match (self.exceeded, other.exceeded) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
+        self.failed = self.failed.or(other.failed);
+        self
+    }
+}
+
+impl From<ReservedLimit> for Outcome {
+    fn from(reserved: ReservedLimit) -> Self {
+        Self {
+            reserved: vec![reserved],
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Exceeded> for Outcome {
+    fn from(exceeded: Exceeded) -> Self {
+        Self {
+            exceeded: Some(exceeded),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<StoreError> for Outcome {
+    fn from(error: StoreError) -> Self {
+        Self {
+            failed: Some(error),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Result<GuardResult, StoreError>> for Outcome {
+    fn from(result: Result<GuardResult, StoreError>) -> Self {
+        match result {
+            Ok(GuardResult::Reserved(guard)) => ReservedLimit::Guard(guard).into(),
+            Ok(GuardResult::Held(limit)) => Self {
+                exceeded: Some(Exceeded::held(limit)),
+                ..Self::default()
+            },
+            Err(error) => error.into(),
+        }
+    }
+}

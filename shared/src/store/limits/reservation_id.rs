@@ -1,0 +1,84 @@
+//! Ids of reservations.
+//!
+//! Invariant: an id is stored as long as its reservation counts or may be repeated, so that a
+//! repetition is recognised, also after the writes of others.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::domain::time::Timestamp;
+use crate::platform::random::random_bytes;
+use crate::store::attributes::{Item, binary, bytes};
+
+/// What is stored where there is no reservation: it is older than every reservation.
+pub(super) const NONE: [u8; 8] = [0; 8];
+
+/// Names one reservation: its time, and random bytes. Ids are ordered by time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ReservationId([u8; 8]);
+
+impl ReservationId {
+    /// A new id.
+    pub(super) fn new(now: Timestamp) -> Self {
+        let mut id = [0; 8];
+        id[..4].copy_from_slice(&seconds(now));
+        id[4..].copy_from_slice(&random_bytes::<4>());
+        Self(id)
+    }
+
+    /// The last id of the second `at`.
+    pub(super) fn last_of(at: Timestamp) -> Self {
+        let mut id = [0xff; 8];
+        id[..4].copy_from_slice(&seconds(at));
+        Self(id)
+    }
+
+    /// The id of the release of this reservation.
+    pub(super) fn of_release(self) -> Self {
+        let mut id = self.0;
+        id[7] ^= 1;
+        Self(id)
+    }
+
+    /// When the reservation was made.
+    pub(super) fn at(self) -> Timestamp {
+        let Self([a, b, c, d, ..]) = self;
+        Timestamp(u32::from_be_bytes([a, b, c, d]).into())
+    }
+
+    pub(super) fn value(self) -> AttributeValue {
+        binary(&self.0)
+    }
+
+    /// The id in the attribute `name`; `None` if there is none.
+    pub(super) fn read(item: &Item, name: &str) -> Option<Self> {
+        let id = bytes(item, name).try_into().ok()?;
+        (id != NONE).then_some(Self(id))
+    }
+}
+
+/// Seconds since 1970 in four bytes, which last until 2106.
+fn seconds(at: Timestamp) -> [u8; 4] {
+    u32::try_from(at.0.max(0)).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ordered_by_time() {
+        let (first, second) = (Timestamp(1_795_291_200), Timestamp(1_795_291_201));
+        let id = ReservationId::new(first);
+        assert_eq!(id.at(), first);
+        assert!(id.0 <= ReservationId::last_of(first).0);
+        assert!(ReservationId::last_of(first).0 < ReservationId::new(second).0);
+        assert!(NONE < id.0);
+    }
+
+    #[test]
+    fn release_has_an_id_of_its_own() {
+        let id = ReservationId::new(Timestamp(1_795_291_200));
+        assert_ne!(id.of_release(), id);
+        assert_eq!(id.of_release().at(), id.at());
+    }
+}

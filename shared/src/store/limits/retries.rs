@@ -1,0 +1,17 @@
+//! Retries of writes whose condition failed because another send was first.
+
+use crate::store::recipients::jittered_backoff;
+
+/// How often a write is tried. Each time, some send succeeds.
+pub(super) const TRIES_MAX: u64 = 30;
+/// So many tries follow one another at once; later ones after a random wait that grows.
+const TRIES_WITHOUT_WAIT: u64 = 3;
+const WAIT_MILLIS: u64 = 5;
+
+/// Waits before the try after number `tries`, so that many sends do not meet again.
+pub(super) async fn wait_after(tries: u64) {
+    let waits = tries.saturating_sub(TRIES_WITHOUT_WAIT);
+    if waits > 0 {
+        jittered_backoff(WAIT_MILLIS * waits).await;
+    }
+}

@@ -1,0 +1,121 @@
+//! Spend caps: the money that an app spends in a UTC day.
+//!
+//! `spent` is the sum in millionths; `r0`, `r1`, … are the ids of the last reservations and
+//! releases, by which a repeated write is recognised.
+//!
+//! Write units: 1 for a reservation, a release or a rejection: the item has about 450 bytes.
+
+use super::exceeded::Exceeded;
+use super::register::Register;
+use super::reservation_id::ReservationId;
+use crate::domain::ids::RecordKey;
+use crate::domain::money::{self, Money};
+use crate::domain::rate_limit::{Limit, LimitExceeded};
+use crate::domain::time::{DAY_SECONDS, Timestamp};
+use crate::store::attributes::{Item, number, number_value};
+use crate::store::expression::{Update, WriteResult};
+use crate::store::{Store, StoreError};
+
+/// In millionths of the unit of the carriers' prices.
+const SPENT: &str = "spent";
+/// Recent reservations and releases. The expression grows with it.
+const RECENT: Register = Register {
+    letter: 'r',
+    length: 32,
+};
+
+/// The cap of one app and day, and what one message costs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SpendCap {
+    pub(super) key: RecordKey,
+    pub(super) cap: Money,
+    pub(super) price: Money,
+}
+
+impl Store {
+    /// Counts the price of a message, or says why not.
+    pub(super) async fn reserve_spend(
+        &self,
+        spend: &SpendCap,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> Result<Option<Exceeded>, StoreError> {
+        let Some(update) = spend.reservation(id) else {
+            return Ok(Some(spend.reached(None, now)));
+        };
+        let item = match self.update(spend.key, update, ttl(now)).await {
+            Ok(WriteResult::Written(_)) => return Ok(None),
+            Ok(WriteResult::ConditionFailed(item)) => item.unwrap_or_default(),
+            Err(error) => {
+                // It may have been written.
+                let undo = spend.release(id).and(RECENT.contains(":reservation"));
+                let undo = undo.value(":reservation", id.value());
+                let _ = self.update(spend.key, undo, ttl(now)).await;
+                return Err(error);
+            }
+        };
+        match RECENT.position(&item, id) {
+            Some(_) => Ok(None),
+            None => Ok(Some(spend.reached(Some(&item), now))),
+        }
+    }
+
+    /// Subtracts the price of a message that was counted.
+    pub(super) async fn release_spend(
+        &self,
+        spend: &SpendCap,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let update = spend.release(id);
+        self.update(spend.key, update, ttl(now)).await.map(|_| ())
+    }
+}
+
+impl SpendCap {
+    /// Whether the cap does not allow the price.
+    pub(super) fn exceeded(&self, item: &Item, now: Timestamp) -> Option<Exceeded> {
+        let spent = number(item, SPENT).unsigned_abs();
+        let is_reached = spent.saturating_add(self.price.millionths()) > self.cap.millionths();
+        is_reached.then(|| self.reached(Some(item), now))
+    }
+
+    fn reached(&self, item: Option<&Item>, now: Timestamp) -> Exceeded {
+        let newest = item.and_then(|item| ReservationId::read(item, &RECENT.name(0)));
+        let limit = LimitExceeded {
+            limit: Limit::Spend,
+            until: money::day_end(now),
+        };
+        Exceeded::new(limit, newest, now)
+    }
+
+    /// `None` if the price alone is over the cap.
+    fn reservation(&self, id: ReservationId) -> Option<Update> {
+        let price = self.price.millionths();
+        let room = self.cap.millionths().checked_sub(price)?;
+        let update = Update::when(format!("NOT {}", RECENT.contains(":id")))
+            .and(format!(
+                "(attribute_not_exists({SPENT}) OR {SPENT} <= :room)"
+            ))
+            .set(format!("{SPENT} = if_not_exists({SPENT}, :zero) + :price"))
+            .value(":zero", number_value(0))
+            .value(":price", number_value(price))
+            .value(":room", number_value(room))
+            .value(":id", id.value());
+        Some(RECENT.push(update))
+    }
+
+    /// The release has an id of its own, so that it is not applied twice.
+    fn release(&self, id: ReservationId) -> Update {
+        let update = Update::when(format!("NOT {}", RECENT.contains(":id")))
+            .and(format!("{SPENT} >= :price"))
+            .set(format!("{SPENT} = {SPENT} - :price"))
+            .value(":price", number_value(self.price.millionths()))
+            .value(":id", id.of_release().value());
+        RECENT.push(update)
+    }
+}
+
+fn ttl(now: Timestamp) -> Timestamp {
+    money::day_end(now) + DAY_SECONDS
+}

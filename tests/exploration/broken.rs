@@ -1,0 +1,87 @@
+//! Rules that a scenario can break. A test holds that the exploration notices each.
+
+/// A rule that does not apply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broken {
+    /// An attempt is appended although the maximum is reached.
+    AppendWithoutMaximum,
+    /// An attempt is appended although its nonce is in the log.
+    AppendWithoutNonce,
+    /// An attempt is appended after a cancel.
+    AppendAfterCancel,
+    /// An attempt is appended after the expiry.
+    AppendAfterExpiry,
+    /// A code is compared although the attempt was not written.
+    CompareWithoutWrite,
+    /// Each right attempt is a success.
+    EveryMatchSucceeds,
+    /// The recipient is saved whatever its version is.
+    SaveWithoutVersion,
+    /// The recipient is restored whatever its version is.
+    RestoreWithoutVersion,
+    /// A cancel is saved whatever the version is.
+    CancelWithoutVersion,
+    /// A new verification accepts k attempts whatever is left of the guess budget.
+    NewVerificationIgnoresBudget,
+    /// A new verification drops the attempts of the one before it.
+    NewVerificationDropsFailures,
+    /// A resend clears the attempt log.
+    ResendClearsAttempts,
+    /// After a fresh code, an earlier attempt can equal it.
+    FreshCodeMeetsEarlierAttempts,
+    /// The message is enqueued before the recipient is saved.
+    EnqueueBeforeSave,
+    /// A send succeeds before its message is enqueued.
+    AnswerBeforeEnqueue,
+    /// A send succeeds although the queue failed.
+    QueueErrorIsSuccess,
+    /// A repeated request enqueues again and does not write so.
+    RepeatWithoutWrite,
+    /// A step is claimed although another worker holds it.
+    ClaimHeldStep,
+    /// A step is claimed before it is due.
+    ClaimEarly,
+    /// A claim does not count as a handover.
+    HandoverNotCounted,
+    /// A second carrier gets the message, however often it was handed over.
+    SecondCarrierUncounted,
+    /// A worker whose claim lapsed ends the step.
+    EndWithoutClaim,
+    /// A worker that stood still does not read the verification again.
+    CallWithoutReading,
+    /// A dispatch for a held step is dropped.
+    HeldStepDropped,
+    /// The next step is planned and not enqueued.
+    NextStepNotEnqueued,
+    /// A report counts from any carrier.
+    ReportOfAnyCarrier,
+}
+
+pub const ALL: [Broken; 26] = [
+    Broken::AppendWithoutMaximum,
+    Broken::AppendWithoutNonce,
+    Broken::AppendAfterCancel,
+    Broken::AppendAfterExpiry,
+    Broken::CompareWithoutWrite,
+    Broken::EveryMatchSucceeds,
+    Broken::SaveWithoutVersion,
+    Broken::RestoreWithoutVersion,
+    Broken::CancelWithoutVersion,
+    Broken::NewVerificationIgnoresBudget,
+    Broken::NewVerificationDropsFailures,
+    Broken::ResendClearsAttempts,
+    Broken::FreshCodeMeetsEarlierAttempts,
+    Broken::EnqueueBeforeSave,
+    Broken::AnswerBeforeEnqueue,
+    Broken::QueueErrorIsSuccess,
+    Broken::RepeatWithoutWrite,
+    Broken::ClaimHeldStep,
+    Broken::ClaimEarly,
+    Broken::HandoverNotCounted,
+    Broken::SecondCarrierUncounted,
+    Broken::EndWithoutClaim,
+    Broken::CallWithoutReading,
+    Broken::HeldStepDropped,
+    Broken::NextStepNotEnqueued,
+    Broken::ReportOfAnyCarrier,
+];

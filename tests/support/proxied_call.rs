@@ -1,0 +1,100 @@
+//! A call to the table or the queue that a fault proxy has seen. No other file of the tests reads the
+//! expressions of the functions' writes.
+
+use data_encoding::BASE64;
+use serde_json::Value;
+
+/// A call that came by.
+#[derive(Clone, Debug)]
+pub struct ProxiedCall {
+    /// Such as `UpdateItem` or `SendMessage`.
+    pub operation: String,
+    pub body: Value,
+    /// What the engine reports as consumed. `None` if the call never reached it, or if its
+    /// condition failed.
+    pub units: Option<f64>,
+    pub condition_failed: bool,
+}
+
+impl ProxiedCall {
+    /// Whether a process opens its connection with it at its start: it belongs to no operation.
+    pub fn is_warm_up(&self) -> bool {
+        self.operation == "GetItem" && self.key() == BASE64.encode(&[0; 16])
+    }
+
+    /// Whether the worker claims a step with it. This and the next ones recognize the functions'
+    /// writes; no other file of the tests reads their expressions.
+    pub fn claims_step(&self) -> bool {
+        self.updates("claimed_until = :until")
+    }
+
+    /// Whether the worker gives a claimed step back with it.
+    pub fn releases_claim(&self) -> bool {
+        self.updates("REMOVE claim_id, claimed_until") && !self.ends_step()
+    }
+
+    /// Whether it stores the outcome of a step.
+    pub fn ends_step(&self) -> bool {
+        self.updates("step = :next")
+    }
+
+    /// Whether it writes a recipient as it was before a send that failed.
+    pub fn restores_recipient(&self) -> bool {
+        let condition = self.body["ConditionExpression"].as_str();
+        self.operation == "PutItem" && condition.is_some_and(|text| text.contains(":written"))
+    }
+
+    /// Whether it counts a send in a window of a prefix or a client network.
+    pub fn reserves_in_window(&self) -> bool {
+        self.operation == "UpdateItem" && self.updates("t0=:id")
+    }
+
+    /// Whether it does so with the conversion guard of a prefix.
+    pub fn reserves_in_guarded_window(&self) -> bool {
+        self.reserves_in_window() && self.updates("samples = ")
+    }
+
+    /// Whether it counts a message in any limit over many recipients.
+    pub fn reserves(&self) -> bool {
+        let parts = ["t0=:id", "r0=:id", "samples = ", "held = "];
+        parts.iter().any(|part| self.updates(part))
+    }
+
+    /// Whether it releases a send from such a window.
+    pub fn releases_from_window(&self) -> bool {
+        self.updates("t0=if_not_exists(t1,")
+    }
+
+    /// Whether it releases a send from any limit.
+    pub fn releases_reservation(&self) -> bool {
+        self.updates("=:none") || self.updates("spent - :price") || self.updates("REMOVE samples[")
+    }
+
+    /// Whether it reads the breakers. All reads of recipients are consistent.
+    pub fn reads_breakers(&self) -> bool {
+        self.operation == "GetItem" && self.body["ConsistentRead"] != true
+    }
+
+    /// Whether it counts a failure in a breaker.
+    pub fn updates_breaker(&self) -> bool {
+        self.updates("#failures = if_not_exists")
+    }
+
+    /// Whether it adds a delivery to a verification.
+    pub fn adds_delivery(&self) -> bool {
+        self.updates("deliveries.#tag = :delivery")
+    }
+
+    fn updates(&self, part: &str) -> bool {
+        let expression = self.body["UpdateExpression"].as_str();
+        expression.is_some_and(|expression| expression.contains(part))
+    }
+
+    /// The partition key that it names, in base64.
+    pub fn key(&self) -> &str {
+        self.body["Key"]["pk"]["B"]
+            .as_str()
+            .or_else(|| self.body["Item"]["pk"]["B"].as_str())
+            .unwrap_or_default()
+    }
+}
