@@ -1,4 +1,4 @@
-//! send: opens verifications and resends their messages; unlocks and forgets recipients.
+//! send: opens verifications and resends their messages; unlocks, forgets and releases recipients.
 
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
@@ -34,6 +34,7 @@ const SEND: &str = "/v1/verifications";
 const RESEND: &str = "/v1/verifications/{}/resend";
 const UNLOCK: &str = "/v1/recipients/unlock";
 const FORGET: &str = "/v1/recipients/forget";
+const RELEASE: &str = "/v1/recipients/release";
 
 static ROUTES: &[Route] = &[
     Route {
@@ -50,6 +51,10 @@ static ROUTES: &[Route] = &[
     },
     Route {
         path: FORGET,
+        methods: &[Method::POST],
+    },
+    Route {
+        path: RELEASE,
         methods: &[Method::POST],
     },
 ];
@@ -106,7 +111,8 @@ async fn answer(
             let to = read_to(json_body(request)?)?;
             let done = match path {
                 UNLOCK => recipients::unlock(&state.sending, &app, &to, now).await,
-                _ => recipients::forget(&state.sending, &app, &to, now).await,
+                FORGET => recipients::forget(&state.sending, &app, &to, now).await,
+                _ => recipients::release(&state.sending, &app, &to, now).await,
             };
             done.map_err(|error| Problem::unavailable(&error))?;
             Ok(Success::ok(&json!({"to": to.reveal()})))

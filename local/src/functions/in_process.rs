@@ -21,6 +21,7 @@ pub(crate) struct InProcess(Arc<RwLock<Arc<Handlers>>>);
 struct Handlers {
     send: send::State,
     verify: verify::State,
+    factors: factors::State,
     delivery_callback: delivery_callback::State,
     carrier_worker: carrier_worker::State,
 }
@@ -55,6 +56,7 @@ impl InProcess {
         let response = match function {
             HttpFunction::Send => send::handle(&handlers.send, &request).await,
             HttpFunction::Verify => verify::handle(&handlers.verify, &request).await,
+            HttpFunction::Factors => factors::handle(&handlers.factors, &request).await,
             HttpFunction::DeliveryCallback => {
                 delivery_callback::handle(&handlers.delivery_callback, &request).await
             }
@@ -74,6 +76,7 @@ impl Handlers {
         Self {
             send: send::State::new(settings.send, clock.clone(), metrics.sink()),
             verify: verify::State::new(settings.verify, clock.clone(), metrics.sink()),
+            factors: factors::State::new(settings.factors, clock.clone(), metrics.sink()),
             delivery_callback: delivery_callback::State::new(
                 settings.delivery_callback,
                 clock.clone(),

@@ -193,7 +193,7 @@ impl Problem {
         let wait = exceeded.until.seconds_since(now).max(1);
         let (quota, window) = policy.quota(exceeded.limit);
         let name = exceeded.limit.name();
-        let detail = format!("The limit `{name}` rejects sends for another {wait} s.");
+        let detail = format!("The limit `{name}` applies for another {wait} s.");
         let problem = Self {
             limit: Some(exceeded.limit),
             ..Self::new(ErrorCode::RateLimited, &detail)

@@ -84,10 +84,14 @@ pub struct FactorsConfig {
     pub keyring: Arc<Keyring>,
     /// API keys and their apps.
     pub api_keys: ApiKeys,
+    /// URL at which the API is reached, without a slash at the end, if it is set.
+    pub public_url: Option<String>,
     /// Name or ARN of the table.
     pub table: String,
     /// Configuration of the AWS clients.
     pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// What `delivery-callback` needs.
@@ -214,24 +218,28 @@ impl FactorsConfig {
         let mut reader = Reader::new(variables);
         let common = reader.common(CarrierFields::WithoutCredentials);
         reader.optional_url("OTP_QUEUE_URL");
-        reader.optional_url("OTP_PUBLIC_URL");
+        let public_url = reader.optional_url("OTP_PUBLIC_URL");
         let rules = reader.rules();
         reader.finish(Self {
             apps: common.apps,
             rules,
             keyring: common.keyring,
             api_keys: common.api_keys,
+            public_url,
             table: common.table,
             aws: common.aws,
+            warnings: common.warnings,
         })
     }
 
-    /// Reads the process environment.
+    /// Reads the process environment, and logs the start.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&variable)
+        let config = Self::read(&variable)?;
+        log_start("factors", &config.warnings);
+        Ok(config)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::domain::code::Alphabet;
 use crate::domain::conversion::{ConversionRule, HELD_SECONDS};
+use crate::domain::decision::DECISIONS_MAX;
 use crate::domain::factor::SKEW_STEPS;
 use crate::domain::money::Money;
 use crate::domain::rate_limit::{Limit, Quota};
@@ -151,6 +152,8 @@ impl Policy {
             Limit::RecipientHour => (u64::from(self.sends_per_hour), HOUR_SECONDS),
             Limit::RecipientDay => (u64::from(self.sends_per_day), DAY_SECONDS),
             Limit::GuessBudget => (u64::from(self.guess_budget), DAY_SECONDS),
+            Limit::FactorGuessBudget => (u64::from(self.factor_guess_budget), DAY_SECONDS),
+            Limit::Decisions => (DECISIONS_MAX as u64, self.decision_ttl_seconds),
             Limit::Client => (u64::from(self.client_sends_per_hour), HOUR_SECONDS),
             Limit::Prefix => (
                 u64::from(self.prefix_sends.sends),

@@ -64,7 +64,12 @@ pub(super) fn country(fields: &mut Fields) -> Option<String> {
 
 /// `client_ip`, without its port.
 pub(super) fn client_ip(fields: &mut Fields) -> Option<IpAddr> {
-    fields.parsed_text("client_ip", parse_ip, "one IPv4 or IPv6 address")
+    ip(fields, "client_ip")
+}
+
+/// The address in the field `name`, without its port.
+pub(super) fn ip(fields: &mut Fields, name: &str) -> Option<IpAddr> {
+    fields.parsed_text(name, parse_ip, "one IPv4 or IPv6 address")
 }
 
 /// An address as proxies and servers write it: alone, in brackets, or with a port. A zone id names

@@ -6,4 +6,5 @@ mod fields;
 mod proofs;
 pub mod recipient;
 pub mod send;
+pub mod subjects;
 pub mod verification;

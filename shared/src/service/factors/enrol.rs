@@ -45,6 +45,17 @@ pub enum NewFactor {
     BackupCodes,
 }
 
+impl NewFactor {
+    /// Its secret; backup codes have none.
+    #[must_use]
+    pub fn secret(&self) -> Option<&NewSecret> {
+        match self {
+            Self::Totp { secret, .. } | Self::Hotp { secret, .. } => Some(secret),
+            Self::BackupCodes => None,
+        }
+    }
+}
+
 /// The secret of a factor to enrol.
 pub struct NewSecret {
     /// The hash.
