@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::body::Body;
 use axum::response::Response;
+use lambda_http::{Context, LambdaEvent};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use serde_json::Value;
@@ -62,6 +63,13 @@ impl InProcess {
             }
         };
         Some(response.map(|body| Body::from(body.as_ref().to_vec())))
+    }
+
+    /// Calls `factors` with an event that is not of the gateway.
+    pub(super) async fn invoke_factors(&self, event: Value) -> Option<Value> {
+        let handlers = self.handlers();
+        let event = LambdaEvent::new(event, Context::default());
+        factors::invoke(&handlers.factors, event).await.ok()
     }
 
     pub(super) async fn handle_batch(&self, batch: Value) -> Option<SqsBatchResponse> {

@@ -26,7 +26,7 @@ pub const LOOK_AHEAD: RangeInclusive<u8> = 1..=50;
 /// Counters within which two codes in a row resynchronize a token.
 pub const RESYNC_COUNTERS: u64 = 100;
 /// Largest counter of an imported token: 2^53 - 1, the largest exact integer of JSON.
-pub const COUNTER_MAX: i64 = 9_007_199_254_740_991;
+pub const COUNTER_MAX: u64 = 9_007_199_254_740_991;
 /// Codes of one set.
 pub const BACKUP_CODES: usize = 10;
 /// Characters of a backup code.

@@ -82,7 +82,7 @@ pub fn read_enrolment(
     let period = fields.integer("period", PERIOD_SECONDS).and_then(narrow);
     let skew = i64::from(*SKEW_STEPS.start())..=i64::from(*SKEW_STEPS.end());
     let skew = fields.integer("skew", skew).and_then(narrow);
-    let counter = fields.integer("counter", 0..=COUNTER_MAX);
+    let counter = read_counter(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     let factor = match kind {
         Some(FactorType::Totp) => NewFactor::Totp {
@@ -92,7 +92,7 @@ pub fn read_enrolment(
         },
         Some(FactorType::Hotp) => NewFactor::Hotp {
             secret: secret.secret,
-            counter: counter.map_or(0, i64::unsigned_abs),
+            counter: counter.unwrap_or(0),
         },
         // Without a type, `finish` has returned an error.
         Some(FactorType::BackupCodes) | None => NewFactor::BackupCodes,
@@ -110,6 +110,15 @@ pub fn read_enrolment(
     };
     read.check_qr()?;
     Ok(read)
+}
+
+fn read_counter(fields: &mut Fields) -> Option<u64> {
+    let counter = fields.value("counter")?;
+    let in_range = counter.as_u64().filter(|counter| *counter <= COUNTER_MAX);
+    if in_range.is_none() {
+        fields.reject("counter", "Must be a whole number from 0 to 2^53 - 1.");
+    }
+    in_range
 }
 
 /// Rejects each field that belongs to factors of other types.

@@ -1,0 +1,14 @@
+//! Subjects: their factors, verified recipients and decisions.
+
+mod backup_codes;
+mod checks;
+mod decisions;
+mod enrolment;
+mod hotp;
+mod proofs;
+mod races;
+mod recipients;
+mod reseal;
+mod storage;
+mod subject_ids;
+mod uniqueness;
