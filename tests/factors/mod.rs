@@ -2,6 +2,7 @@
 
 mod backup_codes;
 mod checks;
+mod decision_examples;
 mod decisions;
 mod enrolment;
 mod hotp;

@@ -121,7 +121,7 @@ async fn proxied() -> (ProxiedService, Authenticator) {
 }
 
 #[tokio::test]
-async fn check_with_a_lost_response_of_the_table_counts_once() {
+async fn check_with_a_lost_response_counts_once() {
     let (proxied, app) = proxied().await;
     let service = &proxied.service;
     proxied.table.break_next("UpdateItem", Fault::DropResponse);

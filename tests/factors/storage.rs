@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Service, phone, stored_items};
 
 #[tokio::test]
-async fn table_holds_no_secret_and_no_name_of_a_subject() {
+async fn table_holds_no_secret_and_no_subject() {
     let service = Service::start().await;
     let subject = "subject-of-this-test";
     let body = json!({"type": "totp", "account": "account@example.com", "issuer": "Issuer-X"});

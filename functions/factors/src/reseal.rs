@@ -1,4 +1,4 @@
-//! The event `{"reseal":{"after":null}}`: one part of the table, sealed again under the current key.
+//! The event `{"reseal":{"after":null}}`: seals one part of the table under the current key.
 
 use data_encoding::BASE64URL_NOPAD;
 use lambda_http::Error;

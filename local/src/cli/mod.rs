@@ -4,6 +4,7 @@
 //! Exit codes: 0 after Ctrl-C or SIGTERM, 1 for what cannot work (a port in use, an invalid
 //! setting), 2 for wrong usage.
 
+mod decide;
 mod serve;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ struct CommandLine {
 enum Command {
     /// Run the service on this machine (the default command)
     Serve(serve::Arguments),
+    /// Evaluate rules of decisions on one request, and explain the result
+    Decide(decide::Arguments),
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -33,6 +36,7 @@ pub async fn run() -> ExitCode {
     let CommandLine { command, serve } = CommandLine::parse();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Decide(arguments) => decide::run(arguments),
     }
 }
 
@@ -46,6 +50,7 @@ mod tests {
         let line = CommandLine::try_parse_from([&["lambda-otp"], arguments].concat()).ok()?;
         match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(arguments) => Some(arguments.port),
+            Command::Decide(_) => None,
         }
     }
 

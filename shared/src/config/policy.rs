@@ -2,6 +2,8 @@
 //!
 //! Invariant: no other file knows the name or the bounds of a setting.
 
+use serde_json::Value;
+
 use crate::domain::code::{Alphabet, CODE_LENGTH_MAX, CODE_LENGTH_MIN};
 use crate::domain::conversion::ConversionRule;
 use crate::domain::factor::{LOOK_AHEAD, SKEW_STEPS};
@@ -318,6 +320,17 @@ fn android_hash(value: &str) -> Result<String, String> {
             .all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b));
     fits.then(|| value.to_owned())
         .ok_or_else(|| "must be the 11 characters of an SMS Retriever hash".into())
+}
+
+/// Sets a policy setting from a JSON text or number, which is read as in the environment.
+pub(super) fn set_by_json(policy: &mut Policy, name: &str, value: &Value) -> Result<(), String> {
+    let setting = SETTINGS.iter().find(|setting| setting.name == name);
+    let setting = setting.ok_or("is not a setting of an app")?;
+    match value {
+        Value::String(text) => setting.set(policy, text),
+        Value::Number(number) => setting.set(policy, &number.to_string()),
+        _ => Err("must be a string or a number".into()),
+    }
 }
 
 #[cfg(test)]

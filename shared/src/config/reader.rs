@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::apps::{ApiKeys, AppRules, Apps, is_app_name};
+use super::apps::{ApiKeys, Apps, is_app_name};
 use super::explain::{carrier_problem, cut_json, missing_prices};
-use super::policy::SETTINGS;
-use super::rules::{self, RULES};
+use super::policy::{SETTINGS, set_by_json};
+use super::rules::RULES;
 use super::secrets::{self, Secrets};
 use crate::carrier::{self, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
-use crate::domain::decision_rules::Rules;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::policy::{GUESS_PROBABILITY_MAX, Policy, TTL_SECONDS_NIST_MAX};
 use crate::platform::aws::{Aws, AwsSettings};
@@ -144,7 +143,7 @@ impl<'a> Reader<'a> {
         secrets
     }
 
-    fn variable(&self, name: &str) -> Option<String> {
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
         (self.variables)(name).filter(|value| !value.is_empty())
     }
 
@@ -155,7 +154,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn problem(&mut self, name: &str, problem: &str) {
+    pub(super) fn problem(&mut self, name: &str, problem: &str) {
         let line = format!("{name}: {problem}");
         if !self.problems.contains(&line) {
             self.problems.push(line);
@@ -177,7 +176,7 @@ impl<'a> Reader<'a> {
             })
     }
 
-    fn object(&mut self, name: &str) -> Map<String, Value> {
+    pub(super) fn object(&mut self, name: &str) -> Map<String, Value> {
         let Some(value) = self.variable(name) else {
             return Map::new();
         };
@@ -267,36 +266,6 @@ impl<'a> Reader<'a> {
         for (app, _) in apps.apps.iter().filter(with_limit) {
             self.problem("OTP_APPS", &format!("{app}.spend_per_day {problem}"));
         }
-    }
-
-    /// The decision rules of all apps.
-    pub(super) fn rules(&mut self) -> AppRules {
-        const NAME: &str = "OTP_RULES";
-        let default = self.variable(NAME);
-        let default = default.map(|text| json::parse(text.as_bytes()));
-        let default = match default {
-            None => Rules::default(),
-            Some(Ok(value)) => self.rules_of(NAME, &value),
-            Some(Err(problem)) => {
-                self.problem(NAME, &problem.to_string());
-                Rules::default()
-            }
-        };
-        let mut apps = BTreeMap::new();
-        for (app, settings) in self.object("OTP_APPS") {
-            if let Some(value) = settings.get(RULES) {
-                let rules = self.rules_of(&format!("OTP_APPS: {app}.{RULES}"), value);
-                apps.insert(app, rules);
-            }
-        }
-        AppRules { default, apps }
-    }
-
-    fn rules_of(&mut self, name: &str, value: &Value) -> Rules {
-        rules::read(value).unwrap_or_else(|error| {
-            self.problem(name, &error.to_string());
-            Rules::default()
-        })
     }
 
     fn carriers(&mut self, credentials: Option<&Map<String, Value>>) -> Vec<ConfiguredCarrier> {
@@ -423,16 +392,5 @@ impl<'a> Reader<'a> {
             secret_access_key: self.required("AWS_SECRET_ACCESS_KEY"),
             session_token: self.variable("AWS_SESSION_TOKEN"),
         })
-    }
-}
-
-/// Sets a policy setting from a JSON text or number, which is read as in the environment.
-fn set_by_json(policy: &mut Policy, name: &str, value: &Value) -> Result<(), String> {
-    let setting = SETTINGS.iter().find(|setting| setting.name == name);
-    let setting = setting.ok_or("is not a setting of an app")?;
-    match value {
-        Value::String(text) => setting.set(policy, text),
-        Value::Number(number) => setting.set(policy, &number.to_string()),
-        _ => Err("must be a string or a number".into()),
     }
 }

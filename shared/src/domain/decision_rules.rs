@@ -174,7 +174,9 @@ impl Condition {
         }
     }
 
-    fn holds(&self, facts: &Facts) -> bool {
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(&self, facts: &Facts) -> bool {
         let is_given =
             |list: &[String], value: &Option<String>| value.iter().any(|v| list.contains(v));
         match self {
@@ -240,6 +242,14 @@ pub struct Rule {
     pub outcome: RuleOutcome,
 }
 
+impl Rule {
+    /// Whether all of its conditions hold.
+    #[must_use]
+    pub fn holds(&self, facts: &Facts) -> bool {
+        self.when.iter().all(|condition| condition.holds(facts))
+    }
+}
+
 /// The rules of an app, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rules(Vec<Rule>);
@@ -297,9 +307,14 @@ impl Rules {
     /// The first rule of which all conditions hold.
     #[must_use]
     pub fn decide(&self, facts: &Facts) -> &Rule {
-        let holds = |rule: &&Rule| rule.when.iter().all(|condition| condition.holds(facts));
         let last = self.0.len() - 1;
+        let holds = |rule: &&Rule| rule.holds(facts);
         self.0.iter().find(holds).unwrap_or(&self.0[last])
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.0.iter()
     }
 }
 

@@ -5,7 +5,9 @@
 
 use crate::domain::attempt_log::is_match;
 use crate::domain::decision::DecisionState;
-use crate::domain::factor::{Factor, FactorStatus, FactorType, Method, RESYNC_COUNTERS};
+use crate::domain::factor::{
+    BackupCode, Factor, FactorStatus, FactorType, Method, RESYNC_COUNTERS,
+};
 use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce, FactorId, RecordKey};
 use crate::domain::proof::Proof;
 use crate::domain::subject::{
@@ -142,7 +144,6 @@ fn judge_attempt(
 /// Compares a submitted code with those that are expected. An accepted one is marked as used.
 fn compare(factor: &mut Factor, entry: &FactorAttempt, codes: &impl CodeHashes) -> Verdict {
     let (id, submitted) = (factor.id, entry.attempt.hash);
-    let code_hash = |counter| codes.code_hash(id, counter);
     match &mut factor.method {
         Method::Totp {
             period,
@@ -153,16 +154,10 @@ fn compare(factor: &mut Factor, entry: &FactorAttempt, codes: &impl CodeHashes) 
             let now = u64::try_from(entry.attempt.at.0).unwrap_or(0);
             let (step, skew) = (now / u64::from((*period).max(1)), u64::from(*skew));
             let steps = step.saturating_sub(skew)..step.saturating_add(skew + 1);
-            let matching = matches(steps, submitted, code_hash);
-            let is_new = |step: &&u64| last_step.is_none_or(|last| **step > last);
-            match (matching.iter().find(is_new), matching.is_empty()) {
-                (Some(step), _) => {
-                    *last_step = Some(*step);
-                    Verdict::Accepted
-                }
-                (None, false) => Verdict::Replayed,
-                (None, true) => Verdict::Wrong,
-            }
+            let matching = matches(steps, submitted, |step| codes.code_hash(id, step));
+            let (verdict, accepted) = first_new(&matching, last_step.map_or(0, |last| last + 1));
+            *last_step = accepted.or(*last_step);
+            verdict
         }
         Method::Hotp {
             look_ahead,
@@ -170,7 +165,7 @@ fn compare(factor: &mut Factor, entry: &FactorAttempt, codes: &impl CodeHashes) 
             ..
         } => {
             let (next, window) = (*next_counter, u64::from(*look_ahead));
-            let (matching, accepted) = match entry.pair_hash {
+            let (matching, used) = match entry.pair_hash {
                 Some(pair) => {
                     let counters = next..next.saturating_add(RESYNC_COUNTERS);
                     let pair_hash = |counter| codes.pair_hash(id, counter);
@@ -178,36 +173,42 @@ fn compare(factor: &mut Factor, entry: &FactorAttempt, codes: &impl CodeHashes) 
                 }
                 None => {
                     let counters = next.saturating_sub(window)..next.saturating_add(window);
+                    let code_hash = |counter| codes.code_hash(id, counter);
                     (matches(counters, submitted, code_hash), 1)
                 }
             };
-            match (
-                matching.iter().find(|counter| **counter >= next),
-                matching.is_empty(),
-            ) {
-                (Some(counter), _) => {
-                    *next_counter = counter.saturating_add(accepted);
-                    Verdict::Accepted
-                }
-                (None, false) => Verdict::Replayed,
-                (None, true) => Verdict::Wrong,
-            }
-        }
-        Method::BackupCodes(set) => {
-            let mut verdict = Verdict::Wrong;
-            for code in set {
-                // Each is compared, whatever was found before.
-                if is_match(submitted, code.hash) {
-                    verdict = match code.is_used {
-                        true => Verdict::Replayed,
-                        false => Verdict::Accepted,
-                    };
-                    code.is_used = true;
-                }
-            }
+            let (verdict, accepted) = first_new(&matching, next);
+            *next_counter = accepted.map_or(next, |counter| counter.saturating_add(used));
             verdict
         }
+        Method::BackupCodes(set) => use_backup_code(set, submitted),
     }
+}
+
+/// The lowest of the `matching` counters from `next` on is accepted; earlier ones are replayed.
+fn first_new(matching: &[u64], next: u64) -> (Verdict, Option<u64>) {
+    let accepted = matching.iter().copied().find(|counter| *counter >= next);
+    let verdict = match (accepted, matching.is_empty()) {
+        (Some(_), _) => Verdict::Accepted,
+        (None, false) => Verdict::Replayed,
+        (None, true) => Verdict::Wrong,
+    };
+    (verdict, accepted)
+}
+
+fn use_backup_code(set: &mut [BackupCode], submitted: AttemptHash) -> Verdict {
+    let mut verdict = Verdict::Wrong;
+    for code in set {
+        // Each is compared, whatever was found before.
+        if is_match(submitted, code.hash) {
+            verdict = match code.is_used {
+                true => Verdict::Replayed,
+                false => Verdict::Accepted,
+            };
+            code.is_used = true;
+        }
+    }
+    verdict
 }
 
 /// The counters whose hash is `submitted`, in order. Each is compared, whatever was found before.
@@ -289,7 +290,7 @@ pub(crate) mod tests {
     use crate::domain::channel::Channel;
     use crate::domain::decision::DecisionStatus;
     use crate::domain::decision::tests::challenge;
-    use crate::domain::factor::{Algorithm, BackupCode, Digits, StoredSecret};
+    use crate::domain::factor::{Algorithm, Digits, StoredSecret};
     use crate::domain::place::PlaceHash;
     use crate::domain::verified_recipient::Removal;
 
@@ -482,7 +483,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn backup_code_is_accepted_once_in_a_budget_of_its_own() {
+    fn backup_code_has_a_budget_of_its_own() {
         let (found, subject) = verdicts(backup_codes(1), &[3, 3, 9, 10]);
         assert_eq!(found, [Accepted, Replayed, Accepted, Wrong]);
         assert_eq!(subject.factors[0].codes_left(), Some(8));

@@ -55,12 +55,8 @@ pub enum Metric<'a> {
         /// From the first send to the report.
         seconds: i64,
     },
-    /// A code of a factor was checked.
-    FactorCheck,
-    /// A code of a factor was accepted.
-    FactorApproval,
-    /// A check was rejected, because the budget of wrong codes is used up.
-    FactorLockout,
+    /// A check of a factor.
+    Factor(FactorEvent),
     /// A decision was made.
     Decision {
         /// `allow`, `challenge` or `deny`.
@@ -68,6 +64,17 @@ pub enum Metric<'a> {
         /// The name of the rule that decided.
         rule: &'a str,
     },
+}
+
+/// What happened to a check of a factor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FactorEvent {
+    /// A code was compared, and not accepted.
+    Checked,
+    /// A code was accepted.
+    Accepted,
+    /// It was rejected, because the budget of wrong codes is used up.
+    LockedOut,
 }
 
 /// Writes metrics to a sink. Clones share the sink.
@@ -283,19 +290,7 @@ fn directives_and_values<'a>(metric: &Metric<'a>) -> (&'static [Directive], Line
             line.carrier = Some(carrier);
             REPORT
         }
-        Metric::FactorCheck => {
-            line.factor_checks = Some(1);
-            FACTOR_CHECK
-        }
-        Metric::FactorApproval => {
-            line.factor_checks = Some(1);
-            line.factor_approvals = Some(1);
-            FACTOR_APPROVAL
-        }
-        Metric::FactorLockout => {
-            line.factor_lockouts = Some(1);
-            FACTOR_LOCKOUT
-        }
+        Metric::Factor(event) => of_factor(event, &mut line),
         Metric::Decision { decision, rule } => {
             line.decisions = Some(1);
             line.decision = Some(decision);
@@ -304,6 +299,24 @@ fn directives_and_values<'a>(metric: &Metric<'a>) -> (&'static [Directive], Line
         }
     };
     (directives, line)
+}
+
+fn of_factor(event: FactorEvent, line: &mut Line<'_>) -> &'static [Directive] {
+    match event {
+        FactorEvent::Checked => {
+            line.factor_checks = Some(1);
+            FACTOR_CHECK
+        }
+        FactorEvent::Accepted => {
+            line.factor_checks = Some(1);
+            line.factor_approvals = Some(1);
+            FACTOR_APPROVAL
+        }
+        FactorEvent::LockedOut => {
+            line.factor_lockouts = Some(1);
+            FACTOR_LOCKOUT
+        }
+    }
 }
 
 #[cfg(test)]
@@ -366,9 +379,9 @@ mod tests {
                 carrier: "sim-a",
                 seconds: 3,
             },
-            Metric::FactorCheck,
-            Metric::FactorApproval,
-            Metric::FactorLockout,
+            Metric::Factor(FactorEvent::Checked),
+            Metric::Factor(FactorEvent::Accepted),
+            Metric::Factor(FactorEvent::LockedOut),
             Metric::Decision {
                 decision: "allow",
                 rule: "rest",

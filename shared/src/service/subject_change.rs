@@ -1,5 +1,5 @@
-//! Changes of a subject's record: load, settle, change, save. After a conflict the change runs again
-//! on what is stored then.
+//! Changes of a subject's record: load, settle, change, save. After a conflict the change runs
+//! again on what is stored then.
 //!
 //! Invariant: before a verified recipient is removed, the subject's ownership of it ends.
 

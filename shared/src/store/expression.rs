@@ -119,10 +119,9 @@ impl Store {
                 .name("#ttl", attributes::TTL)
                 .value(":ttl", number_value(ttl.0));
         }
-        let returned = if update.returns_item {
-            ReturnValue::AllNew
-        } else {
-            ReturnValue::None
+        let returned = match update.returns_item {
+            true => ReturnValue::AllNew,
+            false => ReturnValue::None,
         };
         let expression = update.update_expression();
         let owned = |(token, name): (Text, Text)| (token.into_owned(), name.into_owned());

@@ -8,6 +8,7 @@ mod attributes;
 mod expression;
 mod versioned;
 mod recipient_codec;
+mod sealed_address;
 mod recipient_item;
 mod recipients;
 mod attempt_log;

@@ -14,17 +14,15 @@ use super::recipient_codec::{
     channel_from_number, channel_number, pack_params, pack_past, pack_times, stored_time,
     time_from_stored, unpack_params, unpack_past, unpack_times,
 };
+use super::sealed_address::open_address;
 pub(super) use super::versioned::version;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::{SealedFor, seal_key_id};
-use crate::domain::address::Address;
 use crate::domain::attempt_log::Attempt;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport, ReportedStatus};
-use crate::domain::email::EmailAddress;
 use crate::domain::ids::{
     AttemptHash, AttemptNonce, ClaimId, DecisionNonce, DeliveryTag, RecordKey, SubjectKey,
 };
-use crate::domain::phone::{Line, PhoneNumber};
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
 use crate::domain::subject_id::SubjectId;
@@ -90,53 +88,6 @@ const DELIVERY_EARLY_ACCOUNT_FAULT: &str = "early_account_fault";
 const DELIVERY_ACCOUNT_FAULT: &str = "account_fault";
 const DELIVERY_CHANNEL: &str = "channel";
 const DELIVERY_CAUSE: &str = "cause";
-
-/// Takes the place of the country in the sealed address of an e-mail recipient.
-const EMAIL_MARK: &str = "@@";
-/// Between country and number of a fixed line.
-const FIXED_LINE_MARK: char = 'f';
-/// Between a number and the one for calls.
-const CALLED_MARK: char = 'c';
-
-/// Seals an address with its country and line type, which are not looked up again, and the number
-/// for calls.
-pub(super) fn seal_address(keyring: &Keyring, key: RecordKey, address: &Address) -> Vec<u8> {
-    let text = match address {
-        Address::Phone(number) => {
-            let mut text = number.country().to_owned();
-            if number.line() == Line::Fixed {
-                text.push(FIXED_LINE_MARK);
-            }
-            text.push_str(number.reveal());
-            if let Some(called) = number.reveal_called() {
-                text.push(CALLED_MARK);
-                text.push_str(called);
-            }
-            text
-        }
-        Address::Email(email) => format!("{EMAIL_MARK}{}", email.reveal()),
-    };
-    keyring.seal(SealedFor::Address(key), &text)
-}
-
-fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Address> {
-    let text = keyring.open(SealedFor::Address(key), sealed)?;
-    let (country, rest) = text.split_at_checked(2)?;
-    Some(match country {
-        EMAIL_MARK => Address::Email(EmailAddress::from_stored(rest.to_owned())),
-        country => {
-            let (line, numbers) = match rest.strip_prefix(FIXED_LINE_MARK) {
-                Some(numbers) => (Line::Fixed, numbers),
-                None => (Line::Mobile, rest),
-            };
-            let (e164, called) = match numbers.split_once(CALLED_MARK) {
-                Some((e164, called)) => (e164, Some(called.to_owned())),
-                None => (numbers, None),
-            };
-            Address::Phone(PhoneNumber::from_stored(e164, country, line).with_called(called))
-        }
-    })
-}
 
 /// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. Of an item
 /// with an owner, only the owner is left then. A missing or unreadable value reads as absent:
@@ -447,12 +398,15 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
+    use crate::domain::address::Address;
     use crate::domain::channel::Channel;
     use crate::domain::code::Code;
     use crate::domain::ids::{BodyHash, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
+    use crate::domain::phone::{Line, PhoneNumber};
     use crate::domain::verification::tests::{attempt, verification};
     use crate::domain::verification_params::{Idempotency, Transaction};
+    use crate::store::sealed_address::seal_address;
 
     const KEY: RecordKey = RecordKey([5; 12]);
     /// A record that an earlier build stored. Every later build must read it.
@@ -529,23 +483,6 @@ mod tests {
     /// The item for `recipient`, with a TTL.
     fn item(recipient: &Recipient) -> Item {
         write(KEY, recipient, Timestamp(2000))
-    }
-
-    #[test]
-    fn address_is_opened_as_it_was_sealed() {
-        let keyring = keyring();
-        let number = |spelling| Address::Phone(PhoneNumber::parse(spelling, None).expect("valid"));
-        let email = EmailAddress::parse("Ann@example.com").expect("valid");
-        for address in [
-            number("+33612345678"),
-            number("+33142685300"),
-            number("+541169071234"),
-            number("+5491169071234"),
-            Address::Email(email),
-        ] {
-            let sealed = seal_address(&keyring, KEY, &address);
-            assert_eq!(open_address(&keyring, KEY, &sealed), Some(address));
-        }
     }
 
     #[test]

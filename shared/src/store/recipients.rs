@@ -3,7 +3,7 @@
 use super::attributes::Item;
 pub(super) use super::versioned::jittered_backoff;
 use super::versioned::{Condition, PutResult, conflict_backoff, version};
-use super::{Store, StoreError, TTL_SECONDS, WriteId, recipient_item};
+use super::{Store, StoreError, TTL_SECONDS, WriteId, recipient_item, sealed_address};
 use crate::domain::address::Address;
 use crate::domain::ids::RecordKey;
 use crate::domain::recipient::Recipient;
@@ -51,7 +51,7 @@ impl Store {
     /// Seals an address for its record.
     #[must_use]
     pub fn seal_address(&self, key: RecordKey, address: &Address) -> Vec<u8> {
-        recipient_item::seal_address(&self.keyring, key, address)
+        sealed_address::seal_address(&self.keyring, key, address)
     }
 
     /// Reads the recipient of `app` under `key`.

@@ -12,7 +12,9 @@ use super::attributes::{
     FORMAT, Item, KEY, TTL, binary, bytes, list, map, number, number_value, optional_number, text,
 };
 use super::recipient_codec::{pack_times, unpack_times};
-use super::subject_codec::{pack, pack_all, pack_factor, unpack, unpack_all, unpack_factor};
+use super::subject_codec::{
+    Packed, pack, pack_all, pack_factor, unpack, unpack_all, unpack_factor,
+};
 use super::{StoreError, TTL_SECONDS};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::seal_key_id;
@@ -150,47 +152,8 @@ pub(super) fn write(key: SubjectKey, subject: &Subject, now: Timestamp) -> Item 
     let live = subject.decisions.iter().filter(is_live);
     let live = live.map(|decision| decision_value(decision.nonce));
     put(LIVE_DECISIONS, AttributeValue::L(live.collect()));
-    for (name, is_empty, packed) in [
-        (
-            WRONG_APP_CODES,
-            subject.wrong_app_codes.is_empty(),
-            pack_times(&subject.wrong_app_codes),
-        ),
-        (
-            WRONG_BACKUP_CODES,
-            subject.wrong_backup_codes.is_empty(),
-            pack_times(&subject.wrong_backup_codes),
-        ),
-        (
-            REMEMBERED,
-            subject.remembered.is_empty(),
-            pack_all(&subject.remembered),
-        ),
-        (
-            RECORDED,
-            subject.recorded.is_empty(),
-            pack_all(&subject.recorded),
-        ),
-        (
-            ENROLMENTS,
-            subject.enrolments.is_empty(),
-            pack_all(&subject.enrolments),
-        ),
-        (
-            RECIPIENTS,
-            subject.recipients.is_empty(),
-            pack_all(&subject.recipients),
-        ),
-        (PLACES, subject.places.is_empty(), pack(&subject.places)),
-        (
-            DECISIONS,
-            subject.decisions.is_empty(),
-            pack_all(&subject.decisions),
-        ),
-    ] {
-        if !is_empty {
-            put(name, binary(&packed));
-        }
+    for (name, packed) in packed_lists(subject) {
+        put(name, binary(&packed));
     }
     if subject.decisions_made > 0 {
         put(DECISIONS_MADE, number_value(subject.decisions_made));
@@ -202,6 +165,31 @@ pub(super) fn write(key: SubjectKey, subject: &Subject, now: Timestamp) -> Item 
         put(TTL, number_value((now + TTL_SECONDS).0));
     }
     item
+}
+
+/// Everything that is stored as a whole, unless there is nothing of it.
+fn packed_lists(subject: &Subject) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    let places = (!subject.places.is_empty()).then(|| pack(&subject.places));
+    let all = [
+        (WRONG_APP_CODES, times(&subject.wrong_app_codes)),
+        (WRONG_BACKUP_CODES, times(&subject.wrong_backup_codes)),
+        (REMEMBERED, values(&subject.remembered)),
+        (RECORDED, values(&subject.recorded)),
+        (ENROLMENTS, values(&subject.enrolments)),
+        (RECIPIENTS, values(&subject.recipients)),
+        (PLACES, places),
+        (DECISIONS, values(&subject.decisions)),
+    ];
+    all.into_iter()
+        .filter_map(|(name, packed)| Some((name, packed?)))
+}
+
+fn times(times: &[Timestamp]) -> Option<Vec<u8>> {
+    (!times.is_empty()).then(|| pack_times(times))
+}
+
+fn values<T: Packed>(all: &[T]) -> Option<Vec<u8>> {
+    (!all.is_empty()).then(|| pack_all(all))
 }
 
 fn write_factor(factor: &Factor) -> AttributeValue {

@@ -14,7 +14,7 @@ use crate::domain::factor_check::{Rejection, known, rejection};
 use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce, FactorId};
 use crate::domain::judge::Judged;
 use crate::domain::subject::{Budget, FactorAttempt, FactorOutcome, RememberedCheck, Verdict};
-use crate::platform::metrics::Metric;
+use crate::platform::metrics::{FactorEvent, Metric};
 use crate::platform::random::random_bytes;
 use crate::store::{LogResult, StoreError, StoredSubject};
 
@@ -91,7 +91,9 @@ pub async fn check(
             }
             Rejection::Unreadable => return Ok(unreadable(context, &judged, &attempt)),
             Rejection::Locked { until } => {
-                subjects.metrics.count(&Metric::FactorLockout, now);
+                subjects
+                    .metrics
+                    .count(&Metric::Factor(FactorEvent::LockedOut), now);
                 return Err(SubjectError::Locked { until });
             }
             Rejection::UnknownFactor => return Err(SubjectError::FactorNotFound),
@@ -224,11 +226,14 @@ pub(super) async fn confirm(
 }
 
 fn count(context: SubjectContext<'_>, outcome: &FactorOutcome) {
-    let metric = match outcome.verdict {
-        Verdict::Accepted => Metric::FactorApproval,
-        Verdict::Replayed | Verdict::Wrong => Metric::FactorCheck,
+    let event = match outcome.verdict {
+        Verdict::Accepted => FactorEvent::Accepted,
+        Verdict::Replayed | Verdict::Wrong => FactorEvent::Checked,
     };
-    context.subjects.metrics.count(&metric, context.now);
+    context
+        .subjects
+        .metrics
+        .count(&Metric::Factor(event), context.now);
 }
 
 fn checked(context: SubjectContext<'_>, outcome: &FactorOutcome, is_replay: bool) -> FactorChecked {

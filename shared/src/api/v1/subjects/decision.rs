@@ -23,12 +23,15 @@ const RULE_WORD: &str = "1 to 32 characters of a-z, 0-9, _ and -";
 
 /// The circumstances of an action, as far as the request gives them.
 #[derive(Default)]
-struct Context {
+pub struct DecisionContext {
     ip: Option<IpAddr>,
-    country: Option<String>,
+    /// The country of the end user, ISO 3166 alpha-2.
+    pub country: Option<String>,
     device_id: Option<String>,
-    amount: Option<(Amount, String)>,
-    role: Option<String>,
+    /// The amount, and its currency.
+    pub amount: Option<(Amount, String)>,
+    /// The role of the subject.
+    pub role: Option<String>,
 }
 
 /// Reads a request for a decision.
@@ -67,7 +70,8 @@ fn rule_word(text: &str) -> Option<String> {
     is_rule_word(text).then(|| text.to_owned())
 }
 
-fn read_context(fields: &mut Fields) -> Context {
+/// Reads the fields of `context`.
+pub fn read_context(fields: &mut Fields) -> DecisionContext {
     let country = |text: &str| {
         let code = text.to_ascii_uppercase();
         is_place_country(&code).then_some(code)
@@ -88,7 +92,7 @@ fn read_context(fields: &mut Fields) -> Context {
         (false, true) => fields.reject("amount", "Required with `currency`."),
         (true, true) | (false, false) => {}
     }
-    Context {
+    DecisionContext {
         ip,
         country,
         device_id,

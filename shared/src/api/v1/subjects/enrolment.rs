@@ -236,7 +236,7 @@ pub fn render_enrolment(read: &ReadEnrolment, enrolled: &Enrolled) -> Value {
     body
 }
 
-/// `XXXXX-XXXXX`.
+/// Two groups of five characters.
 fn render_backup_code(code: &Code) -> Value {
     let (first, last) = code.reveal().split_at(usize::from(BACKUP_CODE_LENGTH) / 2);
     json!(format!("{first}-{last}"))

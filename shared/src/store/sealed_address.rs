@@ -1,0 +1,87 @@
+//! Sealed addresses: a number or e-mail address with what is known of it, as its record stores it.
+
+use crate::crypto::keyring::Keyring;
+use crate::crypto::sealing::SealedFor;
+use crate::domain::address::Address;
+use crate::domain::email::EmailAddress;
+use crate::domain::ids::RecordKey;
+use crate::domain::phone::{Line, PhoneNumber};
+
+/// Takes the place of the country in the sealed address of an e-mail recipient.
+const EMAIL_MARK: &str = "@@";
+/// Between country and number of a fixed line.
+const FIXED_LINE_MARK: char = 'f';
+/// Between a number and the one for calls.
+const CALLED_MARK: char = 'c';
+
+/// Seals an address with its country and line type, which are not looked up again, and the number
+/// for calls.
+pub(super) fn seal_address(keyring: &Keyring, key: RecordKey, address: &Address) -> Vec<u8> {
+    let text = match address {
+        Address::Phone(number) => {
+            let mut text = number.country().to_owned();
+            if number.line() == Line::Fixed {
+                text.push(FIXED_LINE_MARK);
+            }
+            text.push_str(number.reveal());
+            if let Some(called) = number.reveal_called() {
+                text.push(CALLED_MARK);
+                text.push_str(called);
+            }
+            text
+        }
+        Address::Email(email) => format!("{EMAIL_MARK}{}", email.reveal()),
+    };
+    keyring.seal(SealedFor::Address(key), &text)
+}
+
+/// The address that was sealed; `None` if the key that sealed it was removed.
+pub(super) fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Address> {
+    let text = keyring.open(SealedFor::Address(key), sealed)?;
+    let (country, rest) = text.split_at_checked(2)?;
+    Some(match country {
+        EMAIL_MARK => Address::Email(EmailAddress::from_stored(rest.to_owned())),
+        country => {
+            let (line, numbers) = match rest.strip_prefix(FIXED_LINE_MARK) {
+                Some(numbers) => (Line::Fixed, numbers),
+                None => (Line::Mobile, rest),
+            };
+            let (e164, called) = match numbers.split_once(CALLED_MARK) {
+                Some((e164, called)) => (e164, Some(called.to_owned())),
+                None => (numbers, None),
+            };
+            Address::Phone(PhoneNumber::from_stored(e164, country, line).with_called(called))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const KEY: RecordKey = RecordKey([7; 12]);
+
+    fn keyring() -> Keyring {
+        let keys = BTreeMap::from([("k1".to_owned(), [1; 32])]);
+        Keyring::new("k1".into(), &keys, &[9; 32])
+    }
+
+    #[test]
+    fn address_is_opened_as_it_was_sealed() {
+        let keyring = keyring();
+        let number = |spelling| Address::Phone(PhoneNumber::parse(spelling, None).expect("valid"));
+        let email = EmailAddress::parse("Ann@example.com").expect("valid");
+        for address in [
+            number("+33612345678"),
+            number("+33142685300"),
+            number("+541169071234"),
+            number("+5491169071234"),
+            Address::Email(email),
+        ] {
+            let sealed = seal_address(&keyring, KEY, &address);
+            assert_eq!(open_address(&keyring, KEY, &sealed), Some(address));
+        }
+    }
+}
