@@ -93,7 +93,10 @@ async fn command_line_explains_the_example_of_the_page() {
     ];
     let output = decide(block(&page, "json"), &arguments).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), block(&page, ""));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        block(&page, "text")
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //!
 //! Invariant: values are parsed here once; later nothing is an unchecked string.
 
+mod app_rules;
 mod apps;
 mod explain;
 mod policy;

@@ -2,19 +2,14 @@
 //!
 //! Invariant: an unknown field, a wrong type and an empty condition are errors.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::apps::AppRules;
-use super::reader::Reader;
 use crate::domain::decision_rules::{
     Amount, Condition, InvalidRules, Rule, RuleOutcome, Rules, is_currency, is_rule_word,
 };
 use crate::domain::place::is_place_country;
 use crate::domain::proof::Proof;
-use crate::platform::json;
 
 /// The setting of an app that holds its rules.
 pub(super) const RULES: &str = "rules";
@@ -59,38 +54,6 @@ pub fn read(value: &Value) -> Result<Rules, RulesError> {
         RuleReader { number }.rule(object)
     });
     Ok(Rules::new(rules.collect::<Result<_, _>>()?)?)
-}
-
-impl Reader<'_> {
-    /// The decision rules of all apps.
-    pub(super) fn rules(&mut self) -> AppRules {
-        const NAME: &str = "OTP_RULES";
-        let default = self.variable(NAME);
-        let default = default.map(|text| json::parse(text.as_bytes()));
-        let default = match default {
-            None => Rules::default(),
-            Some(Ok(value)) => self.rules_of(NAME, &value),
-            Some(Err(problem)) => {
-                self.problem(NAME, &problem.to_string());
-                Rules::default()
-            }
-        };
-        let mut apps = BTreeMap::new();
-        for (app, settings) in self.object("OTP_APPS") {
-            if let Some(value) = settings.get(RULES) {
-                let rules = self.rules_of(&format!("OTP_APPS: {app}.{RULES}"), value);
-                apps.insert(app, rules);
-            }
-        }
-        AppRules { default, apps }
-    }
-
-    fn rules_of(&mut self, name: &str, value: &Value) -> Rules {
-        read(value).unwrap_or_else(|error| {
-            self.problem(name, &error.to_string());
-            Rules::default()
-        })
-    }
 }
 
 struct RuleReader {
