@@ -10,6 +10,9 @@ use crate::service::factors::enrol::NewFactor;
 /// Longest URI that is drawn, in characters: its QR code has fewer than 256 KiB.
 pub(super) const QR_URI_LENGTH_MAX: usize = 1024;
 
+/// Side of a module of a QR code.
+const MODULE_PIXELS: u32 = 4;
+
 /// Who shows the codes of a factor, and for which account.
 pub(super) struct KeyLabel<'a> {
     /// Name of the product.
@@ -46,5 +49,5 @@ pub(super) fn qr_svg(uri: &str) -> Option<String> {
     }
     let code = QrCode::with_error_correction_level(uri, EcLevel::M).ok()?;
     let mut drawing = code.render::<svg::Color<'_>>();
-    Some(drawing.module_dimensions(1, 1).quiet_zone(true).build())
+    Some(drawing.module_dimensions(MODULE_PIXELS, MODULE_PIXELS).quiet_zone(true).build())
 }
