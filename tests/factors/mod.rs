@@ -1,5 +1,6 @@
 //! Subjects: their factors, verified recipients and decisions.
 
+mod approvals;
 mod backup_codes;
 mod checks;
 mod decision_examples;

@@ -49,5 +49,10 @@ pub(super) fn qr_svg(uri: &str) -> Option<String> {
     }
     let code = QrCode::with_error_correction_level(uri, EcLevel::M).ok()?;
     let mut drawing = code.render::<svg::Color<'_>>();
-    Some(drawing.module_dimensions(MODULE_PIXELS, MODULE_PIXELS).quiet_zone(true).build())
+    Some(
+        drawing
+            .module_dimensions(MODULE_PIXELS, MODULE_PIXELS)
+            .quiet_zone(true)
+            .build(),
+    )
 }
