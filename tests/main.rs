@@ -19,4 +19,5 @@ mod local;
 mod operations;
 mod simulation;
 mod source;
+mod twilio;
 mod worker;

@@ -45,14 +45,16 @@ mod storage;
 mod table;
 mod template;
 mod variables;
+mod wires;
 
 pub use functions::{BuiltFunctions, BuiltFunctionsError};
 pub use listen::Listen;
 pub use preset::Preset;
-pub use server::{Options, Server, Wires};
+pub use server::{Options, Server};
 pub use simulated_clock::MovedClock;
 pub use start_error::StartError;
 pub use variables::Variables;
+pub use wires::Wires;
 
 /// The engine, and the SDK that calls it, make many small allocations: with the allocator of the C
 /// library a round of send, deliver and check takes a fifth longer.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use otp::api::twilio::account::Account;
 use tokio::task::JoinHandle;
 
 use crate::data_dir::DataDirLock;
@@ -18,7 +19,8 @@ use crate::services::ServicesStart;
 use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
-use crate::variables::{Endpoints, ProcessVariables, Variables};
+use crate::variables::{ProcessVariables, Variables};
+use crate::wires::Wires;
 
 const OPENAPI: &str = include_str!("../../shared/openapi.yaml");
 
@@ -40,24 +42,14 @@ pub struct Options {
     pub dynamodb: Option<String>,
 }
 
-/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The [`Server`]
-/// has the URLs behind them.
-#[derive(Default)]
-pub struct Wires {
-    /// In front of DynamoDB.
-    pub dynamodb: Option<String>,
-    /// In front of SQS.
-    pub sqs: Option<String>,
-    /// In front of SNS, which also serves the certificates for its signatures.
-    pub sns: Option<String>,
-}
-
 /// A running server. Its tasks end with the runtime; dropping it releases the data directory.
 pub struct Server {
     /// The address on which it listens.
     pub address: SocketAddr,
     /// App and API key, in the order given.
     pub api_keys: Vec<(String, String)>,
+    /// The sids of each app in Twilio's dialect.
+    pub accounts: Vec<Account>,
     /// The URL of DynamoDB itself.
     pub dynamodb_url: String,
     /// The name of the table.
@@ -116,6 +108,7 @@ impl Server {
         Ok(Self {
             address,
             api_keys: storage.secrets.api_keys,
+            accounts: services.accounts,
             dynamodb_url: storage.functions_dynamodb_url,
             table,
             sqs_url: services.sqs_url,
@@ -128,18 +121,5 @@ impl Server {
     pub async fn run(self) {
         // A task that was cancelled or has panicked has stopped as well.
         let _ = self.serving.await;
-    }
-}
-
-impl Wires {
-    /// The URLs that the functions use.
-    pub(crate) fn endpoints(self, dynamodb_url: &str, sqs_url: &str) -> Endpoints {
-        let or = |wire: Option<String>, url: &str| wire.unwrap_or_else(|| url.to_owned());
-        Endpoints {
-            dynamodb_url: or(self.dynamodb, dynamodb_url),
-            sqs_url: or(self.sqs, sqs_url),
-            sns_url: or(self.sns, sqs_url),
-            queue_url: format!("{sqs_url}/queue"),
-        }
     }
 }

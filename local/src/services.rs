@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use otp::api::routing::BasePath;
+use otp::api::twilio::account::Account;
+use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
 use otp::platform::environment::LAMBDA_BYTES_MAX;
 use otp::service::deliver::breakers::Breakers;
@@ -15,17 +17,18 @@ use crate::internal_port::bind_internal_port;
 use crate::metrics::RecordedMetrics;
 use crate::preset::Preset;
 use crate::secrets::ApiKeysError;
-use crate::server::Wires;
 use crate::settings::Settings;
 use crate::simulated_carriers::{MessageOwners, ReservedCarriers, SimulatedCarriers};
 use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
 use crate::variables::{FunctionVariables, ProcessVariables};
+use crate::wires::Wires;
 use crate::{local_aws, queue_trigger, sqs_sns};
 
 /// The functions, and what they call.
 pub(crate) struct Services {
+    pub(crate) accounts: Vec<Account>,
     pub(crate) functions: Functions,
     /// Lets the functions start over with new state.
     pub(crate) restart_functions: Box<dyn Fn() + Send + Sync>,
@@ -58,7 +61,6 @@ impl ServicesStart<'_> {
         let (aws_listener, sqs_url) = bind_internal_port().await?;
         let variables = FunctionVariables::new(
             self.process,
-            self.preset,
             template,
             self.address,
             storage.table.name(),
@@ -66,10 +68,12 @@ impl ServicesStart<'_> {
                 .endpoints(&storage.functions_dynamodb_url, &sqs_url),
             &storage.secrets,
             &reserved,
-        );
+        )
+        .with_preset(self.preset);
         let settings = read_settings(&variables, storage.api_keys_error)?;
         let owners = message_owners(storage, &settings);
         let base = BasePath::of(settings.verify.public_url.as_deref());
+        let accounts = accounts(storage, &settings.verify.keyring);
         log_start(&variables, &settings, template);
         let configured_carriers = configured_carriers(&owners, &variables, &settings, storage);
         let real = configured_carriers.real();
@@ -98,6 +102,7 @@ impl ServicesStart<'_> {
             Box::new(move || functions.restart(&variables, &clock, &metrics))
         };
         Ok(Services {
+            accounts,
             functions,
             restart_functions,
             carriers,
@@ -154,6 +159,17 @@ fn read_settings(
             Err(StartError::Settings(problems))
         }
     }
+}
+
+/// The accounts of the apps that have an API key, in the order given.
+fn accounts(storage: &Storage, keyring: &Keyring) -> Vec<Account> {
+    let mut accounts: Vec<Account> = vec![];
+    for (app, _) in &storage.secrets.api_keys {
+        if !accounts.iter().any(|account| account.app == *app) {
+            accounts.push(Account::of(app, keyring));
+        }
+    }
+    accounts
 }
 
 /// Reads the table directly, and not through the [`Wires`].

@@ -250,6 +250,9 @@ mod tests {
             ("/v1/recipients/release", HttpFunction::Send),
             ("/v1/subjects/ann/factors/fa_1/check", HttpFunction::Factors),
             ("/v1/callbacks/sim-a/token", HttpFunction::DeliveryCallback),
+            ("/v2/Services/VA1/Verifications", HttpFunction::Send),
+            ("/v2/Services/VA1/Verifications/VE1", HttpFunction::Verify),
+            ("/v2/Services/VA1/VerificationCheck", HttpFunction::Verify),
             ("/nowhere", HttpFunction::Verify),
         ] {
             assert_eq!(template().route(path).0, function, "{path}");

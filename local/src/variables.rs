@@ -51,7 +51,6 @@ impl FunctionVariables {
     /// Simulated carriers and the server's own URL are set unless this process has other ones.
     pub(crate) fn new(
         process: &Arc<ProcessVariables>,
-        preset: Option<Preset>,
         template: &Arc<Template>,
         address: SocketAddr,
         table: &str,
@@ -84,9 +83,14 @@ impl FunctionVariables {
             set_here,
             has_simulated_carriers,
             process: process.clone(),
-            preset,
+            preset: None,
             template: template.clone(),
         }
+    }
+
+    /// With the variables of a preset between those of the process and the defaults.
+    pub(crate) fn with_preset(self, preset: Option<Preset>) -> Self {
+        Self { preset, ..self }
     }
 
     /// Whether all carriers are the simulated ones of kind `http`.

@@ -1,20 +1,24 @@
-//! `POST /v1/recipients/unlock` and `/forget`. Their effect on the guess budget is tested in
-//! `limits::guess_budget`.
+//! `POST /v1/recipients/unlock`, `/forget` and `/lookup`. Their effect on the guess budget is
+//! tested in `limits::guess_budget`.
 
 use serde_json::json;
 
 use crate::support::{
-    DEFAULT_KEY, NO_SEND_LIMITS, Service, assert_check, assert_fields, assert_problem,
+    DEFAULT_KEY, NO_SEND_LIMITS, SHOP_KEY, Service, assert_check, assert_fields, assert_problem,
     assert_status, phone, unix_seconds,
 };
 
-const PATHS: [&str; 2] = ["/v1/recipients/unlock", "/v1/recipients/forget"];
+const PATHS: [&str; 3] = [
+    "/v1/recipients/unlock",
+    "/v1/recipients/forget",
+    "/v1/recipients/lookup",
+];
 
 #[tokio::test]
 async fn both_respond_alike_for_an_unknown_recipient() {
     let service = Service::start().await;
     service.open(&phone(1)).await;
-    for path in PATHS {
+    for path in &PATHS[..2] {
         for to in [phone(1), phone(2), "ada@example.com".into()] {
             let response = service.call("POST", path, Some(json!({"to": to}))).await;
             assert_eq!(
@@ -27,7 +31,7 @@ async fn both_respond_alike_for_an_unknown_recipient() {
 }
 
 #[tokio::test]
-async fn both_normalize_recipients_and_reject_invalid_ones() {
+async fn all_normalize_recipients_and_reject_invalid_ones() {
     let service = Service::start().await;
     for path in PATHS {
         let spelled = service
@@ -175,7 +179,7 @@ async fn unlock_keeps_the_attempts_of_a_pending_verification() {
 }
 
 #[tokio::test]
-async fn both_require_method_api_key_and_content_type() {
+async fn all_require_method_api_key_and_content_type() {
     let service = Service::start().await;
     let bearer = format!("Bearer {DEFAULT_KEY}");
     for path in PATHS {
@@ -197,4 +201,48 @@ async fn both_require_method_api_key_and_content_type() {
             "unsupported_media_type",
         );
     }
+}
+
+#[tokio::test]
+async fn lookup_shows_verifications_failures_and_next_send() {
+    let service = Service::start().await;
+    let unknown = service.lookup(&phone(1)).await;
+    let nothing = json!({
+        "to": phone(1), "verifications": [], "failures_24h": 0, "next_send_at": null
+    });
+    assert_eq!((unknown.status, unknown.body), (200, nothing));
+    let (first, code) = service.open(&phone(1)).await;
+    service.fail_checks(&first, &code, 2).await;
+    service.advance(30).await;
+    let (second, _) = service.open(&phone(1)).await;
+    let found = service.lookup(&phone(1)).await;
+    let created = unix_seconds(&found.body["verifications"][0]["created_at"]);
+    assert_eq!(found.body["failures_24h"], 2);
+    assert_eq!(unix_seconds(&found.body["next_send_at"]), created + 60);
+    for (index, id) in [second, first].iter().enumerate() {
+        let shown = service.show(id).await.body;
+        assert_eq!(found.body["verifications"][index], shown);
+    }
+    assert_eq!(
+        found.body["verifications"].as_array().map(Vec::len),
+        Some(2)
+    );
+    service.advance(60).await;
+    let later = service.lookup(&phone(1)).await;
+    assert_eq!(later.body["next_send_at"], json!(null));
+}
+
+#[tokio::test]
+async fn lookup_changes_nothing_and_finds_no_other_app() {
+    let service = Service::start().await;
+    service.open(&phone(1)).await;
+    let table = service.raw("GET", "/local/state", &[], "").await.body["table"].clone();
+    service.lookup(&phone(1)).await;
+    service.lookup(&phone(2)).await;
+    let after = service.raw("GET", "/local/state", &[], "").await.body["table"].clone();
+    assert_eq!(table, after);
+    let body = Some(json!({"to": phone(1)}));
+    let path = "/v1/recipients/lookup";
+    let foreign = service.call_as(SHOP_KEY, "POST", path, body, &[]).await;
+    assert_eq!(foreign.body["verifications"], json!([]));
 }

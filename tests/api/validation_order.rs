@@ -8,7 +8,7 @@ const JSON: &str = "application/json";
 const LARGE: usize = 16 * 1024;
 
 /// Every path with its methods.
-fn paths() -> [(String, &'static [&'static str]); 7] {
+fn paths() -> [(String, &'static [&'static str]); 8] {
     [
         ("/v1/verifications".into(), &["POST"]),
         (
@@ -19,6 +19,7 @@ fn paths() -> [(String, &'static [&'static str]); 7] {
         (format!("/v1/verifications/{UNKNOWN_ID}/check"), &["POST"]),
         ("/v1/recipients/unlock".into(), &["POST"]),
         ("/v1/recipients/forget".into(), &["POST"]),
+        ("/v1/recipients/lookup".into(), &["POST"]),
         ("/healthz".into(), &["GET", "HEAD"]),
     ]
 }

@@ -8,10 +8,10 @@ use super::vendors;
 const ORIGIN: &str = "https://api.example.com";
 
 fn kinds(kinds: &[&str]) -> impl Iterator<Item = Vendor> {
-    let is_wanted = |vendor: &Vendor| kinds.contains(&vendor.kind);
+    let is_listed = |vendor: &Vendor| kinds.contains(&vendor.kind);
     vendors()
         .into_iter()
-        .filter(is_wanted)
+        .filter(is_listed)
         .collect::<Vec<_>>()
         .into_iter()
 }

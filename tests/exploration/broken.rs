@@ -35,6 +35,10 @@ pub enum Broken {
     AnswerBeforeEnqueue,
     /// A send succeeds although the queue failed.
     QueueErrorIsSuccess,
+    /// A send whose own write was applied, and followed by another one, starts over.
+    OwnWriteIsConflict,
+    /// A send is not rolled back after the status of an earlier message has changed.
+    RollBackOnce,
     /// A repeated request enqueues again and does not write so.
     RepeatWithoutWrite,
     /// A step is claimed although another worker holds it.
@@ -47,17 +51,21 @@ pub enum Broken {
     SecondCarrierUncounted,
     /// A worker whose claim lapsed ends the step.
     EndWithoutClaim,
+    /// A worker whose step was taken over fails the message when no carrier accepts it.
+    FailAfterTakeover,
     /// A worker that stood still does not read the verification again.
     CallWithoutReading,
     /// A dispatch for a held step is dropped.
     HeldStepDropped,
+    /// A worker whose step has ended, and whose claim is lost, does not enqueue the next step.
+    EndedStepNotEnqueued,
     /// The next step is planned and not enqueued.
     NextStepNotEnqueued,
     /// A report counts from any carrier.
     ReportOfAnyCarrier,
 }
 
-pub const ALL: [Broken; 26] = [
+pub const ALL: [Broken; 30] = [
     Broken::AppendWithoutMaximum,
     Broken::AppendWithoutNonce,
     Broken::AppendAfterCancel,
@@ -74,14 +82,18 @@ pub const ALL: [Broken; 26] = [
     Broken::EnqueueBeforeSave,
     Broken::AnswerBeforeEnqueue,
     Broken::QueueErrorIsSuccess,
+    Broken::OwnWriteIsConflict,
+    Broken::RollBackOnce,
     Broken::RepeatWithoutWrite,
     Broken::ClaimHeldStep,
     Broken::ClaimEarly,
     Broken::HandoverNotCounted,
     Broken::SecondCarrierUncounted,
     Broken::EndWithoutClaim,
+    Broken::FailAfterTakeover,
     Broken::CallWithoutReading,
     Broken::HeldStepDropped,
+    Broken::EndedStepNotEnqueued,
     Broken::NextStepNotEnqueued,
     Broken::ReportOfAnyCarrier,
 ];

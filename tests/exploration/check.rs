@@ -55,7 +55,15 @@ impl Check {
         match &world.checks[usize::from(number)] {
             Self::Idle => {
                 for submitted in choices(world, number) {
-                    go("is requested", Self::Writing(submitted), world.clone());
+                    // Otherwise nothing sees the time between the request and its write.
+                    if scenario.has_expiry {
+                        go("is requested", Self::Writing(submitted), world.clone());
+                        continue;
+                    }
+                    for (wire, mut next) in world.writes() {
+                        let (check, what) = submitted.write(scenario, wire, &mut next, number);
+                        go(what, check, next);
+                    }
                 }
             }
             Self::Writing(submitted) => {
@@ -76,8 +84,8 @@ impl Check {
     }
 }
 
-/// What check `number` may submit. Checks start in the order of their numbers, because they are
-/// interchangeable.
+/// What check `number` may submit, about verifications that the app knows of. Checks start in the
+/// order of their numbers, because they are interchangeable.
 fn choices(world: &World, number: u8) -> Vec<Submitted> {
     let checks = &world.checks[..usize::from(number)];
     let Some(recipient) = world.table.recipient() else {
@@ -89,6 +97,9 @@ fn choices(world: &World, number: u8) -> Vec<Submitted> {
     let mut choices = vec![];
     for verification in recipient.verifications() {
         let target = verification.params().nonce;
+        if !world.is_acknowledged(target) {
+            continue;
+        }
         let mut hashes = vec![WRONG, first_code(target)];
         if let VerificationRef::Current(current) = verification {
             hashes.push(current.expected_hash);

@@ -113,7 +113,8 @@ impl Ended {
             step.uncertain_handovers = self.uncertain;
         });
         if written.is_written {
-            next.history.backoff = self.retries.zip(self.due);
+            let retried = self.due.filter(|_| self.retries.is_some());
+            next.history.backoff = retried.map(|due| (next_of(dispatch, due), due));
         }
         written.is_written
     }
@@ -140,30 +141,35 @@ impl Ended {
         if !scenario.is_broken(Broken::NextStepNotEnqueued) {
             following.enqueue(due.map(|due| next_of(work.dispatch, due)));
         }
-        (
-            "ends its step",
-            Worker::Following(work.dispatch, following),
-            next,
-        )
+        ("ends its step", following.into_worker(work.dispatch), next)
     }
 
     /// The branches of `StepWork::end` and `schedule_retry_or_fail` after a lost claim.
     fn lost(&self, scenario: &Scenario, work: &Work, mut next: World) -> Went {
         let what = "cannot end its step any more";
         let mut following = Following::new();
+        let recipient = next.recipient();
+        if !scenario.is_broken(Broken::EndedStepNotEnqueued) {
+            following.enqueue(ended_step(&recipient, work.dispatch));
+        }
         if let Some(tag) = self.retries {
-            following.raise((tag, DeliveryStatus::Failed, None), &mut next);
-            return (what, Worker::Following(work.dispatch, following), next);
+            let is_failed =
+                scenario.is_broken(Broken::FailAfterTakeover) || is_left(&recipient, tag);
+            if is_failed {
+                following.raise((tag, DeliveryStatus::Failed, None), &mut next);
+            }
+            return (what, following.into_worker(work.dispatch), next);
         }
         let Some(record) = self.record else {
-            following.enqueue(self.due.map(|due| next_of(work.dispatch, due)));
-            return (what, Worker::Following(work.dispatch, following), next);
+            if let Some(due) = self.due {
+                following.enqueue(Some(next_of(work.dispatch, due)));
+            }
+            return (what, following.into_worker(work.dispatch), next);
         };
-        let recipient = next.recipient();
         let current = recipient.current.as_ref();
         if !is_held_by(&recipient, work.dispatch, work.claim) {
             following.raise(record, &mut next);
-            return (what, Worker::Following(work.dispatch, following), next);
+            return (what, following.into_worker(work.dispatch), next);
         }
         // A report came first and says more.
         let due = current
@@ -179,6 +185,23 @@ impl Ended {
         };
         (what, Worker::Ending(work.clone(), ended), next)
     }
+}
+
+/// `StepWork::enqueue_after_ended_step`: the dispatch of the next step, if this one has ended.
+fn ended_step(recipient: &Recipient, dispatch: Dispatch) -> Option<Dispatch> {
+    let current = recipient.current.as_ref()?;
+    let step = &current.step;
+    let is_ended = current.params.nonce == dispatch.nonce()
+        && step.sequence == dispatch.step + 1
+        && step.claim.is_none();
+    let due = step.due.filter(|_| is_ended)?;
+    Some(next_of(dispatch, due))
+}
+
+/// Whether a newer send left the message to the worker that claimed it.
+fn is_left(recipient: &Recipient, tag: DeliveryTag) -> bool {
+    let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
+    deliveries.any(|left| left.tag == tag && left.status == DeliveryStatus::Sending)
 }
 
 /// `store::deliveries::IS_CLAIMED`.
@@ -294,6 +317,14 @@ impl Following {
         }
     }
 
+    /// The worker, which is idle if nothing is left to do.
+    pub fn into_worker(self, dispatch: Dispatch) -> Worker {
+        match self.raises.is_empty() && self.dispatch.is_none() {
+            true => Worker::Idle,
+            false => Worker::Following(dispatch, self),
+        }
+    }
+
     pub fn steps(&self, dispatch: Dispatch, world: &World, went: &mut Vec<Went>) {
         let this = Worker::Following(dispatch, self.clone());
         if let Some((first, rest)) = self.raises.split_first() {
@@ -307,7 +338,7 @@ impl Following {
                     ..self.clone()
                 };
                 went.push(match wire {
-                    Wire::Answered => ("raises a status", Worker::Following(dispatch, rest), next),
+                    Wire::Answered => ("raises a status", rest.into_worker(dispatch), next),
                     Wire::Repeated => {
                         ("raises a status, the write is repeated", this.clone(), next)
                     }
@@ -317,7 +348,6 @@ impl Following {
             return;
         }
         let Some(following) = self.dispatch else {
-            went.push(("is done", Worker::Idle, world.clone()));
             return;
         };
         for (wire, mut next) in world.calls() {

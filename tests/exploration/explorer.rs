@@ -1,4 +1,5 @@
-//! Explores every state of a model, breadth first: a violated invariant is found on a shortest path.
+//! Explores every state of a model, breadth first: a violated invariant is found on a shortest
+//! path.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};

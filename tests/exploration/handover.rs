@@ -147,8 +147,11 @@ impl Handover {
         }
         let is_young = self.read_at == Some(world.now);
         if is_young || scenario.is_broken(Broken::CallWithoutReading) {
+            let mut next = world.clone();
+            let is_ended = world.is_ended(work.dispatch.nonce());
+            next.history.has_blind_call |= !is_young && is_ended;
             let calling = Worker::HandingOver(work.clone(), calling);
-            went.push(("is about to call", calling, world.clone()));
+            went.push(("is about to call", calling, next));
             return;
         }
         for (wire, next) in world.calls().take(2) {
@@ -186,7 +189,8 @@ impl Handover {
     ) {
         let verification = work.verification();
         let mut accepted = world.clone();
-        accepted.history.call(verification, carrier, world.now);
+        accepted.history.check_backoff(work.dispatch, world.now);
+        accepted.history.call(verification, carrier);
         let mut unknown = accepted.clone();
         let status = DeliveryStatus::Sent;
         let ended = Ended::with_outcome(scenario, work, status, Some(carrier), 0, &mut accepted);
@@ -214,7 +218,8 @@ impl Handover {
         went.push(("hands over, outcome unknown", ending, unknown));
         let mut rejected = world.clone();
         rejected.failed_calls_left -= 1;
-        rejected.history.check_backoff(verification, world.now);
+        rejected.history.check_backoff(work.dispatch, world.now);
+        rejected.history.note_reporter(work.latest().tag, carrier);
         let next_carrier = Self {
             state: State::Choosing,
             tried: self.tried | (1 << carrier),
@@ -262,6 +267,7 @@ fn check_again(work: &Work, calling: Handover, mut next: World) -> Went {
             ("reads that it has lost its claim", Worker::Idle, next)
         }
         _ => {
+            next.history.has_read_its_end = true;
             let ended = end_undeliverable(work, &mut next);
             (
                 "reads that it has ended",

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use otp::domain::delivery::{Cause, DeliveryStatus};
+use otp::domain::delivery::{Cause, Delivery, DeliveryStatus};
+use otp::domain::delivery_plan::NextStep;
 use otp::domain::ids::{AttemptNonce, DeliveryTag, VerificationNonce};
 use otp::domain::recipient::Recipient;
 use otp::domain::status::Status;
@@ -13,7 +14,8 @@ use otp::domain::verification_ref::VerificationRef;
 use super::check::{Answer, Check, Submitted};
 use super::others::Cancel;
 use super::send::{Answer as SendAnswer, Send};
-use super::world::{Scenario, World};
+use super::worker::{index_of, next_step};
+use super::world::{Dispatch, Scenario, World};
 
 /// Texts for one requested message that may have reached the person.
 const TEXTS_MAX: usize = 2;
@@ -32,9 +34,16 @@ pub struct History {
     pub has_uncertain_call: bool,
     /// Whether a rollback failed, so that the earlier verification may be lost.
     pub has_failed_rollback: bool,
-    /// The message of a retry round, and when that begins.
-    pub backoff: Option<(DeliveryTag, Timestamp)>,
+    /// Whether a worker gave up a message because its verification had ended. If that send is rolled
+    /// back, the message is `failed`.
+    pub has_read_its_end: bool,
+    /// The step of a retry round, and when that begins.
+    pub backoff: Option<(Dispatch, Timestamp)>,
     has_early_call: bool,
+    /// Whether a carrier was called for a verification that had ended when it was last to be read.
+    pub has_blind_call: bool,
+    /// Reports that arrived.
+    pub reported: Vec<(DeliveryTag, u8, DeliveryStatus)>,
 }
 
 #[derive(Clone, Hash)]
@@ -57,8 +66,7 @@ impl History {
     }
 
     /// A carrier may have the latest message of `verification` now.
-    pub fn call(&mut self, verification: &Verification, carrier: u8, now: Timestamp) {
-        self.check_backoff(verification, now);
+    pub fn call(&mut self, verification: &Verification, carrier: u8) {
         let Some(latest) = verification.deliveries.last() else {
             return;
         };
@@ -70,17 +78,22 @@ impl History {
             .unwrap_or_default();
         self.texts.push((verification.params.nonce.0, number));
         self.texts.sort_unstable();
-        if !self.called.contains(&(latest.tag, carrier)) {
-            self.called.push((latest.tag, carrier));
+        self.note_reporter(latest.tag, carrier);
+    }
+
+    /// A carrier may report about a message, whether it accepted it or not.
+    pub fn note_reporter(&mut self, tag: DeliveryTag, carrier: u8) {
+        if !self.called.contains(&(tag, carrier)) {
+            self.called.push((tag, carrier));
             self.called
                 .sort_unstable_by_key(|(tag, carrier)| (tag.0, *carrier));
         }
     }
 
     /// Notes a call before the retry round begins.
-    pub fn check_backoff(&mut self, verification: &Verification, now: Timestamp) {
-        let latest = verification.deliveries.last().map(|latest| latest.tag);
-        let is_early = |(tag, at): (DeliveryTag, Timestamp)| Some(tag) == latest && now < at;
+    pub fn check_backoff(&mut self, dispatch: Dispatch, now: Timestamp) {
+        let is_early =
+            |(retry, at): (Dispatch, Timestamp)| now < at && retry.is_same_step(dispatch);
         self.has_early_call |= self.backoff.is_some_and(is_early);
     }
 
@@ -106,9 +119,14 @@ pub fn violation(scenario: &Scenario, world: &World) -> Option<String> {
         .or_else(|| answers(world))
         .or_else(|| texts(world))
         .or_else(|| {
+            (scenario.workers > 0)
+                .then(|| reports(world, &recipient))
+                .flatten()
+        })
+        .or_else(|| {
             let is_quiet = world.is_quiet() && world.queue.is_empty();
             (is_quiet && scenario.workers > 0)
-                .then(|| deliveries(world, &recipient))
+                .then(|| deliveries(scenario, world, &recipient))
                 .flatten()
         })
         .or_else(|| world.is_quiet().then(|| sends(world, &recipient)).flatten())
@@ -207,12 +225,45 @@ fn texts(world: &World) -> Option<String> {
             "{most} texts for one message, at most {maximum} are allowed"
         ));
     }
+    if world.history.has_blind_call {
+        return Some("a carrier was called for a verification that had ended".to_owned());
+    }
     has_early_call.then(|| "a carrier was called before the retry round".to_owned())
 }
 
-/// Once nothing is in flight, no acknowledged message of a pending verification is without a text.
-fn deliveries(world: &World, recipient: &Recipient) -> Option<String> {
-    for (nonce, tag) in world.sends.iter().filter_map(acknowledged) {
+/// What a message reached was reported by the carrier that has it.
+fn reports(world: &World, recipient: &Recipient) -> Option<String> {
+    let deliveries = recipient.verifications().flat_map(|v| v.deliveries());
+    let mut reached = deliveries.filter(|delivery| {
+        matches!(
+            delivery.status,
+            DeliveryStatus::Delivered | DeliveryStatus::Undelivered
+        )
+    });
+    let is_reported = |delivery: &Delivery| {
+        let carrier = delivery.carrier.as_deref().and_then(index_of);
+        let report = carrier.map(|carrier| (delivery.tag, carrier, delivery.status));
+        report.is_some_and(|report| world.history.reported.contains(&report))
+    };
+    let is_foreign = reached.any(|delivery| !is_reported(delivery));
+    is_foreign.then(|| "a report counted of a carrier that does not have the message".to_owned())
+}
+
+/// Once nothing is in flight, no step is planned without a dispatch, and no acknowledged message of a pending verification is without a text.
+fn deliveries(scenario: &Scenario, world: &World, recipient: &Recipient) -> Option<String> {
+    let current = recipient.current.as_ref();
+    let current = current.filter(|current| current.is_deliverable(world.now));
+    let current = current.filter(|current| world.is_acknowledged(current.params.nonce));
+    let is_unsettled = current.is_some_and(|current| {
+        let latest = current.deliveries.last().map(|latest| latest.status);
+        let uncertain = current.step.uncertain_handovers;
+        let next = next_step(scenario, &current.deliveries, uncertain, world.now);
+        latest == Some(DeliveryStatus::Unknown) && !matches!(next, NextStep::Done)
+    });
+    if is_unsettled {
+        return Some("a planned step has no dispatch".to_owned());
+    }
+    for (nonce, tag) in world.sends.iter().filter_map(Send::acknowledged) {
         let Some(VerificationRef::Current(current)) = recipient.find(nonce, world.now) else {
             continue;
         };
@@ -220,10 +271,11 @@ fn deliveries(world: &World, recipient: &Recipient) -> Option<String> {
             .deliveries
             .iter()
             .find(|delivery| delivery.tag == tag)?;
-        let is_open = matches!(
-            delivery.status,
-            DeliveryStatus::Queued | DeliveryStatus::Failed
-        );
+        let is_open = match delivery.status {
+            DeliveryStatus::Queued => true,
+            DeliveryStatus::Failed => !world.history.has_read_its_end,
+            _ => false,
+        };
         let is_latest = current
             .deliveries
             .last()
@@ -255,7 +307,7 @@ fn sends(world: &World, recipient: &Recipient) -> Option<String> {
         _ => world.history.has_failed_rollback,
     };
     for (number, send) in world.sends.iter().enumerate() {
-        let Some((nonce, _)) = acknowledged(send) else {
+        let Some((nonce, _)) = send.acknowledged() else {
             continue;
         };
         let mut others = world
@@ -267,22 +319,18 @@ fn sends(world: &World, recipient: &Recipient) -> Option<String> {
             return Some("an acknowledged send was undone by one that failed".to_owned());
         }
     }
-    let is_acknowledged = |nonce| {
-        world
-            .sends
-            .iter()
-            .filter_map(acknowledged)
-            .any(|(sent, _)| sent == nonce)
-    };
     for (number, send) in (0..).zip(&world.sends) {
         let own = current.filter(|nonce| nonce.0[0] == number);
         let is_failed = matches!(send, Send::Answered(SendAnswer { status: 503, .. }));
         if is_failed
             && !world.history.has_failed_rollback
-            && own.is_some_and(|own| !is_acknowledged(own))
+            && own.is_some_and(|own| !world.is_acknowledged(own))
         {
             return Some("a send that failed left its verification".to_owned());
         }
+    }
+    if !world.history.has_failed_rollback && has_message_of_no_send(world, recipient) {
+        return Some("a message is stored that no send was answered with".to_owned());
     }
     let canceled = world.cancels.iter().find_map(|cancel| match cancel {
         Cancel::Answered {
@@ -296,11 +344,14 @@ fn sends(world: &World, recipient: &Recipient) -> Option<String> {
     is_pending.then(|| "a canceled verification is pending".to_owned())
 }
 
-fn acknowledged(send: &Send) -> Option<(VerificationNonce, DeliveryTag)> {
-    match send {
-        Send::Answered(SendAnswer {
-            status: 201, sent, ..
-        }) => *sent,
-        _ => None,
-    }
+/// Whether the current verification has a requested message that is not that of a successful send.
+fn has_message_of_no_send(world: &World, recipient: &Recipient) -> bool {
+    let sent = |tag| {
+        let acknowledged = world.sends.iter().filter_map(Send::acknowledged);
+        acknowledged.into_iter().any(|(_, sent)| sent == tag)
+    };
+    let has_crash = world.sends.iter().any(|send| matches!(send, Send::Crashed));
+    let current = recipient.current.iter();
+    let mut deliveries = current.flat_map(|current| &current.deliveries);
+    !has_crash && deliveries.any(|message| message.cause == Cause::Requested && !sent(message.tag))
 }

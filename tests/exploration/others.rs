@@ -3,6 +3,7 @@
 use otp::domain::delivery::{DeliveryStatus, EarlyReport};
 use otp::domain::ids::{DeliveryTag, VerificationNonce};
 use otp::domain::recipient::{RaiseOutcome, Recipient};
+use otp::domain::status::Status;
 
 use super::broken::Broken;
 use super::table::{Item, Shared, Wire, WriteId};
@@ -37,77 +38,92 @@ impl Cancel {
         match &world.cancels[usize::from(number)] {
             Self::Idle => {
                 let recipient = world.table.recipient();
-                if let Some(current) = recipient.and_then(|recipient| recipient.current.as_ref()) {
-                    let looking = Self::Looking {
-                        target: current.params.nonce,
-                        tries: 1,
-                    };
-                    go("is requested", looking, world.clone());
+                let current = recipient.and_then(|recipient| recipient.current.as_ref());
+                if let Some(current) = current
+                    && world.is_acknowledged(current.params.nonce)
+                {
+                    let cancel = Self::look_up(world, current.params.nonce, 1);
+                    go("decides", cancel, world.clone());
                 }
             }
             Self::Looking { target, tries } => {
-                let (target, tries) = (*target, *tries);
-                let before = world.table.read().cloned();
-                let is_pending = |item: &Shared<Item>| {
-                    super::send::is_pending(&item.get().recipient, target, world)
-                };
-                let cancel = match before.filter(is_pending) {
-                    Some(before) => Self::Saving {
-                        target,
-                        tries,
-                        before,
-                    },
-                    None => Self::Answered {
-                        target,
-                        status: 409,
-                    },
-                };
-                go("decides", cancel, world.clone());
+                let cancel = Self::look_up(world, *target, *tries);
+                go("decides again", cancel, world.clone());
             }
             Self::Saving {
                 target,
                 tries,
                 before,
             } => {
-                for (wire, mut next) in world.writes() {
-                    let mut recipient = before.get().recipient.clone();
-                    recipient.cancel(world.now);
-                    let id: WriteId = 500 + u16::from(*tries);
-                    let mut is_saved = false;
-                    if wire.is_carried_out() {
-                        if scenario.is_broken(Broken::CancelWithoutVersion) {
-                            next.table.write(recipient.clone(), id);
-                        }
-                        is_saved = next
-                            .table
-                            .put(&recipient, id, &[Some(before.get().version)]);
-                    }
-                    let (target, tries) = (*target, *tries);
-                    let cancel = match wire {
-                        Wire::Answered if is_saved => Self::Answered {
-                            target,
-                            status: 200,
-                        },
-                        Wire::Answered if tries < 4 => Self::Looking {
-                            target,
-                            tries: tries + 1,
-                        },
-                        Wire::Repeated => Self::Saving {
-                            target,
-                            tries,
-                            before: before.clone(),
-                        },
-                        _ => Self::Answered {
-                            target,
-                            status: 503,
-                        },
-                    };
+                for (wire, next) in world.writes() {
+                    let (cancel, next) =
+                        Self::save(scenario, (*target, *tries), before, wire, next);
                     go("saves", cancel, next);
                 }
             }
             Self::Answered { .. } => {}
         }
     }
+
+    fn save(
+        scenario: &Scenario,
+        (target, tries): (VerificationNonce, u8),
+        before: &Shared<Item>,
+        wire: Wire,
+        mut next: World,
+    ) -> (Self, World) {
+        let mut recipient = before.get().recipient.clone();
+        recipient.cancel(next.now);
+        let id: WriteId = 500 + u16::from(tries);
+        let mut is_saved = false;
+        if wire.is_carried_out() {
+            if scenario.is_broken(Broken::CancelWithoutVersion) {
+                next.table.write(recipient.clone(), id);
+            }
+            let allowed = [Some(before.get().version)];
+            is_saved = next.table.put(&recipient, id, &allowed);
+        }
+        let answered = |status| Self::Answered { target, status };
+        let cancel = match wire {
+            Wire::Answered if is_saved => answered(200),
+            Wire::Answered if tries < 4 => Self::Looking {
+                target,
+                tries: tries + 1,
+            },
+            Wire::Repeated => Self::Saving {
+                target,
+                tries,
+                before: before.clone(),
+            },
+            _ => answered(503),
+        };
+        (cancel, next)
+    }
+
+    fn look_up(world: &World, target: VerificationNonce, tries: u8) -> Self {
+        let before = world.table.read().cloned();
+        let is_pending = |item: &Shared<Item>| is_pending(&item.get().recipient, target, world);
+        match before.filter(is_pending) {
+            Some(before) => Self::Saving {
+                target,
+                tries,
+                before,
+            },
+            None => Self::Answered {
+                target,
+                status: 409,
+            },
+        }
+    }
+}
+
+/// Whether the verification of `nonce` is pending in `recipient`.
+fn is_pending(recipient: &Recipient, nonce: VerificationNonce, world: &World) -> bool {
+    let current = recipient
+        .current
+        .as_ref()
+        .filter(|current| current.params.nonce == nonce);
+    current.is_some_and(|current| current.status(world.now) == Status::Pending)
 }
 
 /// A report about one message: of a carrier that was called for it, or, where no worker runs, about
@@ -115,13 +131,13 @@ impl Cancel {
 #[derive(Clone, Hash)]
 pub enum Report {
     Idle,
-    Applying {
-        tag: DeliveryTag,
-        carrier: u8,
-        status: DeliveryStatus,
-    },
+    /// The carrier sends it again after an error.
+    Repeating(Reported),
     Done,
 }
+
+/// A message, the carrier that reports, and the status.
+type Reported = (DeliveryTag, u8, DeliveryStatus);
 
 impl Report {
     pub fn steps(scenario: &Scenario, world: &World, number: u8, steps: &mut Steps) {
@@ -134,33 +150,18 @@ impl Report {
             Self::Idle => {
                 for (tag, carrier) in reporters(scenario, world) {
                     for status in [DeliveryStatus::Delivered, DeliveryStatus::Undelivered] {
-                        go(
-                            "arrives",
-                            Self::Applying {
-                                tag,
-                                carrier,
-                                status,
-                            },
-                            world.clone(),
-                        );
+                        for (wire, next) in world.writes() {
+                            let (report, next) =
+                                arrive(scenario, (tag, carrier, status), wire, next);
+                            go("arrives", report, next);
+                        }
                     }
                 }
             }
-            Self::Applying {
-                tag,
-                carrier,
-                status,
-            } => {
-                for (wire, mut next) in world.writes() {
-                    if wire.is_carried_out() {
-                        apply(scenario, &mut next, *tag, *carrier, *status);
-                    }
-                    // The carrier sends it again after an error.
-                    let report = match wire {
-                        Wire::Answered => Self::Done,
-                        _ => world.reports[usize::from(number)].clone(),
-                    };
-                    go("is applied", report, next);
+            Self::Repeating(reported) => {
+                for (wire, next) in world.writes() {
+                    let (report, next) = arrive(scenario, *reported, wire, next);
+                    go("arrives again", report, next);
                 }
             }
             Self::Done => {}
@@ -181,14 +182,20 @@ fn reporters(scenario: &Scenario, world: &World) -> Vec<(DeliveryTag, u8)> {
     latest.map(|latest| (latest.tag, 0)).into_iter().collect()
 }
 
+fn arrive(scenario: &Scenario, reported: Reported, wire: Wire, mut next: World) -> (Report, World) {
+    if wire.is_carried_out() {
+        next.history.reported.push(reported);
+        apply(scenario, &mut next, reported);
+    }
+    let report = match wire {
+        Wire::Answered => Report::Done,
+        _ => Report::Repeating(reported),
+    };
+    (report, next)
+}
+
 /// `Store::apply_report`: the status moves up, or an early report is kept.
-fn apply(
-    scenario: &Scenario,
-    next: &mut World,
-    tag: DeliveryTag,
-    carrier: u8,
-    status: DeliveryStatus,
-) {
+fn apply(scenario: &Scenario, next: &mut World, (tag, carrier, status): Reported) {
     let (name, now) = (CARRIERS[usize::from(carrier)], next.now);
     let rule = |recipient: &mut Recipient| match scenario.is_broken(Broken::ReportOfAnyCarrier) {
         true => recipient.raise_delivery(tag, status.into(), None, now),

@@ -1,11 +1,10 @@
-//! A send or a resend: look up, replay, decide, save, enqueue; roll back if the message cannot be
-//! enqueued. As in `service::send`, `service::resend` and `service::replay`.
+//! A send or a resend: look up, replay, decide; `saving` has the rest. As in `service::send`,
+//! `service::resend` and `service::replay`.
 
 use otp::domain::channel::Channel;
 use otp::domain::delivery::Cause;
 use otp::domain::ids::{AttemptHash, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
 use otp::domain::recipient::Recipient;
-use otp::domain::status::Status;
 use otp::domain::step::StepState;
 use otp::domain::verification::{SealedCode, Verification};
 use otp::domain::verification_params::{DEFAULT_PURPOSE, Idempotency, VerificationParams};
@@ -13,8 +12,9 @@ use otp::domain::verification_ref::VerificationRef;
 
 use super::broken::Broken;
 use super::check::{WRONG, first_code};
-use super::table::{Item, Shared, Wire, WriteId};
-use super::world::{Dispatch, LatePut, Scenario, Steps, TTL_SECONDS, World};
+use super::saving::Saving;
+use super::table::{ENQUEUES, Item, Shared, WRITES, Wire, WriteId};
+use super::world::{Dispatch, Scenario, Steps, TTL_SECONDS, World};
 
 /// How often a send starts over after another writer was first.
 const STARTS_MAX: u8 = 4;
@@ -43,25 +43,17 @@ pub enum Send {
 /// What is requested.
 #[derive(Clone, Copy, Hash)]
 pub struct Request {
-    kind: Kind,
+    pub kind: Kind,
     number: u8,
     starts: u8,
 }
 
 #[derive(Clone, Copy, Hash, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     New,
     Resend,
     /// With the hash of the code that replaces the earlier one.
     FreshResend(AttemptHash),
-}
-
-/// A send that is saved, or may be.
-#[derive(Clone, Hash)]
-pub struct Saving {
-    request: Request,
-    before: Option<Shared<Item>>,
-    after: Shared<Recipient>,
 }
 
 /// The response.
@@ -83,9 +75,14 @@ impl Send {
             steps.push(((me, what), next));
         };
         match current {
-            Self::Idle => choices(scenario, world, number)
-                .into_iter()
-                .for_each(|request| go(("is requested", Self::Looking(request), world.clone()))),
+            // The request and its read are one step: nothing sees the time in between.
+            Self::Idle => {
+                for request in choices(scenario, world, number) {
+                    for (wire, next) in world.calls().take(2) {
+                        go(request.look_up(scenario, wire, next));
+                    }
+                }
+            }
             Self::Looking(request) => {
                 for (wire, next) in world.calls().take(2) {
                     go(request.look_up(scenario, wire, next));
@@ -93,7 +90,7 @@ impl Send {
             }
             Self::Saving(saving) => saving.save(scenario, world).into_iter().for_each(go),
             Self::Unsure(saving) => world.calls().take(2).for_each(|(wire, next)| {
-                go(saving.read_whether_saved(wire, next));
+                go(saving.read_whether_saved(scenario, wire, next));
             }),
             Self::Enqueueing(saving) => world.calls().for_each(|(wire, next)| {
                 go(saving.enqueue(scenario, wire, next));
@@ -126,6 +123,16 @@ impl Send {
         }
     }
 
+    /// The message of a success.
+    pub fn acknowledged(&self) -> Option<(VerificationNonce, DeliveryTag)> {
+        match self {
+            Self::Answered(Answer {
+                status: 201, sent, ..
+            }) => *sent,
+            _ => None,
+        }
+    }
+
     /// Whether nothing of it is left to do: it was not requested, or has ended.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Idle | Self::Answered(_) | Self::Crashed)
@@ -143,7 +150,8 @@ fn choices(scenario: &Scenario, world: &World, number: u8) -> Vec<Request> {
         starts: 1,
     };
     let mut kinds = vec![Kind::New];
-    if number > 0 && !scenario.is_repeated && world.is_pending(0) {
+    let is_known = world.sends[0].acknowledged().is_some();
+    if number > 0 && !scenario.is_repeated && is_known && world.is_pending(0) {
         kinds.push(Kind::Resend);
         if scenario.checks > 0 {
             // A new code, which may equal an earlier attempt.
@@ -155,7 +163,7 @@ fn choices(scenario: &Scenario, world: &World, number: u8) -> Vec<Request> {
 }
 
 impl Request {
-    fn again(self) -> Send {
+    pub fn again(self) -> Send {
         match self.starts < STARTS_MAX {
             true => Send::Looking(Self {
                 starts: self.starts + 1,
@@ -165,7 +173,7 @@ impl Request {
         }
     }
 
-    fn failure(self, status: u16) -> Send {
+    pub fn failure(self, status: u16) -> Send {
         Send::Answered(Answer {
             status,
             sent: None,
@@ -174,11 +182,11 @@ impl Request {
     }
 
     /// The id of a write. Each start has three: save, restore, touch.
-    fn write_id(self, kind: u16) -> WriteId {
+    pub fn write_id(self, kind: u16) -> WriteId {
         200 + u16::from(self.number) * 50 + u16::from(self.starts) * 4 + kind
     }
 
-    fn tag(self) -> DeliveryTag {
+    pub fn tag(self) -> DeliveryTag {
         DeliveryTag([self.number, self.starts, 0, 0])
     }
 
@@ -361,19 +369,6 @@ impl Request {
     }
 }
 
-const WRITES: [&str; 4] = [
-    "writes",
-    "is refused by the table",
-    "writes, the answer is lost",
-    "writes, the answer is lost and the write is repeated",
-];
-const ENQUEUES: [&str; 4] = [
-    "enqueues",
-    "is refused by the queue",
-    "enqueues, the answer is lost",
-    "enqueues twice",
-];
-
 fn replayed(current: &Verification) -> Send {
     let tag = current.deliveries.first().map(|first| first.tag);
     let sent = tag.map(|tag| (current.params.nonce, tag));
@@ -393,197 +388,10 @@ fn is_first_pending(current: &Verification, world: &World) -> bool {
     is_first && is_queued && current.is_untouched() && current.is_deliverable(world.now)
 }
 
-fn dispatch_of(verification: &Verification, world: &World) -> Dispatch {
+pub fn dispatch_of(verification: &Verification, world: &World) -> Dispatch {
     Dispatch {
         verification: verification.params.nonce.0,
         step: verification.step.sequence,
         due: world.now,
     }
-}
-
-impl Saving {
-    fn version(&self) -> Option<WriteId> {
-        self.before.as_ref().map(|before| before.get().version)
-    }
-
-    fn id(&self) -> WriteId {
-        self.request.write_id(0)
-    }
-
-    fn dispatch(&self, world: &World) -> Dispatch {
-        let current = self.after.get().current.as_ref();
-        current
-            .map(|current| dispatch_of(current, world))
-            .expect("it has a message")
-    }
-
-    fn success(&self) -> Send {
-        let nonce = self
-            .after
-            .get()
-            .current
-            .as_ref()
-            .map(|current| current.params.nonce);
-        let sent = nonce.map(|nonce| (nonce, self.request.tag()));
-        let is_new = self.request.kind == Kind::New;
-        Send::Answered(Answer {
-            status: 201,
-            sent,
-            is_new,
-        })
-    }
-
-    fn save(&self, scenario: &Scenario, world: &World) -> Vec<(&'static str, Send, World)> {
-        let (id, allowed) = (self.id(), self.version());
-        let saved = world.writes().map(|(wire, mut next)| {
-            let mut is_saved = false;
-            if wire.is_carried_out() {
-                if scenario.is_broken(Broken::SaveWithoutVersion) {
-                    next.table.write(self.after.get().clone(), id);
-                }
-                is_saved = next.table.put(self.after.get(), id, &[allowed]);
-            }
-            let send = match wire {
-                Wire::Answered if is_saved => self.saved(scenario),
-                Wire::Answered => self.request.again(),
-                Wire::Repeated => Send::Saving(self.clone()),
-                Wire::Refused | Wire::Lost => Send::Unsure(self.clone()),
-            };
-            (wire.named(WRITES), send, next)
-        });
-        let mut all: Vec<_> = saved.collect();
-        if world.faults_left > 0 && world.late.is_none() {
-            let mut next = world.clone();
-            next.faults_left -= 1;
-            next.late = Some(LatePut {
-                recipient: self.after.clone(),
-                id,
-                allowed,
-            });
-            all.push((
-                "gives up a write that is on its way",
-                Send::Unsure(self.clone()),
-                next,
-            ));
-        }
-        all
-    }
-
-    fn saved(&self, scenario: &Scenario) -> Send {
-        match scenario.is_broken(Broken::EnqueueBeforeSave) {
-            true => self.success(),
-            false => Send::Enqueueing(self.clone()),
-        }
-    }
-
-    fn read_whether_saved(&self, wire: Wire, next: World) -> (&'static str, Send, World) {
-        let version = next.table.version();
-        let send = match wire {
-            Wire::Answered if version == Some(self.id()) => Send::Enqueueing(self.clone()),
-            Wire::Answered if version != self.version() => self.request.again(),
-            _ => Send::RollingBack(self.clone()),
-        };
-        ("reads whether it is saved", send, next)
-    }
-
-    fn enqueue(
-        &self,
-        scenario: &Scenario,
-        wire: Wire,
-        mut next: World,
-    ) -> (&'static str, Send, World) {
-        if wire.is_carried_out() {
-            next.enqueue(self.dispatch(&next));
-        }
-        let is_success = !wire.is_fault() || scenario.is_broken(Broken::QueueErrorIsSuccess);
-        let send = match is_success {
-            true => self.success(),
-            false => Send::RollingBack(self.clone()),
-        };
-        (wire.named(ENQUEUES), send, next)
-    }
-
-    fn roll_back(
-        &self,
-        scenario: &Scenario,
-        wire: Wire,
-        mut next: World,
-    ) -> (&'static str, Send, World) {
-        let before = self
-            .before
-            .as_ref()
-            .map(|before| before.get().recipient.clone());
-        let before = before.unwrap_or_default();
-        let allowed = [Some(self.id()), self.version()];
-        let mut is_restored = false;
-        if wire.is_carried_out() {
-            if scenario.is_broken(Broken::RestoreWithoutVersion) {
-                next.table.write(before.clone(), self.request.write_id(1));
-            }
-            is_restored = next.table.put(&before, self.request.write_id(1), &allowed);
-        }
-        let send = match wire {
-            Wire::Repeated => Send::RollingBack(self.clone()),
-            Wire::Answered if is_restored => {
-                let restored = before
-                    .current
-                    .as_ref()
-                    .filter(|v| v.is_deliverable(next.now));
-                if let Some(current) = restored
-                    && let Some(due) = current.step.due
-                {
-                    next.enqueue(Dispatch {
-                        due,
-                        ..dispatch_of(current, &next)
-                    });
-                }
-                self.request.failure(503)
-            }
-            Wire::Answered if self.is_sent(&next) => self.success(),
-            Wire::Answered => self.request.failure(503),
-            Wire::Refused | Wire::Lost => {
-                next.history.has_failed_rollback = true;
-                self.request.failure(503)
-            }
-        };
-        (
-            wire.named([
-                "rolls back",
-                "cannot roll back",
-                "rolls back, the answer is lost",
-                "rolls back, the answer is lost and the write is repeated",
-            ]),
-            send,
-            next,
-        )
-    }
-
-    /// `service::send::is_sent`.
-    fn is_sent(&self, world: &World) -> bool {
-        let changed = world
-            .table
-            .recipient()
-            .and_then(|recipient| recipient.current.as_ref());
-        let (Some(current), Some(saved)) = (changed, &self.after.get().current) else {
-            return false;
-        };
-        let nonce = saved.params.nonce;
-        let before = self
-            .before
-            .as_ref()
-            .and_then(|before| before.get().recipient.current.as_ref());
-        let is_new = before.is_none_or(|current| current.params.nonce != nonce);
-        current.params.nonce == nonce
-            && current.deliveries.len() >= saved.deliveries.len()
-            && (is_new || !current.is_untouched())
-    }
-}
-
-/// Whether the verification of `nonce` is pending in `recipient`.
-pub fn is_pending(recipient: &Recipient, nonce: VerificationNonce, world: &World) -> bool {
-    let current = recipient
-        .current
-        .as_ref()
-        .filter(|current| current.params.nonce == nonce);
-    current.is_some_and(|current| current.status(world.now) == Status::Pending)
 }

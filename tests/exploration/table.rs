@@ -89,6 +89,21 @@ impl Wire {
     }
 }
 
+/// Names of the steps of a write.
+pub const WRITES: [&str; 4] = [
+    "writes",
+    "is refused by the table",
+    "writes, the answer is lost",
+    "writes, the answer is lost and the write is repeated",
+];
+/// Names of the steps of a message to the queue.
+pub const ENQUEUES: [&str; 4] = [
+    "enqueues",
+    "is refused by the queue",
+    "enqueues, the answer is lost",
+    "enqueues twice",
+];
+
 /// The table.
 #[derive(Clone, Hash, Default)]
 pub struct Table(Option<Shared<Item>>);

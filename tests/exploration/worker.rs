@@ -52,7 +52,7 @@ impl Worker {
         let current = &world.workers[usize::from(number)];
         let mut went = vec![];
         match current {
-            Self::Idle => receive(world, number, &mut went),
+            Self::Idle => receive(scenario, world, number, &mut went),
             Self::Claiming {
                 dispatch,
                 id,
@@ -101,7 +101,8 @@ impl Worker {
     }
 }
 
-fn receive(world: &World, number: u8, went: &mut Vec<Went>) {
+/// Receives a dispatch and claims its step: nothing sees the time in between.
+fn receive(scenario: &Scenario, world: &World, number: u8, went: &mut Vec<Went>) {
     // Idle workers are interchangeable: the first one receives.
     let earlier = &world.workers[..usize::from(number)];
     if earlier.iter().any(Worker::is_idle) {
@@ -109,30 +110,37 @@ fn receive(world: &World, number: u8, went: &mut Vec<Went>) {
     }
     let mut seen = None;
     for (at, dispatch) in world.queue.iter().enumerate() {
-        if dispatch.due > world.now || seen == Some(dispatch) {
+        if seen == Some(dispatch) {
             continue;
         }
         seen = Some(dispatch);
-        let mut next = world.clone();
-        let (id, claim) = (next.next_write(), next.next_claim());
-        let worker = Worker::Claiming {
-            dispatch: *dispatch,
-            id,
-            claim,
-        };
-        if world.duplicates_left > 0 {
-            let mut twice = next.clone();
-            twice.duplicates_left -= 1;
-            went.push((
-                "receives a dispatch that is received again",
-                worker.clone(),
-                twice,
-            ));
+        let mut worlds = vec![];
+        if dispatch.due <= world.now {
+            let mut received = world.clone();
+            received.queue.remove(at);
+            worlds.push(received);
         }
-        next.queue.remove(at);
-        went.push(("receives a dispatch", worker, next));
+        // A copy, which may come early.
+        if world.duplicates_left > 0 {
+            let mut twice = world.clone();
+            twice.duplicates_left -= 1;
+            worlds.push(twice);
+        }
+        for mut received in worlds {
+            let (id, claim) = (received.next_write(), received.next_claim());
+            for (wire, next) in received.writes() {
+                went.push(try_claim(scenario, *dispatch, id, claim, wire, next));
+            }
+        }
     }
 }
+
+const CLAIMS: [&str; 4] = [
+    "claims its step",
+    "cannot claim its step",
+    "claims its step, the answer is lost",
+    "claims its step, the answer is lost and the write is repeated",
+];
 
 fn try_claim(
     scenario: &Scenario,
@@ -147,12 +155,7 @@ fn try_claim(
         id,
         claim,
     };
-    let what = wire.named([
-        "claims its step",
-        "cannot claim its step",
-        "claims its step, the answer is lost",
-        "claims its step, the answer is lost and the write is repeated",
-    ]);
+    let what = wire.named(CLAIMS);
     let now = next.now;
     let condition = |recipient: &Recipient| is_claimable(scenario, recipient, dispatch, now);
     let written = wire.is_carried_out().then(|| {
@@ -185,7 +188,7 @@ fn try_claim(
                 let following = Following::lost_claim(scenario, recipient, dispatch, &mut next);
                 (
                     "does not get the claim",
-                    Worker::Following(dispatch, following),
+                    following.into_worker(dispatch),
                     next,
                 )
             }
@@ -221,6 +224,10 @@ fn is_claimable(
 impl Dispatch {
     pub fn nonce(self) -> VerificationNonce {
         VerificationNonce(self.verification)
+    }
+
+    pub fn is_same_step(self, other: Self) -> bool {
+        (self.verification, self.step) == (other.verification, other.step)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The world: everything that requests, workers and the table have at one moment, and what may
 //! happen next.
 
-use otp::domain::ids::ClaimId;
+use otp::domain::ids::{ClaimId, VerificationNonce};
 use otp::domain::policy::Policy;
 use otp::domain::recipient::Recipient;
 use otp::domain::status::Status;
@@ -36,7 +36,7 @@ pub struct Scenario {
     pub duplicates: u8,
     /// Calls of carriers that are not accepted, or of unknown outcome.
     pub failed_calls: u8,
-    /// Moments that pass while a worker stands still.
+    /// Moments that pass while a worker pauses.
     pub stalls: u8,
     /// Whether the verifications may expire.
     pub has_expiry: bool,
@@ -215,6 +215,21 @@ impl World {
         if landed {
             steps.push(((LATE, "arrives"), next));
         }
+    }
+
+    /// Whether a send was answered with this verification, so that the app knows of it.
+    pub fn is_acknowledged(&self, nonce: VerificationNonce) -> bool {
+        let mut acknowledged = self.sends.iter().filter_map(Send::acknowledged);
+        acknowledged.any(|(sent, _)| sent == nonce)
+    }
+
+    /// Whether no message of the verification may be sent any more.
+    pub fn is_ended(&self, nonce: VerificationNonce) -> bool {
+        let recipient = self.table.recipient();
+        let current = recipient.and_then(|recipient| recipient.current.as_ref());
+        current.is_none_or(|current| {
+            current.params.nonce != nonce || !current.is_deliverable(self.now)
+        })
     }
 
     /// Whether the verification that `send` opened is pending.

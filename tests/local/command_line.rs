@@ -18,9 +18,10 @@ async fn start_prints_the_url_and_a_working_curl_line() {
         ("default", &format!("api key default {key}"))
     );
     assert!(key.starts_with("otp_test_") && key.len() >= 20, "{key}");
-    assert_eq!(process.greeting.len(), 3, "{:?}", process.greeting);
+    assert!(process.greeting[2].starts_with("twilio default AC"));
+    assert_eq!(process.greeting.len(), 4, "{:?}", process.greeting);
     // The parts of the line as a shell would split it.
-    let quoted: Vec<&str> = process.greeting[2].split('\'').collect();
+    let quoted: Vec<&str> = process.greeting[3].split('\'').collect();
     let url = quoted[0]
         .split_whitespace()
         .find(|word| word.starts_with("http://"))

@@ -12,3 +12,4 @@ mod process_crashes;
 mod restart;
 mod sample_events;
 mod shutdown;
+mod twilio_check;

@@ -78,7 +78,7 @@ pub fn function_of(path: &str) -> &'static str {
 pub fn expected_status(name: &str) -> u16 {
     match name {
         "send.json" | "enrol.json" => 201,
-        "forget.json" | "unlock.json" | "health.json" => 200,
+        "forget.json" | "lookup.json" | "unlock.json" | "health.json" => 200,
         _ => 404,
     }
 }

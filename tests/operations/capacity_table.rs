@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::capacity::consumed_since_last_time;
-use crate::support::{Fault, ProxiedService, another_code, assert_status};
+use crate::support::twilio::{assert_checked, sid};
+use crate::support::{DEFAULT_KEY, Fault, ProxiedService, Twilio, another_code, assert_status};
 
 /// Asserts that a resend and the delivery of its message cost what docs/costs.md lists: the worker
 /// starts at once, so they are counted together.
@@ -146,4 +147,42 @@ async fn costs_page_lists_the_units_of_verified_recipients() {
         assert!(right.is_valid());
         assert_listed(&proxied, operation);
     }
+}
+
+#[tokio::test]
+async fn costs_page_lists_the_units_of_twilio_requests() {
+    const PERSON: &str = "ann@example.com";
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/costs.md"))
+        .expect("docs/costs.md");
+    let proxied = ProxiedService::start(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
+    let assert_listed = |operation: &str| {
+        let all = consumed_since_last_time(&proxied);
+        let row = format!("| {operation} | {} | {} |", all.write_units, all.read_units);
+        let is_listed = page.lines().any(|line| line == row);
+        assert!(is_listed, "docs/costs.md does not list {row}");
+    };
+    let twilio = Twilio::of(&proxied.service, DEFAULT_KEY).await;
+    assert_status(&twilio.raw("GET", &twilio.path(""), "").await, 200);
+    assert_listed("service, and `GET /v1/app`");
+    let to_email = [("Channel", "email")];
+    for _ in 0..2 {
+        proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
+        assert_status(&twilio.create_with(PERSON, &to_email).await, 201);
+        assert_listed("create, Twilio's dialect");
+    }
+    let sid = sid(&twilio.fetch("ann%40example.com").await);
+    assert_listed("fetch");
+    assert_status(&twilio.fetch(&sid).await, 200);
+    assert_listed("fetch");
+    assert_checked(&twilio.check(PERSON, "0000").await, "pending", false);
+    assert_listed("check by `To`");
+    assert_checked(&twilio.check_sid(&sid, "0000").await, "pending", false);
+    assert_listed("check by `VerificationSid`");
+    assert_status(&twilio.update(&sid, "approved").await, 200);
+    assert_listed("update");
+    proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
+    assert_status(&twilio.create_with(PERSON, &to_email).await, 201);
+    proxied.forget_calls();
+    assert_status(&twilio.update("ann%40example.com", "canceled").await, 200);
+    assert_listed("update");
 }

@@ -20,103 +20,69 @@ async fn call(
     (response, id)
 }
 
+/// What a line about a request must contain besides its status, by method, path, body and status.
+type Request = (&'static str, String, Value, u16, &'static [&'static str]);
+
+/// In a part, `ID` means the beginning of the verification's id.
+fn requests(id: &str) -> [Request; 8] {
+    let verification = format!("/v1/verifications/{id}");
+    let to = || json!({"to": TO});
+    let limited: &[&str] = &["limit=\"cooldown\""];
+    let invalid: &[&str] = &["ID", "fields=\"code\"", "error.kind=\"invalid_code\""];
+    let unknown = format!("/v1/verifications/{UNKNOWN_ID}");
+    let nothing = "/v1/verifications/nothing".to_owned();
+    let (check, resend) = (
+        format!("{verification}/check"),
+        format!("{verification}/resend"),
+    );
+    [
+        ("POST", "/v1/verifications".to_owned(), to(), 429, limited),
+        ("POST", check, json!({"code": "12"}), 422, invalid),
+        (
+            "POST",
+            resend,
+            Value::Null,
+            429,
+            &["ID", "limit=\"cooldown\""],
+        ),
+        ("GET", verification.clone(), Value::Null, 200, &["ID"]),
+        (
+            "GET",
+            unknown,
+            Value::Null,
+            404,
+            &["verification.id=\"ve_aaaaa\""],
+        ),
+        ("DELETE", verification, Value::Null, 200, &["ID"]),
+        ("GET", nothing, Value::Null, 404, &[]),
+        ("POST", "/v1/recipients/unlock".to_owned(), to(), 200, &[]),
+    ]
+}
+
 #[tokio::test]
 async fn every_request_has_one_line_with_its_links() {
     let process = LocalProcess::start_with_arguments(&[], &[]).await;
-    let mut expected = vec![];
     let (sent, request) = call(&process, "POST", "/v1/verifications", json!({"to": TO})).await;
     let id = sent.id();
-    let prefix = format!("verification.id=\"{}\"", &id[..8]);
-    let app = "app=\"default\"";
-    expected.push((
-        request,
-        vec!["request completed", "status=201", app, prefix.as_str()],
-    ));
-    for (method, path, body, status, more) in [
-        (
-            "POST",
-            "/v1/verifications".to_owned(),
-            json!({"to": TO}),
-            429,
-            vec![app, "limit=\"cooldown\""],
-        ),
-        (
-            "POST",
-            format!("/v1/verifications/{id}/check"),
-            json!({"code": "12"}),
-            422,
-            vec![
-                app,
-                prefix.as_str(),
-                "fields=\"code\"",
-                "error.kind=\"invalid_code\"",
-            ],
-        ),
-        (
-            "POST",
-            format!("/v1/verifications/{id}/resend"),
-            Value::Null,
-            429,
-            vec![app, prefix.as_str(), "limit=\"cooldown\""],
-        ),
-        (
-            "GET",
-            format!("/v1/verifications/{id}"),
-            Value::Null,
-            200,
-            vec![app, prefix.as_str()],
-        ),
-        (
-            "GET",
-            format!("/v1/verifications/{UNKNOWN_ID}"),
-            Value::Null,
-            404,
-            vec![app, "verification.id=\"ve_aaaaa\""],
-        ),
-        (
-            "DELETE",
-            format!("/v1/verifications/{id}"),
-            Value::Null,
-            200,
-            vec![app, prefix.as_str()],
-        ),
-        (
-            "GET",
-            "/v1/verifications/nothing".to_owned(),
-            Value::Null,
-            404,
-            vec![app],
-        ),
-        (
-            "POST",
-            "/v1/recipients/unlock".to_owned(),
-            json!({"to": TO}),
-            200,
-            vec![app],
-        ),
-    ] {
+    let mut expected = vec![(request, 201, vec!["request completed", "ID"])];
+    for (method, path, body, status, parts) in requests(&id) {
         let (response, request) = call(&process, method, &path, body).await;
         assert_status(&response, status);
-        let status = match status {
-            200 => "status=200",
-            404 => "status=404",
-            422 => "status=422",
-            _ => "status=429",
-        };
-        expected.push((request, [vec![status], more].concat()));
+        expected.push((request, status, parts.to_vec()));
     }
     let printed = process.kill().await;
-    for (request, parts) in expected {
+    let prefix = format!("verification.id=\"{}\"", &id[..8]);
+    for (request, status, parts) in expected {
         let lines: Vec<_> = printed
             .lines()
             .filter(|line| line.contains(&request))
             .collect();
         assert_eq!(lines.len(), 1, "{request}: {printed}");
-        assert!(
-            parts.iter().all(|part| lines[0].contains(part)),
-            "{parts:?}: {}",
-            lines[0]
-        );
+        let common = ["app=\"default\"".to_owned(), format!("status={status}")];
+        let parts = parts.iter().map(|part| part.replace("ID", &prefix));
+        for part in parts.chain(common) {
+            assert!(lines[0].contains(&part), "{part}: {}", lines[0]);
+        }
     }
     assert!(
         !printed.contains(&id) && !printed.contains("limit=\"\""),

@@ -52,8 +52,8 @@ impl Model {
     }
 
     /// The verification that a message is of: it was pending before the step, or was opened in it.
-    /// Real time passes beside the clock, so the next round of a message may be due in the step that
-    /// ends its verification, and come first.
+    /// Real time passes beside the clock, so the next round of a message may be due in the step
+    /// that ends its verification, and come first.
     fn verification_of(
         &self,
         person: usize,
@@ -212,7 +212,7 @@ mod tests {
 
     /// The long run found this with seed 107805334.
     #[test]
-    fn message_handed_over_before_its_verification_was_superseded_is_accepted() {
+    fn message_before_its_verification_is_superseded_is_accepted() {
         let (mut model, before, to) = superseded();
         let late = message(&to, OPENED_AT, OPENED_AT + 100);
         model.receive_message(late, &before);

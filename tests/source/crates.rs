@@ -41,7 +41,11 @@ const SHARED: [(&str, &[&str]); 18] = [
     ),
     (
         "jiff",
-        &["shared/src/domain/time.rs", "shared/src/carrier/"],
+        &[
+            "shared/src/domain/time.rs",
+            "shared/src/message/time_zones.rs",
+            "shared/src/carrier/",
+        ],
     ),
     (
         "lambda_http",

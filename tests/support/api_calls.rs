@@ -139,4 +139,9 @@ impl Service {
         self.call("POST", "/v1/recipients/forget", Some(json!({"to": to})))
             .await
     }
+
+    pub async fn lookup(&self, to: &str) -> TestResponse {
+        self.call("POST", "/v1/recipients/lookup", Some(json!({"to": to})))
+            .await
+    }
 }

@@ -223,29 +223,30 @@ impl FaultProxy {
                 self.forward_and_record(request, call).await?;
                 error(400, "com.amazon.coral.validate#ValidationException")
             }
-            Some(Fault::Error(status, name)) => {
+            Some(fault) => {
                 self.record(call);
-                error(status, name)
+                self.respond_without_forwarding(&request, fault).await
             }
-            Some(Fault::FakeSuccess) => {
-                self.record(call);
+        }
+    }
+
+    /// The response to a call that the target never sees.
+    async fn respond_without_forwarding(&self, request: &Request, fault: Fault) -> Response {
+        match fault {
+            Fault::Error(status, name) => error(status, name),
+            Fault::FakeSuccess => {
                 let content_type = [("content-type", "application/x-amz-json-1.0")];
                 response(200, &content_type, r#"{"MessageId":"not sent"}"#)
             }
-            Some(Fault::Freeze) => {
-                self.record(call);
+            Fault::Freeze => {
                 self.count_held();
                 std::future::pending().await
             }
-            Some(Fault::DropRequest) => {
-                self.record(call);
-                None
-            }
-            Some(Fault::Reset) => {
-                self.record(call);
+            Fault::Reset => {
                 request.reset_connection();
                 None
             }
+            _ => None,
         }
     }
 

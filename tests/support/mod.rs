@@ -25,6 +25,7 @@
 //! | `deliveries` | the deliveries of a verification and the queue behind them |
 //! | `parallel` | calls that run at once |
 //! | `stored_items` | the items of the table |
+//! | `twilio` | a client of Twilio's dialect, and what every response of it must be |
 //! | `temp_directory` | a directory for one test |
 //! | `target` | the programs and the directories that cargo made for this build |
 //! | `values` | recipients, settings, times and JSON that many tests need |
@@ -59,6 +60,7 @@ pub mod service;
 pub mod stored_items;
 pub mod target;
 pub mod temp_directory;
+pub mod twilio;
 pub mod values;
 
 pub use contract::CONTRACT;
@@ -81,6 +83,7 @@ pub use response::{
 pub use service::{DEFAULT_KEY, SHOP_KEY, Service};
 pub use stored_items::{stored_items, stored_recipients};
 pub use temp_directory::TempDirectory;
+pub use twilio::Twilio;
 pub use values::{
     NO_SEND_LIMITS, TO, UNKNOWN_ID, american_phone, another_code, no_send_limits_and, phone,
     rfc3339, unix_seconds, with,

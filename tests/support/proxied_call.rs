@@ -1,5 +1,5 @@
-//! A call to the table or the queue that a fault proxy has seen. No other file of the tests reads the
-//! expressions of the functions' writes.
+//! A call to the table or the queue that a fault proxy has seen. No other file of the tests reads
+//! the expressions of the functions' writes.
 
 use data_encoding::BASE64;
 use serde_json::Value;

@@ -21,6 +21,7 @@ use super::contract::CONTRACT;
 use super::http_carrier::HttpCarrier;
 use super::response::TestResponse;
 use super::temp_directory::TempDirectory;
+use super::twilio;
 
 /// API keys of the two apps that every service here has.
 pub const DEFAULT_KEY: &str = "otp_test_default_0000000000";
@@ -198,13 +199,18 @@ impl Service {
         if is_from_function && !is_gateway_error {
             CONTRACT.validate_response(method, path, status, &parts.headers, &raw);
         }
-        Ok(TestResponse {
+        let response = TestResponse {
             request: format!("{method} {path}"),
             status,
             headers: parts.headers,
             body: serde_json::from_slice(&raw).unwrap_or_default(),
             raw,
             took,
-        })
+        };
+        let is_twilio = path == "/v2" || path.starts_with("/v2/");
+        if is_twilio && !is_gateway_error {
+            twilio::validate_response(method, path, &response);
+        }
+        Ok(response)
     }
 }

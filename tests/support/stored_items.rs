@@ -49,7 +49,10 @@ pub async fn pending_samples(service: &Service) -> Vec<usize> {
     let samples = items
         .iter()
         .filter_map(|item| item["samples"]["L"].as_array());
-    samples.map(Vec::len).collect()
+    // A released sample leaves one byte, so that the others keep their positions.
+    let is_released = |sample: &&Value| sample["B"] == BASE64.encode(&[0]);
+    let count = |samples: &Vec<Value>| samples.iter().filter(|s| !is_released(s)).count();
+    samples.map(count).collect()
 }
 
 /// The items of conversion guards and of samples.

@@ -11,7 +11,7 @@ use crate::support::{
 const SLOW: Duration = Duration::from_millis(150);
 
 #[tokio::test]
-async fn canceled_code_is_not_handed_over_by_a_slow_worker() {
+async fn slow_worker_does_not_hand_over_a_canceled_code() {
     let only = HttpCarrier::start("only").await;
     let proxied = ProxiedService::start_with_carriers(&[&only], &[]).await;
     proxied.keep_dispatches();

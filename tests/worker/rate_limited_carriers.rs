@@ -1,5 +1,5 @@
-//! `Retry-After` in a carrier's response delays the message of that recipient. The carrier itself is
-//! skipped once a second recipient got the same response.
+//! `Retry-After` in a carrier's response delays the message of that recipient. The carrier itself
+//! is skipped once a second recipient got the same response.
 
 use std::ops::Range;
 
@@ -84,7 +84,7 @@ async fn second_delayed_recipient_opens_the_breaker_until_a_probe() {
 }
 
 #[tokio::test]
-async fn probe_of_a_rate_limited_carrier_is_repeated_every_30_seconds() {
+async fn rate_limited_carrier_is_probed_every_30_seconds() {
     let (first, second) = HttpCarrier::start_two("first", "second").await;
     let service = Service::start_with_carriers(&[&first, &second], &[]).await;
     first.behave(Behaviour::Respond(429, "1800"));

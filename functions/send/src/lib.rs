@@ -1,4 +1,7 @@
-//! send: opens verifications and resends their messages; unlocks, forgets and releases recipients.
+//! send: opens verifications and resends their messages; unlocks, forgets,
+//! releases and looks up recipients.
+
+mod twilio;
 
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
@@ -9,8 +12,9 @@ use otp::api::request::{json_body, request_id};
 use otp::api::request_log::RequestLog;
 use otp::api::response::{Success, respond};
 use otp::api::routing::{BasePath, Route, route};
+use otp::api::twilio::path::path_of;
 use otp::api::v1::errors::{not_found, send_problem};
-use otp::api::v1::recipient::read_to;
+use otp::api::v1::recipient::{read_to, render_lookup};
 use otp::api::v1::send::{read_resend, read_send, render_sent};
 use otp::config::{ApiKeys, SendConfig};
 use otp::domain::time::Timestamp;
@@ -26,6 +30,7 @@ pub struct State {
     sending: Sending,
     api_keys: ApiKeys,
     base: BasePath,
+    public_url: Option<String>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -35,6 +40,7 @@ const RESEND: &str = "/v1/verifications/{}/resend";
 const UNLOCK: &str = "/v1/recipients/unlock";
 const FORGET: &str = "/v1/recipients/forget";
 const RELEASE: &str = "/v1/recipients/release";
+const LOOKUP: &str = "/v1/recipients/lookup";
 
 static ROUTES: &[Route] = &[
     Route {
@@ -57,6 +63,10 @@ static ROUTES: &[Route] = &[
         path: RELEASE,
         methods: &[Method::POST],
     },
+    Route {
+        path: LOOKUP,
+        methods: &[Method::POST],
+    },
 ];
 
 impl State {
@@ -64,12 +74,14 @@ impl State {
     #[must_use]
     pub fn new(mut config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
         let api_keys = std::mem::take(&mut config.api_keys);
-        let base = BasePath::of(config.public_url.as_deref());
+        let public_url = config.public_url.clone();
+        let base = BasePath::of(public_url.as_deref());
         let sending = Sending::new(config, clock.clone(), metrics.clone());
         Self {
             sending,
             api_keys,
             base,
+            public_url,
             clock,
             metrics,
         }
@@ -86,6 +98,9 @@ impl State {
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
     let mut log = RequestLog::new("send", request_id(request));
     let deadline = deadline_of(request, &state.clock);
+    if let Some(path) = path_of(request, &state.base) {
+        return twilio::handle(state, request, path, &mut log, deadline).await;
+    }
     let answer = answer(state, request, &mut log, deadline);
     let result = answer_in_time(deadline, answer).await;
     respond(&log, request, result)
@@ -107,17 +122,32 @@ async fn answer(
             let id = matched.values.into_iter().next().unwrap_or_default();
             send_again(state, request, &app, &id, log, deadline, now).await
         }
-        path => {
-            let to = read_to(json_body(request)?)?;
-            let done = match path {
-                UNLOCK => recipients::unlock(&state.sending, &app, &to, now).await,
-                FORGET => recipients::forget(&state.sending, &app, &to, now).await,
-                _ => recipients::release(&state.sending, &app, &to, now).await,
-            };
-            done.map_err(|error| Problem::unavailable(&error))?;
-            Ok(Success::ok(&json!({"to": to.reveal()})))
-        }
+        path => serve_support_desk(state, request, path, &app, now).await,
     }
+}
+
+async fn serve_support_desk(
+    state: &State,
+    request: &Request,
+    path: &str,
+    app: &str,
+    now: Timestamp,
+) -> Result<Success, Problem> {
+    let sending = &state.sending;
+    let to = read_to(json_body(request)?)?;
+    let done = match path {
+        UNLOCK => recipients::unlock(sending, app, &to, now).await,
+        FORGET => recipients::forget(sending, app, &to, now).await,
+        RELEASE => recipients::release(sending, app, &to, now).await,
+        _ => {
+            let found = recipients::lookup(sending, app, &to, now).await;
+            let found = found.map_err(|error| Problem::unavailable(&error))?;
+            let policy = sending.apps.policy(app);
+            return Ok(Success::ok(&render_lookup(&to, &found, policy, now)));
+        }
+    };
+    done.map_err(|error| Problem::unavailable(&error))?;
+    Ok(Success::ok(&json!({"to": to.reveal()})))
 }
 
 async fn open(
@@ -164,9 +194,13 @@ async fn send_again(
 
 /// The problem document of `error`. A rejection by a limit is counted.
 fn problem(state: &State, error: &SendError, app: &str, now: Timestamp) -> Problem {
+    count_rejection(state, error, now);
+    send_problem(error, &state.sending.apps, app, now)
+}
+
+fn count_rejection(state: &State, error: &SendError, now: Timestamp) {
     if let SendError::LimitExceeded(exceeded) = error {
         let limit = exceeded.limit.name();
         state.metrics.count(&Metric::Refusal { limit }, now);
     }
-    send_problem(error, &state.sending.apps, app, now)
 }

@@ -6,6 +6,7 @@
 
 mod decide;
 mod serve;
+mod twilio_check;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Evaluate rules of decisions on one request, and explain the result
     Decide(decide::Arguments),
+    /// Check a deployed stack with the requests of Twilio's SDKs
+    TwilioCheck(twilio_check::Arguments),
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -37,6 +40,7 @@ pub async fn run() -> ExitCode {
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Decide(arguments) => decide::run(arguments),
+        Command::TwilioCheck(arguments) => twilio_check::run(arguments).await,
     }
 }
 
@@ -51,6 +55,7 @@ mod tests {
         match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(arguments) => Some(arguments.port),
             Command::Decide(_) => None,
+            Command::TwilioCheck(_) => None,
         }
     }
 

@@ -11,7 +11,8 @@ use otp::platform::logging;
 use crate::functions::BuiltFunctions;
 use crate::listen::{Listen, local_url};
 use crate::preset::Preset;
-use crate::server::{Options, Server, Wires};
+use crate::server::{Options, Server};
+use crate::wires::Wires;
 
 /// Options of `serve`.
 #[derive(clap::Args)]
@@ -120,11 +121,17 @@ async fn serve(arguments: Arguments) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The lines that scripts read: the address, one line per API key, then a curl line that works.
+/// The lines that scripts read: the address, one line per API key, one line per app with its sids
+/// in Twilio's dialect, then a curl line that works.
 fn greeting(server: &Server) -> String {
     let mut lines = format!("listening on http://{}\n", server.address);
     for (app, key) in &server.api_keys {
         lines += &format!("api key {app} {key}\n");
+    }
+    for account in &server.accounts {
+        let (app, account_sid, service_sid) =
+            (&account.app, &account.account_sid, &account.service_sid);
+        lines += &format!("twilio {app} {account_sid} {service_sid}\n");
     }
     if let Some((_, key)) = server.api_keys.first() {
         lines += &format!(

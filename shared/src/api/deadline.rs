@@ -30,13 +30,13 @@ pub fn deadline_of(request: &Request, clock: &Clock) -> Deadline {
 ///
 /// # Errors
 /// That of `answer`, or 503.
-pub async fn answer_in_time(
+pub async fn answer_in_time<E: From<Problem>>(
     deadline: Deadline,
-    answer: impl Future<Output = Result<Success, Problem>>,
-) -> Result<Success, Problem> {
+    answer: impl Future<Output = Result<Success, E>>,
+) -> Result<Success, E> {
     let until = deadline.earlier_by(RESPONSE_TIME).instant();
     match tokio::time::timeout_at(until, answer).await {
         Ok(result) => result,
-        Err(_) => Err(Problem::unavailable(&OutOfTime)),
+        Err(_) => Err(Problem::unavailable(&OutOfTime).into()),
     }
 }

@@ -63,6 +63,28 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::MalformedRequest,
+        Self::Unauthorized,
+        Self::CountryNotAllowed,
+        Self::NumberNotAllowed,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotPending,
+        Self::InProgress,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidRequest,
+        Self::InvalidNumber,
+        Self::InvalidEmail,
+        Self::InvalidCode,
+        Self::ChannelNotConfigured,
+        Self::IdempotencyMismatch,
+        Self::RateLimited,
+        Self::Unavailable,
+    ];
+
     /// HTTP status.
     #[must_use]
     pub fn status(self) -> StatusCode {
@@ -246,6 +268,11 @@ impl Problem {
     #[must_use]
     pub fn headers(&self) -> &[(HeaderName, String)] {
         &self.headers
+    }
+
+    /// The invalid fields.
+    pub(super) fn field_errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     pub(super) fn into_headers(self) -> Vec<(HeaderName, String)> {

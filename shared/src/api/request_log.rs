@@ -66,8 +66,9 @@ impl RequestLog {
     }
 
     /// Logs a problem: an error with its cause if the work could not be done, else an info.
-    pub(super) fn rejected(&self, problem: &Problem) {
-        let (kind, status) = (problem.code().name(), problem.code().status().as_u16());
+    /// `status`: of the response, which depends on the dialect.
+    pub(super) fn rejected(&self, problem: &Problem, status: StatusCode) {
+        let (kind, status) = (problem.code().name(), status.as_u16());
         match problem.cause() {
             Some(cause) => tracing::error!(
                 function = self.function,

@@ -50,6 +50,27 @@ impl Success {
         }
     }
 
+    /// Another status of a success.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// Adds headers.
+    #[must_use]
+    pub(super) fn with_headers(
+        mut self,
+        headers: impl IntoIterator<Item = (HeaderName, String)>,
+    ) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Adds `Idempotent-Replayed: true` if `is_replayed`.
     #[must_use]
     pub fn replayed(mut self, is_replayed: bool) -> Self {
@@ -78,26 +99,32 @@ pub fn respond(
             success
         }
         Err(problem) => {
-            log.rejected(&problem);
+            let status = problem.code().status();
+            log.rejected(&problem, status);
             Success {
-                status: problem.code().status(),
+                status,
                 content_type: "application/problem+json",
                 body: problem.body(request_id).to_string(),
                 headers: problem.into_headers(),
             }
         }
     };
+    write(request, request_id, success)
+}
+
+/// The response to `request` with the status, headers and body of `reply`.
+pub(super) fn write(request: &Request, request_id: &str, reply: Success) -> Response<Body> {
     let mut response = Response::new(match *request.method() {
         Method::HEAD => Body::Empty,
-        _ => Body::Text(success.body),
+        _ => Body::Text(reply.body),
     });
-    *response.status_mut() = success.status;
+    *response.status_mut() = reply.status;
     let common = [
-        (CONTENT_TYPE, success.content_type.to_owned()),
+        (CONTENT_TYPE, reply.content_type.to_owned()),
         (CACHE_CONTROL, "no-store".to_owned()),
         (HeaderName::from_static("request-id"), request_id.to_owned()),
     ];
-    for (name, value) in common.into_iter().chain(success.headers) {
+    for (name, value) in common.into_iter().chain(reply.headers) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
         }

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde_json::Value;
+
+use super::policy::SETTINGS;
 use crate::crypto::hashes::sha256;
 use crate::domain::decision_rules::Rules;
 use crate::domain::policy::Policy;
@@ -61,4 +64,15 @@ impl ApiKeys {
 pub fn is_app_name(name: &str) -> bool {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=32).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+/// Sets a policy setting from a JSON text or number, which is read as in the environment.
+pub(super) fn set_by_json(policy: &mut Policy, name: &str, value: &Value) -> Result<(), String> {
+    let setting = SETTINGS.iter().find(|setting| setting.name == name);
+    let setting = setting.ok_or("is not a setting of an app")?;
+    match value {
+        Value::String(text) => setting.set(policy, text),
+        Value::Number(number) => setting.set(policy, &number.to_string()),
+        _ => Err("must be a string or a number".into()),
+    }
 }

@@ -5,21 +5,26 @@
 
 mod app_rules;
 mod apps;
+mod config_error;
 mod explain;
 mod policy;
 mod reader;
 mod rules;
 mod secrets;
+mod test_numbers;
 
 use std::sync::Arc;
 
 pub use apps::{ApiKeys, AppRules, Apps, is_app_name};
-pub use reader::{ConfigError, Variables};
+pub use config_error::ConfigError;
+pub use policy::{android_hash, brand};
+pub use reader::Variables;
 pub use rules::{RulesError, read as read_rules};
 
 use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
+use crate::domain::test_number::TestNumbers;
 use crate::platform::aws::Aws;
 use crate::platform::environment::{LAMBDA_BYTES_MAX, own_lambda_bytes, variable};
 use reader::{CarrierFields, DispatchMode, Reader};
@@ -36,6 +41,8 @@ pub struct SendConfig {
     pub carriers: Vec<ConfiguredCarrier>,
     /// How messages are handed over.
     pub dispatch: Dispatch,
+    /// Numbers that get a known code and no message.
+    pub test_numbers: TestNumbers,
     /// Waits for reports.
     pub waits: ReportWaits,
     /// URL at which the API is reached, without a slash at the end, if it is set.
@@ -159,6 +166,7 @@ impl SendConfig {
             api_keys: common.api_keys,
             carriers: common.carriers,
             dispatch,
+            test_numbers: common.test_numbers,
             waits: common.waits,
             public_url,
             table: common.table,

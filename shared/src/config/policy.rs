@@ -2,8 +2,6 @@
 //!
 //! Invariant: no other file knows the name or the bounds of a setting.
 
-use serde_json::Value;
-
 use crate::domain::code::{Alphabet, CODE_LENGTH_MAX, CODE_LENGTH_MIN};
 use crate::domain::conversion::ConversionRule;
 use crate::domain::factor::{LOOK_AHEAD, SKEW_STEPS};
@@ -19,6 +17,9 @@ use crate::message::{has_visible_text, parse_language_tag};
 const SENDS_MAX: u32 = 1_000_000;
 /// Longest part of a list item that an error shows.
 const ITEM_CHARS_MAX: usize = 40;
+
+/// Values of a setting that is switched on or off.
+const SWITCH: [(&str, bool); 2] = [("off", false), ("on", true)];
 
 /// One setting: its name (`OTP_` and upper case in the environment, as it is in `OTP_APPS`) and how
 /// a value is read.
@@ -42,7 +43,7 @@ impl Setting {
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "brand",
-        set: |p, v| short_text(v).map(|v| p.brand = v),
+        set: |p, v| brand(v).map(|v| p.brand = v),
     },
     Setting {
         name: "locale",
@@ -88,6 +89,10 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "caller_codes",
+        set: |p, v| one_of(v, &[("off", false), ("on", true)]).map(|v| p.caller_codes = v),
+    },
+    Setting {
         name: "cooldown_seconds",
         set: |p, v| list(v, |item| whole(item, 0..=DAY_SECONDS)).map(|v| p.cooldown_seconds = v),
     },
@@ -130,6 +135,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "sender_id",
         set: |p, v| sender_id(v).map(|v| p.sender_id = Some(v)),
+    },
+    Setting {
+        name: "text_reference",
+        set: |p, v| one_of(v, &SWITCH).map(|v| p.text_reference = v),
+    },
+    Setting {
+        name: "text_time",
+        set: |p, v| one_of(v, &SWITCH).map(|v| p.text_time = v),
     },
     Setting {
         name: "web_domain",
@@ -246,7 +259,11 @@ fn list<T>(value: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<
     items.map(read_item).collect()
 }
 
-fn short_text(value: &str) -> Result<String, String> {
+/// The name in a text.
+///
+/// # Errors
+/// A sentence that says what the value must be.
+pub fn brand(value: &str) -> Result<String, String> {
     let name = pasted_text::plain_name(value);
     // What was not UTF-8 has become replacement characters.
     let is_clean = !name.contains(|character: char| {
@@ -313,24 +330,17 @@ fn host(value: &str) -> Result<String, String> {
         .ok_or_else(|| "must be a host name such as `shop.example`".into())
 }
 
-fn android_hash(value: &str) -> Result<String, String> {
+/// The SMS Retriever hash of an Android app.
+///
+/// # Errors
+/// A sentence that says what the value must be.
+pub fn android_hash(value: &str) -> Result<String, String> {
     let fits = value.len() == 11
         && value
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b));
     fits.then(|| value.to_owned())
         .ok_or_else(|| "must be the 11 characters of an SMS Retriever hash".into())
-}
-
-/// Sets a policy setting from a JSON text or number, which is read as in the environment.
-pub(super) fn set_by_json(policy: &mut Policy, name: &str, value: &Value) -> Result<(), String> {
-    let setting = SETTINGS.iter().find(|setting| setting.name == name);
-    let setting = setting.ok_or("is not a setting of an app")?;
-    match value {
-        Value::String(text) => setting.set(policy, text),
-        Value::Number(number) => setting.set(policy, &number.to_string()),
-        _ => Err("must be a string or a number".into()),
-    }
 }
 
 #[cfg(test)]

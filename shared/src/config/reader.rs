@@ -1,22 +1,25 @@
 //! Reader: environment variables into values, with every problem that is found on the way.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::apps::{ApiKeys, Apps, is_app_name};
+use super::ConfigError;
+use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
 use super::explain::{carrier_problem, cut_json, missing_prices};
-use super::policy::{SETTINGS, set_by_json};
+use super::policy::SETTINGS;
 use super::rules::RULES;
 use super::secrets::{self, Secrets};
+use super::test_numbers::read_test_numbers;
 use crate::carrier::{self, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::policy::{GUESS_PROBABILITY_MAX, Policy, TTL_SECONDS_NIST_MAX};
+use crate::domain::test_number::TestNumbers;
 use crate::platform::aws::{Aws, AwsSettings};
+use crate::platform::clock::Clock;
 use crate::platform::json;
 use crate::platform::url::is_base_url;
 
@@ -40,24 +43,6 @@ pub(super) enum DispatchMode {
     Sns,
 }
 
-/// Why a function does not start: one line for each problem.
-#[derive(Debug)]
-pub struct ConfigError(pub Vec<String>);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl ConfigError {
-    /// Prints the problems on standard error and ends the process.
-    pub fn exit(self) -> ! {
-        eprintln!("{self}");
-        std::process::exit(1);
-    }
-}
-
 /// What every function reads.
 pub(super) struct Common {
     pub(super) apps: Apps,
@@ -65,6 +50,7 @@ pub(super) struct Common {
     pub(super) api_keys: ApiKeys,
     pub(super) carriers: Vec<ConfiguredCarrier>,
     pub(super) dispatch: DispatchMode,
+    pub(super) test_numbers: TestNumbers,
     pub(super) waits: ReportWaits,
     pub(super) table: String,
     pub(super) aws: Aws,
@@ -112,6 +98,7 @@ impl<'a> Reader<'a> {
         self.check_prices(&apps, &carriers);
         self.check_senders(&apps, &carriers);
         Common {
+            test_numbers: self.test_numbers(&apps),
             dispatch: self.dispatch(&carriers),
             waits: ReportWaits {
                 unknown_seconds: self.integer("OTP_UNKNOWN_WAIT_SECONDS", 1..=600, 15),
@@ -313,6 +300,25 @@ impl<'a> Reader<'a> {
                 tracing::warn!(delivery.carrier = carrier.name, "OTP_CARRIERS: {warning}");
             }
         }
+    }
+
+    fn test_numbers(&mut self, apps: &Apps) -> TestNumbers {
+        const NAME: &str = "OTP_TEST_NUMBERS";
+        let Some(value) = self.variable(NAME) else {
+            return TestNumbers::default();
+        };
+        let now = Clock::default().now();
+        let numbers = read_test_numbers(&value, apps, now).unwrap_or_else(|problem| {
+            self.problem(NAME, &cut_json(&value).unwrap_or(problem));
+            TestNumbers::default()
+        });
+        let count = numbers.in_effect(now).count();
+        if count > 0 {
+            self.warnings.push(format!(
+                "{NAME}: numbers with a known code and no message: {count}"
+            ));
+        }
+        numbers
     }
 
     fn dispatch(&mut self, carriers: &[ConfiguredCarrier]) -> DispatchMode {

@@ -4,7 +4,7 @@ use ring::{digest, hmac};
 
 use super::keyring::Keyring;
 use crate::domain::ids::{
-    AttemptHash, AttemptNonce, BodyHash, IdempotencyKeyHash, RecordKey, SubjectKey,
+    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, RecordKey, SubjectKey,
     VerificationNonce,
 };
 use crate::domain::verification_params::Transaction;
@@ -99,6 +99,19 @@ impl Keyring {
     #[must_use]
     pub fn body_hash(&self, app: &str, body: &[u8]) -> BodyHash {
         BodyHash(self.hash("idempotency body", &[app.as_bytes(), body]))
+    }
+
+    /// 128 bits that name something of `app` in another dialect: its account, its service. They are
+    /// the same in every function and after every restart.
+    #[must_use]
+    pub fn app_alias(&self, kind: &str, app: &str) -> [u8; 16] {
+        self.hash("app alias", &[kind.as_bytes(), app.as_bytes()])
+    }
+
+    /// 128 bits that name a message of a recipient in another dialect.
+    #[must_use]
+    pub fn delivery_alias(&self, key: RecordKey, tag: DeliveryTag) -> [u8; 16] {
+        self.hash("delivery alias", &[&key.0, &tag.0])
     }
 
     /// Keyed hash of `parts`, cut to `N` (at most 32) bytes. Each part is framed by its length, so

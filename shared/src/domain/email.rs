@@ -42,6 +42,23 @@ impl EmailAddress {
         (is_host_name && email.len() <= EMAIL_LENGTH_MAX).then_some(Self(email))
     }
 
+    /// Reads an address in ASCII, without the tables of international names: one that
+    /// [`Self::parse`] accepts is the same here. `None` if it cannot be one.
+    #[must_use]
+    pub fn parse_ascii(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (local, domain) = text.rsplit_once('@')?;
+        let is_domain = domain
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        let is_address = text.len() <= EMAIL_LENGTH_MAX
+            && !domain.is_empty()
+            && is_domain
+            && !local.is_empty()
+            && local.bytes().all(|b| is_atext(b) || b == b'.');
+        is_address.then(|| Self(format!("{local}@{}", domain.to_ascii_lowercase())))
+    }
+
     /// An address that was parsed before it was stored. It is trusted: nothing is validated again.
     #[must_use]
     pub fn from_stored(email: String) -> Self {

@@ -3,6 +3,7 @@
 use crate::domain::delivery::Delivery;
 use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce};
 use crate::domain::status::{CheckOutcome, Status};
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_params::VerificationParams;
@@ -18,6 +19,8 @@ pub struct PastVerification {
     pub ended_at: Timestamp,
     /// Attempts that it used.
     pub attempts_used: u8,
+    /// What its texts showed beside the code.
+    pub text_reference: Option<TextReference>,
     /// Its messages, oldest first.
     pub deliveries: Vec<Delivery>,
     /// Outcomes of the checks that had an `Idempotency-Key`.
@@ -63,6 +66,7 @@ impl PastVerification {
             ended_at: now,
             attempts_used: verification.attempts_used(),
             recorded_checks,
+            text_reference: verification.text_reference,
             params: verification.params,
             deliveries: verification.deliveries,
         }

@@ -6,6 +6,9 @@
 //!
 //! Invariant: letters are never changed, and a line break inside the text stays.
 
+/// Digits of a number in E.164, with the country code.
+const E164_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+
 /// The digit 0 of each script; the other nine follow it (Unicode: `Nd`).
 const ZEROS: &[u32] = &[
     0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66,
@@ -92,6 +95,26 @@ pub fn plain_name(text: &str) -> String {
     spaced.trim().to_owned()
 }
 
+/// The digits and the leading `+` of a number in E.164, with spaces, dashes, `.`, `(` and `)` among
+/// them. `None` for any other spelling. Whether the number exists is not known here.
+#[must_use]
+pub fn e164(text: &str) -> Option<String> {
+    let mut number = String::with_capacity(E164_DIGITS.end() + 1);
+    for character in plain(text).chars() {
+        match character {
+            '0'..='9' if !number.is_empty() => number.push(character),
+            '+' | '＋' if number.is_empty() => number.push('+'),
+            ' ' | '-' | '.' | '(' | ')' => {}
+            _ => return None,
+        }
+        if number.len() > E164_DIGITS.end() + 1 {
+            return None;
+        }
+    }
+    let digits = number.strip_prefix('+')?;
+    (E164_DIGITS.contains(&digits.len()) && !digits.starts_with('0')).then_some(number)
+}
+
 /// Whether `character` is invisible and only changes how others are displayed: direction marks,
 /// zero-width characters, byte order marks, variation selectors.
 fn is_format(character: char) -> bool {
@@ -155,6 +178,35 @@ mod tests {
             }
         }
         ranges
+    }
+
+    #[test]
+    fn e164_is_read_with_separators_only() {
+        for text in [
+            "+12025550143",
+            " +1 (202) 555-0143\n",
+            "\u{202a}+1\u{a0}202.555\u{2011}0143\u{202c}",
+            "＋１２０２５５５０１４３",
+            "(+1) 2025550143",
+        ] {
+            assert_eq!(e164(text).as_deref(), Some("+12025550143"), "{text:?}");
+        }
+        for text in [
+            "",
+            "+",
+            "12025550143",
+            "0012025550143",
+            "+0612345678",
+            "++12025550143",
+            "+1202/5550143",
+            "+1202555\n0143",
+            "tel:+12025550143",
+            "+12025550143x1",
+            "+1234567890123456",
+            "+123456",
+        ] {
+            assert_eq!(e164(text), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -90,6 +90,20 @@ impl PhoneNumber {
         })
     }
 
+    /// Parses a number in E.164, as [`pasted_text::e164`] returns it.
+    ///
+    /// # Errors
+    /// [`PhoneError`]: [`PhoneError::Invalid`] also for a number with digits that are not part of
+    /// it, such as `+33 06…`.
+    pub fn parse_e164(e164: &str) -> Result<Self, PhoneError> {
+        let number = Self::parse(e164, None)?;
+        if phone_lines::spellings(e164).any(|spelling| spelling == number.e164) {
+            Ok(number)
+        } else {
+            Err(PhoneError::Invalid)
+        }
+    }
+
     /// A number that was parsed before it was stored. It is trusted: nothing is validated again.
     #[must_use]
     pub fn from_stored(e164: &str, country: &str, line: Line) -> Self {
@@ -173,7 +187,7 @@ pub fn warm_up() {
     let _ = PhoneNumber::parse("+12025550143", None);
 }
 
-/// The number that `spelling` writes, and the number that is dialed for a call if it is another one.
+/// The number that `spelling` writes, and the number to dial for a call if that is another one.
 /// `None` unless it is valid, or of a global network.
 fn read(
     spelling: &str,
@@ -258,6 +272,23 @@ fn allowed_line(kind: PhoneNumberType) -> Result<Line, PhoneError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn e164_with_digits_outside_the_number_is_rejected() {
+        for e164 in [
+            "+12025550143",
+            "+33612345678",
+            "+5215512345678",
+            "+541169071234",
+        ] {
+            let number = PhoneNumber::parse_e164(e164).map(|number| number.e164);
+            assert!(number.is_ok(), "{e164}: {number:?}");
+        }
+        for e164 in ["+330612345678", "+4402079460018", "+1202555014"] {
+            let number = PhoneNumber::parse_e164(e164);
+            assert_eq!(number, Err(PhoneError::Invalid), "{e164}");
+        }
+    }
     use proptest::prelude::*;
 
     fn number(spelling: &str, country: Option<&str>) -> Result<String, PhoneError> {

@@ -26,6 +26,13 @@ pub enum Calls {
     AsWritten,
 }
 
+/// The numbers in E.164 that may be the recipient whose number is written `e164`: the canonical one
+/// first. Only the tables of numbers know which of two is a line.
+pub fn spellings(e164: &str) -> impl Iterator<Item = String> {
+    let canonical = canonical(e164).map(|(canonical, _)| canonical);
+    canonical.into_iter().chain([e164.to_owned()])
+}
+
 const ANY: &str = "0123456789";
 
 /// The rules, by country.

@@ -35,6 +35,8 @@ pub struct Policy {
     pub guess_budget: u8,
     /// What a resend carries.
     pub resend_code: ResendCode,
+    /// Whether the app may choose codes. The bound on guessing does not hold for these.
+    pub caller_codes: bool,
     /// Wait before the 2nd, 3rd, … send within an hour; the last repeats.
     pub cooldown_seconds: Vec<i64>,
     /// Sends to a recipient in any hour.
@@ -55,6 +57,10 @@ pub struct Policy {
     pub blocked_prefixes: Vec<String>,
     /// Name that messages come from; absent: the brand.
     pub sender_id: Option<String>,
+    /// Whether texts show a reference of two letters.
+    pub text_reference: bool,
+    /// Whether texts show the time of sending.
+    pub text_time: bool,
     /// Host of the WebOTP last line.
     pub web_domain: Option<String>,
     /// SMS Retriever hash of the Android app.
@@ -94,6 +100,7 @@ impl Default for Policy {
             max_attempts: 5,
             guess_budget: 20,
             resend_code: ResendCode::Same,
+            caller_codes: false,
             cooldown_seconds: vec![30, 60, 120, 300, 600],
             sends_per_hour: 5,
             sends_per_day: 10,
@@ -110,6 +117,8 @@ impl Default for Policy {
             allowed_countries: vec![],
             blocked_prefixes: vec![],
             sender_id: None,
+            text_reference: false,
+            text_time: false,
             web_domain: None,
             android_hash: None,
             gsm7: Gsm7Mode::Prefer,

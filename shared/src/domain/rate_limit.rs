@@ -45,6 +45,19 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Cooldown,
+        Self::RecipientHour,
+        Self::RecipientDay,
+        Self::GuessBudget,
+        Self::Client,
+        Self::Prefix,
+        Self::Conversion(ConversionScope::Prefix),
+        Self::Conversion(ConversionScope::Country),
+        Self::Spend,
+    ];
+
     /// Member `limit` of a problem document.
     #[must_use]
     pub fn name(self) -> &'static str {

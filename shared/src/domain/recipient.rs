@@ -3,13 +3,14 @@
 
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
-use crate::domain::delivery::{Cause, ReportedStatus};
+use crate::domain::delivery::{Cause, DeliveryStatus, ReportedStatus};
 use crate::domain::ids::{
     AttemptNonce, DeliveryTag, IdempotencyKeyHash, SubjectKey, VerificationNonce,
 };
 use crate::domain::past_verification::PastVerification;
 use crate::domain::status::Status;
 use crate::domain::step::Step;
+use crate::domain::test_number::TEST_CARRIER;
 use crate::domain::time::{DAY_SECONDS, RETENTION_SECONDS, Timestamp};
 use crate::domain::verification::{SealedCode, Verification};
 use crate::domain::verification_params::Idempotency;
@@ -83,11 +84,23 @@ impl Recipient {
     /// Replaces the current verification by `new` and counts a send. Call
     /// [`Self::check_limits`] first.
     pub fn open(&mut self, new: Verification, now: Timestamp) {
+        self.replace_current(new, now);
+        self.sends.push(now);
+        self.prune(now);
+    }
+
+    /// Replaces the current verification by `new`, that of a test number: its message counts as
+    /// delivered, and no send is counted.
+    pub fn open_uncounted(&mut self, new: Verification, now: Timestamp) {
+        self.replace_current(new, now);
+        self.finish_test_message(now);
+        self.prune(now);
+    }
+
+    fn replace_current(&mut self, new: Verification, now: Timestamp) {
         self.drop_send_that_was_not_enqueued(now);
         self.archive_current(now);
         self.current = Some(new);
-        self.sends.push(now);
-        self.prune(now);
     }
 
     /// Adds a message to the current verification and counts a send. Call
@@ -100,8 +113,22 @@ impl Recipient {
         now: Timestamp,
     ) {
         self.drop_send_that_was_not_enqueued(now);
+        if self.add_message(channel, tag, fresh_code, now) {
+            self.sends.push(now);
+        }
+        self.prune(now);
+    }
+
+    /// Adds a message to the current verification; `false` if there is none.
+    fn add_message(
+        &mut self,
+        channel: Channel,
+        tag: DeliveryTag,
+        fresh_code: Option<SealedCode>,
+        now: Timestamp,
+    ) -> bool {
         let Some(verification) = &mut self.current else {
-            return;
+            return false;
         };
         if let Some(code) = fresh_code {
             verification.attempts_at_earlier_codes = verification.attempts.len();
@@ -113,7 +140,20 @@ impl Recipient {
         verification.add_delivery(channel, Cause::Requested, tag, now);
         let sequence = verification.step.sequence.saturating_add(1);
         verification.step = Step::due_now(sequence, now);
-        self.sends.push(now);
+        true
+    }
+
+    /// Adds a message of a test number to the current verification: the code is known, and no send
+    /// is counted.
+    pub fn resend_uncounted(
+        &mut self,
+        channel: Channel,
+        tag: DeliveryTag,
+        code: SealedCode,
+        now: Timestamp,
+    ) {
+        self.add_message(channel, tag, Some(code), now);
+        self.finish_test_message(now);
         self.prune(now);
     }
 
@@ -123,10 +163,8 @@ impl Recipient {
     pub fn owner(&self) -> Option<SubjectKey> {
         let current = self.current.as_ref().filter(|current| !current.is_recorded);
         let approved = current.and_then(Verification::approved_subject);
-        let claiming = approved.filter(|(subject, _)| subject.is_unique);
-        claiming
-            .map(|(subject, _)| subject.key)
-            .or(self.stored_owner)
+        let claiming = approved.filter(|subject| subject.is_unique);
+        claiming.map(|subject| subject.key).or(self.stored_owner)
     }
 
     /// Ends the ownership of a subject.
@@ -137,11 +175,36 @@ impl Recipient {
         }
     }
 
+    /// Ends the latest message, which goes to a test number, as delivered.
+    fn finish_test_message(&mut self, now: Timestamp) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        current.step.due = None;
+        if let Some(latest) = current.deliveries.last_mut() {
+            latest.status = DeliveryStatus::Delivered;
+            latest.carrier = Some(TEST_CARRIER.to_owned());
+            latest.updated_at = now;
+        }
+    }
+
     /// Cancels the current verification; `false` if it is not pending.
     pub fn cancel(&mut self, now: Timestamp) -> bool {
         match &mut self.current {
             Some(verification) if verification.status(now) == Status::Pending => {
                 verification.canceled_at = Some(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Approves the current verification without a code; `false` if it is not pending. It counts no
+    /// attempt.
+    pub fn approve(&mut self, now: Timestamp) -> bool {
+        match &mut self.current {
+            Some(verification) if verification.status(now) == Status::Pending => {
+                verification.approved_at = Some(now);
                 true
             }
             _ => false,
@@ -170,16 +233,20 @@ impl Recipient {
     /// The verification with this nonce, while it is readable.
     #[must_use]
     pub fn find(&self, nonce: VerificationNonce, now: Timestamp) -> Option<VerificationRef<'_>> {
-        let readable = self
+        self.readable(now)
+            .find(|verification| verification.params().nonce == nonce)
+    }
+
+    /// The verifications that may be shown, the current one first, then newest first.
+    pub fn readable(&self, now: Timestamp) -> impl Iterator<Item = VerificationRef<'_>> {
+        let past = self
             .past
             .iter()
             .take(PAST_READABLE_MAX)
-            .filter(|past| now < past.ended_at + RETENTION_SECONDS)
+            .filter(move |past| now < past.ended_at + RETENTION_SECONDS)
             .map(VerificationRef::Past);
         let current = self.current.iter().map(VerificationRef::Current);
-        current
-            .chain(readable)
-            .find(|verification| verification.params().nonce == nonce)
+        current.chain(past)
     }
 
     /// The verification that a send with this `Idempotency-Key` opened in the last 24 h.
@@ -251,6 +318,18 @@ impl Recipient {
         RaiseOutcome::Raised
     }
 
+    /// Moves the status of each message up to the one that it has in `later`.
+    pub fn raise_deliveries_to_those_of(&mut self, later: &Recipient, now: Timestamp) {
+        let deliveries = later.verifications().flat_map(|known| known.deliveries());
+        for delivery in deliveries {
+            let reported = ReportedStatus {
+                status: delivery.status,
+                is_account_fault: delivery.is_account_fault,
+            };
+            self.raise_delivery(delivery.tag, reported, delivery.carrier.as_deref(), now);
+        }
+    }
+
     /// Applies a report of `carrier` about a message, if it counts now.
     pub fn apply_report(
         &mut self,
@@ -284,7 +363,7 @@ impl Recipient {
     #[must_use]
     pub fn consecutive_failures(&self) -> u32 {
         match &self.current {
-            Some(verification) if verification.success_index().is_some() => 0,
+            Some(verification) if verification.is_approved() => 0,
             Some(verification) => {
                 let current = u32::try_from(verification.wrong_attempts().count());
                 self.failure_streak
@@ -365,7 +444,7 @@ mod tests {
             let at = NOW + (i64::from(n) * 1000);
             let mut v = opened(at);
             v.params.nonce = VerificationNonce([n; 4]);
-            v.params.idempotency = (n == 0).then(|| Idempotency {
+            v.params.idempotency = (n == 0).then_some(Idempotency {
                 key: IdempotencyKeyHash([9; 8]),
                 body: BodyHash([8; 8]),
             });

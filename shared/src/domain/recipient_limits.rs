@@ -45,6 +45,19 @@ impl Recipient {
         }
     }
 
+    /// Whether the guess budget alone allows a send now: for test numbers, which have no other
+    /// limit.
+    ///
+    /// # Errors
+    /// The guess budget, with its end.
+    pub fn check_guess_budget(&self, policy: &Policy, now: Timestamp) -> Result<(), LimitExceeded> {
+        let budget = usize::from(policy.guess_budget);
+        let until = window_end(&self.wrong_attempts(), budget, DAY_SECONDS, now);
+        let limit = Limit::GuessBudget;
+        let exceeded = (until > now).then_some(LimitExceeded { limit, until });
+        exceeded.map_or(Ok(()), Err)
+    }
+
     /// The first moment from `now` on at which these limits allow a send.
     #[must_use]
     pub fn next_send_at(&self, policy: &Policy, now: Timestamp) -> Timestamp {
@@ -76,16 +89,18 @@ impl Recipient {
     /// Attempts that a new verification accepts: k, or what is left of the guess budget.
     #[must_use]
     pub fn attempts_allowed(&self, policy: &Policy, now: Timestamp) -> u8 {
-        let day_ago = now - DAY_SECONDS;
-        let used = self
-            .wrong_attempts()
-            .iter()
-            .filter(|at| **at > day_ago)
-            .count();
-        let left = policy
-            .guess_budget
-            .saturating_sub(u8::try_from(used).unwrap_or(u8::MAX));
+        let used = u8::try_from(self.failures_in_a_day(now)).unwrap_or(u8::MAX);
+        let left = policy.guess_budget.saturating_sub(used);
         policy.max_attempts.min(left)
+    }
+
+    /// Wrong attempts of the last 24 h that count against the guess budget.
+    #[must_use]
+    pub fn failures_in_a_day(&self, now: Timestamp) -> usize {
+        let day_ago = now - DAY_SECONDS;
+        let mut wrong = self.wrong_attempts();
+        wrong.retain(|at| *at > day_ago);
+        wrong.len()
     }
 
     /// Length of the next code: `requested`, or longer after many consecutive failures.

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
+use jiff::ToSpan as _;
+use jiff::tz::TimeZone;
+
 /// Seconds in an hour.
 pub const HOUR_SECONDS: i64 = 3600;
 /// Seconds in a day.
@@ -21,6 +24,23 @@ impl Timestamp {
     pub fn from_http_date(value: &str) -> Option<Self> {
         let date = jiff::fmt::rfc2822::parse(value).ok()?;
         Some(Self(date.timestamp().as_second()))
+    }
+
+    /// The beginning of a day in UTC, written like `2027-01-31`.
+    #[must_use]
+    pub fn from_date(value: &str) -> Option<Self> {
+        let is_date = value.len() == "2027-01-31".len();
+        let date: jiff::civil::Date = value.parse().ok().filter(|_| is_date)?;
+        let midnight = date.to_zoned(TimeZone::UTC).ok()?;
+        Some(Self(midnight.timestamp().as_second()))
+    }
+
+    /// The same day and time of the next year, in UTC.
+    #[must_use]
+    pub fn a_year_later(self) -> Self {
+        let moment = jiff::Timestamp::from_second(self.0).unwrap_or_default();
+        let later = moment.to_zoned(TimeZone::UTC).checked_add(1.year());
+        later.map_or(self, |later| Self(later.timestamp().as_second()))
     }
 
     /// The moment as an HTTP header names it: `Sat, 21 Nov 2026 20:00:00 GMT`.

@@ -4,10 +4,12 @@
 
 use crate::domain::attempt_log::{Attempt, is_match};
 use crate::domain::channel::Channel;
+use crate::domain::custom_text::CustomText;
 use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery, DeliveryStatus};
 use crate::domain::ids::{AttemptHash, AttemptNonce, DeliveryTag};
 use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{VerificationParams, VerificationSubject};
 
@@ -29,16 +31,38 @@ pub struct Verification {
     pub sealed_code: Vec<u8>,
     /// What the right attempt hashes to.
     pub expected_hash: AttemptHash,
+    /// Whether the app chose the code: no other code ever replaces it.
+    pub is_code_of_app: bool,
+    /// What its texts say in place of the app's settings.
+    pub custom_text: CustomText,
+    /// When the app approved it without a code.
+    pub approved_at: Option<Timestamp>,
+    /// What its texts show beside the code, so that a page can name it.
+    pub text_reference: Option<TextReference>,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
     /// Whether its approval was recorded for its subject, and the recipient's owner is stored.
     pub is_recorded: bool,
+    /// Its requested messages, oldest first, at most [`DELIVERIES_MAX`].
+    pub requests: Vec<MessageRequest>,
     /// Its messages, oldest first.
     pub deliveries: Vec<Delivery>,
     /// Number of fallback channels already used.
     pub fallbacks_used: u8,
     /// The work on its deliveries.
     pub step: Step,
+}
+
+/// A message that the app requested: the first one, or a resend. Second carriers and fallback
+/// channels add deliveries, and no request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MessageRequest {
+    /// Names its delivery.
+    pub tag: DeliveryTag,
+    /// How it is sent.
+    pub channel: Channel,
+    /// When it was requested.
+    pub at: Timestamp,
 }
 
 /// A code as it is stored: sealed, and as the hash of the right attempt.
@@ -63,8 +87,13 @@ impl Verification {
             has_live_key: true,
             sealed_code: code.sealed,
             expected_hash: code.expected_hash,
+            is_code_of_app: false,
+            custom_text: CustomText::default(),
+            approved_at: None,
+            text_reference: None,
             canceled_at: None,
             is_recorded: false,
+            requests: vec![],
             deliveries: vec![],
             fallbacks_used: 0,
         }
@@ -84,10 +113,30 @@ impl Verification {
         success
     }
 
+    /// Whether the right code was submitted, or the app approved it without one.
+    #[must_use]
+    pub fn is_approved(&self) -> bool {
+        self.approved_at.is_some() || self.success_index().is_some()
+    }
+
+    /// When it was last changed for the app: by a request for a message, an attempt or its end.
+    #[must_use]
+    pub fn changed_at(&self) -> Timestamp {
+        let attempts = &self.attempts[..usize::from(self.attempts_used())];
+        let changes = [
+            self.requests.last().map(|request| request.at),
+            attempts.last().map(|attempt| attempt.at),
+            self.approved_at,
+            self.canceled_at,
+        ];
+        let changes = changes.into_iter().flatten();
+        changes.max().unwrap_or(self.params.created_at)
+    }
+
     /// Status at `now`.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
-        if self.success_index().is_some() {
+        if self.is_approved() {
             self.status_of_success()
         } else if self.canceled_at.is_some() {
             Status::Canceled
@@ -100,7 +149,7 @@ impl Verification {
         }
     }
 
-    /// Status once the right code was submitted.
+    /// Status once the right code was submitted, or the app approved it without one.
     fn status_of_success(&self) -> Status {
         match &self.params.subject {
             Some(subject) if subject.is_taken => Status::Refused,
@@ -108,12 +157,17 @@ impl Verification {
         }
     }
 
-    /// The subject for whom it was approved, and the attempt that approved it.
+    /// The subject for whom it was approved.
     #[must_use]
-    pub fn approved_subject(&self) -> Option<(&VerificationSubject, &Attempt)> {
+    pub fn approved_subject(&self) -> Option<&VerificationSubject> {
         let subject = self.params.subject.as_ref()?;
-        let success = self.attempts.get(self.success_index()?)?;
-        (!subject.is_taken).then_some((subject, success))
+        (self.is_approved() && !subject.is_taken).then_some(subject)
+    }
+
+    /// The attempt with the right code.
+    #[must_use]
+    pub fn success(&self) -> Option<&Attempt> {
+        self.attempts.get(self.success_index()?)
     }
 
     /// Attempts that count: those after the success changed nothing.
@@ -225,6 +279,16 @@ impl Verification {
         tag: DeliveryTag,
         now: Timestamp,
     ) {
+        if cause == Cause::Requested {
+            self.requests.push(MessageRequest {
+                tag,
+                channel,
+                at: now,
+            });
+            if self.requests.len() > DELIVERIES_MAX {
+                self.requests.remove(0);
+            }
+        }
         let number = self
             .deliveries
             .last()
@@ -315,8 +379,13 @@ pub(crate) mod tests {
             has_live_key: true,
             sealed_code: vec![],
             expected_hash: RIGHT,
+            is_code_of_app: false,
+            custom_text: CustomText::default(),
+            approved_at: None,
+            text_reference: None,
             canceled_at: None,
             is_recorded: false,
+            requests: vec![],
             deliveries: vec![],
             fallbacks_used: 0,
             step: Step::due_now(1, Timestamp(1000)),
@@ -415,6 +484,18 @@ pub(crate) mod tests {
                 attempts_left: 0
             }
         );
+    }
+
+    #[test]
+    fn approval_without_a_code_counts_no_attempt() {
+        let mut v = verification(5);
+        v.attempts = vec![attempt(1, false)];
+        v.approved_at = Some(Timestamp(1002));
+        let outcome = v.outcome(nonce(2), Timestamp(1003));
+        assert_eq!(outcome.reason, Some(Reason::AlreadyUsed));
+        assert_eq!((v.attempts_left(), v.wrong_attempts().count()), (4, 1));
+        assert_eq!(v.status(Timestamp(2000)), Status::Approved);
+        assert_eq!(v.changed_at(), Timestamp(1002));
     }
 
     #[test]

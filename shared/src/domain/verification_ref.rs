@@ -1,10 +1,11 @@
 //! Reference to a verification of a recipient, current or past.
 
-use crate::domain::delivery::Delivery;
+use crate::domain::delivery::{Cause, Delivery};
 use crate::domain::past_verification::PastVerification;
 use crate::domain::status::Status;
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::Verification;
+use crate::domain::verification::{MessageRequest, Verification};
 use crate::domain::verification_params::VerificationParams;
 
 /// A verification of a recipient, current or past.
@@ -41,6 +42,45 @@ impl<'a> VerificationRef<'a> {
         match self {
             Self::Current(verification) => verification.attempts_left(),
             Self::Past(past) => past.attempts_left(),
+        }
+    }
+
+    /// When it was last changed for the app: by a request for a message, an attempt or its end.
+    #[must_use]
+    pub fn changed_at(&self) -> Timestamp {
+        match self {
+            Self::Current(verification) => verification.changed_at(),
+            Self::Past(past) => past.ended_at,
+        }
+    }
+
+    /// Its requested messages, oldest first. Those of a past one are known from its deliveries.
+    #[must_use]
+    pub fn requests(&self) -> Vec<MessageRequest> {
+        if let Self::Current(verification) = self
+            && !verification.requests.is_empty()
+        {
+            return verification.requests.clone();
+        }
+        let deliveries = self.deliveries().iter();
+        let requested = deliveries.filter(|delivery| delivery.cause == Cause::Requested);
+        let request = |delivery: &Delivery| MessageRequest {
+            tag: delivery.tag,
+            channel: delivery.channel,
+            at: match delivery.number {
+                1 => self.params().created_at,
+                _ => delivery.updated_at,
+            },
+        };
+        requested.map(request).collect()
+    }
+
+    /// What its texts show beside the code.
+    #[must_use]
+    pub fn text_reference(&self) -> Option<TextReference> {
+        match self {
+            Self::Current(verification) => verification.text_reference,
+            Self::Past(past) => past.text_reference,
         }
     }
 

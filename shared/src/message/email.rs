@@ -10,7 +10,7 @@ use super::rendered::Message;
 use super::values::{Values, fill};
 
 /// Separates paragraphs in a template.
-const PARAGRAPH_SEPARATOR: &str = " | ";
+pub(super) const PARAGRAPH_SEPARATOR: &str = " | ";
 
 /// The e-mail that `template` makes with `values`.
 pub(super) fn email(locale: Locale, values: &Values, template: &str) -> Message {
@@ -42,7 +42,7 @@ fn html(locale: Locale, values: &Values, subject: &str, template: &str) -> Strin
     );
     for paragraph in template.split(PARAGRAPH_SEPARATOR) {
         // Escaping leaves placeholders as they are.
-        let filled = fill(&escape_html(paragraph), |name| {
+        let filled = fill(&escape_html(&values.for_currency(paragraph)), |name| {
             values.get(name).map(|value| value_html(name, value))
         });
         html.push_str(&format!("<p>{filled}</p>\n"));

@@ -4,14 +4,22 @@
 //! A file has lines `key = value`; a line that begins with `#` is a comment. Keys: `name` (English
 //! name of the language), `dir` (`ltr`, `rtl`), `sms`, `sms_short` (without the advice not to share
 //! the code), `sms_transaction`, `voice`, `voice_transaction`, `subject`, `email`,
-//! `email_transaction` (paragraphs separated by ` | `). The optional keys `sms_gsm7`,
+//! `email_transaction` (paragraphs separated by ` | `), `reference` and `sent_at` (sentences with
+//! `{reference}` and `{time}`). The optional keys `sms_gsm7`,
 //! `sms_short_gsm7` and `sms_transaction_gsm7` are for languages whose native spelling needs
 //! letters outside GSM-7 and is commonly read without them. Placeholders: `{brand}` `{code}`
 //! `{minutes}` `{amount}` `{currency}` `{payee}`, and `{digits}`, the code spelled with pauses.
 //!
+//! A text has `{minutes}` where the word after it never changes, as an abbreviation or in languages
+//! without plurals. Otherwise it has `{duration}`: number and word in the form that CLDR's plural
+//! rules select, from the keys `duration_one`, `duration_few` and so on, one for each category that
+//! the language has for 1 to 30 minutes.
+//!
 //! Invariant: every file has all required keys, and every text has the placeholders of its key.
 
 use std::fmt;
+
+use super::plurals::plural_category;
 
 /// A language for which there are templates: an index into `LOCALES`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,6 +131,12 @@ impl Locale {
             .unwrap_or_default()
     }
 
+    /// The template of "`minutes` minutes", if the texts have `{duration}`.
+    pub(super) fn duration(self, minutes: i64) -> Option<&'static str> {
+        let category = plural_category(self.tag(), minutes);
+        self.find(&format!("duration_{category}"))
+    }
+
     /// Whether the language is written from right to left.
     pub(super) fn is_right_to_left(self) -> bool {
         self.text("dir") == "rtl"
@@ -143,7 +157,7 @@ impl fmt::Debug for Locale {
 mod tests {
     use super::*;
 
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 12] = [
         "name",
         "dir",
         "sms",
@@ -154,20 +168,25 @@ mod tests {
         "subject",
         "email",
         "email_transaction",
+        "reference",
+        "sent_at",
     ];
     const OPTIONAL: [&str; 3] = ["sms_gsm7", "sms_short_gsm7", "sms_transaction_gsm7"];
 
-    /// The placeholders of `key`: its value must have all of them and no others.
+    /// The placeholders of `key`: its value must have all of them and, but for the minutes, no
+    /// others.
     fn placeholders(key: &str) -> &'static [&'static str] {
         match key.trim_end_matches("_gsm7") {
             "name" | "dir" => &[],
             "subject" => &["brand"],
-            "voice" => &["brand", "digits", "minutes"],
-            "voice_transaction" => &["brand", "digits", "minutes", "amount", "currency", "payee"],
+            "reference" => &["reference"],
+            "sent_at" => &["time"],
+            "voice" => &["brand", "digits"],
+            "voice_transaction" => &["brand", "digits", "amount", "currency", "payee"],
             "sms_transaction" | "email_transaction" => {
-                &["brand", "code", "minutes", "amount", "currency", "payee"]
+                &["brand", "code", "amount", "currency", "payee"]
             }
-            _ => &["brand", "code", "minutes"],
+            _ => &["brand", "code"],
         }
     }
 
@@ -180,13 +199,19 @@ mod tests {
             .collect()
     }
 
+    /// A text before and after its minutes.
+    fn split_at_time(text: &str) -> Option<(&str, &str)> {
+        let parts = text.split_once("{minutes}");
+        parts.or_else(|| text.split_once("{duration}"))
+    }
+
     /// The sentence of an `email` that advises not to share the code: it follows the sentence with
     /// the minutes.
     fn warning(email: &str) -> Option<&str> {
         // The ends of sentences and paragraphs in all scripts. Thai marks only the paragraph, which
         // is followed by the brand.
         const ENDS: [char; 9] = ['.', ':', '|', '{', '。', '।', '።', '։', '۔'];
-        let (_, rest) = email.split_once("{minutes}")?;
+        let (_, rest) = split_at_time(email)?;
         let (_, rest) = rest.split_once(ENDS)?;
         let (warning, _) = rest.trim_start_matches([' ', '|']).split_once(ENDS)?;
         Some(warning.trim()).filter(|warning| warning.contains(char::is_alphabetic))
@@ -205,8 +230,9 @@ mod tests {
                 let (key, value) = line
                     .split_once(" = ")
                     .unwrap_or_else(|| panic!("{locale:?}: {line}"));
+                let is_known = KEYS.contains(&key) || OPTIONAL.contains(&key);
                 assert!(
-                    KEYS.contains(&key) || OPTIONAL.contains(&key),
+                    is_known || key.starts_with("duration_"),
                     "{locale:?}: {key}"
                 );
                 assert!(
@@ -233,10 +259,15 @@ mod tests {
                 for name in placeholders {
                     assert!(names.contains(name), "{locale:?} {key}: no {{{name}}}");
                 }
-                assert!(
-                    names.iter().all(|name| placeholders.contains(name)),
-                    "{locale:?} {key}: {names:?}"
-                );
+                let is_time = |name: &&&str| matches!(**name, "minutes" | "duration");
+                let is_known = |name: &&str| placeholders.contains(name) || is_time(&name);
+                assert!(names.iter().all(is_known), "{locale:?} {key}: {names:?}");
+                let times = names.iter().filter(is_time).count();
+                let expected = usize::from(!matches!(
+                    *key,
+                    "name" | "dir" | "subject" | "reference" | "sent_at"
+                ));
+                assert_eq!(times, expected, "{locale:?} {key}");
                 assert_eq!(
                     value.matches('{').count(),
                     value.matches('}').count(),
@@ -252,6 +283,83 @@ mod tests {
         }
     }
 
+    /// What may follow `{minutes}` in a language that has plural forms: an abbreviation, a word
+    /// that never changes (Vietnamese), or the end of a sentence that announced minutes.
+    const UNITS: [&str; 16] = [
+        " min",
+        " Min.",
+        " мин",
+        " хв",
+        " mín.",
+        " nóim.",
+        " dəq",
+        " deq.",
+        " dk",
+        " phút",
+        " phut",
+        " నిమి.",
+        " நிமி.",
+        " ನಿಮಿ.",
+        "'",
+        ".",
+    ];
+
+    #[test]
+    fn minutes_have_every_plural_form_of_their_language() {
+        for locale in Locale::all() {
+            let numbers = || 1..=30;
+            let mut expected: Vec<_> = numbers()
+                .map(|minutes| format!("duration_{}", plural_category(locale.tag(), minutes)))
+                .collect();
+            expected.sort();
+            expected.dedup();
+            let lines = locale.entry().1.lines();
+            let mut found: Vec<_> = lines
+                .filter_map(|line| line.split_once(" = "))
+                .map(|(key, _)| key.to_owned())
+                .filter(|key| key.starts_with("duration_"))
+                .collect();
+            found.sort();
+            // Languages without plurals, and texts that avoid them, need no forms.
+            let needs_none = expected.len() == 1 || matches!(locale.tag(), "hr" | "ro" | "vi");
+            assert!(
+                found == expected || (needs_none && found.is_empty()),
+                "{locale:?}: {found:?}"
+            );
+            for minutes in numbers().filter(|_| !found.is_empty()) {
+                let form = locale.duration(minutes).unwrap_or_default();
+                let category = plural_category(locale.tag(), minutes);
+                let is_only = numbers()
+                    .filter(|other| plural_category(locale.tag(), *other) == category)
+                    .count()
+                    == 1;
+                let says_number = form.matches("{minutes}").count() == 1;
+                assert!(
+                    says_number || (is_only && !form.is_empty()),
+                    "{locale:?} {minutes}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn number_without_its_word_precedes_an_abbreviation() {
+        let has_plurals = |locale: &Locale| {
+            (1..=30).any(|minutes| plural_category(locale.tag(), minutes) != "other")
+        };
+        for locale in Locale::all().filter(has_plurals) {
+            for key in KEYS.iter().chain(&OPTIONAL) {
+                let text = locale.find(key).unwrap_or_default();
+                let Some((_, after)) = text.split_once("{minutes}") else {
+                    continue;
+                };
+                let unit = UNITS.iter().find_map(|unit| after.strip_prefix(unit));
+                let is_whole = unit.is_some_and(|rest| !rest.starts_with(char::is_alphabetic));
+                assert!(is_whole, "{locale:?} {key}: {text}");
+            }
+        }
+    }
+
     #[test]
     fn calls_and_emails_advise_not_to_share_the_code() {
         for locale in Locale::all() {
@@ -259,9 +367,8 @@ mod tests {
                 .unwrap_or_else(|| panic!("{locale:?}: {}", locale.text("email")));
             for key in ["voice", "voice_transaction", "email_transaction"] {
                 let value = locale.text(key);
-                let is_warned = value
-                    .split_once("{minutes}")
-                    .is_some_and(|(_, after)| after.contains(warning));
+                let is_warned =
+                    split_at_time(value).is_some_and(|(_, after)| after.contains(warning));
                 assert!(
                     is_warned,
                     "{locale:?} {key}: no `{warning}` after the minutes: {value}"

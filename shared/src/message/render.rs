@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::email::email;
+use super::email::{PARAGRAPH_SEPARATOR, email};
 use super::gsm7::{Encoding, Segments, segments};
 use super::locales::Locale;
 use super::rendered::Message;
@@ -23,7 +23,7 @@ const MINIMAL_TRANSACTION_TEMPLATE: &str = "{code} {brand}: {amount} {currency} 
 /// Renders `wording` for `channel` in the language of `locale`.
 #[must_use]
 pub fn render(channel: Channel, locale: Locale, wording: &Wording) -> Message {
-    let values = Values::new(wording);
+    let values = Values::in_locale(wording, locale);
     let template = |key: &str| match wording.transaction {
         None => locale.text(key),
         Some(_) => locale.text(&format!("{key}_transaction")),
@@ -31,10 +31,71 @@ pub fn render(channel: Channel, locale: Locale, wording: &Wording) -> Message {
     match channel {
         Channel::Sms => sms(locale, wording, values),
         // WhatsApp does not charge by part, and no phone fills in a code from its last line.
-        Channel::Whatsapp => one_part(values.fill_isolated(locale, template("sms"))),
-        Channel::Voice => one_part(values.fill(template("voice"))),
-        Channel::Email => email(locale, &values, template("email")),
+        Channel::Whatsapp => {
+            let text = values.fill_isolated(locale, template("sms"));
+            one_part(join(text, &marks(locale, wording, &values)))
+        }
+        Channel::Voice => {
+            let spelled = Values::new(&Wording {
+                reference: wording.reference.map(spell).as_deref(),
+                ..*wording
+            });
+            let text = values.fill(template("voice"));
+            one_part(join(text, &marks(locale, wording, &spelled)))
+        }
+        Channel::Email => {
+            let paragraphs: Vec<&str> = std::iter::once(template("email"))
+                .chain(mark_templates(locale, wording))
+                .collect();
+            email(locale, &values, &paragraphs.join(PARAGRAPH_SEPARATOR))
+        }
     }
+}
+
+/// The templates of what `wording` shows to tell the text from others: reference and time.
+fn mark_templates(locale: Locale, wording: &Wording) -> impl Iterator<Item = &'static str> {
+    let reference = wording.reference.map(|_| locale.text("reference"));
+    let sent_at = wording.sent_at.map(|_| locale.text("sent_at"));
+    reference.into_iter().chain(sent_at)
+}
+
+/// Reference and time as sentences.
+fn marks(locale: Locale, wording: &Wording, values: &Values) -> String {
+    let sentences = mark_templates(locale, wording).map(|template| values.fill(template));
+    sentences.collect::<Vec<_>>().join(" ")
+}
+
+fn join(text: String, marks: &str) -> String {
+    if marks.is_empty() {
+        text
+    } else {
+        format!("{text} {marks}")
+    }
+}
+
+/// `letters` with pauses for speech.
+fn spell(letters: &str) -> String {
+    let letters: Vec<String> = letters.chars().map(String::from).collect();
+    letters.join(", ")
+}
+
+/// Whether an SMS can show the reference and the time of `wording` without another part, and
+/// Android can still read it.
+pub(super) fn sms_has_room_for_marks(locale: Locale, wording: &Wording) -> bool {
+    let without_marks = Wording {
+        reference: None,
+        sent_at: None,
+        ..*wording
+    };
+    let plain = render(Channel::Sms, locale, &without_marks);
+    let marked = render(Channel::Sms, locale, wording);
+    let is_readable = wording.android_hash.is_none()
+        || marked.text.len() <= ANDROID_BYTES_MAX
+        || plain.text.len() > ANDROID_BYTES_MAX;
+    let shows_time = wording
+        .sent_at
+        .is_none_or(|time| marked.text.contains(time));
+    marked.parts == plain.parts && is_readable && shows_time
 }
 
 fn one_part(text: String) -> Message {
@@ -56,16 +117,18 @@ fn one_part(text: String) -> Message {
 ///
 /// If none fits, Android cannot read the message, and it is the full text without the hash.
 fn sms(locale: Locale, wording: &Wording, values: Values) -> Message {
-    let sms = SmsRenderer::new(locale, wording.gsm7, values);
+    let key = match wording.transaction {
+        None => "sms",
+        Some(_) => "sms_transaction",
+    };
+    let marks = SmsMarks::new(locale, wording, &values);
+    let sms = SmsRenderer::new(locale, wording.gsm7, values, key, marks);
     let (full, shorter): (_, &[_]) = match wording.transaction {
         None => (
-            sms.template("sms"),
+            sms.template(key),
             &[sms.template("sms_short"), MINIMAL_TEMPLATE.into()],
         ),
-        Some(_) => (
-            sms.template("sms_transaction"),
-            &[MINIMAL_TRANSACTION_TEMPLATE.into()],
-        ),
+        Some(_) => (sms.template(key), &[MINIMAL_TRANSACTION_TEMPLATE.into()]),
     };
     if wording.android_hash.is_some() {
         let line = autofill_line(wording, wording.android_hash);
@@ -102,23 +165,64 @@ struct SmsRenderer {
     locale: Locale,
     gsm7: Gsm7Mode,
     values: Values,
+    marks: SmsMarks,
+}
+
+/// Reference and time at the end of an SMS.
+struct SmsMarks {
+    /// As sentences.
+    sentences: String,
+    /// As short as possible.
+    short: String,
+    /// The reference, which is shown even where there is no room: the page names it.
+    reference: Option<String>,
+}
+
+impl SmsMarks {
+    fn new(locale: Locale, wording: &Wording, values: &Values) -> Self {
+        let shown = wording.reference.into_iter().chain(wording.sent_at);
+        Self {
+            sentences: marks(locale, wording, values),
+            short: shown.collect::<Vec<_>>().join(" "),
+            reference: wording.reference.map(str::to_owned),
+        }
+    }
+
+    /// Their forms in a text of this encoding, from the most explicit to the shortest.
+    fn forms(&self, encoding: Encoding) -> [Option<Cow<'_, str>>; 2] {
+        let sentences = match encoding {
+            Encoding::Ucs2 => Some(Cow::from(&self.sentences)),
+            Encoding::Gsm7 if is_transliterable(&self.sentences) => {
+                Some(transliterate(&self.sentences).into())
+            }
+            Encoding::Gsm7 => None,
+        };
+        [sentences, Some(Cow::from(&self.short))]
+    }
 }
 
 impl SmsRenderer {
-    fn new(locale: Locale, gsm7: Gsm7Mode, values: Values) -> Self {
-        // Only `Strict` changes values, and only if the words around them can be written in GSM-7
-        // too.
-        let has_gsm7_words =
-            || locale.find("sms_gsm7").is_some() || is_transliterable(locale.text("sms"));
-        let values = if gsm7 == Gsm7Mode::Strict && has_gsm7_words() {
-            values.into_gsm7()
-        } else {
-            values
+    /// `key`: the text for which the values are spelled.
+    fn new(locale: Locale, gsm7: Gsm7Mode, values: Values, key: &str, marks: SmsMarks) -> Self {
+        // Values change only if the words around them can be written in GSM-7 too.
+        let gsm7_words = locale.find(&format!("{key}_gsm7"));
+        let values = match gsm7 {
+            Gsm7Mode::Strict if gsm7_words.is_some() || is_transliterable(locale.text(key)) => {
+                values.into_gsm7()
+            }
+            Gsm7Mode::Prefer => {
+                let replaced = values.with_gsm7_punctuation();
+                let template = gsm7_words.unwrap_or_else(|| locale.text(key));
+                let is_gsm7 = segments(&replaced.fill(template)).encoding == Encoding::Gsm7;
+                if is_gsm7 { replaced } else { values }
+            }
+            Gsm7Mode::Strict | Gsm7Mode::Off => values,
         };
         Self {
             locale,
             gsm7,
             values,
+            marks,
         }
     }
 
@@ -149,18 +253,17 @@ impl SmsRenderer {
 
     /// The message of `template`, with `last_line` below it.
     fn message(&self, template: &str, last_line: Option<&str>) -> Message {
-        let with_last_line = |body: String| match last_line {
-            Some(line) => body + "\n" + line,
-            None => body,
-        };
-        let mut text = with_last_line(self.values.fill(template));
+        let body = self.values.fill(template);
+        let marks = self.fitting_marks(&body, last_line);
+        let mut text = lines(&join(body, &marks), last_line);
         let Segments {
             encoding, parts, ..
         } = segments(&text);
         if encoding == Encoding::Ucs2 {
             // Isolating a value takes two characters. It must not add a part or exceed Android's
             // limit.
-            let isolated = with_last_line(self.values.fill_isolated(self.locale, template));
+            let body = self.values.fill_isolated(self.locale, template);
+            let isolated = lines(&join(body, &marks), last_line);
             let is_short = last_line.is_none() || isolated.len() <= ANDROID_BYTES_MAX;
             if segments(&isolated).parts == parts && is_short {
                 text = isolated;
@@ -173,6 +276,34 @@ impl SmsRenderer {
             encoding,
             parts,
         }
+    }
+
+    /// The most explicit marks that add no part to a text and do not make it too long for Android.
+    /// If none do so, the reference alone.
+    fn fitting_marks(&self, body: &str, last_line: Option<&str>) -> String {
+        let plain = lines(body, last_line);
+        let Segments {
+            encoding, parts, ..
+        } = segments(&plain);
+        let fits = |form: &Cow<'_, str>| {
+            let marked = lines(&join(body.to_owned(), form), last_line);
+            let is_short = last_line.is_none()
+                || marked.len() <= ANDROID_BYTES_MAX
+                || plain.len() > ANDROID_BYTES_MAX;
+            let counted = segments(&marked);
+            (counted.encoding, counted.parts) == (encoding, parts) && is_short
+        };
+        let fitting = self.marks.forms(encoding).into_iter().flatten().find(fits);
+        let reference = self.marks.reference.clone().unwrap_or_default();
+        fitting.map_or(reference, Cow::into_owned)
+    }
+}
+
+/// A text and the line below it.
+fn lines(body: &str, last_line: Option<&str>) -> String {
+    match last_line {
+        Some(line) => format!("{body}\n{line}"),
+        None => body.to_owned(),
     }
 }
 
@@ -191,6 +322,8 @@ mod tests {
             code: "48205917",
             minutes: 30,
             transaction: None,
+            reference: None,
+            sent_at: None,
             web_domain,
             android_hash,
             gsm7: Gsm7Mode::Prefer,
@@ -253,7 +386,7 @@ mod tests {
             for key in ["sms_gsm7", "sms_short_gsm7", "sms_transaction_gsm7"] {
                 let text = locale.find(key).unwrap_or_default();
                 assert_eq!(
-                    Values::new(&wording())
+                    Values::in_locale(&wording(), locale)
                         .fill(text)
                         .chars()
                         .find(|c| !is_gsm7(*c)),
@@ -336,6 +469,45 @@ mod tests {
     }
 
     #[test]
+    fn typographic_punctuation_adds_no_part_unless_off() {
+        let text = |gsm7, payee| {
+            let transaction = Some(["12.50", "EUR", payee]);
+            let brand = "Joe’s Bar";
+            english(
+                Channel::Sms,
+                &Wording {
+                    gsm7,
+                    brand,
+                    transaction,
+                    ..wording()
+                },
+            )
+        };
+        for payee in ["Joe’s Bar", "A – B", "More…", "“Quoted”", "a\u{202f}b"] {
+            let preferred = text(Gsm7Mode::Prefer, payee);
+            assert_eq!(preferred.parts, 1, "{}", preferred.text);
+            assert_eq!(preferred.encoding, Encoding::Gsm7);
+            assert!(preferred.text.contains("Joe's Bar"), "{}", preferred.text);
+            let native = text(Gsm7Mode::Off, payee);
+            assert!(
+                native.text.contains("Joe’s Bar") && native.parts == 2,
+                "{native:?}"
+            );
+        }
+        // With a letter that needs the other alphabet anyway, nothing is gained.
+        let polish = text(Gsm7Mode::Prefer, "Łódź’s");
+        assert!(polish.text.contains("Łódź’s"), "{}", polish.text);
+        // A link that only the other punctuation would make.
+        for payee in ["evil·com", "x：／／y"] {
+            let text = text(Gsm7Mode::Prefer, payee).text;
+            assert!(
+                !text.contains("evil.com") && !text.contains("://"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn every_locale_and_channel_shows_the_payment() {
         for locale in Locale::all() {
             for channel in Channel::ALL {
@@ -362,6 +534,147 @@ mod tests {
                         1
                     }
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn marks_are_shown_in_every_locale_and_channel() {
+        for locale in Locale::all() {
+            let marked = Wording {
+                reference: Some("KX"),
+                sent_at: Some("14:05"),
+                ..wording()
+            };
+            for channel in Channel::ALL {
+                let text = render(channel, locale, &marked).text;
+                let reference = match channel {
+                    Channel::Voice => "K, X",
+                    _ => "KX",
+                };
+                assert!(text.contains(reference), "{locale:?} {channel:?}: {text}");
+                let has_room = channel != Channel::Sms || sms_has_room_for_marks(locale, &marked);
+                assert_eq!(
+                    text.contains("14:05"),
+                    has_room,
+                    "{locale:?} {channel:?}: {text}"
+                );
+            }
+            let html = render(Channel::Email, locale, &marked)
+                .html
+                .unwrap_or_default();
+            assert!(html.contains("KX") && html.contains("14:05"), "{html}");
+        }
+    }
+
+    #[test]
+    fn marks_add_no_part_where_there_is_room() {
+        let mut without_room = vec![];
+        for locale in Locale::all() {
+            for sent_at in [None, Some("14:05"), Some("14:05 UTC")] {
+                let marked = Wording {
+                    brand: "Example Inc",
+                    code: "482059",
+                    reference: Some("KX"),
+                    sent_at,
+                    ..wording()
+                };
+                if sms_has_room_for_marks(locale, &marked) {
+                    let message = render(Channel::Sms, locale, &marked);
+                    assert_eq!(message.parts, 1, "{}", message.text);
+                    assert!(message.text.contains("482059") && message.text.contains("KX"));
+                } else {
+                    without_room.push((locale.tag(), sent_at.unwrap_or_default()));
+                }
+            }
+        }
+        let count = |sent_at| without_room.iter().filter(|(_, at)| *at == sent_at).count();
+        assert_eq!(
+            (count(""), count("14:05"), count("14:05 UTC")),
+            (0, 17, 26),
+            "{without_room:?}"
+        );
+    }
+
+    #[test]
+    fn marks_are_sentences_where_these_fit() {
+        let marked = Wording {
+            reference: Some("KX"),
+            sent_at: Some("14:05"),
+            minutes: 5,
+            code: "482059",
+            ..wording()
+        };
+        let text = |tag| {
+            let locale = Locale::from_tag(tag).unwrap_or(Locale::ENGLISH);
+            render(Channel::Sms, locale, &marked).text
+        };
+        let english = "482059 is your Example Inc code, valid for 5 min. Do not share it. \
+                       Reference: KX. Time: 14:05.";
+        assert_eq!(text("en"), english);
+        assert!(
+            text("cs").ends_with("Reference: KX. Cas: 14:05."),
+            "{}",
+            text("cs")
+        );
+        assert!(text("hi").ends_with(" KX 14:05"), "{}", text("hi"));
+    }
+
+    #[test]
+    fn minutes_have_the_plural_form_of_their_number() {
+        for (tag, minutes, form) in [
+            ("en", 1, "1 minute."),
+            ("es", 1, "1 minuto."),
+            ("es", 5, "5 minutos."),
+            ("pt", 1, "1 minuto."),
+            ("de", 1, "1 Minute "),
+            ("it", 1, "1 minuto."),
+            ("nl", 1, "1 minuut "),
+            ("da", 1, "1 minut."),
+            ("nb", 1, "1 minutt."),
+            ("sv", 1, "1 minut."),
+            ("ca", 1, "1 minut."),
+            ("fi", 1, "1 minuutin."),
+            ("he", 1, "לדקה אחת"),
+            ("he", 2, "ל-2 דקות"),
+            ("ar", 1, "دقيقة واحدة"),
+            ("ar", 2, "دقيقتين"),
+            ("ar", 5, "5 دقائق"),
+            ("ar", 15, "15 دقيقة"),
+        ] {
+            let Some(locale) = Locale::from_tag(tag) else {
+                panic!("no {tag}")
+            };
+            let shown = Wording {
+                minutes,
+                ..wording()
+            };
+            let text = render(Channel::Email, locale, &shown).text;
+            assert!(text.contains(form), "{tag} {minutes}: {text}");
+        }
+        let sms = |tag, minutes| {
+            let locale = Locale::from_tag(tag).unwrap_or(Locale::ENGLISH);
+            let shown = Wording {
+                minutes,
+                ..wording()
+            };
+            render(Channel::Sms, locale, &shown).text
+        };
+        assert!(sms("ar", 5).contains("صالح 5 دقائق"));
+        assert!(sms("es", 1).contains("Vence en 1 minuto."));
+        assert!(sms("de", 1).contains("Er ist 1 Minute gültig"));
+    }
+
+    #[test]
+    fn sms_fits_one_part_at_any_time_left() {
+        for locale in Locale::all() {
+            for minutes in 1..=30 {
+                let shown = Wording {
+                    minutes,
+                    ..wording()
+                };
+                let message = render(Channel::Sms, locale, &shown);
+                assert_eq!(message.parts, 1, "{locale:?} {minutes}: {}", message.text);
             }
         }
     }

@@ -5,7 +5,16 @@ use super::rendered::Message;
 use super::values::{Values, Wording};
 
 /// The placeholders that a template may have.
-const PLACEHOLDERS: [&str; 6] = ["code", "brand", "minutes", "amount", "currency", "payee"];
+const PLACEHOLDERS: [&str; 8] = [
+    "code",
+    "brand",
+    "minutes",
+    "amount",
+    "currency",
+    "payee",
+    "reference",
+    "time",
+];
 
 /// A text with `{code}` once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +60,8 @@ mod tests {
             code: "042137",
             minutes: 5,
             transaction,
+            reference: None,
+            sent_at: None,
             web_domain: Some("acme.example"),
             android_hash: None,
             gsm7: Gsm7Mode::Prefer,

@@ -49,11 +49,31 @@ pub(super) fn is_transliterable(text: &str) -> bool {
         .all(|letter| is_gsm7(letter) || gsm7_spelling(letter).is_some())
 }
 
+/// `text` with punctuation of GSM-7 in place of punctuation that the alphabet has in another form:
+/// quotation marks, dashes, ellipses, spaces and wide forms. Letters and symbols stay.
+pub(super) fn replace_punctuation(text: &str) -> String {
+    let mut replaced = String::with_capacity(text.len());
+    for character in text.chars() {
+        match punctuation_spelling(character).filter(|_| !is_gsm7(character)) {
+            Some(spelling) => replaced.push_str(spelling),
+            None => replaced.push(character),
+        }
+    }
+    replaced
+}
+
+fn punctuation_spelling(character: char) -> Option<&'static str> {
+    let mut rows = PUNCTUATION.iter();
+    let row = rows.find(|(characters, _)| characters.contains(character));
+    row.map(|(_, spelling)| *spelling)
+}
+
 /// The spelling of `character` in characters of GSM-7, if the tables have one.
 fn gsm7_spelling(character: char) -> Option<&'static str> {
     SPELLINGS
         .iter()
         .chain(GREEK)
+        .chain(PUNCTUATION)
         .find(|(characters, _)| characters.contains(character))
         .map(|(_, spelling)| *spelling)
 }
@@ -210,15 +230,50 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("џђ", "dj"),
     ("ЏЂ", "Dj"),
     ("ъьЪЬ", ""),
-    // Typographic punctuation that word processors and phones insert.
-    ("‘’‚ʼʻ′´`", "'"),
-    ("“”„«»″", "\""),
-    ("‐‑‒–—―−", "-"),
-    ("…", "..."),
-    ("\u{a0}\u{202f}\u{2009}\u{2007}\t", " "),
-    ("·•", "."),
     ("№", "No"),
-    ("、，،", ","),
+];
+/// Punctuation that word processors, phones and scripts have in another form. The tests compare it
+/// with Unicode's own lists of dashes, quotation marks and spaces.
+const PUNCTUATION: &[(&str, &str)] = &[
+    ("‘’‚‛ʼʻʹʽˈ‹›′‵´`＇", "'"),
+    ("“”„‟«»″‶〝〞〟＂❝❞❠", "\""),
+    ("「」『』﹁﹂﹃﹄｢｣⹂❛❜❟", "'"),
+    ("‐‑‒–—―⁃−⸺⸻⸗⸚⹀﹘﹣－〜〰゠־᐀᠆⸝﹉﹊﹋﹌֊⁓⁻₋⹝︱︲𐵮𐺭", "-"),
+    ("…⋯︙", "..."),
+    ("‥", ".."),
+    (
+        "\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}",
+        " ",
+    ),
+    ("\u{2008}\u{2009}\u{200a}\u{202f}\u{205f}\u{3000}\t", " "),
+    ("·•․‧∙・｡。．", "."),
+    ("、，،﹐﹑､", ","),
+    ("；؛﹔;", ";"),
+    ("：﹕︰∶", ":"),
+    ("！﹗", "!"),
+    ("‼", "!!"),
+    ("？؟﹖", "?"),
+    ("⁇", "??"),
+    ("⁈", "?!"),
+    ("⁉", "!?"),
+    ("（﹙❨", "("),
+    ("）﹚❩", ")"),
+    ("［", "["),
+    ("］", "]"),
+    ("｛﹛", "{"),
+    ("｝﹜", "}"),
+    ("⁄∕／⧸", "/"),
+    ("＼﹨⧵", "\\"),
+    ("｜¦", "|"),
+    ("＆﹠", "&"),
+    ("＊﹡⁎∗", "*"),
+    ("％﹪٪", "%"),
+    ("＿‗﹍﹎﹏", "_"),
+    ("＋﹢", "+"),
+    ("＝﹦", "="),
+    ("～∼˜", "~"),
+    ("＜﹤", "<"),
+    ("＞﹥", ">"),
 ];
 /// The same for Greek, including the capitals that GSM-7 has: a word must not be half Greek and
 /// half Latin.
@@ -271,7 +326,50 @@ const GREEK: &[(&str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
+    use icu_properties::CodePointSetData;
+    use icu_properties::props::{Dash, QuotationMark, WhiteSpace};
+
     use super::*;
+
+    #[test]
+    fn punctuation_of_unicode_has_a_gsm7_form() {
+        let dashes = CodePointSetData::new::<Dash>().iter_ranges();
+        let quotes = CodePointSetData::new::<QuotationMark>().iter_ranges();
+        let spaces = CodePointSetData::new::<WhiteSpace>().iter_ranges();
+        let all = dashes.chain(quotes).chain(spaces).flatten();
+        let missing: String = all
+            .filter_map(char::from_u32)
+            // Line breaks are removed before; the rest is written in its own script only.
+            .filter(|character| !"\n\r\u{b}\u{c}\u{85}\u{2028}\u{2029}".contains(*character))
+            .filter(|character| !is_gsm7(*character) && punctuation_spelling(*character).is_none())
+            .collect();
+        assert_eq!(missing, "");
+        // Wide forms, but for marks that sanitizing removes or that are no punctuation.
+        for wide in '！'..='～' {
+            let Some(ascii) = char::from_u32(u32::from(wide) - 0xfee0) else {
+                continue;
+            };
+            if ascii.is_ascii_punctuation() && !"@#$^`".contains(ascii) {
+                let spelling = punctuation_spelling(wide).map(str::to_owned);
+                assert_eq!(spelling, Some(ascii.to_string()), "{wide}");
+            }
+        }
+    }
+
+    #[test]
+    fn replaced_punctuation_keeps_letters_and_symbols() {
+        for (text, expected) in [
+            ("Joe’s Bar", "Joe's Bar"),
+            ("Müller – Söhne…", "Müller - Söhne..."),
+            ("“Café” «Łódź»", "\"Café\" \"Łódź\""),
+            ("A&B €5 ©™", "A&B €5 ©™"),
+        ] {
+            assert_eq!(replace_punctuation(text), expected);
+        }
+        for (_, spelling) in PUNCTUATION {
+            assert!(spelling.chars().all(is_gsm7), "{spelling}");
+        }
+    }
 
     #[test]
     fn transliterated_texts_are_gsm7() {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::locales::Locale;
 use super::sanitize::{sanitize, sanitize_name};
-use super::transliterate::transliterate;
+use super::transliterate::{replace_punctuation, transliterate};
 use crate::domain::policy::Gsm7Mode;
 
 /// Longest brand in a text, in characters.
@@ -27,6 +27,10 @@ pub struct Wording<'a> {
     pub minutes: i64,
     /// Amount, currency and payee of the payment that the code confirms.
     pub transaction: Option<[&'a str; 3]>,
+    /// Two letters that name the text (`OTP_TEXT_REFERENCE`).
+    pub reference: Option<&'a str>,
+    /// Time of sending, in hours and minutes (`OTP_TEXT_TIME`).
+    pub sent_at: Option<&'a str>,
     /// The host for which browsers fill the code in (`OTP_WEB_DOMAIN`).
     pub web_domain: Option<&'a str>,
     /// The hash of the Android app that reads the message (`OTP_ANDROID_HASH`).
@@ -36,11 +40,16 @@ pub struct Wording<'a> {
 }
 
 /// The variables of a text, sanitized.
+#[derive(Clone)]
 pub(super) struct Values {
     brand: String,
     code: String,
     digits: String,
     minutes: String,
+    /// The minutes with their word, in the locale of the text.
+    duration: Option<String>,
+    reference: String,
+    sent_at: String,
     amount: String,
     currency: String,
     payee: String,
@@ -57,44 +66,83 @@ impl Values {
             // thousand two hundred and seventeen.
             digits: characters.join(", "),
             minutes: wording.minutes.to_string(),
+            duration: None,
+            reference: wording.reference.unwrap_or_default().to_owned(),
+            sent_at: wording.sent_at.unwrap_or_default().to_owned(),
             amount: sanitize(amount, TRANSACTION_CHARS_MAX),
             currency: sanitize_name(currency, TRANSACTION_CHARS_MAX),
             payee: sanitize_name(payee, TRANSACTION_CHARS_MAX),
         }
     }
 
+    /// The values for a text in the language of `locale`.
+    pub(super) fn in_locale(wording: &Wording, locale: Locale) -> Self {
+        let values = Self::new(wording);
+        let duration = locale.duration(wording.minutes);
+        Self {
+            duration: duration.map(|duration| values.fill(duration)),
+            ..values
+        }
+    }
+
+    /// The values with punctuation of GSM-7 in place of other punctuation. No letter changes.
+    pub(super) fn with_gsm7_punctuation(&self) -> Self {
+        self.clone().respell(replace_punctuation)
+    }
+
     /// The values in GSM-7. A value of which no letter or digit would be left is kept as it is: a
     /// payment without its payee is worse than a second SMS part.
     pub(super) fn into_gsm7(self) -> Self {
-        let into_gsm7 = |value: String| {
-            let transliterated = transliterate(&value).trim().to_owned();
+        let into_gsm7 = |value: &str| {
+            let transliterated = transliterate(value).trim().to_owned();
             if transliterated.contains(char::is_alphanumeric) {
                 transliterated
             } else {
-                value
+                value.to_owned()
             }
         };
         Self {
-            brand: into_gsm7(self.brand),
-            amount: into_gsm7(self.amount),
-            currency: into_gsm7(self.currency),
-            payee: into_gsm7(self.payee),
+            duration: self.duration.as_deref().map(into_gsm7),
+            ..self.respell(into_gsm7)
+        }
+    }
+
+    /// The app's values in another spelling. They are sanitized again: "evil·com" becomes a link
+    /// when its dot does.
+    fn respell(self, spell: impl Fn(&str) -> String) -> Self {
+        Self {
+            brand: sanitize_name(&spell(&self.brand), BRAND_CHARS_MAX),
+            amount: sanitize(&spell(&self.amount), TRANSACTION_CHARS_MAX),
+            currency: sanitize_name(&spell(&self.currency), TRANSACTION_CHARS_MAX),
+            payee: sanitize_name(&spell(&self.payee), TRANSACTION_CHARS_MAX),
             ..self
         }
     }
 
     /// `template` with the values in place of its placeholders.
     pub(super) fn fill(&self, template: &str) -> String {
-        fill(template, |name| self.get(name).map(Cow::from))
+        fill(&self.for_currency(template), |name| {
+            self.get(name).map(Cow::from)
+        })
     }
 
     /// Like [`Values::fill`], for display: a right-to-left text does not change the order within a
     /// value.
     pub(super) fn fill_isolated(&self, locale: Locale, template: &str) -> String {
         if locale.is_right_to_left() {
-            fill(template, |name| self.get(name).map(isolate))
+            fill(&self.for_currency(template), |name| {
+                self.get(name).map(isolate)
+            })
         } else {
             self.fill(template)
+        }
+    }
+
+    /// `template` without the place of the currency, if the amount names its own.
+    pub(super) fn for_currency<'t>(&self, template: &'t str) -> Cow<'t, str> {
+        match self.currency.is_empty() {
+            true => template.replace("{amount} {currency}", "{amount}").into(),
+            false => template.into(),
         }
     }
 
@@ -105,6 +153,9 @@ impl Values {
             "code" => &self.code,
             "digits" => &self.digits,
             "minutes" => &self.minutes,
+            "duration" => self.duration.as_deref()?,
+            "reference" => &self.reference,
+            "time" => &self.sent_at,
             "amount" => &self.amount,
             "currency" => &self.currency,
             "payee" => &self.payee,

@@ -30,7 +30,8 @@ use crate::platform::environment::variable;
 pub type Client<B> = legacy::Client<TimedConnector, B>;
 
 /// Opens connections: TCP, and TLS where the URL says `https`, together within a time limit. A host
-/// that accepts the connection and then never answers the TLS handshake is one that was not reached.
+/// that accepts the connection and then never answers the TLS handshake is one that was not
+/// reached.
 #[derive(Clone)]
 pub struct TimedConnector {
     connector: HttpsConnector<HttpConnector>,

@@ -88,7 +88,10 @@ impl Approvals<'_> {
     /// The approval of the current verification, and the subject that it is for.
     fn approval(self, recipient: &Recipient) -> Option<(SubjectKey, Approval)> {
         let current = recipient.current.as_ref()?;
-        let (subject, attempt) = current.approved_subject()?;
+        let subject = current.approved_subject()?;
+        let success = current.success();
+        // Without a code, the app has approved it.
+        let at = success.map_or(current.approved_at, |attempt| Some(attempt.at))?;
         let purpose = SealedFor::VerifiedRecipient(subject.key, self.key);
         let to = recipient.address.as_ref();
         let approval = Approval {
@@ -98,8 +101,8 @@ impl Approvals<'_> {
             channel: current.params.channel,
             purpose: current.params.purpose.clone(),
             is_unique: subject.is_unique,
-            decision: attempt.decision,
-            at: attempt.at,
+            decision: success.and_then(|attempt| attempt.decision),
+            at,
         };
         Some((subject.key, approval))
     }

@@ -2,10 +2,9 @@
 //!
 //! Invariants: what was not written is not compared, and nothing reveals which element was wrong.
 
-use std::sync::Arc;
-
-use super::approvals::Approvals;
-use crate::config::{Apps, VerifyConfig};
+use super::show::show;
+use super::target::Target;
+use super::verifying::{VerifyError, Verifying};
 use crate::crypto::hashes::BoundToCode;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::subject_ids::OpenedDecisionId;
@@ -20,52 +19,15 @@ use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::Transaction;
 use crate::domain::verification_ref::VerificationRef;
-use crate::platform::aws::Service;
-use crate::platform::metrics::{Metric, Metrics};
+use crate::platform::metrics::Metric;
 use crate::platform::random::random_bytes;
-use crate::store::{AttemptResult, Store, StoreError};
-
-/// What checks, cancels and reads need.
-pub struct Verifying {
-    /// The table.
-    pub store: Store,
-    /// Seal keys and lookup key.
-    pub keyring: Arc<Keyring>,
-    /// Policies of the apps.
-    pub apps: Apps,
-    pub(super) metrics: Metrics,
-}
+use crate::store::AttemptResult;
 
 /// The subject of a check.
 #[derive(Clone, Copy)]
 struct CheckSubject {
     key: SubjectKey,
     decision: Option<OpenedDecisionId>,
-}
-
-impl Verifying {
-    /// What approvals of the recipient under `key` need.
-    pub(super) fn approvals(&self, key: RecordKey, now: Timestamp) -> Approvals<'_> {
-        Approvals {
-            store: &self.store,
-            keyring: &self.keyring,
-            key,
-            now,
-        }
-    }
-
-    /// From the configuration of `verify`.
-    #[must_use]
-    pub fn new(config: VerifyConfig, metrics: Metrics) -> Self {
-        let dynamodb = config.aws.config(Service::DynamoDb);
-        let store = Store::new(&dynamodb, config.table, config.keyring.clone());
-        Self {
-            store,
-            keyring: config.keyring,
-            apps: config.apps,
-            metrics,
-        }
-    }
 }
 
 /// A check, as requested.
@@ -91,6 +53,8 @@ pub struct Checked {
     pub outcome: CheckOutcome,
     /// Whether an earlier check with the same `Idempotency-Key` had this outcome.
     pub is_replay: bool,
+    /// The verification's id.
+    pub id: VerificationId,
     /// The verification's recipient, as stored.
     pub recipient: Recipient,
     /// The verification's nonce.
@@ -99,41 +63,22 @@ pub struct Checked {
     pub decision: Option<DecisionState>,
 }
 
-/// Why a check, cancel or read has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// There is no such verification.
-    #[error("there is no such verification")]
-    NotFound,
-    /// The verification has ended.
-    #[error("the verification has ended")]
-    NotPending,
-    /// The `Idempotency-Key` was used with another body.
-    #[error("the Idempotency-Key was used with another body")]
-    IdempotencyMismatch,
-    /// There is no such decision.
-    #[error("there is no such decision")]
-    DecisionNotFound,
-    /// The decision is expired.
-    #[error("the decision is expired")]
-    DecisionNotPending,
-    /// The table failed: nothing was compared.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Checks a code.
+/// Checks a code. One write; to find the latest verification of a recipient, a read before it.
 ///
 /// # Errors
 /// [`VerifyError`].
 pub async fn check(
     verifying: &Verifying,
     app: &str,
-    id: VerificationId,
+    target: &Target,
     request: &CheckRequest,
     now: Timestamp,
 ) -> Result<Checked, VerifyError> {
     let keyring = &verifying.keyring;
+    let id = match target {
+        Target::Id(id) => *id,
+        Target::LatestOf(_) => show(verifying, app, target, now).await?.id,
+    };
     let (key, nonce) = keyring.open_verification_id(app, id);
     let subject = check_subject(keyring, app, request)?;
     let bound = BoundToCode {
@@ -161,7 +106,9 @@ pub async fn check(
         }
     };
     let mut checked = match logged {
-        AttemptResult::Logged(recipient) => decide(verifying, *recipient, nonce, &attempt, now)?,
+        AttemptResult::Logged(recipient) => {
+            decide(verifying, *recipient, id, nonce, &attempt, now)?
+        }
         AttemptResult::UnknownRecipient => return Err(VerifyError::NotFound),
     };
     if let (Some(subject), None) = (subject, checked.outcome.reason) {
@@ -248,6 +195,7 @@ async fn complete(
 fn decide(
     verifying: &Verifying,
     recipient: Recipient,
+    id: VerificationId,
     nonce: VerificationNonce,
     attempt: &Attempt,
     now: Timestamp,
@@ -293,6 +241,7 @@ fn decide(
     Ok(Checked {
         outcome,
         is_replay,
+        id,
         recipient,
         nonce,
         decision: None,

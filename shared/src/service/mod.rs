@@ -3,8 +3,12 @@
 pub mod sending;
 pub mod send;
 pub mod resend;
+pub mod open_or_continue;
+pub mod verifying;
+pub mod target;
 pub mod check;
 pub mod cancel;
+pub mod approve;
 pub mod show;
 pub mod recipients;
 pub mod report;
@@ -17,3 +21,5 @@ mod new_code;
 mod replay;
 mod reservation;
 mod subject_change;
+mod roll_back;
+mod test_number;

@@ -7,16 +7,19 @@ use crate::domain::code::Code;
 use crate::domain::delivery::Cause;
 use crate::domain::ids::{DeliveryTag, VerificationNonce};
 use crate::domain::recipient::Recipient;
+use crate::domain::text_reference::TextReference;
 use crate::domain::verification::{SealedCode, Verification};
 use crate::domain::verification_params::{VerificationParams, VerificationSubject};
 use crate::message;
 use crate::platform::random::{entropy, random_bytes};
 
-/// The verification that `request` opens, with its first message.
+/// The verification that `request` opens, with its first message. `known_code`: that of a test
+/// number.
 pub(super) fn new_verification(
     context: &SendContext<'_>,
     request: &SendRequest,
     recipient: &Recipient,
+    known_code: Option<&Code>,
 ) -> Verification {
     let (policy, now) = (context.policy, context.now);
     let (country, requested) = (request.to.country(), request.locale.as_deref());
@@ -37,13 +40,24 @@ pub(super) fn new_verification(
         expires_at: now + ttl_seconds,
         attempts_max: recipient.attempts_allowed(policy, now),
     };
-    let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
-    let code = Code::generate(policy.code_alphabet, length, &mut entropy());
-    let code = context
+    let random = || {
+        let length = recipient.code_length(request.code_length.unwrap_or(policy.code_length));
+        Code::generate(policy.code_alphabet, length, &mut entropy())
+    };
+    let code = known_code.or(request.code.as_ref()).cloned();
+    let code = code.unwrap_or_else(random);
+    let sealed = context
         .sending
         .keyring
         .seal_code(context.key, &params, &code);
-    let mut verification = Verification::new(params, code);
+    let mut verification = Verification {
+        is_code_of_app: request.code.is_some(),
+        custom_text: request.custom_text.clone(),
+        ..Verification::new(params, sealed)
+    };
+    let has_reference = policy.text_reference
+        && message::has_room_for_reference(policy, &verification, &code, country, now);
+    verification.text_reference = has_reference.then(|| new_reference(recipient));
     let tag = DeliveryTag(random_bytes());
     verification.add_delivery(request.channel, Cause::Requested, tag, now);
     verification
@@ -82,6 +96,12 @@ pub(super) fn fresh_code(
     let length = recipient.code_length(length.unwrap_or(policy.code_length));
     let code = Code::generate(policy.code_alphabet, length, &mut entropy());
     keyring.seal_code(context.key, &verification.params, &code)
+}
+
+/// A text reference that differs from that of the recipient's previous code.
+pub(super) fn new_reference(recipient: &Recipient) -> TextReference {
+    let mut shown = recipient.verifications().map(|v| v.text_reference());
+    TextReference::generate(shown.find_map(|reference| reference), &mut entropy())
 }
 
 /// A random nonce that no remembered verification of `recipient` has.

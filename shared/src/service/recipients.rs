@@ -1,10 +1,10 @@
-//! Recipients: unlock, forget and release, for the operator's support desk. All do the same for
-//! recipients that were never seen.
+//! Recipients: unlock, forget, release and lookup, for the operator's support desk. All do the same
+//! for recipients that were never seen.
 
 use super::approvals::Approvals;
 use super::sending::Sending;
 use crate::domain::address::Address;
-use crate::domain::ids::AttemptNonce;
+use crate::domain::ids::{AttemptNonce, VerificationId};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::domain::verified_recipient::Removal;
@@ -67,6 +67,35 @@ pub async fn release(
     };
     store.append_removal(owner, removal).await?;
     store.release_owner(key, owner, now).await
+}
+
+/// A recipient as it is stored, and the ids of its readable verifications, the current one first.
+#[derive(Clone, Debug)]
+pub struct FoundRecipient {
+    /// The recipient; one without history if it was never seen.
+    pub recipient: Recipient,
+    /// Ids in the order of [`Recipient::readable`].
+    pub ids: Vec<VerificationId>,
+}
+
+/// Reads a recipient; changes nothing.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn lookup(
+    sending: &Sending,
+    app: &str,
+    to: &Address,
+    now: Timestamp,
+) -> Result<FoundRecipient, StoreError> {
+    let key = sending.keyring.recipient_key(app, &to.canonical());
+    let recipient = sending.store.load(key, app, now).await?.recipient;
+    let id = |nonce| sending.keyring.verification_id(app, key, nonce);
+    let ids = recipient
+        .readable(now)
+        .map(|verification| id(verification.params().nonce))
+        .collect();
+    Ok(FoundRecipient { recipient, ids })
 }
 
 async fn modify_known(

@@ -1,18 +1,21 @@
 //! Resend: one more message of a pending verification, in the same order as a send.
 
 use super::admission::admit_resend;
-use super::new_code::fresh_code;
-use super::reservation::{Contention, SharedLimits};
+use super::new_code::{fresh_code, new_reference};
+use super::reservation::SharedLimits;
 use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
+use super::test_number::resend_to_test_number;
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
+use crate::domain::recipient::Recipient;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
+use crate::domain::verification::Verification;
 use crate::domain::verification_ref::VerificationRef;
 use crate::platform::deadline::Deadline;
 use crate::platform::random::random_bytes;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoredRecipient};
 
 /// Sends one more message of the verification `id`. `deadline` is that of the invocation.
 ///
@@ -28,9 +31,8 @@ pub async fn resend(
 ) -> Result<Sent, SendError> {
     let (key, nonce) = sending.keyring.open_verification_id(app, id);
     let context = SendContext::new(sending, app, key, deadline, now);
-    let mut contention = Contention::default();
     for _ in 0..=CONFLICT_RETRIES_MAX {
-        if let Some(sent) = try_resend(&context, nonce, request, &mut contention).await? {
+        if let Some(sent) = try_resend(&context, nonce, request).await? {
             return Ok(sent);
         }
     }
@@ -42,7 +44,30 @@ async fn try_resend(
     context: &SendContext<'_>,
     nonce: VerificationNonce,
     request: &ResendRequest,
-    contention: &mut Contention,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
+    // Look up.
+    let loaded = sending.store.load(key, context.app, now);
+    let stored = context.in_time(loaded).await?;
+    let current = match stored.recipient.find(nonce, now) {
+        Some(VerificationRef::Current(current)) if current.status(now) == Status::Pending => {
+            current
+        }
+        Some(_) => return Err(SendError::NotPending),
+        None => return Err(SendError::NotFound),
+    };
+    send_again(context, &stored, current, request).await
+}
+
+/// Sends one more message of `current`, which is pending and of the recipient as it was loaded:
+/// decides, reserves, saves, enqueues. `None`: another send was first.
+pub(super) async fn send_again(
+    context: &SendContext<'_>,
+    stored: &StoredRecipient,
+    current: &Verification,
+    request: &ResendRequest,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending,
@@ -51,42 +76,54 @@ async fn try_resend(
         now,
         ..
     } = *context;
-    // Look up.
-    let loaded = sending.store.load(key, context.app, now);
-    let stored = context.in_time(loaded).await?;
     let recipient = &stored.recipient;
-    let current = match recipient.find(nonce, now) {
-        Some(VerificationRef::Current(current)) if current.status(now) == Status::Pending => {
-            current
-        }
-        Some(_) => return Err(SendError::NotPending),
-        None => return Err(SendError::NotFound),
-    };
     // Decide.
     if !current.params.has_time_for_a_send(now) {
         return Err(SendError::TooLate);
     }
     let channel = request.channel.unwrap_or(current.params.channel);
     let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
-    admit_resend(sending, channel, to)?;
+    admit_resend(context, channel, to)?;
+    if let Some(code) = sending.test_numbers.code_of(to, now) {
+        let code = sending.keyring.seal_code(key, &current.params, code);
+        return resend_to_test_number(context, stored, channel, code).await;
+    }
+    let nonce = current.params.nonce;
     let limits = SharedLimits::new(*context, to, channel, request.client_ip, nonce);
     if let Err(exceeded) = recipient.check_limits(policy, now) {
         return Err(limits.rejection(exceeded).await);
     }
     // Reserve.
-    let Some(reservation) = limits.reserve(contention).await? else {
+    let Some(reservation) = limits.reserve(stored).await? else {
         return Ok(None);
     };
     // Save and enqueue.
     let code = match policy.resend_code {
-        ResendCode::Fresh => Some(fresh_code(context, recipient, current)),
-        ResendCode::Same => None,
+        ResendCode::Fresh if !current.is_code_of_app => {
+            Some(fresh_code(context, recipient, current))
+        }
+        ResendCode::Fresh | ResendCode::Same => None,
     };
     let mut resent = recipient.clone();
+    if code.is_some() {
+        replace_reference(&mut resent);
+    }
     resent.resend(channel, DeliveryTag(random_bytes()), code, now);
-    let result = save_and_enqueue(context, &stored, resent).await;
+    let result = save_and_enqueue(context, stored, resent).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;
     }
     result
+}
+
+/// Gives the current verification, whose code is replaced, another reference, if it has one.
+fn replace_reference(recipient: &mut Recipient) {
+    let reference = new_reference(recipient);
+    if let Some(shown) = recipient
+        .current
+        .as_mut()
+        .and_then(|current| current.text_reference.as_mut())
+    {
+        *shown = reference;
+    }
 }

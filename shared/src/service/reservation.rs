@@ -12,22 +12,21 @@ use crate::domain::ids::VerificationNonce;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::platform::logging::causes;
 use crate::platform::random::random_bytes;
-use crate::store::{self, Exceeded, ReserveResult};
+use crate::store::{self, Exceeded, ReserveOrder, ReserveResult, StoreError, StoredRecipient};
 
 /// How long to wait before a limit is tried again that was reserved a moment ago: many times what a
 /// send takes until it releases its reservation or keeps it.
 const CONTESTED_WAIT: Duration = Duration::from_millis(500);
+/// After so many waits without a change, a limit is regarded as full for good.
+const SETTLED_AFTER: u32 = 2;
+/// How often a send tries limits that other sends may release.
+const CONTESTED_TRIES_MAX: u32 = 10;
 
 /// The limits that one message must pass, beside the recipient's own.
 pub(super) struct SharedLimits<'a> {
     context: SendContext<'a>,
     limits: store::SharedLimits,
 }
-
-/// What the earlier tries of one send found: the limits that refused the last one, if other sends
-/// may release them.
-#[derive(Default)]
-pub(super) struct Contention(Option<Exceeded>);
 
 /// A send counted in all of them.
 #[must_use]
@@ -72,74 +71,112 @@ impl<'a> SharedLimits<'a> {
         Self { context, limits }
     }
 
-    /// Counts a send in all limits, or in none.
+    /// Counts a send in all limits, or in none. `None`: `stored`, the recipient that was looked up,
+    /// has changed meanwhile.
     ///
     /// All limits are asked at the same time, so a send that one of them refuses is counted in the
     /// others until it has released them, and so is one of several sends to one recipient. A send
-    /// that may find limits full for that reason alone waits and starts over: `None`. It is
-    /// rejected once nothing has changed while it waited.
+    /// that may find limits full for that reason alone waits and tries again, then one limit after
+    /// the other. It is rejected once nothing has changed for a while, unless another send to
+    /// the same recipient is in the limit: that one is saved soon, or releases its reservation.
     pub(super) async fn reserve(
         &self,
-        contention: &mut Contention,
+        stored: &StoredRecipient,
     ) -> Result<Option<Reservation<'a>>, SendError> {
         let SendContext {
             sending,
+            app,
+            key,
             now,
             undo_at,
             ..
         } = self.context;
-        let exceeded = match sending.store.reserve(&self.limits, undo_at, now).await? {
-            ReserveResult::Exceeded(exceeded) => exceeded,
-            ReserveResult::Reserved(reserved) => {
-                return Ok(Some(Reservation {
-                    context: self.context,
-                    reserved,
-                }));
+        let store = &sending.store;
+        let last_send = stored.recipient.sends.last().copied();
+        let mut earlier: Option<Exceeded> = None;
+        let mut unchanged = 0;
+        for _ in 0..CONTESTED_TRIES_MAX {
+            let order = match earlier {
+                None => ReserveOrder::AtOnce,
+                Some(_) => ReserveOrder::OneByOne,
+            };
+            let reserving = store.reserve(key, &self.limits, order, undo_at, now);
+            let exceeded = match reserving.await? {
+                ReserveResult::Exceeded(exceeded) => exceeded,
+                ReserveResult::Reserved(reserved) => {
+                    return Ok(Some(Reservation {
+                        context: self.context,
+                        reserved,
+                    }));
+                }
+            };
+            if !exceeded.is_contested() {
+                return Err(match order {
+                    ReserveOrder::AtOnce => SendError::LimitExceeded(exceeded.limit),
+                    ReserveOrder::OneByOne => self.rejection(exceeded.limit).await,
+                });
             }
-        };
-        let earlier = contention.0.replace(exceeded.clone());
-        let is_settled = earlier.is_some_and(|earlier| exceeded.is_settled_since(&earlier));
-        if exceeded.is_contested() && !is_settled {
-            tokio::time::sleep(CONTESTED_WAIT).await;
-            return Ok(None);
+            unchanged = match &earlier {
+                Some(earlier) if exceeded.is_settled_since(earlier) => unchanged + 1,
+                _ => 0,
+            };
+            let is_own = exceeded.is_contested_by(key, last_send);
+            if unchanged == SETTLED_AFTER && !is_own {
+                return Err(self.rejection(exceeded.limit).await);
+            }
+            if let Err(error) = self.context.in_time(wait()).await {
+                return Err(match is_own {
+                    true => error,
+                    false => SendError::LimitExceeded(exceeded.limit),
+                });
+            }
+            earlier = Some(exceeded);
+            let current = self.context.in_time(store.load(key, app, now)).await?;
+            if current.version != stored.version {
+                return Ok(None);
+            }
         }
-        Err(self.rejection_by(exceeded).await?)
+        Err(match earlier {
+            Some(exceeded) if !exceeded.is_contested_by(key, last_send) => {
+                SendError::LimitExceeded(exceeded.limit)
+            }
+            _ => StoreError::Conflict.into(),
+        })
     }
 
-    /// The rejection of a send by one of these limits. If that may have been reserved by another
-    /// send to the same recipient, the recipient's own limits come first.
-    async fn rejection_by(&self, exceeded: Exceeded) -> Result<SendError, SendError> {
-        let SendContext {
-            sending,
-            app,
-            policy,
-            key,
-            now,
-            ..
-        } = self.context;
-        if exceeded.is_contested() {
-            let loaded = sending.store.load(key, app, now);
-            let stored = self.context.in_time(loaded).await?;
-            if let Err(own) = stored.recipient.check_limits(policy, now) {
-                return Ok(SendError::LimitExceeded(own));
-            }
-        }
-        Ok(SendError::LimitExceeded(exceeded.limit))
-    }
-
-    /// The rejection of a send by `exceeded`, or by the limit here that ends later.
+    /// The rejection of a send by `exceeded`, or by the limit here that ends later. One that other
+    /// sends to the same recipient may release is looked at until nothing changes.
     pub(super) async fn rejection(&self, exceeded: LimitExceeded) -> SendError {
+        let SendContext { key, .. } = self.context;
+        let mut others = self.exceeded().await;
+        for _ in 0..CONTESTED_TRIES_MAX {
+            let may_change = |other: &Exceeded| {
+                other.limit.until > exceeded.until && other.is_contested_by(key, None)
+            };
+            if !others.iter().any(may_change) || self.context.in_time(wait()).await.is_err() {
+                break;
+            }
+            let earlier = std::mem::replace(&mut others, self.exceeded().await);
+            if earlier == others {
+                break;
+            }
+        }
+        let others = others.into_iter().map(|other| other.limit);
+        SendError::LimitExceeded(exceeded.or_later(others))
+    }
+
+    /// The limits here that would refuse the send now.
+    async fn exceeded(&self) -> Vec<Exceeded> {
         let SendContext { sending, now, .. } = self.context;
-        let others = sending.store.exceeded(&self.limits, now).await;
-        let others = others.unwrap_or_else(|error| {
+        let exceeded = sending.store.exceeded(&self.limits, now).await;
+        exceeded.unwrap_or_else(|error| {
             tracing::warn!(
                 error.kind = "limits_unread",
                 error.cause = causes(&error),
                 "could not read all limits; the response may name the wrong one"
             );
             vec![]
-        });
-        SendError::LimitExceeded(exceeded.or_later(others))
+        })
     }
 }
 
@@ -156,4 +193,9 @@ impl Reservation<'_> {
             );
         }
     }
+}
+
+async fn wait() -> Result<(), StoreError> {
+    tokio::time::sleep(CONTESTED_WAIT).await;
+    Ok(())
 }

@@ -10,13 +10,15 @@ use super::approvals::Approvals;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, replay};
-use super::reservation::{Contention, SharedLimits};
+use super::reservation::SharedLimits;
+use super::roll_back::{is_opened, roll_back};
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
+use super::test_number::send_to_test_number;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
+use crate::domain::verification::Verification;
 use crate::platform::deadline::Deadline;
-use crate::platform::logging::causes;
-use crate::store::{RestoreResult, SaveResult, StoreError, StoredRecipient, WriteId};
+use crate::store::{SaveResult, StoreError, StoredRecipient, WriteId};
 
 /// Sends a code to `request.to`. `deadline` is that of the invocation.
 ///
@@ -32,9 +34,8 @@ pub async fn send(
     let key = sending.keyring.recipient_key(app, &request.to.canonical());
     let context = SendContext::new(sending, app, key, deadline, now);
     admit(&context, request)?;
-    let mut contention = Contention::default();
     for _ in 0..=CONFLICT_RETRIES_MAX {
-        if let Some(sent) = try_send(&context, request, &mut contention).await? {
+        if let Some(sent) = try_send(&context, request).await? {
             return Ok(sent);
         }
     }
@@ -45,7 +46,6 @@ pub async fn send(
 async fn try_send(
     context: &SendContext<'_>,
     request: &SendRequest,
-    contention: &mut Contention,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending, key, now, ..
@@ -61,8 +61,25 @@ async fn try_send(
             Replay::NewKey => {}
         }
     }
+    open(context, &stored, request).await
+}
+
+/// Opens a verification for the recipient as it was loaded: decides, reserves, saves, enqueues.
+/// `None`: another send was first.
+pub(super) async fn open(
+    context: &SendContext<'_>,
+    stored: &StoredRecipient,
+    request: &SendRequest,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
     // Decide.
-    let verification = new_verification(context, request, &stored.recipient);
+    let test_code = sending.test_numbers.code_of(&request.to, now);
+    let verification = new_verification(context, request, &stored.recipient, test_code);
+    if test_code.is_some() {
+        return send_to_test_number(context, stored, verification, &request.to).await;
+    }
     let (nonce, channel) = (verification.params.nonce, request.channel);
     let limits = SharedLimits::new(*context, &request.to, channel, request.client_ip, nonce);
     if let Err(exceeded) = stored.recipient.check_limits(context.policy, now) {
@@ -78,7 +95,7 @@ async fn try_send(
     let completed = approvals.complete_before_send(&stored.recipient);
     context.in_time(completed).await?;
     // Reserve.
-    let Some(reservation) = limits.reserve(contention).await? else {
+    let Some(reservation) = limits.reserve(stored).await? else {
         return Ok(None);
     };
     // Save and enqueue.
@@ -86,7 +103,7 @@ async fn try_send(
     recipient.sealed_address = sending.store.seal_address(key, &request.to);
     recipient.address = Some(request.to.clone());
     recipient.open(verification, now);
-    let result = save_and_enqueue(context, &stored, recipient).await;
+    let result = save_and_enqueue(context, stored, recipient).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;
     }
@@ -121,7 +138,10 @@ pub(super) async fn save_and_enqueue(
         .store
         .save_as(write_id, key, &recipient, before.version, now);
     let (error, written) = match context.in_time(saved).await {
-        Ok(SaveResult::Saved(_)) => {
+        Ok(SaveResult::Conflict(stored)) if !has_message_of(&stored.recipient, current) => {
+            return Ok(None);
+        }
+        Ok(SaveResult::Saved(_) | SaveResult::Conflict(_)) => {
             let dispatch = context.dispatch(nonce, sequence);
             match context.dispatch_now(&dispatch).await {
                 Ok(Dispatched::Enqueued) => {
@@ -136,11 +156,10 @@ pub(super) async fn save_and_enqueue(
                 Err(error) => (error, Some(write_id)),
             }
         }
-        Ok(SaveResult::Conflict(_)) => return Ok(None),
         // It may have been written, or may still be.
         Err(error) => (error, Some(write_id)),
     };
-    match roll_back(context, before, written).await {
+    match roll_back(context, before, &recipient, written).await {
         // A worker has the message although the queue's response was lost, or a repetition of this
         // request has enqueued it.
         Some(changed) if is_sent(context, &changed, before, &recipient) => {
@@ -151,77 +170,38 @@ pub(super) async fn save_and_enqueue(
     }
 }
 
-/// Restores the recipient as it was before a send, unless the record has changed since: then the
-/// changed recipient is returned and left as it is.
-async fn roll_back(
-    context: &SendContext<'_>,
-    before: &StoredRecipient,
-    written: Option<WriteId>,
-) -> Option<StoredRecipient> {
-    let SendContext {
-        sending, key, now, ..
-    } = *context;
-    match sending.store.restore(key, before, written?, now).await {
-        Ok(RestoreResult::Restored) => {
-            enqueue_restored_step(context, &before.recipient).await;
-            None
-        }
-        Ok(RestoreResult::Changed(changed)) => Some(*changed),
-        Err(error) => {
-            tracing::error!(
-                app = context.app,
-                error.kind = "not_rolled_back",
-                error.cause = causes(&error),
-                "failed to roll back a send that could not be enqueued"
-            );
-            None
-        }
-    }
-}
-
-/// Enqueues the step that was planned before a send that was rolled back. Its own dispatch may have
-/// been dropped as stale in between.
-async fn enqueue_restored_step(context: &SendContext<'_>, recipient: &Recipient) {
-    let Some(current) = recipient
-        .current
-        .as_ref()
-        .filter(|v| v.is_deliverable(context.now))
-    else {
-        return;
-    };
-    let Some(due) = current.step.due else { return };
-    let dispatch = context.dispatch(current.params.nonce, current.step.sequence);
-    let delay_seconds = due.seconds_since(context.now);
-    let dispatcher = &context.sending.dispatcher;
-    let enqueued = dispatcher.enqueue_later(&dispatch, delay_seconds).await;
-    if let Err(error) = enqueued {
-        tracing::error!(
-            verification.id = dispatch.id.log_prefix(),
-            error.kind = "not_enqueued",
-            error.cause = causes(&error),
-            "failed to enqueue the step of a restored verification"
-        );
-    }
+/// Whether `stored` has the latest message of `saved`: its write was applied, its response was
+/// lost, and another writer came before the read that finds out.
+fn has_message_of(stored: &Recipient, saved: &Verification) -> bool {
+    let current = stored.current.as_ref();
+    let current = current.filter(|current| current.params.nonce == saved.params.nonce);
+    let latest = saved.deliveries.last().map(|latest| latest.tag);
+    current.is_some_and(|current| {
+        let mut deliveries = current.deliveries.iter();
+        deliveries.any(|delivery| Some(delivery.tag) == latest)
+    })
 }
 
 /// Whether the message that `saved` was saved with is on its way: a worker has claimed it, or a
 /// repetition of the request that opened the verification has enqueued it and written so. Without a
 /// queue the claim is that of this request, and only a repetition may have handed it over.
+///
+/// If an earlier message has changed as well, it is not known whether a repetition wrote. Then the
+/// send is not a success, and its next repetition enqueues the message.
 fn is_sent(
     context: &SendContext<'_>,
     changed: &StoredRecipient,
     before: &StoredRecipient,
-    saved: &Recipient,
+    saved_recipient: &Recipient,
 ) -> bool {
     let hands_over = context.sending.dispatcher.hands_over();
-    let (Some(current), Some(saved)) = (&changed.recipient.current, &saved.current) else {
+    let changed = &changed.recipient;
+    let (Some(current), Some(saved)) = (&changed.current, &saved_recipient.current) else {
         return false;
     };
-    let nonce = saved.params.nonce;
-    let is_new = before.recipient.current.as_ref();
-    let is_new = is_new.is_none_or(|current| current.params.nonce != nonce);
-    current.params.nonce == nonce
+    let is_repeated = is_opened(saved, before) && changed.past == saved_recipient.past;
+    current.params.nonce == saved.params.nonce
         && current.deliveries.len() >= saved.deliveries.len()
-        && (is_new || !current.is_untouched())
+        && (is_repeated || !current.is_untouched())
         && !(hands_over && current.latest_is_queued())
 }

@@ -14,11 +14,14 @@ use crate::config::{Apps, SendConfig};
 use crate::crypto::keyring::Keyring;
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
+use crate::domain::code::Code;
+use crate::domain::custom_text::CustomText;
 use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
 use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::domain::recipient::Recipient;
 use crate::domain::subject_id::SubjectId;
+use crate::domain::test_number::TestNumbers;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{Idempotency, Transaction};
 use crate::platform::aws::Service;
@@ -44,6 +47,7 @@ pub struct Sending {
     /// Policies of the apps.
     pub apps: Apps,
     pub(super) carriers: Arc<Vec<ConfiguredCarrier>>,
+    pub(super) test_numbers: TestNumbers,
     pub(super) dispatcher: Dispatcher,
     pub(super) metrics: Metrics,
 }
@@ -71,6 +75,7 @@ impl Sending {
             keyring: config.keyring,
             apps: config.apps,
             carriers,
+            test_numbers: config.test_numbers,
             dispatcher,
             metrics,
         }
@@ -104,6 +109,10 @@ pub struct SendRequest {
     pub client_ip: Option<IpAddr>,
     /// The `Idempotency-Key` and the body that it came with.
     pub idempotency: Option<Idempotency>,
+    /// The code that the app chose; `None`: a random one.
+    pub code: Option<Code>,
+    /// What the texts say in place of the app's settings.
+    pub custom_text: CustomText,
 }
 
 /// A resend, as requested.

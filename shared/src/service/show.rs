@@ -1,39 +1,31 @@
 //! Show: reads a verification.
 
-use super::check::{VerifyError, Verifying};
-use crate::domain::ids::{VerificationId, VerificationNonce};
-use crate::domain::recipient::Recipient;
+use super::target::{Shown, Target};
+use super::verifying::{VerifyError, Verifying};
 use crate::domain::time::Timestamp;
 use crate::domain::verification_ref::VerificationRef;
 
-/// A verification and its recipient.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// The recipient, as stored.
-    pub recipient: Recipient,
-    /// The verification's nonce.
-    pub nonce: VerificationNonce,
-}
-
-/// Reads the verification `id`.
+/// Reads the verification `target`.
 ///
 /// # Errors
 /// [`VerifyError`].
 pub async fn show(
     verifying: &Verifying,
     app: &str,
-    id: VerificationId,
+    target: &Target,
     now: Timestamp,
 ) -> Result<Shown, VerifyError> {
-    let (key, nonce) = verifying.keyring.open_verification_id(app, id);
-    let recipient = verifying.store.load(key, app, now).await?.recipient;
-    match recipient.find(nonce, now) {
-        None => return Err(VerifyError::NotFound),
-        Some(VerificationRef::Current(_)) => {
-            verifying.approvals(key, now).complete(&recipient).await?;
+    for place in target.places(&verifying.keyring, app) {
+        let recipient = verifying.store.load(place.key, app, now).await?.recipient;
+        if let Some(VerificationRef::Current(_)) = place.find(&recipient, now) {
+            // Of a past one, the send that replaced it has completed the approval.
+            let approvals = verifying.approvals(place.key, now);
+            approvals.complete(&recipient).await?;
         }
-        // The send that replaced it has completed its approval.
-        Some(VerificationRef::Past(_)) => {}
+        match place.shown(verifying, app, recipient, now) {
+            Err(VerifyError::NotFound) => {}
+            shown => return shown,
+        }
     }
-    Ok(Shown { recipient, nonce })
+    Err(VerifyError::NotFound)
 }

@@ -3,9 +3,10 @@
 //! Invariant: each is one conditional write.
 
 use super::attributes::{binary, number_value, text};
+use super::delivery_item::write_delivery;
 use super::delivery_status::raising;
 use super::expression::{Update, WriteResult};
-use super::recipient_item::{self, write_delivery};
+use super::recipient_item;
 use super::recipients::StoredRecipient;
 use super::{Store, StoreError};
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};

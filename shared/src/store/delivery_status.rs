@@ -4,8 +4,9 @@
 //! or may have it.
 
 use super::attributes::{Item, number_value, text};
+use super::delivery_item::DELIVERY_STATUS;
 use super::expression::{Update, WriteResult};
-use super::recipient_item::{self, DELIVERY_STATUS};
+use super::recipient_item;
 use super::recipients::Change;
 use super::{Store, StoreError};
 use crate::domain::delivery::{Delivery, DeliveryStatus, ReportedStatus};

@@ -18,6 +18,7 @@ mod subject_item;
 mod subjects;
 mod subject_log;
 mod deliveries;
+mod delivery_item;
 mod delivery_status;
 mod breakers;
 mod limits;
@@ -32,11 +33,12 @@ pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
-pub use limits::{Exceeded, Reservation, ReserveResult, SharedLimits};
+pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
 pub use scan::{OutdatedRecord, ScannedPage};
 pub use subject_log::LogResult;
 pub use subjects::{StoredSubject, SubjectSaveResult};
+pub use versioned::jittered_backoff;
 
 use limits::GuardCache;
 

@@ -11,7 +11,9 @@ use crate::domain::ids::{
 };
 use crate::domain::past_verification::{PastVerification, RecordedCheck};
 use crate::domain::status::{CheckOutcome, Reason, Status};
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
+use crate::domain::verification::MessageRequest;
 use crate::domain::verification_params::{
     DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams, VerificationSubject,
 };
@@ -38,6 +40,31 @@ pub(super) fn unpack_times(packed: &[u8]) -> Vec<Timestamp> {
         .chunks_exact(4)
         .filter_map(|time| time.try_into().ok());
     times.map(time_from_stored).collect()
+}
+
+/// Tag, channel and time of each request, nine bytes together.
+pub(super) fn pack_requests(requests: &[MessageRequest]) -> Vec<u8> {
+    let packed = requests.iter().flat_map(|request| {
+        let MessageRequest { tag, channel, at } = *request;
+        tag.0
+            .into_iter()
+            .chain([channel_number(channel)])
+            .chain(stored_time(at))
+    });
+    packed.collect()
+}
+
+pub(super) fn unpack_requests(packed: &[u8]) -> Vec<MessageRequest> {
+    let requests = packed.chunks_exact(9).filter_map(|request| {
+        let (tag, rest) = request.split_first_chunk::<4>()?;
+        let (channel, at) = rest.split_first()?;
+        Some(MessageRequest {
+            tag: DeliveryTag(*tag),
+            channel: channel_from_number(*channel)?,
+            at: time_from_stored(at.try_into().ok()?),
+        })
+    });
+    requests.collect()
 }
 
 pub(super) fn channel_number(channel: Channel) -> u8 {
@@ -139,10 +166,14 @@ impl StoredSubject {
         })
     }
 
-    /// Reads what follows the other values.
-    fn unpack(packed: &[u8], params: &mut VerificationParams, checks: &mut [RecordedCheck]) {
-        let Ok(stored) = postcard::from_bytes::<Self>(packed) else {
-            return;
+    /// Reads what follows the other values. Returns what follows the subject.
+    fn unpack<'p>(
+        packed: &'p [u8],
+        params: &mut VerificationParams,
+        checks: &mut [RecordedCheck],
+    ) -> &'p [u8] {
+        let Ok((stored, rest)) = postcard::take_from_bytes::<Self>(packed) else {
+            return packed;
         };
         params.subject = Some(VerificationSubject {
             key: SubjectKey(RecordKey(stored.key)),
@@ -157,6 +188,7 @@ impl StoredSubject {
                 check.decision = Some(DecisionNonce(decision));
             }
         }
+        rest
     }
 }
 
@@ -236,6 +268,7 @@ fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
     })
 }
 
+/// The subject and the text reference follow the rest: builds without them ignore what follows.
 pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
     let mut packed = pack(&StoredPastVerification {
         params: stored_params(&past.params),
@@ -246,6 +279,11 @@ pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
         recorded_checks: past.recorded_checks.iter().map(stored_check).collect(),
     });
     packed.extend(StoredSubject::pack(&past.params, &past.recorded_checks));
+    packed.extend(
+        past.text_reference
+            .iter()
+            .flat_map(|reference| reference.to_bytes()),
+    );
     packed
 }
 
@@ -258,10 +296,13 @@ pub(super) fn unpack_past(packed: &[u8]) -> Option<PastVerification> {
         status: status_from_number(stored.status)?,
         ended_at: Timestamp(stored.ended_at.into()),
         attempts_used: stored.attempts_used,
+        text_reference: None,
         deliveries: deliveries.collect::<Option<_>>()?,
         recorded_checks: recorded_checks.collect::<Option<_>>()?,
     };
-    StoredSubject::unpack(rest, &mut past.params, &mut past.recorded_checks);
+    // A subject is longer than a text reference, so a reference is not read as one.
+    let rest = StoredSubject::unpack(rest, &mut past.params, &mut past.recorded_checks);
+    past.text_reference = TextReference::from_bytes(rest);
     Some(past)
 }
 

@@ -10,22 +10,24 @@ use super::attributes::{
     FORMAT, Item, KEY, TTL, binary, bytes, list, map, number, number_value, optional_number,
     optional_text, text,
 };
+use super::delivery_item::{read_delivery, write_delivery};
 use super::recipient_codec::{
-    channel_from_number, channel_number, pack_params, pack_past, pack_times, stored_time,
-    time_from_stored, unpack_params, unpack_past, unpack_times,
+    pack_params, pack_past, pack_requests, pack_times, stored_time, time_from_stored,
+    unpack_params, unpack_past, unpack_requests, unpack_times,
 };
 use super::sealed_address::open_address;
 pub(super) use super::versioned::version;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::{SealedFor, seal_key_id};
 use crate::domain::attempt_log::Attempt;
-use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, EarlyReport, ReportedStatus};
+use crate::domain::custom_text::CustomText;
 use crate::domain::ids::{
-    AttemptHash, AttemptNonce, ClaimId, DecisionNonce, DeliveryTag, RecordKey, SubjectKey,
+    AttemptHash, AttemptNonce, ClaimId, DecisionNonce, RecordKey, SubjectKey,
 };
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
 use crate::domain::subject_id::SubjectId;
+use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_params::VerificationParams;
@@ -62,9 +64,17 @@ const SEALED_CODE: &str = "sealed_code";
 const CODE_KEY_ID: &str = "code_key_id";
 /// Hash of the right attempt, so that an approval outlives the key of the code.
 const EXPECTED_HASH: &str = "expected_hash";
+/// Present if the app chose the code.
+const CODE_OF_APP: &str = "code_of_app";
+const CUSTOM_BRAND: &str = "custom_brand";
+const CUSTOM_ANDROID_HASH: &str = "custom_android_hash";
+const APPROVED_AT: &str = "approved_at";
+const TEXT_REFERENCE: &str = "text_reference";
 const CANCELED_AT: &str = "canceled_at";
 /// Whether the approval was recorded for its subject.
 pub(super) const IS_RECORDED: &str = "is_recorded";
+/// Requested messages: tag, channel and time of each.
+const REQUESTS: &str = "requests";
 const FALLBACKS_USED: &str = "fallbacks_used";
 const STEP: &str = "step";
 const STEP_DUE: &str = "step_due";
@@ -75,19 +85,6 @@ const UNCERTAIN_HANDOVERS: &str = "uncertain_handovers";
 const TRIED_CARRIERS: &str = "tried_carriers";
 /// Map of deliveries by tag.
 const DELIVERIES: &str = "deliveries";
-// One delivery.
-const DELIVERY_NUMBER: &str = "number";
-pub(super) const DELIVERY_STATUS: &str = "status";
-const DELIVERY_CARRIER: &str = "carrier";
-const DELIVERY_UPDATED_AT: &str = "updated_at";
-const DELIVERY_PARTS: &str = "parts";
-const DELIVERY_VENDOR_ID: &str = "vendor_id";
-const DELIVERY_EARLY_CARRIER: &str = "early_carrier";
-const DELIVERY_EARLY_STATUS: &str = "early_status";
-const DELIVERY_EARLY_ACCOUNT_FAULT: &str = "early_account_fault";
-const DELIVERY_ACCOUNT_FAULT: &str = "account_fault";
-const DELIVERY_CHANNEL: &str = "channel";
-const DELIVERY_CAUSE: &str = "cause";
 
 /// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. Of an item
 /// with an owner, only the owner is left then. A missing or unreadable value reads as absent:
@@ -217,9 +214,18 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     if verification.is_recorded {
         put(IS_RECORDED, AttributeValue::Bool(true));
     }
-    if let Some(canceled_at) = verification.canceled_at {
-        put(CANCELED_AT, number_value(canceled_at.0));
+    if let Some(reference) = verification.text_reference {
+        put(TEXT_REFERENCE, binary(&reference.to_bytes()));
     }
+    for (name, at) in [
+        (CANCELED_AT, verification.canceled_at),
+        (APPROVED_AT, verification.approved_at),
+    ] {
+        if let Some(at) = at {
+            put(name, number_value(at.0));
+        }
+    }
+    write_custom(verification, put);
     for (name, count) in [
         (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
         (
@@ -236,6 +242,22 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         if count > 0 {
             put(name, number_value(count));
         }
+    }
+}
+
+/// What the app chose for this verification, and the messages that it requested.
+fn write_custom(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
+    if verification.is_code_of_app {
+        put(CODE_OF_APP, number_value(1));
+    }
+    if let Some(brand) = &verification.custom_text.brand {
+        put(CUSTOM_BRAND, text(brand));
+    }
+    if let Some(hash) = &verification.custom_text.android_hash {
+        put(CUSTOM_ANDROID_HASH, text(hash));
+    }
+    if !verification.requests.is_empty() {
+        put(REQUESTS, binary(&pack_requests(&verification.requests)));
     }
 }
 
@@ -258,8 +280,16 @@ fn read_verification(keyring: &Keyring, key: RecordKey, item: &Item) -> Option<V
     Some(Verification {
         attempts_at_earlier_codes: count(ATTEMPTS_AT_EARLIER_CODES),
         attempts_forgiven: count(ATTEMPTS_FORGIVEN),
+        is_code_of_app: number(item, CODE_OF_APP) != 0,
+        custom_text: CustomText {
+            brand: optional_text(item, CUSTOM_BRAND),
+            android_hash: optional_text(item, CUSTOM_ANDROID_HASH),
+        },
+        approved_at: optional_number(item, APPROVED_AT).map(Timestamp),
+        text_reference: TextReference::from_bytes(bytes(item, TEXT_REFERENCE)),
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
         is_recorded: item.contains_key(IS_RECORDED),
+        requests: unpack_requests(bytes(item, REQUESTS)),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
         step: read_step(item),
         has_live_key: keyring.seal_key_ids().any(|id| id == key_id),
@@ -292,7 +322,7 @@ fn read_step(item: &Item) -> Step {
 
 /// Names as a list.
 pub(super) fn names(names: &[String]) -> AttributeValue {
-    AttributeValue::L(names.iter().map(|name| text(name)).collect())
+    AttributeValue::L(names.iter().map(text).collect())
 }
 
 /// Hash, time, invocation and decision of an attempt. Its nonce is stored beside it.
@@ -323,85 +353,19 @@ fn read_attempt(nonce: &AttributeValue, rest: &AttributeValue) -> Option<Attempt
     })
 }
 
-/// One delivery as a map.
-pub(super) fn write_delivery(delivery: &Delivery) -> AttributeValue {
-    let mut map = Item::from([
-        (DELIVERY_NUMBER.into(), number_value(delivery.number)),
-        (
-            DELIVERY_STATUS.into(),
-            number_value(delivery.status.number()),
-        ),
-        (
-            DELIVERY_CHANNEL.into(),
-            number_value(channel_number(delivery.channel)),
-        ),
-        (
-            DELIVERY_UPDATED_AT.into(),
-            number_value(delivery.updated_at.0),
-        ),
-    ]);
-    if delivery.cause != Cause::Requested {
-        map.insert(DELIVERY_CAUSE.into(), number_value(delivery.cause.number()));
-    }
-    if let Some(carrier) = &delivery.carrier {
-        map.insert(DELIVERY_CARRIER.into(), text(carrier));
-    }
-    if let Some(parts) = delivery.parts {
-        map.insert(DELIVERY_PARTS.into(), number_value(parts));
-    }
-    if let Some(vendor_id) = &delivery.vendor_id {
-        map.insert(DELIVERY_VENDOR_ID.into(), text(vendor_id));
-    }
-    if let Some(early) = &delivery.early_report {
-        map.insert(DELIVERY_EARLY_CARRIER.into(), text(&early.carrier));
-        map.insert(
-            DELIVERY_EARLY_STATUS.into(),
-            number_value(early.reported.status.number()),
-        );
-        if early.reported.is_account_fault {
-            map.insert(DELIVERY_EARLY_ACCOUNT_FAULT.into(), number_value(1));
-        }
-    }
-    if delivery.is_account_fault {
-        map.insert(DELIVERY_ACCOUNT_FAULT.into(), number_value(1));
-    }
-    AttributeValue::M(map)
-}
-
-fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
-    let small = |name: &str| u8::try_from(number(map, name)).ok();
-    let tag = data_encoding::HEXLOWER.decode(tag.as_bytes()).ok()?;
-    Some(Delivery {
-        tag: DeliveryTag(tag.try_into().ok()?),
-        number: u16::try_from(number(map, DELIVERY_NUMBER)).ok()?,
-        channel: channel_from_number(small(DELIVERY_CHANNEL)?)?,
-        status: DeliveryStatus::try_from(small(DELIVERY_STATUS)?).ok()?,
-        carrier: optional_text(map, DELIVERY_CARRIER),
-        cause: Cause::try_from(small(DELIVERY_CAUSE)?).ok()?,
-        updated_at: Timestamp(number(map, DELIVERY_UPDATED_AT)),
-        parts: small(DELIVERY_PARTS).filter(|parts| *parts > 0),
-        vendor_id: optional_text(map, DELIVERY_VENDOR_ID),
-        early_report: optional_text(map, DELIVERY_EARLY_CARRIER).and_then(|carrier| {
-            let reported = ReportedStatus {
-                status: DeliveryStatus::try_from(small(DELIVERY_EARLY_STATUS)?).ok()?,
-                is_account_fault: number(map, DELIVERY_EARLY_ACCOUNT_FAULT) != 0,
-            };
-            Some(EarlyReport { carrier, reported })
-        }),
-        is_account_fault: number(map, DELIVERY_ACCOUNT_FAULT) != 0,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use data_encoding::BASE64;
     use serde_json::{Map, Value, json};
 
+    use super::super::sealed_address::seal_address;
     use super::*;
     use crate::domain::address::Address;
     use crate::domain::channel::Channel;
     use crate::domain::code::Code;
-    use crate::domain::ids::{BodyHash, IdempotencyKeyHash, VerificationNonce};
+    use crate::domain::delivery::{Cause, DeliveryStatus, EarlyReport, ReportedStatus};
+    use crate::domain::email::EmailAddress;
+    use crate::domain::ids::{BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
     use crate::domain::phone::{Line, PhoneNumber};
     use crate::domain::verification::tests::{attempt, verification};
@@ -465,6 +429,12 @@ mod tests {
             },
         });
         current.deliveries[0].is_account_fault = true;
+        current.is_code_of_app = true;
+        current.custom_text = CustomText {
+            brand: Some("Club".into()),
+            android_hash: Some("FA+9qCX9VSu".into()),
+        };
+        current.approved_at = Some(Timestamp(1001));
         let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
         let address = Address::Phone(number);
         Recipient {

@@ -1,7 +1,6 @@
 //! Recipients: load, save and modify the whole item, under optimistic locking.
 
 use super::attributes::Item;
-pub(super) use super::versioned::jittered_backoff;
 use super::versioned::{Condition, PutResult, conflict_backoff, version};
 use super::{Store, StoreError, TTL_SECONDS, WriteId, recipient_item, sealed_address};
 use crate::domain::address::Address;

@@ -1,4 +1,4 @@
-//! Sealed addresses: a number or e-mail address with what is known of it, as its record stores it.
+//! The address of a recipient as it is stored: sealed, with what is known of the number.
 
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::SealedFor;
@@ -35,7 +35,7 @@ pub(super) fn seal_address(keyring: &Keyring, key: RecordKey, address: &Address)
     keyring.seal(SealedFor::Address(key), &text)
 }
 
-/// The address that was sealed; `None` if the key that sealed it was removed.
+/// Opens a sealed address; `None` if its key was removed.
 pub(super) fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> Option<Address> {
     let text = keyring.open(SealedFor::Address(key), sealed)?;
     let (country, rest) = text.split_at_checked(2)?;
@@ -53,35 +53,4 @@ pub(super) fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> 
             Address::Phone(PhoneNumber::from_stored(e164, country, line).with_called(called))
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    const KEY: RecordKey = RecordKey([7; 12]);
-
-    fn keyring() -> Keyring {
-        let keys = BTreeMap::from([("k1".to_owned(), [1; 32])]);
-        Keyring::new("k1".into(), &keys, &[9; 32])
-    }
-
-    #[test]
-    fn address_is_opened_as_it_was_sealed() {
-        let keyring = keyring();
-        let number = |spelling| Address::Phone(PhoneNumber::parse(spelling, None).expect("valid"));
-        let email = EmailAddress::parse("Ann@example.com").expect("valid");
-        for address in [
-            number("+33612345678"),
-            number("+33142685300"),
-            number("+541169071234"),
-            number("+5491169071234"),
-            Address::Email(email),
-        ] {
-            let sealed = seal_address(&keyring, KEY, &address);
-            assert_eq!(open_address(&keyring, KEY, &sealed), Some(address));
-        }
-    }
 }

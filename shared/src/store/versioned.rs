@@ -150,7 +150,7 @@ pub(super) async fn conflict_backoff() {
 }
 
 /// Waits for a random time up to `millis_max`.
-pub(super) async fn jittered_backoff(millis_max: u64) {
+pub async fn jittered_backoff(millis_max: u64) {
     let millis = entropy().random_range(0..=millis_max);
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }

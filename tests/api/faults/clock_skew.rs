@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn request_with_a_wrong_clock_gets_503_and_changes_nothing() {
+async fn request_with_a_wrong_clock_changes_nothing() {
     for seconds in [30, -30, 8, -8] {
         let (proxied, id) = ProxiedService::start_with_one_send(&[]).await;
         let (service, code) = (&proxied.service, proxied.service.code(TO).await);

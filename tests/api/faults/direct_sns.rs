@@ -46,7 +46,7 @@ async fn send_is_undone_if_the_read_before_sns_fails() {
 }
 
 #[tokio::test]
-async fn send_is_published_once_if_its_claim_has_no_response() {
+async fn send_is_published_once_without_response_of_its_claim() {
     for fault in [Fault::ReplaceResponse, Fault::DropResponse] {
         let proxied = ProxiedService::start(&DIRECT).await;
         proxied

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{NO_COOLDOWN, unavailable};
 use crate::support::{
-    BROKEN, Fault, ProxiedService, Service, TO, another_code, assert_fields, assert_status,
+    BROKEN, Fault, ProxiedService, Service, TO, another_code, assert_approved, assert_fields,
+    assert_status,
 };
 
 #[tokio::test]
@@ -122,6 +123,27 @@ async fn report_during_a_failing_resend_is_kept() {
         "delivered",
         "the status of a delivery never goes back"
     );
+}
+
+#[tokio::test]
+async fn report_during_a_failing_send_is_kept() {
+    let (proxied, id) = ProxiedService::start_with_one_send(&NO_COOLDOWN).await;
+    let service = proxied.service.clone();
+    let message = service.messages(TO).await.remove(0);
+    proxied.queue.break_all(Fault::Freeze);
+    let send = tokio::spawn({
+        let service = service.clone();
+        async move { service.send(TO).await }
+    });
+    proxied.queue.wait_for_held_call().await;
+    assert_eq!(service.report(&message, "delivered").await, 200);
+    unavailable(&send.await.expect("a response"));
+    proxied.clear_faults();
+    let shown = service.show(&id).await.body;
+    assert_eq!(shown["status"], "pending", "{shown}");
+    assert_eq!(shown["deliveries"][0]["status"], "delivered", "{shown}");
+    let code = message["code"].as_str().expect("a code");
+    assert_approved(&service.check(&id, code).await, 4);
 }
 
 #[tokio::test]

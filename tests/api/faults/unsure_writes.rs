@@ -1,5 +1,5 @@
-//! Writes of which it is not known whether they were stored: a send ends as 201 with its text, or as
-//! 503 with everything as it was.
+//! Writes of which it is not known whether they were stored: a send ends as 201 with its text, or
+//! as 503 with everything as it was.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ async fn rollback_whose_answers_are_lost_is_complete() {
 }
 
 #[tokio::test]
-async fn two_sends_with_one_key_and_no_queue_change_nothing() {
+async fn two_sends_with_one_key_without_queue_change_nothing() {
     let (proxied, id, code) = start_with_live_code().await;
     let service = &proxied.service;
     for _ in 0..5 {

@@ -9,3 +9,5 @@ mod recipients;
 mod replay;
 mod reservation;
 mod resend;
+mod test_numbers;
+mod text_marks;

@@ -21,6 +21,7 @@ async fn malformed_body_is_rejected_and_changes_nothing() {
             &resend,
             "/v1/recipients/unlock",
             "/v1/recipients/forget",
+            "/v1/recipients/lookup",
         ] {
             let response =
                 assert_rejected_quickly(&service, "POST", path, &headers, &body, case).await;
@@ -39,6 +40,7 @@ async fn malformed_body_is_rejected_and_changes_nothing() {
             &check,
             "/v1/recipients/unlock",
             "/v1/recipients/forget",
+            "/v1/recipients/lookup",
         ] {
             assert_rejected_quickly(
                 &service,

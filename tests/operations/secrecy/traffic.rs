@@ -155,7 +155,8 @@ pub async fn flows(recorder: &Recorder) {
             recorder.check(&pending, &another_code(&code)).await;
         }
     }
-    for path in ["/v1/recipients/unlock", "/v1/recipients/forget"] {
+    for path in ["lookup", "unlock", "forget"] {
+        let path = &format!("/v1/recipients/{path}");
         recorder
             .call("POST", path, Some(json!({"to": phone(5)})))
             .await;

@@ -80,8 +80,8 @@ fn wrong_item_of_a_list_is_named() {
         ("OTP_ALLOWED_COUNTRIES", "FR,UK", "`GB`"),
         (
             "OTP_ALLOWED_COUNTRIES",
-            "fr",
-            "item 1 of the list, `fr`, must be an ISO 3166 code in capitals",
+            "fr,f",
+            "item 2 of the list, `f`, must be an ISO 3166 code",
         ),
         (
             "OTP_COOLDOWN_SECONDS",

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{ROLES, WRONG_URLS, assert_all_start, assert_all_stop, read};
 
 /// The variables that an app can override, with wrong values.
-const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
+const WRONG_POLICY_VALUES: [(&str, &[&str]); 24] = [
     (
         "OTP_BRAND",
         &[
@@ -52,6 +52,7 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
     ("OTP_MAX_ATTEMPTS", &["0", "11", "-1", "five"]),
     ("OTP_GUESS_BUDGET", &["0", "101", "1e1x"]),
     ("OTP_RESEND_CODE", &["Same", "new"]),
+    ("OTP_CALLER_CODES", &["yes", "1"]),
     (
         "OTP_COOLDOWN_SECONDS",
         &[
@@ -119,6 +120,15 @@ const WRONG_POLICY_VALUES: [(&str, &[&str]); 21] = [
         &["short", "FA+9qCX9VS=", "FA+9qCX9VSuu"],
     ),
     ("OTP_GSM7", &["maybe", "Off"]),
+    ("OTP_TEXT_REFERENCE", &["yes", "On", "true"]),
+    ("OTP_TEXT_TIME", &["yes", "On", "1"]),
+];
+
+const WRONG_TEST_NUMBERS: [&str; 4] = [
+    "{}",
+    "[",
+    r#"[{"to":"+12025550143","code":"424242"}]"#,
+    r#"[{"to":"+12025550143","code":"424242","until":"2090-01-31"}]"#,
 ];
 
 #[test]
@@ -137,7 +147,7 @@ fn wrong_policy_value_stops_every_function() {
 
 #[test]
 fn wrong_value_of_any_variable_stops_every_function() {
-    let wrong_values: [(&str, &[&str]); 12] = [
+    let wrong_values: [(&str, &[&str]); 13] = [
         (
             "OTP_APPS",
             &[
@@ -169,6 +179,7 @@ fn wrong_value_of_any_variable_stops_every_function() {
                 r#"{"shop":{"dispatch":"sns"}}"#,
             ],
         ),
+        ("OTP_TEST_NUMBERS", &WRONG_TEST_NUMBERS),
         ("OTP_DISPATCH", &["pigeon", "Queue", "sqs"]),
         ("OTP_FALLBACK_SECONDS", &["0", "-60", "1m", "901", "60.5"]),
         ("OTP_UNKNOWN_WAIT_SECONDS", &["0", "never", "601"]),

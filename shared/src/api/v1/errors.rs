@@ -3,8 +3,8 @@
 use crate::api::problem::{ErrorCode, Problem};
 use crate::config::Apps;
 use crate::domain::time::Timestamp;
-use crate::service::check::VerifyError;
 use crate::service::sending::SendError;
+use crate::service::verifying::VerifyError;
 
 /// The problem document of a failed send or resend.
 #[must_use]
@@ -64,7 +64,7 @@ pub fn send_problem(error: &SendError, apps: &Apps, app: &str, now: Timestamp) -
 pub fn verify_problem(error: &VerifyError) -> Problem {
     match error {
         VerifyError::NotFound => not_found(),
-        VerifyError::NotPending => Problem::new(
+        VerifyError::NotPending { .. } => Problem::new(
             ErrorCode::NotPending,
             "Only a pending verification can be canceled.",
         ),

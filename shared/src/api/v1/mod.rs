@@ -1,5 +1,6 @@
 //! v1: the native dialect. JSON in, JSON and problem documents out.
 
+pub mod app;
 pub mod check;
 pub mod errors;
 mod fields;

@@ -1,12 +1,16 @@
-//! Recipients in requests: phone numbers and e-mail addresses.
+//! Recipients in requests: phone numbers and e-mail addresses; and what a lookup shows of one.
 
 use super::fields;
+use super::verification::render;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::domain::address::Address;
 use crate::domain::email::EmailAddress;
 use crate::domain::phone::{PhoneError, PhoneNumber};
+use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
-use serde_json::{Map, Value};
+use crate::service::recipients::FoundRecipient;
+use serde_json::{Map, Value, json};
 
 /// Reads `{"to","country"}` of a request of the support desk.
 ///
@@ -18,6 +22,28 @@ pub fn read_to(body: Map<String, Value>) -> Result<Address, Problem> {
     let country = fields::country(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
     read_address(&to, to.contains('@'), country.as_deref())
+}
+
+/// The response of a lookup of `to`.
+#[must_use]
+pub fn render_lookup(
+    to: &Address,
+    found: &FoundRecipient,
+    policy: &Policy,
+    now: Timestamp,
+) -> Value {
+    let recipient = &found.recipient;
+    let readable = found.ids.iter().zip(recipient.readable(now));
+    let verifications: Vec<Value> = readable
+        .map(|(id, verification)| render(*id, recipient, verification, policy, now))
+        .collect();
+    let next_send_at = Some(recipient.next_send_at(policy, now)).filter(|at| *at > now);
+    json!({
+        "to": to.reveal(),
+        "verifications": verifications,
+        "failures_24h": recipient.failures_in_a_day(now),
+        "next_send_at": next_send_at.map(|at| at.to_string()),
+    })
 }
 
 /// Reads an address. `country`: region of a national spelling.

@@ -11,6 +11,7 @@ use crate::api::request::{idempotency_key, json_body, optional_json_body};
 use crate::crypto::keyring::Keyring;
 use crate::domain::channel::Channel;
 use crate::domain::code::CODE_LENGTH_MAX;
+use crate::domain::custom_text::CustomText;
 use crate::domain::policy::{Policy, TTL_SECONDS};
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{DEFAULT_PURPOSE, Idempotency};
@@ -72,6 +73,8 @@ pub fn read_send(
         reference,
         client_ip,
         idempotency,
+        code: None,
+        custom_text: CustomText::default(),
     })
 }
 

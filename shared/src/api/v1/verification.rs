@@ -63,6 +63,10 @@ pub fn render(
     if let Some(subject) = &params.subject {
         rendered["subject"] = subject.id.as_ref().map(SubjectId::reveal).into();
     }
+    if policy.text_reference {
+        let reference = verification.text_reference();
+        rendered["text_reference"] = reference.map(|reference| reference.to_string()).into();
+    }
     rendered
 }
 

@@ -6,7 +6,7 @@ use super::delivering::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::money::Money;
 use crate::platform::logging::causes;
-use crate::store::{Reservation, ReserveResult};
+use crate::store::{Reservation, ReserveOrder, ReserveResult};
 
 /// What is reserved for one message.
 pub(super) struct Charge {
@@ -29,7 +29,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let policy = self.delivering.apps.policy(app);
         let until = self.call_time.deadline();
         let limit = store.spend_limit(app, policy, price, self.now);
-        Ok(match store.reserve(&limit, until, self.now).await? {
+        let (key, order) = (self.claim.key, ReserveOrder::AtOnce);
+        let reserving = store.reserve(key, &limit, order, until, self.now);
+        Ok(match reserving.await? {
             ReserveResult::Reserved(reservation) => Some(Charge { price, reservation }),
             ReserveResult::Exceeded(_) => None,
         })

@@ -9,14 +9,15 @@ use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::Delivery;
-use crate::domain::verification_params::VerificationParams;
-use crate::message::{Message, compose, compose_registered};
+use crate::domain::verification::Verification;
+use crate::message::{Message, TextMarks, compose, compose_registered, text_marks};
 
 /// A message, ready for any carrier.
 pub(super) struct ComposedMessage<'s> {
     pub(super) to: Address,
     message: Message,
-    params: &'s VerificationParams,
+    marks: TextMarks,
+    verification: &'s Verification,
     code: Code,
     reference: String,
 }
@@ -39,14 +40,18 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .delivering
             .keyring
             .open_code(self.claim.key, verification)?;
+        let to = recipient.address.as_ref()?;
+        let country = to.country();
+        let (channel, now) = (delivery.channel, self.now);
         Some(ComposedMessage {
-            to: recipient.address.as_ref()?.over(delivery.channel),
-            message: compose(policy, verification, &code, delivery.channel, self.now),
+            to: to.over(channel),
+            marks: text_marks(policy, verification.text_reference, country, now),
+            message: compose(policy, verification, &code, country, channel, now),
             reference: self
                 .delivering
                 .keyring
                 .reference(self.claim.key, delivery.tag),
-            params: &verification.params,
+            verification,
             code,
         })
     }
@@ -63,7 +68,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let policy = self.delivering.apps.policy(&self.dispatch.app);
         template
             .filter(|_| channel == Channel::Sms)
-            .and_then(|t| compose_registered(t, policy, text.params, &text.code, self.now))
+            .and_then(|t| {
+                let (verification, code) = (text.verification, &text.code);
+                compose_registered(t, policy, verification, code, &text.marks, self.now)
+            })
             .map_or(Cow::Borrowed(&text.message), Cow::Owned)
     }
 
@@ -86,9 +94,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
             channel,
             message,
             code: text.code.reveal(),
-            locale: &text.params.locale,
+            locale: &text.verification.params.locale,
             reference: &text.reference,
-            validity_seconds: text.params.expires_at.seconds_since(now),
+            validity_seconds: text.verification.params.expires_at.seconds_since(now),
             callback_url: &callback_url,
         };
         let timeout = self.call_time.timeout(carrier);

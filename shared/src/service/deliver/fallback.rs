@@ -89,8 +89,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .await
     }
 
-    /// No carrier, or the spend cap is reached. Without a second carrier the fallback channel is due
-    /// after its own wait.
+    /// No carrier, or the spend cap is reached. Without a second carrier the fallback channel is
+    /// due after its own wait.
     async fn end_without_candidate(
         &self,
         verification: &Verification,

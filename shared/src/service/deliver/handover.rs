@@ -2,7 +2,8 @@
 //! permanently, or none is left.
 //!
 //! Invariants: no message is handed over whose verification has ended, however long the table or
-//! earlier carriers took. No carrier is called that could still be working when the invocation ends.
+//! earlier carriers took. No carrier is called that could still be working when the invocation
+//! ends.
 
 use super::breakers::{CallPermit, Entry, Scopes, States};
 use super::carrier_client::CarrierClient;

@@ -54,6 +54,26 @@ impl<C: CarrierClient> StepWork<'_, C> {
         Ok(())
     }
 
+    /// Enqueues the next step if this one has ended although its claim is lost: the write of its
+    /// end was applied, its response was lost, and another write came before the repeated one.
+    pub(super) async fn enqueue_after_ended_step(
+        &self,
+        recipient: Option<&Recipient>,
+    ) -> Result<(), DeliverError> {
+        let current = recipient.and_then(|recipient| recipient.current.as_ref());
+        let Some(verification) = current else {
+            return Ok(());
+        };
+        let step = &verification.step;
+        let is_ended = verification.params.nonce == self.claim.nonce
+            && step.sequence == self.claim.sequence.saturating_add(1)
+            && step.claim.is_none();
+        match step.due {
+            Some(due) if is_ended => self.enqueue_step(step.sequence, due).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Marks as `unknown` the messages of a crashed worker. A redelivered dispatch is the evidence
     /// of the crash; the messages may have been sent.
     async fn mark_abandoned(&self, earlier: &[Delivery]) -> Result<(), DeliverError> {

@@ -57,8 +57,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         .await
     }
 
-    /// Ends a step whose message may already have been handed over twice: its workers crashed. It is
-    /// not handed over again.
+    /// Ends a step whose message may already have been handed over twice: its workers crashed. It
+    /// is not handed over again.
     pub(super) async fn give_up_handover(
         &self,
         recipient: &Recipient,
@@ -187,12 +187,16 @@ impl<C: CarrierClient> StepWork<'_, C> {
         match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(_) => self.enqueue_next(result.due).await,
             // Another send came first: this message has no further round.
-            ClaimResult::Lost(recipient) => self.fail_left_message(recipient, delivery).await,
+            ClaimResult::Lost(recipient) => {
+                self.enqueue_after_ended_step(recipient.as_deref()).await?;
+                self.fail_left_message(recipient, delivery).await
+            }
         }
     }
 
     /// Moves a message to `failed` that no worker will take again: a newer send left it to this
-    /// worker, which has lost its claim. One whose step another worker took over is left to that one.
+    /// worker, which has lost its claim. One whose step another worker took over is left to that
+    /// one.
     pub(super) async fn fail_left_message(
         &self,
         recipient: Option<Box<Recipient>>,
@@ -224,6 +228,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             }
             ClaimResult::Lost(current) => current,
         };
+        self.enqueue_after_ended_step(current.as_deref()).await?;
         let Some(record) = result.record.take() else {
             self.enqueue_next(result.due).await?;
             return Ok(current);

@@ -59,17 +59,9 @@ impl<C: CarrierClient> Delivering<C> {
             let after = with_status(&recipient, latest, DeliveryStatus::Unknown, None);
             return Ok(work.done(recorded, after));
         }
-        let handover = match work.try_carriers(snapshot, latest, None, None).await {
-            Ok(handover) => handover,
-            Err(NotHandedOver { error, .. }) => {
-                tracing::error!(
-                    verification.id = work.log_id(),
-                    error.kind = "not_handed_over",
-                    error.cause = causes(&error),
-                    "the table failed before a message was handed over"
-                );
-                return Ok(SingleHandover::NotAccepted(version));
-            }
+        let handover = work.try_carriers(snapshot, latest, None, None).await;
+        let Ok(handover) = handover.inspect_err(|error| work.log_not_handed_over(error)) else {
+            return Ok(SingleHandover::NotAccepted(version));
         };
         Ok(match handover {
             Handover::Answered { outcome, call } => {
@@ -93,6 +85,15 @@ impl<C: CarrierClient> Delivering<C> {
 }
 
 impl<C: CarrierClient> StepWork<'_, C> {
+    fn log_not_handed_over(&self, NotHandedOver { error, .. }: &NotHandedOver) {
+        tracing::error!(
+            verification.id = self.log_id(),
+            error.kind = "not_handed_over",
+            error.cause = causes(error),
+            "the table failed before a message was handed over"
+        );
+    }
+
     /// The recipient as it is stored now, or `after` if that is not known: the message was handed
     /// over, whatever the table says.
     fn done(&self, recorded: Result<Recorded, DeliverError>, after: Recipient) -> SingleHandover {

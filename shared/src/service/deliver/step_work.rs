@@ -21,7 +21,8 @@ pub(super) struct StepWork<'a, C> {
     pub(super) delivering: &'a Delivering<C>,
     pub(super) dispatch: &'a Dispatch,
     pub(super) claim: Claim,
-    /// When the claim was requested, in milliseconds since 1970: what it returned is as old as this.
+    /// When the claim was requested, in milliseconds since 1970: what it returned is as old as
+    /// this.
     pub(super) claimed_at: i64,
     /// The circuit breakers, read beside the claim.
     pub(super) breakers: States,
@@ -149,8 +150,8 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
     }
 }
 
-/// Reads whether a claim was stored whose response was lost; `None` if it was not, or if that is not
-/// known either. With the time of the read, in milliseconds since 1970.
+/// Reads whether a claim was stored whose response was lost; `None` if it was not, or if that is
+/// not known either. With the time of the read, in milliseconds since 1970.
 async fn read_claim<C: CarrierClient>(
     delivering: &Delivering<C>,
     dispatch: &Dispatch,

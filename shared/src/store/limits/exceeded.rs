@@ -1,6 +1,7 @@
 //! A limit over many recipients that refuses a send.
 
 use super::reservation_id::ReservationId;
+use crate::domain::ids::RecordKey;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::domain::time::Timestamp;
 
@@ -47,6 +48,14 @@ impl Exceeded {
         self.contested_by == earlier.contested_by
     }
 
+    /// Whether one of these reservations may be of another message to `recipient`, made after
+    /// `since`.
+    #[must_use]
+    pub fn is_contested_by(&self, recipient: RecordKey, since: Option<Timestamp>) -> bool {
+        let mut ids = self.contested_by.iter();
+        ids.any(|id| id.may_be_of(recipient) && since.is_none_or(|since| id.at() > since))
+    }
+
     /// Two limits that refuse the same send.
     pub(super) fn and(self, other: Self) -> Self {
         let is_contested = self.is_contested() && other.is_contested();
@@ -72,7 +81,13 @@ mod tests {
 
     #[test]
     fn limit_is_contested_for_two_seconds() {
-        let reserved_at = |at| exceeded(Limit::Prefix, 9, Some(ReservationId::new(at)));
+        let reserved_at = |at| {
+            exceeded(
+                Limit::Prefix,
+                9,
+                Some(ReservationId::new(RecordKey([7; 12]), at)),
+            )
+        };
         assert!(reserved_at(NOW - 2).is_contested());
         assert!(!reserved_at(NOW - 3).is_contested());
         assert!(!exceeded(Limit::Prefix, 9, None).is_contested());
@@ -80,8 +95,20 @@ mod tests {
 
     #[test]
     fn refusal_is_contested_if_all_limits_are() {
-        let contested = || exceeded(Limit::Prefix, 9, Some(ReservationId::new(NOW)));
-        let other = || exceeded(Limit::Client, 99, Some(ReservationId::new(NOW)));
+        let contested = || {
+            exceeded(
+                Limit::Prefix,
+                9,
+                Some(ReservationId::new(RecordKey([7; 12]), NOW)),
+            )
+        };
+        let other = || {
+            exceeded(
+                Limit::Client,
+                99,
+                Some(ReservationId::new(RecordKey([7; 12]), NOW)),
+            )
+        };
         let settled = exceeded(Limit::Spend, 999, None);
         assert!(contested().and(other()).is_contested());
         assert_eq!(contested().and(other()).limit.limit, Limit::Client);
@@ -90,10 +117,23 @@ mod tests {
 
     #[test]
     fn refusal_is_settled_once_reservations_stay() {
-        let id = ReservationId::new(NOW);
+        let id = ReservationId::new(RecordKey([7; 12]), NOW);
         let first = exceeded(Limit::Prefix, 9, Some(id));
         assert!(exceeded(Limit::Prefix, 9, Some(id)).is_settled_since(&first));
-        let other = ReservationId::new(NOW);
+        let other = ReservationId::new(RecordKey([7; 12]), NOW);
         assert!(!exceeded(Limit::Prefix, 9, Some(other)).is_settled_since(&first));
+    }
+
+    #[test]
+    fn refusal_names_reservations_of_the_same_recipient() {
+        let refusal = exceeded(
+            Limit::Prefix,
+            9,
+            Some(ReservationId::new(RecordKey([7; 12]), NOW)),
+        );
+        assert!(refusal.is_contested_by(RecordKey([7; 12]), None));
+        assert!(refusal.is_contested_by(RecordKey([7; 12]), Some(NOW - 1)));
+        assert!(!refusal.is_contested_by(RecordKey([7; 12]), Some(NOW)));
+        assert!(!refusal.is_contested_by(RecordKey([8; 12]), None));
     }
 }

@@ -268,7 +268,7 @@ mod tests {
     /// The table takes expressions of at most 4,096 bytes.
     #[test]
     fn longest_expressions_fit_the_table() {
-        let id = ReservationId::new(NOW);
+        let id = ReservationId::new(RecordKey([7; 12]), NOW);
         for sends in [1, 20, 100, 101, 1_000_000] {
             let limit = limit(sends);
             let mut updates = vec![limit.release(id, 0, 1), limit.release(id, 0, u32::MAX)];
@@ -286,7 +286,10 @@ mod tests {
     #[test]
     fn window_is_read_back_from_its_slots() {
         let limit = limit(3);
-        let (first, second) = (ReservationId::new(NOW), ReservationId::new(NOW + 5));
+        let (first, second) = (
+            ReservationId::new(RecordKey([7; 12]), NOW),
+            ReservationId::new(RecordKey([7; 12]), NOW + 5),
+        );
         let item = Item::from([
             ("t0".to_owned(), second.value()),
             ("t1".to_owned(), first.value()),

@@ -61,6 +61,7 @@ impl Register {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::RecordKey;
     use crate::domain::time::Timestamp;
 
     #[test]
@@ -69,8 +70,8 @@ mod tests {
             letter: 'r',
             length: 4,
         };
-        let id = ReservationId::new(Timestamp(1_795_291_200));
-        let other = ReservationId::new(Timestamp(1_795_291_201));
+        let id = ReservationId::new(RecordKey([7; 12]), Timestamp(1_795_291_200));
+        let other = ReservationId::new(RecordKey([7; 12]), Timestamp(1_795_291_201));
         let item = Item::from([
             ("r0".to_owned(), other.value()),
             ("r1".to_owned(), binary(&NONE)),

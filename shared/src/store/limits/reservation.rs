@@ -9,6 +9,7 @@ use super::rate_limit::{RateLimit, WindowResult};
 use super::reservation_id::ReservationId;
 use super::shared_limits::SharedLimits;
 use super::spend_cap::SpendCap;
+use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
 use crate::platform::logging::causes;
 use crate::store::{Store, StoreError};
@@ -44,38 +45,58 @@ struct Outcome {
     failed: Option<StoreError>,
 }
 
+/// How the limits are asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReserveOrder {
+    /// All at the same time. A message that one of them refuses is counted in the others until it
+    /// has released them.
+    AtOnce,
+    /// One after the other, up to the first that refuses.
+    OneByOne,
+}
+
 impl Store {
-    /// Counts a message in all of `limits`, or in none. They are asked at the same time, until
-    /// `until`. What may have been counted although no response arrived is released as well.
+    /// Counts a message to `recipient` in all of `limits`, or in none, until `until`. What may have
+    /// been counted although no response arrived is released as well.
     ///
     /// # Errors
     /// [`StoreError`]: the message is counted nowhere, as far as the table could be reached.
     pub async fn reserve(
         &self,
+        recipient: RecordKey,
         limits: &SharedLimits,
+        order: ReserveOrder,
         until: Instant,
         now: Timestamp,
     ) -> Result<ReserveResult, StoreError> {
-        let id = ReservationId::new(now);
-        let (network, prefix, country, spend) = tokio::join!(
-            in_time(
-                until,
-                limits.unsure_client(id),
-                self.reserve_window(limits.client, id, now)
-            ),
-            in_time(
-                until,
-                limits.unsure_prefix(id),
-                self.reserve_prefix(limits.prefix, id, now)
-            ),
-            in_time(until, vec![], self.reserve_country(limits.country, id, now)),
-            in_time(
-                until,
-                limits.unsure_spend(id),
-                self.reserve_money(limits.spend, id, now)
-            ),
-        );
-        let outcome = network.and(prefix).and(country).and(spend);
+        let id = ReservationId::new(recipient, now);
+        let of_client = async || {
+            let reserving = self.reserve_window(limits.client, id, now);
+            in_time(until, limits.unsure_client(id), reserving).await
+        };
+        let of_prefix = async || {
+            let reserving = self.reserve_prefix(limits.prefix, id, now);
+            in_time(until, limits.unsure_prefix(id), reserving).await
+        };
+        let of_country = async || {
+            let reserving = self.reserve_country(limits.country, id, now);
+            in_time(until, vec![], reserving).await
+        };
+        let of_spend = async || {
+            let reserving = self.reserve_money(limits.spend, id, now);
+            in_time(until, limits.unsure_spend(id), reserving).await
+        };
+        let outcome = match order {
+            ReserveOrder::AtOnce => {
+                let (network, prefix, country, spend) =
+                    tokio::join!(of_client(), of_prefix(), of_country(), of_spend());
+                network.and(prefix).and(country).and(spend)
+            }
+            ReserveOrder::OneByOne => {
+                let outcome = of_client().await.and_then(of_prefix).await;
+                outcome.and_then(of_country).await.and_then(of_spend).await
+            }
+        };
         let reservation = Reservation {
             parts: outcome.reserved,
         };
@@ -200,8 +221,8 @@ impl Store {
     }
 }
 
-/// The outcome of `reserving`. If it fails or does not end until `until`, the limits in `unsure` may
-/// have counted the message.
+/// The outcome of `reserving`. If it fails or does not end until `until`, the limits in `unsure`
+/// may have counted the message.
 async fn in_time(
     until: Instant,
     unsure: Vec<ReservedLimit>,
@@ -237,6 +258,14 @@ impl SharedLimits {
 }
 
 impl Outcome {
+    /// This outcome, and that of the next limit if the message may still be sent.
+    async fn and_then(self, next: impl AsyncFnOnce() -> Self) -> Self {
+        match (&self.exceeded, &self.failed) {
+            (None, None) => self.and(next().await),
+            _ => self,
+        }
+    }
+
     /// What became of the message in the limits of both.
     fn and(mut self, other: Self) -> Self {
         self.reserved.extend(other.reserved);

@@ -5,6 +5,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
 use crate::platform::random::random_bytes;
 use crate::store::attributes::{Item, binary, bytes};
@@ -12,17 +13,25 @@ use crate::store::attributes::{Item, binary, bytes};
 /// What is stored where there is no reservation: it is older than every reservation.
 pub(super) const NONE: [u8; 8] = [0; 8];
 
-/// Names one reservation: its time, and random bytes. Ids are ordered by time.
+/// Names one reservation: its time, one byte of the recipient's key, and random bytes. Ids are
+/// ordered by time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ReservationId([u8; 8]);
 
 impl ReservationId {
     /// A new id.
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(super) fn new(recipient: RecordKey, now: Timestamp) -> Self {
         let mut id = [0; 8];
         id[..4].copy_from_slice(&seconds(now));
-        id[4..].copy_from_slice(&random_bytes::<4>());
+        id[4] = recipient.0[0];
+        id[5..].copy_from_slice(&random_bytes::<3>());
         Self(id)
+    }
+
+    /// Whether the reservation may be of a message to `recipient`: of others, one in 256 is taken
+    /// for it.
+    pub(super) fn may_be_of(self, recipient: RecordKey) -> bool {
+        self.0[4] == recipient.0[0]
     }
 
     /// The last id of the second `at`.
@@ -65,19 +74,28 @@ fn seconds(at: Timestamp) -> [u8; 4] {
 mod tests {
     use super::*;
 
+    const RECIPIENT: RecordKey = RecordKey([7; 12]);
+
     #[test]
     fn ids_are_ordered_by_time() {
         let (first, second) = (Timestamp(1_795_291_200), Timestamp(1_795_291_201));
-        let id = ReservationId::new(first);
+        let id = ReservationId::new(RECIPIENT, first);
         assert_eq!(id.at(), first);
         assert!(id.0 <= ReservationId::last_of(first).0);
-        assert!(ReservationId::last_of(first).0 < ReservationId::new(second).0);
+        assert!(ReservationId::last_of(first).0 < ReservationId::new(RECIPIENT, second).0);
         assert!(NONE < id.0);
     }
 
     #[test]
+    fn id_tells_whether_it_may_be_of_a_recipient() {
+        let id = ReservationId::new(RECIPIENT, Timestamp(1_795_291_200));
+        assert!(id.may_be_of(RECIPIENT));
+        assert!(!id.may_be_of(RecordKey([8; 12])));
+    }
+
+    #[test]
     fn release_has_an_id_of_its_own() {
-        let id = ReservationId::new(Timestamp(1_795_291_200));
+        let id = ReservationId::new(RECIPIENT, Timestamp(1_795_291_200));
         assert_ne!(id.of_release(), id);
         assert_eq!(id.of_release().at(), id.at());
     }

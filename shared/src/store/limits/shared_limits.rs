@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::conversion_guard::guard::ConversionGuard;
+use super::exceeded::Exceeded;
 use super::rate_limit::RateLimit;
 use super::spend_cap::SpendCap;
 use crate::domain::address::Address;
@@ -10,7 +11,7 @@ use crate::domain::conversion::{ConversionScope, Sample};
 use crate::domain::ids::RecordKey;
 use crate::domain::money::{self, Money};
 use crate::domain::policy::Policy;
-use crate::domain::rate_limit::{self as rules, Limit, LimitExceeded, Quota};
+use crate::domain::rate_limit::{self as rules, Limit, Quota};
 use crate::domain::time::{HOUR_SECONDS, Timestamp};
 use crate::store::attributes::Item;
 use crate::store::{Store, StoreError};
@@ -107,7 +108,7 @@ impl Store {
         &self,
         limits: &SharedLimits,
         now: Timestamp,
-    ) -> Result<Vec<LimitExceeded>, StoreError> {
+    ) -> Result<Vec<Exceeded>, StoreError> {
         let windows = [&limits.client, &limits.prefix].into_iter().flatten();
         let keys: Vec<RecordKey> = windows
             .clone()
@@ -120,8 +121,8 @@ impl Store {
         let windows = windows.filter_map(|window| {
             let item = item(window.key)?;
             let guard = window.guard.and_then(|guard| guard.exceeded(item, now));
-            let full = window.exceeded(item, now).map(|exceeded| exceeded.limit);
-            full.or(guard)
+            let full = window.exceeded(item, now);
+            full.or(guard.map(Exceeded::held))
         });
         let country = limits
             .country
@@ -131,7 +132,7 @@ impl Store {
             let item = item(spend.key).unwrap_or(&no_item);
             spend.exceeded(item, now)
         });
-        let spend = spend.map(|exceeded| exceeded.limit);
+        let country = country.map(Exceeded::held);
         Ok(windows.chain(country).chain(spend).collect())
     }
 }

@@ -36,7 +36,10 @@ impl Store {
                 until: sharded.until,
             });
         }
-        next.learned_at = next.sharded.map(|_| now);
+        // A learning that found nothing does not delay the next one.
+        if !due.is_empty() || next.sharded.is_none() {
+            next.learned_at = next.sharded.map(|_| now);
+        }
         // Later outcomes would push out those of earlier samples.
         due.sort_unstable_by_key(|sample| sample.at);
         let window = usize::try_from(guard.rule.window).unwrap_or(usize::MAX);

@@ -104,7 +104,7 @@ impl Table {
             HeldChange::Increment => self.guard.held += 1,
             HeldChange::LetThrough(count) => {
                 self.guard.held -= 99;
-                self.guard.let_through = Some(ReservationId::new(now));
+                self.guard.let_through = Some(ReservationId::new(RecordKey([7; 12]), now));
                 self.guard.let_through_count = count;
                 self.guard.drawn_until = (count >= 4).then(|| now + 30).or(self.guard.drawn_until);
             }

@@ -418,7 +418,7 @@ mod tests {
     fn held_sends_are_drawn_at_high_rates() {
         let mut low = state(9, 100, 0);
         low.held = 99;
-        low.let_through = Some(ReservationId::new(NOW));
+        low.let_through = Some(ReservationId::new(RecordKey([7; 12]), NOW));
         low.let_through_count = 3;
         let held = plan(&low, News::Nothing, NOW)
             .change

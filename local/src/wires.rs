@@ -1,0 +1,28 @@
+//! URLs in front of the services that the functions call.
+
+use crate::variables::Endpoints;
+
+/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The [`crate::Server`]
+/// has the URLs behind them.
+#[derive(Default)]
+pub struct Wires {
+    /// In front of DynamoDB.
+    pub dynamodb: Option<String>,
+    /// In front of SQS.
+    pub sqs: Option<String>,
+    /// In front of SNS, which also serves the certificates for its signatures.
+    pub sns: Option<String>,
+}
+
+impl Wires {
+    /// The URLs that the functions use.
+    pub(crate) fn endpoints(self, dynamodb_url: &str, sqs_url: &str) -> Endpoints {
+        let or = |wire: Option<String>, url: &str| wire.unwrap_or_else(|| url.to_owned());
+        Endpoints {
+            dynamodb_url: or(self.dynamodb, dynamodb_url),
+            sqs_url: or(self.sqs, sqs_url),
+            sns_url: or(self.sns, sqs_url),
+            queue_url: format!("{sqs_url}/queue"),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Twilio's dialect: the requests of its SDKs, and what programs that use them see.
+
+mod check;
+mod continued;
+mod create;
+mod credentials;
+mod errors;
+mod parameters;
+mod races;
+mod update;
