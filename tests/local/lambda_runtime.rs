@@ -187,6 +187,7 @@ async fn processes_have_the_environment_of_lambda_only() {
     )
     .await;
     let (sent, _) = (service.send(&phone(1)).await, service.show("x").await);
+    service.show_subject("ann").await;
     service.settle().await;
     assert_status(&sent, 201);
     let environment_of = |name: &str| {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
-use super::explain::{carrier_problem, cut_json, missing_prices};
+use super::explain::{carrier_problem, cut_json, missing_prices, too_guessable};
 use super::policy::SETTINGS;
 use super::rules::RULES;
 use super::secrets::{self, Secrets};
@@ -221,10 +221,7 @@ impl<'a> Reader<'a> {
         ] {
             if probability > GUESS_PROBABILITY_MAX {
                 let name = app.map_or(settings.to_owned(), |app| format!("OTP_APPS: {app}"));
-                let problem = format!(
-                    "a code could be guessed with probability {probability:.1e} in a day; \
-                     at most {GUESS_PROBABILITY_MAX:.0e} is allowed"
-                );
+                let problem = too_guessable(probability);
                 self.problem(&name, &problem);
             }
         }

@@ -24,6 +24,7 @@ pub mod past_verification;
 pub mod verification_params;
 pub mod verification_ref;
 pub mod recipient;
+mod recipient_owner;
 pub mod recipient_limits;
 pub mod rate_limit;
 pub mod conversion;

@@ -7,6 +7,7 @@
 mod attributes;
 mod expression;
 mod versioned;
+mod recipient_subject_codec;
 mod recipient_codec;
 mod sealed_address;
 mod recipient_item;

@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recipient_subject_codec::{pack_subject, unpack_subject};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use crate::domain::ids::{
-    AttemptHash, AttemptNonce, BodyHash, DecisionNonce, DeliveryTag, IdempotencyKeyHash, RecordKey,
-    SubjectKey, VerificationNonce,
+    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce,
 };
 use crate::domain::past_verification::{PastVerification, RecordedCheck};
 use crate::domain::status::{CheckOutcome, Reason, Status};
@@ -15,7 +15,7 @@ use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::MessageRequest;
 use crate::domain::verification_params::{
-    DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams, VerificationSubject,
+    DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams,
 };
 
 /// A time as four bytes, good until 2106.
@@ -137,71 +137,16 @@ fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_allocvec(value).unwrap_or_default()
 }
 
-/// What a verification for a subject has more than others. It follows the other values, so that
-/// verifications without subject are stored as before.
-#[derive(Serialize, Deserialize)]
-struct StoredSubject {
-    key: [u8; 12],
-    sealed_id: Vec<u8>,
-    is_unique: bool,
-    is_taken: bool,
-    /// Index and decision of the recorded checks that named one.
-    decisions: Vec<(u8, [u8; 8])>,
-}
-
-impl StoredSubject {
-    /// The packed values, or nothing.
-    fn pack(params: &VerificationParams, checks: &[RecordedCheck]) -> Vec<u8> {
-        let Some(subject) = &params.subject else {
-            return vec![];
-        };
-        let decisions = (0u8..).zip(checks);
-        let decisions = decisions.filter_map(|(n, check)| Some((n, check.decision?.0)));
-        pack(&Self {
-            key: subject.key.0.0,
-            sealed_id: subject.sealed_id.clone(),
-            is_unique: subject.is_unique,
-            is_taken: subject.is_taken,
-            decisions: decisions.collect(),
-        })
-    }
-
-    /// Reads what follows the other values. Returns what follows the subject.
-    fn unpack<'p>(
-        packed: &'p [u8],
-        params: &mut VerificationParams,
-        checks: &mut [RecordedCheck],
-    ) -> &'p [u8] {
-        let Ok((stored, rest)) = postcard::take_from_bytes::<Self>(packed) else {
-            return packed;
-        };
-        params.subject = Some(VerificationSubject {
-            key: SubjectKey(RecordKey(stored.key)),
-            sealed_id: stored.sealed_id,
-            // Opened once the item is read.
-            id: None,
-            is_unique: stored.is_unique,
-            is_taken: stored.is_taken,
-        });
-        for (index, decision) in stored.decisions {
-            if let Some(check) = checks.get_mut(usize::from(index)) {
-                check.decision = Some(DecisionNonce(decision));
-            }
-        }
-        rest
-    }
-}
-
 pub(super) fn pack_params(params: &VerificationParams) -> Vec<u8> {
     let mut packed = pack(&stored_params(params));
-    packed.extend(StoredSubject::pack(params, &[]));
+    packed.extend(pack_subject(params, &[]));
     packed
 }
 
 pub(super) fn unpack_params(packed: &[u8]) -> Option<VerificationParams> {
     let (stored, rest) = postcard::take_from_bytes(packed).ok()?;
     let mut params = params_from_stored(stored)?;
-    StoredSubject::unpack(rest, &mut params, &mut []);
+    unpack_subject(rest, &mut params, &mut []);
     Some(params)
 }
 
@@ -278,7 +223,7 @@ pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
         deliveries: past.deliveries.iter().map(stored_delivery).collect(),
         recorded_checks: past.recorded_checks.iter().map(stored_check).collect(),
     });
-    packed.extend(StoredSubject::pack(&past.params, &past.recorded_checks));
+    packed.extend(pack_subject(&past.params, &past.recorded_checks));
     packed.extend(
         past.text_reference
             .iter()
@@ -301,7 +246,7 @@ pub(super) fn unpack_past(packed: &[u8]) -> Option<PastVerification> {
         recorded_checks: recorded_checks.collect::<Option<_>>()?,
     };
     // A subject is longer than a text reference, so a reference is not read as one.
-    let rest = StoredSubject::unpack(rest, &mut past.params, &mut past.recorded_checks);
+    let rest = unpack_subject(rest, &mut past.params, &mut past.recorded_checks);
     past.text_reference = TextReference::from_bytes(rest);
     Some(past)
 }

@@ -226,6 +226,11 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         }
     }
     write_custom(verification, put);
+    write_counts(verification, put);
+}
+
+/// Counts, which are absent while they are 0.
+fn write_counts(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
     for (name, count) in [
         (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
         (
@@ -364,13 +369,11 @@ mod tests {
     use crate::domain::channel::Channel;
     use crate::domain::code::Code;
     use crate::domain::delivery::{Cause, DeliveryStatus, EarlyReport, ReportedStatus};
-    use crate::domain::email::EmailAddress;
     use crate::domain::ids::{BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
     use crate::domain::phone::{Line, PhoneNumber};
     use crate::domain::verification::tests::{attempt, verification};
     use crate::domain::verification_params::{Idempotency, Transaction};
-    use crate::store::sealed_address::seal_address;
 
     const KEY: RecordKey = RecordKey([5; 12]);
     /// A record that an earlier build stored. Every later build must read it.
