@@ -1,10 +1,11 @@
 """Checks the built local server with the vendors' own libraries: they sign the reports that it must
 accept and those that it must reject, and the models and the signer of AWS check the requests that
-it sends. The checks of SNS are in `sns_sdk_checks.py`.
+it sends. The checks of SNS are in `sns_sdk_checks.py`; those that compare requests with the ones that
+the SDKs make are in `vendor_request_checks.py`.
 
 Usage: vendor_sdk_checks.py PATH_OF_THE_LOCAL_SERVER, with the function delivery-callback built in
-the same directory. Needs twilio, vonage-jwt, standardwebhooks, boto3 and aws-sns-verifier, and next
-to this Python node with npm's sns-validator: `.ci/run` installs them. It does not sleep: advancing
+the same directory. Needs twilio, vonage, cm-text-sdk-python, standardwebhooks, boto3 and
+aws-sns-verifier, and next to this Python node with npm's sns-validator: `.ci/run` installs them. It does not sleep: advancing
 the clock by 0 seconds returns when all due work is done."""
 
 import base64
@@ -33,6 +34,7 @@ from twilio.request_validator import RequestValidator
 from vonage_jwt import verify_signature
 
 from sns_sdk_checks import sns
+from vendor_request_checks import requests
 
 AUTH_TOKEN = "twilio-auth-token-for-tests-0001"
 SIGNATURE_SECRET = "my-vonage-signature-secret-32bytes"
@@ -44,7 +46,9 @@ RESPONSES = {
     "vonage": (202, {"message_uuid": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"}),
     "http": (200, {"id": "theirs"}),
     "end_user_messaging": (200, {"MessageId": "862a8790-60c0-4430-9b2b-658bdexample"}),
+    "notify": (200, {"MessageId": "862a8790-60c0-4430-9b2b-658bdexample"}),
     "ses": (200, {"MessageId": "0102018c-000000"}),
+    "cm": (200, {"errorCode": 0, "messages": [{"status": "Accepted", "messageErrorCode": 0}]}),
 }
 
 
@@ -209,6 +213,7 @@ def vonage(checks, program):
         "api_key": "abcd1234",
         "api_secret": "secret-for-tests",
         "signature_secret": SIGNATURE_SECRET,
+        "sender": "AcmeInc",
     }
     with Service(program, "vonage", **settings) as service:
         verification, (_, _, sent) = service.send("sms", "+33612345678")
@@ -247,8 +252,12 @@ def vonage(checks, program):
         checks.rejected("vonage: a token with another secret", service, verification, request)
         _, request = signed(SIGNATURE_SECRET, signed_body=body + b" ")
         checks.rejected("vonage: a token for another body", service, verification, request)
-        _, request = signed(SIGNATURE_SECRET, age=86_400)
-        checks.rejected("vonage: a token of yesterday", service, verification, request)
+        _, request = signed(SIGNATURE_SECRET, age=2 * 86_400)
+        checks.rejected("vonage: a token of two days ago", service, verification, request)
+        url, headers, unsigned = genuine
+        headers = {"content-type": headers["content-type"]}
+        status, _ = service.call("POST", url, headers, unsigned)
+        checks.check("vonage: an unsigned report is to be repeated", status == 503, status)
         accepted = "vonage: the token that vonage_jwt accepts"
         checks.accepted(accepted, service, verification, genuine)
 
@@ -279,11 +288,14 @@ def webhooks(checks, program):
 
 
 def aws(checks, program):
-    text = {"origination_identity": "AcmeInc", "configuration_set": "otp"}
+    text = {"origination_identity": "+12065550152", "configuration_set": "otp", "feedback": True}
     text_operations = {"sms": "SendTextMessage", "voice": "SendVoiceMessage"}
+    notify = {"notify_configuration_id": "nc-1", "notify_template": "otp-1", "feedback": True}
+    notify_operations = {"sms": "SendNotifyTextMessage", "voice": "SendNotifyVoiceMessage"}
     mail = {"from": "otp@example.com", "configuration_set": "otp"}
     cases = [
         ("end_user_messaging", text, "pinpoint-sms-voice-v2", text_operations, "+33612345678"),
+        ("notify", notify, "pinpoint-sms-voice-v2", notify_operations, "+33612345678"),
         ("ses", mail, "sesv2", {"email": "SendEmail"}, "user@example.net"),
     ]
     for kind, settings, api, operations, to in cases:
@@ -295,6 +307,23 @@ def aws(checks, program):
                 operation = model.operation_model(name)
                 url = service.vendor.url
                 aws_request(checks, f"{kind} {channel}", model, operation, url, request)
+        if kind != "ses":
+            with Service(program, kind, **settings) as service:
+                operation = model.operation_model("PutMessageFeedback")
+                url, request = service.vendor.url, feedback(service, to)
+                aws_request(checks, f"{kind} feedback", model, operation, url, request)
+
+
+def feedback(service, to):
+    """The request with the conversion feedback about an approved verification."""
+    verification, (_, _, sent) = service.send("sms", to)
+    document = json.loads(sent)
+    text = document.get("MessageBody") or document["TemplateVariables"]["code"]
+    code = "".join(c for c in text.split(" ")[0] if c.isdigit())
+    path = f"/v1/verifications/{verification}/check"
+    service.api("POST", path, {"code": code})
+    service.call("POST", service.url + "/local/clock", {}, b'{"advance_seconds":310}')
+    return service.vendor.received.get_nowait()
 
 
 def aws_request(checks, name, model, operation, vendor_url, request):
@@ -381,6 +410,7 @@ def main():
     program, checks = sys.argv[1], Checks()
     for vendor in (twilio, vonage, webhooks, aws, sns):
         vendor(checks, program)
+    requests(checks, lambda kind, settings: Service(program, kind, **settings))
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
 

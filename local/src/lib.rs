@@ -11,6 +11,7 @@
 //! and `queue_trigger`, `sqs_sns`, `lambda_runtime`, `metrics` (CloudWatch). Simulations:
 //! `simulated_carriers`, `simulated_clock`.
 
+mod carrier_test;
 pub mod cli;
 mod configured_carriers;
 mod data_dir;

@@ -65,6 +65,13 @@ impl Secrets {
     }
 }
 
+/// `OTP_SECRETS` with new keys in place of those that are missing.
+pub(crate) fn completed(given: &str) -> String {
+    GeneratedKeys::new()
+        .complete(given)
+        .unwrap_or_else(|| given.to_owned())
+}
+
 /// What the data directory stores.
 #[derive(Serialize, Deserialize)]
 struct GeneratedKeys {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::queue::LocalQueue;
-use crate::simulated_carriers::SimulatedCarriers;
+use crate::simulated_carriers::{Published, SimulatedCarriers, Target};
 
 /// Attribute of a message that holds the sender.
 const SENDER_ID: &str = "AWS.SNS.SMS.SenderID";
@@ -68,20 +68,15 @@ fn sqs_error(status: StatusCode, code: &str) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// `Action=Publish&PhoneNumber=...&Message=...&MessageAttributes.entry.1.Name=...`
+/// `Action=Publish&PhoneNumber=...&Message=...&MessageAttributes.entry.1.Name=...`, or with
+/// `TargetArn=...&MessageStructure=json` in place of the number.
 async fn publish(carriers: &SimulatedCarriers, body: &[u8]) -> Response {
     let mut fields = form_fields(body);
-    let (Some(to), Some(text)) = (fields.remove("PhoneNumber"), fields.remove("Message")) else {
+    let published = published_text(&mut fields).or_else(|| published_notification(&fields));
+    let Some(published) = published else {
         return sns_error(StatusCode::BAD_REQUEST, "InvalidParameter");
     };
-    let sender = (1..=ATTRIBUTES_MAX)
-        .map(|n| format!("MessageAttributes.entry.{n}"))
-        .find(|entry| {
-            let name = fields.get(&format!("{entry}.Name"));
-            name.is_some_and(|name| name == SENDER_ID)
-        })
-        .and_then(|entry| fields.remove(&format!("{entry}.Value.StringValue")));
-    match carriers.publish(to, sender, text).await {
+    match carriers.publish(published).await {
         Ok(id) => xml(
             StatusCode::OK,
             format!(
@@ -93,6 +88,37 @@ async fn publish(carriers: &SimulatedCarriers, body: &[u8]) -> Response {
         ),
         Err((status, code)) => sns_error(status, code),
     }
+}
+
+fn published_text(fields: &mut HashMap<String, String>) -> Option<Published> {
+    let to = fields.remove("PhoneNumber")?;
+    let from = (1..=ATTRIBUTES_MAX)
+        .map(|n| format!("MessageAttributes.entry.{n}"))
+        .find(|entry| {
+            let name = fields.get(&format!("{entry}.Name"));
+            name.is_some_and(|name| name == SENDER_ID)
+        })
+        .and_then(|entry| fields.remove(&format!("{entry}.Value.StringValue")));
+    Some(Published {
+        to: Target::Phone(to),
+        from,
+        text: fields.remove("Message")?,
+    })
+}
+
+/// A notification as the app on an Android device gets it. The number of its owner is not in it.
+fn published_notification(fields: &HashMap<String, String>) -> Option<Published> {
+    let is_endpoint = fields.get("TargetArn")?.contains(":endpoint/");
+    let payloads: Value = serde_json::from_str(fields.get("Message")?).ok()?;
+    let payload: Value = serde_json::from_str(payloads["GCM"].as_str()?).ok()?;
+    let message = &payload["fcmV1Message"]["message"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let published = Published {
+        to: Target::OwnerOf(text(&message["data"]["verification_id"])?),
+        from: text(&message["notification"]["title"]),
+        text: text(&message["notification"]["body"])?,
+    };
+    is_endpoint.then_some(published)
 }
 
 /// The fields of a form, which has the grammar of a query.

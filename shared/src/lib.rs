@@ -9,7 +9,7 @@
 //! | code | what the person enters |
 //! | attempt | one code submitted for checking |
 //! | attempt log | the attempts of a verification, in the order in which the table accepted them |
-//! | channel | sms, voice, whatsapp, email |
+//! | channel | sms, voice, whatsapp, email, push |
 //! | carrier | a company that delivers messages; the industry also says provider or gateway |
 //! | delivery | one message handed over to one carrier |
 //! | report | a carrier's later statement about a delivery |
@@ -36,6 +36,7 @@
 //! | settle | fold the accepted entries of a subject's log into its record |
 //! | delivery tag | 32 random bits that distinguish the messages of a recipient |
 //! | reference | record key and delivery tag, encrypted; carriers echo it in reports |
+//! | dialect | requests, responses and errors around the use cases: native, and Twilio's |
 //! | seal key | encrypts codes and addresses; has an id, and can be rotated |
 //! | lookup key | keys all hashes and ids; is never rotated |
 //!

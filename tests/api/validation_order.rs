@@ -35,7 +35,7 @@ async fn unknown_path_is_rejected_first() {
         "/v1/verifications/",
         "/v1/recipients",
         "/v1/recipients/ban",
-        "/v2/verifications",
+        "/v3/verifications",
         "/V1/verifications",
         &below,
     ];

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use support::{
-    DEFAULT_KEY, NO_SEND_LIMITS, Service, TO, TestResponse, another_code, assert_approved,
+    DEFAULT_KEY, NO_SEND_LIMITS, Service, TO, TestResponse, Twilio, another_code, assert_approved,
     assert_check, assert_problem, assert_rejected, assert_status,
 };
 
@@ -55,6 +55,14 @@ pub const ATTACKS: &[Attack] = &[
         tried: "30 codes with the `Idempotency-Key` of a first wrong one",
         bound: "a replay compares nothing",
         run: || Box::pin(uncounted_retries()),
+    },
+    Attack {
+        name: "check_by_number",
+        published: "Checks by number use up the attempts of a code that another person waits for",
+        tried: "wrong codes by number in Twilio's dialect, with a new verification whenever it has \
+                no attempts left",
+        bound: "F = 20 attempts for one recipient in 24 hours; the native API checks by id only",
+        run: || Box::pin(check_by_number()),
     },
     Attack {
         name: "code_of_another_operation",
@@ -225,6 +233,30 @@ fn is_not_compared(response: &TestResponse, first: &TestResponse) -> bool {
         200 => response.body == first.body,
         _ => response.problem() == (422, "idempotency_mismatch"),
     }
+}
+
+async fn check_by_number() -> String {
+    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    let twilio = Twilio::of(&service, DEFAULT_KEY).await;
+    let mut compared = 0;
+    let rejected = loop {
+        let created = twilio.create(TO).await;
+        if created.status != 201 {
+            break created;
+        }
+        let wrong = another_code(&service.code(TO).await);
+        for _ in 0..10 {
+            let checked = twilio.check(TO, &wrong).await;
+            compared += usize::from(checked.status == 200);
+        }
+    };
+    assert_eq!(compared, GUESS_BUDGET);
+    assert_eq!(
+        rejected.body["details"]["limit"], "guess_budget",
+        "{rejected:?}"
+    );
+    let number = &rejected.body["code"];
+    format!("{compared} compared, then 429 / {number} `guess_budget`; `unlock` ends that")
 }
 
 async fn code_of_another_operation() -> String {

@@ -16,7 +16,7 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:otp-reports";
 const AT_SNS: &str = "https://sns.eu-west-1.amazonaws.com/";
 
 pub fn vendors() -> Vec<Vendor> {
-    vec![text(), call(), mail()]
+    vec![text(), call(), mail(), notify_text(), notify_call()]
 }
 
 /// Headers of a request that is signed with the credentials of the local server.
@@ -91,6 +91,37 @@ fn call() -> Vendor {
         report: |message| notification(message, &event("VOICE_COMPLETED", message)),
         altered: Some(("VOICE_COMPLETED", "VOICE_BUSY")),
         ..text()
+    }
+}
+
+fn notify_text() -> Vendor {
+    Vendor {
+        kind: "notify",
+        settings: json!({"notify_configuration_id": "nc-1", "configuration_set": "otp", "topic_arn": TOPIC}),
+        headers: signed_headers(
+            "application/x-amz-json-1.0",
+            "PinpointSMSVoiceV2.SendNotifyTextMessage",
+        ),
+        fields: vec![
+            ("/NotifyConfigurationId", json!("nc-1")),
+            ("/DestinationPhoneNumber", json!("+33612345678")),
+            ("/ConfigurationSetName", json!("otp")),
+        ],
+        text: "/TemplateVariables/code",
+        ..text()
+    }
+}
+
+fn notify_call() -> Vendor {
+    Vendor {
+        channel: "voice",
+        headers: signed_headers(
+            "application/x-amz-json-1.0",
+            "PinpointSMSVoiceV2.SendNotifyVoiceMessage",
+        ),
+        report: |message| notification(message, &event("VOICE_COMPLETED", message)),
+        altered: Some(("VOICE_COMPLETED", "VOICE_BUSY")),
+        ..notify_text()
     }
 }
 

@@ -25,6 +25,14 @@ pub fn sns() -> Vendor {
     vendor
 }
 
+/// Its notifications.
+pub fn sns_push() -> Vendor {
+    Vendor {
+        channel: "push",
+        ..sns()
+    }
+}
+
 macro_rules! aws {
     ($type:literal, $reason:literal) => {
         (
@@ -156,5 +164,16 @@ pub const SNS: Rows = &[
     // The model calls it so, not `Throttling`.
     (sns!(429, "Throttled"), Transient),
     (sns!(400, "Throttling"), Transient),
+    (sns!(500, "InternalError"), Transient),
+];
+
+pub const SNS_PUSH: Rows = &[
+    (sns!(400, "EndpointDisabled"), Permanent),
+    (sns!(404, "NotFound"), Permanent),
+    (sns!(400, "InvalidParameter"), Permanent),
+    (sns!(400, "PlatformApplicationDisabled"), Misconfigured),
+    (sns!(403, "AuthorizationError"), Misconfigured),
+    (sns!(403, "InvalidClientTokenId"), AccountRejected),
+    (sns!(429, "Throttled"), Transient),
     (sns!(500, "InternalError"), Transient),
 ];

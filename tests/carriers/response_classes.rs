@@ -81,7 +81,7 @@ async fn failed_scopes(setup: &VendorSetup, carrier: &str) -> Vec<String> {
     own.map(str::to_owned).collect()
 }
 
-async fn check_table(table: &ResponseTable) {
+pub async fn check_table(table: &ResponseTable) {
     let vendor = &table.vendor;
     let logs = LogCapture::start();
     let (setup, label) = (VendorSetup::start(vendor).await, vendor.label());

@@ -26,6 +26,10 @@ pub fn all() -> Vec<ResponseTable> {
         vendor: aws_response_tables::sns(),
         rows: aws_response_tables::SNS.to_vec(),
     });
+    tables.push(ResponseTable {
+        vendor: aws_response_tables::sns_push(),
+        rows: aws_response_tables::SNS_PUSH.to_vec(),
+    });
     tables
 }
 
@@ -34,13 +38,14 @@ fn rows(vendor: &Vendor) -> Option<Vec<(VendorResponse, Class)>> {
         ("twilio", "sms") => TWILIO_TEXT,
         ("twilio", "whatsapp") => TWILIO_WHATSAPP,
         ("twilio", "voice") => TWILIO_VOICE,
-        ("vonage", "sms") => VONAGE,
-        ("smspartner", "sms") => SMS_PARTNER,
+        ("vonage", _) => VONAGE,
+        ("smspartner", _) => SMS_PARTNER,
         ("smsbox", "sms") => SMSBOX,
-        ("cm", "sms") => CM,
+        ("cm", _) => CM,
         ("smspm", "sms") => SMSPM,
         ("labsmobile", "sms") => LABSMOBILE,
-        ("end_user_messaging", "sms") => aws_response_tables::END_USER_MESSAGING,
+        ("end_user_messaging" | "notify", "sms") => aws_response_tables::END_USER_MESSAGING,
+        ("notify", "voice") => aws_response_tables::END_USER_MESSAGING,
         ("ses", "email") => aws_response_tables::SES,
         _ => return None,
     };

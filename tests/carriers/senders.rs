@@ -18,7 +18,8 @@ fn text_vendors(change: &Value) -> Vec<Vendor> {
     let sns = response_tables::all().into_iter().map(|table| table.vendor);
     let sns = sns.filter(|vendor| vendor.kind == "sns");
     let mut vendors: Vec<_> = vendors().into_iter().chain(sns).collect();
-    vendors.retain(|vendor| vendor.channel == "sms");
+    // AWS owns the senders of Notify.
+    vendors.retain(|vendor| vendor.channel == "sms" && vendor.kind != "notify");
     for vendor in &mut vendors {
         vendor.settings["sender"] = Value::Null;
         vendor.settings = with(vendor.settings.clone(), change);

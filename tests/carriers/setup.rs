@@ -7,7 +7,7 @@ use local::Wires;
 use serde_json::{Value, json};
 
 use super::aws;
-use super::vendor::{CALLBACK_TOKEN, Vendor, VendorMessage, VendorResponse};
+use super::vendor::{CALLBACK_TOKEN, DEVICE, Vendor, VendorMessage, VendorResponse};
 use crate::support::listener::{Listener, Request, response};
 use crate::support::{HttpCarrier, Service, phone, with};
 
@@ -145,10 +145,9 @@ impl VendorSetup {
 
     /// Opens a verification by the vendor's channel and waits for the handover; returns its id.
     pub async fn open(&self, vendor: &Vendor, to: &str) -> String {
-        let sent = self
-            .service
-            .send_body(json!({"to": to, "channel": vendor.channel}))
-            .await;
+        let device = (vendor.channel == "push").then_some(DEVICE);
+        let body = json!({"to": to, "channel": vendor.channel, "push_to": device});
+        let sent = self.service.send_body(body).await;
         assert_eq!(
             sent.status, 201,
             "{} {}: {sent:?}",

@@ -11,10 +11,18 @@ use super::vendor::{Vendor, VendorMessage, VendorReport};
 const ACCOUNT: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const AUTH_TOKEN: &str = "twilio-auth-token-for-tests-0001";
 const SIGNATURE_SECRET: &str = "my-vonage-signature-secret-32bytes";
+const PRIVATE_KEY: &str = include_str!("../data/sns-for-tests.key.pem");
 const FROM: &str = "+15017122661";
 
 pub fn vendors() -> Vec<Vendor> {
-    vec![twilio_sms(), twilio_whatsapp(), twilio_voice(), vonage()]
+    vec![
+        twilio_sms(),
+        twilio_whatsapp(),
+        twilio_voice(),
+        vonage(),
+        vonage_whatsapp(),
+        vonage_voice(),
+    ]
 }
 
 /// What the three channels of Twilio have in common.
@@ -208,6 +216,74 @@ fn vonage() -> Vendor {
         unreadable: (202, "{}"),
         report: vonage_report,
         altered: Some(("delivered", "rejected")),
+    }
+}
+
+/// The settings of an application, which authenticates by a JWT.
+fn vonage_application() -> Vendor {
+    let settings = json!({"sender": "AcmeInc", "api_key": "abcd1234", "voice_from": "+447700900001",
+        "application_id": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab", "whatsapp_from": "+447700900002",
+        "whatsapp_template": "login_code"});
+    let secrets = json!({"api_secret": "secret-for-tests", "signature_secret": SIGNATURE_SECRET,
+        "private_key": PRIVATE_KEY});
+    Vendor {
+        settings,
+        secrets,
+        headers: vec![
+            // {"alg":"RS256","typ":"JWT"}
+            (
+                "authorization",
+                "Bearer eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.".into(),
+            ),
+            ("content-type", "application/json".into()),
+        ],
+        ..vonage()
+    }
+}
+
+fn vonage_whatsapp() -> Vendor {
+    Vendor {
+        channel: "whatsapp",
+        fields: vec![
+            ("/message_type", json!("custom")),
+            ("/channel", json!("whatsapp")),
+            ("/to", json!("33612345678")),
+            ("/from", json!("447700900002")),
+            ("/custom/type", json!("template")),
+            ("/custom/template/name", json!("login_code")),
+            ("/custom/template/language/code", json!("fr")),
+        ],
+        text: "/custom/template/components/1/parameters/0/text",
+        ..vonage_application()
+    }
+}
+
+fn vonage_voice() -> Vendor {
+    Vendor {
+        channel: "voice",
+        path: "/v1/calls",
+        fields: vec![
+            ("/to", json!([{"type": "phone", "number": "33612345678"}])),
+            ("/from", json!({"type": "phone", "number": "447700900001"})),
+            ("/ncco/0/action", json!("talk")),
+            ("/ncco/0/language", json!("fr-FR")),
+            ("/event_method", json!("POST")),
+        ],
+        text: "/ncco/0/text",
+        url: Some("/event_url/0"),
+        reference: None,
+        accepted: (
+            201,
+            r#"{"uuid":"63f61863-4a51-4f6b-86e1-46edebcf9356","status":"started","direction":"outbound","conversation_uuid":"CON-f972836a"}"#,
+        ),
+        unreadable: (201, "{}"),
+        report: |message| {
+            let body = json!({"uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356", "conversation_uuid": "CON-f972836a",
+                "status": "completed", "direction": "outbound", "duration": "12"});
+            signed_vonage_report(message, &body)
+        },
+        altered: Some(("completed", "busy")),
+        ..vonage_application()
     }
 }
 

@@ -5,13 +5,24 @@
 use serde_json::json;
 
 use super::vendor::{CALLBACK_TOKEN, Vendor, VendorMessage, VendorReport, VendorResponse};
+use crate::support::with;
 
 const DIGITS: &str = "33612345678";
 /// A response of a proxy in between.
 const NOT_THE_VENDOR: VendorResponse = (200, "<html>Welcome</html>");
 
 pub fn vendors() -> Vec<Vendor> {
-    vec![smspartner(), smsbox(), cm(), smspm(), labsmobile()]
+    vec![
+        smspartner(),
+        smspartner_voice(),
+        smsbox(),
+        cm(),
+        cm_voice(),
+        cm_whatsapp(),
+        cm_push(),
+        smspm(),
+        labsmobile(),
+    ]
 }
 
 fn content_type(value: &str) -> (&'static str, String) {
@@ -74,6 +85,31 @@ fn smspartner() -> Vendor {
             post_report(message, body.to_string())
         },
         altered: None,
+    }
+}
+
+/// Voice Partner: the same key, a documented report.
+fn smspartner_voice() -> Vendor {
+    Vendor {
+        channel: "voice",
+        settings: json!({"sender": "AcmeInc", "voice": true}),
+        path: "/v1/tts/send",
+        fields: vec![
+            ("/apiKey", json!("0123456789abcdef0123456789abcdef01234567")),
+            ("/phoneNumbers", json!("+33612345678")),
+            ("/lang", json!("fr")),
+        ],
+        text: "/text",
+        url: Some("/notifyUrl"),
+        accepted: (
+            200,
+            r#"{"success":true,"campaignId":"Ff1tbu0lax","cost":0.1,"currency":"EUR","nbSms":1,"lang":"fr","duration":6.3}"#,
+        ),
+        report: |message| {
+            let body = json!({"campaignId": "Ff1tbu0lax", "status": "delivered"});
+            post_report(message, body.to_string())
+        },
+        ..smspartner()
     }
 }
 
@@ -164,6 +200,53 @@ fn cm() -> Vendor {
             post_report(message, json!({"messages": {"msg": entry}}).to_string())
         },
         altered: None,
+    }
+}
+
+fn cm_settings(more: serde_json::Value) -> serde_json::Value {
+    with(json!({"sender": "AcmeInc"}), &more)
+}
+
+fn cm_voice() -> Vendor {
+    Vendor {
+        channel: "voice",
+        settings: cm_settings(json!({"voice_from": "+31201234567"})),
+        fields: vec![
+            ("/messages/msg/0/allowedChannels", json!(["Voice"])),
+            ("/messages/msg/0/from", json!("31201234567")),
+        ],
+        ..cm()
+    }
+}
+
+fn cm_whatsapp() -> Vendor {
+    let template = "/messages/msg/0/richContent/conversation/0/template/whatsapp/element_name";
+    Vendor {
+        channel: "whatsapp",
+        settings: cm_settings(
+            json!({"whatsapp_from": "+31201234568", "whatsapp_template": "login_code",
+            "whatsapp_namespace": "b6b61d04"}),
+        ),
+        fields: vec![
+            ("/messages/msg/0/allowedChannels", json!(["WhatsApp"])),
+            ("/messages/msg/0/from", json!("31201234568")),
+            (template, json!("login_code")),
+        ],
+        text: "/messages/msg/0/richContent/conversation/0/template/whatsapp/components/1/parameters/0/text",
+        ..cm()
+    }
+}
+
+fn cm_push() -> Vendor {
+    let app_key = "2fa6ad9a-2b2a-4b1c-9f8e-6e8ee5b0c111";
+    Vendor {
+        channel: "push",
+        settings: cm_settings(json!({"app_key": app_key})),
+        fields: vec![
+            ("/messages/msg/0/allowedChannels", json!(["Push"])),
+            ("/messages/msg/0/appKey", json!(app_key)),
+        ],
+        ..cm()
     }
 }
 

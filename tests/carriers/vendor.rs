@@ -6,6 +6,9 @@ use crate::support::{Service, TestResponse};
 
 pub const RECIPIENT: &str = "+33612345678";
 pub const EMAIL: &str = "user@example.net";
+/// For notifications: an SNS platform endpoint.
+pub const DEVICE: &str =
+    "arn:aws:sns:eu-west-1:123456789012:endpoint/GCM/shop/5e3e9847-3183-3f18-a7e8-671c3a57d4b3";
 /// In the callback URL of an account, for vendors that have one URL for all messages.
 pub const CALLBACK_TOKEN: &str = "callback-token-for-tests-0001";
 

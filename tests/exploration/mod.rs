@@ -194,11 +194,12 @@ fn scenario_for(rule: Broken) -> Scenario {
         | Broken::AnswerBeforeEnqueue
         | Broken::QueueErrorIsSuccess
         | Broken::RollBackOnce
-        | Broken::HeldStepDropped
-        | Broken::EndedStepNotEnqueued => Scenario {
+        | Broken::HeldStepDropped => Scenario {
             crashes: 1,
+            failed_calls: 0,
             ..DELIVERY
         },
+        Broken::EndedStepNotEnqueued => DELIVERY,
         Broken::RepeatWithoutWrite => REPETITION,
         Broken::ClaimHeldStep | Broken::HandoverNotCounted | Broken::SecondCarrierUncounted => {
             Scenario {

@@ -36,6 +36,22 @@ async fn second_server_on_the_same_data_does_not_start() {
     );
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn secrets_can_be_read_by_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = TempDirectory::new();
+    let arguments = ["--data", directory.as_str()];
+    let process = LocalProcess::start_with_arguments(&arguments, &[]).await;
+    let file = directory.path().join("secrets.json");
+    let mode = std::fs::metadata(file)
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(process.end("TERM").await, Some(0));
+}
+
 #[tokio::test]
 async fn data_is_unlocked_however_its_server_ended() {
     let directory = TempDirectory::new();

@@ -1,6 +1,7 @@
 //! The service on one machine: the local server, and the functions as processes.
 
 mod addresses;
+mod carrier_test;
 mod clock;
 mod command_line;
 mod cross_site;
@@ -12,4 +13,5 @@ mod process_crashes;
 mod restart;
 mod sample_events;
 mod shutdown;
+mod signals;
 mod twilio_check;

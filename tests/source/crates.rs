@@ -19,7 +19,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 18] = [
+const SHARED: [(&str, &[&str]); 19] = [
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
@@ -47,6 +47,7 @@ const SHARED: [(&str, &[&str]); 18] = [
             "shared/src/carrier/",
         ],
     ),
+    ("roxmltree", &["shared/src/carrier/cm/"]),
     (
         "lambda_http",
         &["shared/src/api/", "functions/", "local/src/"],

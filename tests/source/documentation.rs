@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use otp::api::problem::ErrorCode;
+use otp::domain::rate_limit::Limit;
 use serde_norway::Value;
 
 fn root() -> PathBuf {
@@ -139,6 +141,24 @@ fn every_error_and_limit_is_documented() {
             "docs/api.md has no row for the limit {limit}"
         );
     }
+}
+
+/// Other dialects have a table of all errors and limits, which these lists complete.
+#[test]
+fn every_error_and_limit_is_listed() {
+    let problem = &yaml("shared/openapi.yaml")["components"]["schemas"]["Problem"];
+    let errors = problem["oneOf"].as_sequence().expect("errors").iter();
+    let documented: BTreeSet<_> = errors
+        .filter_map(|error| error["properties"]["code"]["const"].as_str())
+        .collect();
+    assert_eq!(documented, ErrorCode::ALL.map(ErrorCode::name).into());
+    let limits = problem["properties"]["limit"]["enum"].as_sequence();
+    let documented: BTreeSet<_> = limits
+        .expect("limits")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(documented, Limit::ALL.map(Limit::name).into());
 }
 
 #[test]

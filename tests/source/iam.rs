@@ -12,7 +12,7 @@ use super::rust_source::{functions, program_sources, read};
 type Actions = BTreeSet<String>;
 
 /// Calls of the SDK's clients, and texts that identify a call without one.
-const CALLS: [(&str, &str); 11] = [
+const CALLS: [(&str, &str); 14] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get_item()", "dynamodb:BatchGetItem"),
     (".put_item()", "dynamodb:PutItem"),
@@ -23,6 +23,15 @@ const CALLS: [(&str, &str); 11] = [
     (".publish()", "sns:Publish"),
     ("\"SendTextMessage\"", "sms-voice:SendTextMessage"),
     ("\"SendVoiceMessage\"", "sms-voice:SendVoiceMessage"),
+    (
+        "\"SendNotifyTextMessage\"",
+        "sms-voice:SendNotifyTextMessage",
+    ),
+    (
+        "\"SendNotifyVoiceMessage\"",
+        "sms-voice:SendNotifyVoiceMessage",
+    ),
+    ("\"PutMessageFeedback\"", "sms-voice:PutMessageFeedback"),
     ("/v2/email/outbound-emails", "ses:SendEmail"),
 ];
 

@@ -5,6 +5,7 @@ mod continued;
 mod create;
 mod credentials;
 mod errors;
+mod gateway;
 mod parameters;
 mod races;
 mod update;

@@ -219,3 +219,41 @@ async fn bodies_are_checked_in_order() {
         json!(null)
     );
 }
+
+#[tokio::test]
+async fn arbitrary_bodies_are_rejected_in_the_dialect() {
+    let twilio = Twilio::start(&[]).await;
+    let parts: [&[u8]; 14] = [
+        b"To=",
+        b"Channel=sms",
+        b"Code=123456",
+        b"&",
+        b"=",
+        b"%2B1",
+        b"%",
+        b"%zz",
+        b"+",
+        b"\0",
+        b"\xff",
+        b"2025550143",
+        b"VerificationSid=VE",
+        b"Amount=1",
+    ];
+    let mut state: usize = 7;
+    for _ in 0..300 {
+        let mut body = vec![];
+        for _ in 0..8 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            body.extend(parts[(state >> 33) % parts.len()]);
+        }
+        let path = twilio.path("/VerificationCheck");
+        let response = twilio.raw("POST", &path, body.clone()).await;
+        let shown = String::from_utf8_lossy(&body);
+        assert!(
+            [400, 404].contains(&response.status),
+            "{shown}: {response:?}"
+        );
+    }
+}

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::harness::dispatch;
 use crate::support::deliveries::enqueue;
 use crate::support::{
-    HttpCarrier, ProxiedService, Service, TO, american_phone, assert_approved, assert_fields,
-    assert_queue_is_empty, assert_status, at_once,
+    Behaviour, HttpCarrier, ProxiedService, Service, TO, american_phone, assert_approved,
+    assert_fields, assert_queue_is_empty, assert_status, at_once,
 };
 
 #[tokio::test]
@@ -81,6 +81,27 @@ async fn late_copies_of_a_dispatch_send_nothing() {
     let state = service.state().await;
     // All copies were acknowledged.
     assert_fields(&state, json!({"queue": [], "dead_letters": []}));
+}
+
+#[tokio::test]
+async fn early_copies_during_backoff_call_no_carrier() {
+    let carrier = HttpCarrier::start("only").await;
+    let service = Service::start_with_carriers(&[&carrier], &[]).await;
+    carrier.behave(Behaviour::Respond(500, ""));
+    let id = service.send(TO).await.id();
+    // The breaker opens after five failures: until then only the claim keeps the copies back.
+    service.advance(15).await;
+    let rounds = carrier.received().len();
+    assert_eq!(rounds, 4, "at 0, 2, 6 and 14 s");
+    for sequence in 0..20 {
+        enqueue(&service, &dispatch(&id, sequence), 0).await;
+    }
+    service.settle().await;
+    assert_eq!(carrier.received().len(), rounds);
+    carrier.behave(Behaviour::Accept);
+    service.advance(200).await;
+    assert_eq!(carrier.received().len(), rounds + 1);
+    assert_queue_is_empty(&service).await;
 }
 
 /// A service with one carrier, whose dispatches stay with the test.

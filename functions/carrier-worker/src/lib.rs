@@ -11,7 +11,7 @@ use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::logging::causes;
 use otp::platform::metrics::Metrics;
-use otp::platform::queue::{Dispatch, Queue};
+use otp::platform::queue::{Dispatch, FeedbackDispatch, Queue};
 use otp::service::deliver::Delivering;
 use otp::service::deliver::breakers::Breakers;
 use otp::store::Store;
@@ -74,6 +74,26 @@ pub async fn handle(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsBa
     response
 }
 
+/// Whether the feedback is done. A failure is logged here.
+async fn give_feedback(
+    delivering: &Delivering<Carriers>,
+    message_id: &str,
+    feedback: &FeedbackDispatch,
+) -> bool {
+    let Err(error) = delivering.give_feedback(feedback).await else {
+        return true;
+    };
+    tracing::error!(
+        verification.id = feedback.id.log_prefix(),
+        app = feedback.app,
+        message.id = message_id,
+        error.kind = "feedback_failed",
+        error.cause = causes(&error),
+        "failed to give conversion feedback; the queue delivers it again"
+    );
+    false
+}
+
 /// Whether the message is done. A failure is logged here.
 async fn process(
     delivering: &Delivering<Carriers>,
@@ -81,6 +101,9 @@ async fn process(
     body: &str,
     deadline: Deadline,
 ) -> bool {
+    if let Some(feedback) = FeedbackDispatch::parse(body) {
+        return give_feedback(delivering, message_id, &feedback).await;
+    }
     let Some(dispatch) = Dispatch::parse(body) else {
         tracing::error!(
             message.id = message_id,

@@ -243,6 +243,7 @@ fn report_problem(error: ReportError) -> Problem {
             ErrorCode::Unauthorized,
             "The signature of the report is invalid.",
         ),
+        ReportError::Unsigned => Problem::unavailable(&error),
         ReportError::Unreadable => {
             Problem::new(ErrorCode::MalformedRequest, "The report cannot be parsed.")
         }

@@ -4,6 +4,7 @@
 //! Exit codes: 0 after Ctrl-C or SIGTERM, 1 for what cannot work (a port in use, an invalid
 //! setting), 2 for wrong usage.
 
+mod carrier;
 mod decide;
 mod serve;
 mod twilio_check;
@@ -32,6 +33,9 @@ enum Command {
     Decide(decide::Arguments),
     /// Check a deployed stack with the requests of Twilio's SDKs
     TwilioCheck(twilio_check::Arguments),
+    /// Try a carrier of `OTP_CARRIERS`
+    #[command(subcommand)]
+    Carrier(carrier::Command),
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -41,6 +45,7 @@ pub async fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Decide(arguments) => decide::run(arguments),
         Command::TwilioCheck(arguments) => twilio_check::run(arguments).await,
+        Command::Carrier(command) => carrier::run(command).await,
     }
 }
 
@@ -56,6 +61,7 @@ mod tests {
             Command::Serve(arguments) => Some(arguments.port),
             Command::Decide(_) => None,
             Command::TwilioCheck(_) => None,
+            Command::Carrier(_) => None,
         }
     }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use otp::platform::logging::causes;
 use serde_json::Value;
 
-use client::{Call, Client, Seen};
+use client::{Call, Client, NoResponse, Seen};
 
 /// Options of `twilio-check`.
 #[derive(clap::Args)]
@@ -77,12 +77,8 @@ impl Report {
 /// Why the check cannot go on.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
-    #[error("{request} got no response")]
-    NoResponse {
-        request: String,
-        #[source]
-        cause: client::NoResponse,
-    },
+    #[error(transparent)]
+    NoResponse(#[from] NoResponse),
     #[error("{0} was not as expected")]
     Unexpected(&'static str),
     #[error("no code was entered")]

@@ -57,6 +57,8 @@ struct MessageRequest {
     text: String,
     reference: String,
     callback_url: String,
+    /// Of a notification.
+    title: Option<String>,
 }
 
 impl HttpCarrier {
@@ -165,7 +167,7 @@ impl HttpCarrier {
         let message = AcceptedMessage {
             id: id.clone(),
             to: request.to,
-            from: request.from,
+            from: request.title.or(request.from),
             channel: request.channel,
             text: request.text,
             callback: Some(callback.clone()),

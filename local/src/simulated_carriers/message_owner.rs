@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use otp::crypto::keyring::Keyring;
 use otp::domain::delivery::Delivery;
+use otp::domain::ids::VerificationId;
 use otp::domain::time::Timestamp;
 use otp::store::Store;
 
@@ -24,6 +25,19 @@ pub(super) struct MessageOwner {
 }
 
 impl MessageOwners {
+    /// The recipient of the verification with this id.
+    pub(super) async fn recipient_of(&self, id: &str, now: Timestamp) -> Option<String> {
+        let id: VerificationId = id.parse().ok()?;
+        for app in &self.apps {
+            let (key, nonce) = self.keyring.open_verification_id(app, id);
+            let stored = self.store.load(key, app, now).await.ok()?;
+            if stored.recipient.has_nonce(nonce) {
+                return Some(stored.recipient.address?.reveal().to_owned());
+            }
+        }
+        None
+    }
+
     /// The owner of a message with our `reference`; for SNS, which has no reference, the
     /// verification of this recipient whose code is in the text.
     pub(super) async fn find(

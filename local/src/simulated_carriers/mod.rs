@@ -45,6 +45,21 @@ struct Inner {
     network: Arc<PhoneNetwork>,
 }
 
+/// A message that was published to the simulated SNS.
+pub(crate) struct Published {
+    pub(crate) to: Target,
+    /// The sender of a text, the title of a notification.
+    pub(crate) from: Option<String>,
+    pub(crate) text: String,
+}
+
+/// Where it goes.
+pub(crate) enum Target {
+    Phone(String),
+    /// The device of the recipient whose verification has this id.
+    OwnerOf(String),
+}
+
 /// An error of the simulated SNS: HTTP status and error code.
 pub(crate) type SnsError = (StatusCode, &'static str);
 
@@ -157,32 +172,36 @@ impl SimulatedCarriers {
     }
 
     /// `Publish` of SNS; returns the message id.
-    pub(crate) async fn publish(
-        &self,
-        to: String,
-        from: Option<String>,
-        text: String,
-    ) -> Result<String, SnsError> {
+    pub(crate) async fn publish(&self, published: Published) -> Result<String, SnsError> {
         let mode = *self.sns_mode();
         let id = new_id();
+        let is_push = matches!(published.to, Target::OwnerOf(_));
         match mode {
             Mode::Ok | Mode::Hang => {}
             Mode::Lose => return Ok(id),
+            Mode::Reject if is_push => return Err((StatusCode::BAD_REQUEST, "EndpointDisabled")),
             Mode::Reject => return Err((StatusCode::BAD_REQUEST, "InvalidParameter")),
             Mode::Throttle => return Err((StatusCode::TOO_MANY_REQUESTS, "Throttling")),
             Mode::Error | Mode::Down => {
                 return Err((StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
             }
         }
-        let message = AcceptedMessage {
-            id: id.clone(),
-            to,
-            from,
-            channel: "sms".into(),
-            text,
-            callback: None,
+        let network = &self.0.network;
+        let to = match published.to {
+            Target::Phone(number) => Some(number),
+            Target::OwnerOf(verification) => network.recipient_of(&verification).await,
         };
-        self.0.network.deliver(SNS, message).await;
+        if let Some(to) = to {
+            let message = AcceptedMessage {
+                id: id.clone(),
+                to,
+                from: published.from,
+                channel: if is_push { "push" } else { "sms" }.into(),
+                text: published.text,
+                callback: None,
+            };
+            network.deliver(SNS, message).await;
+        }
         if mode == Mode::Hang {
             return std::future::pending().await;
         }

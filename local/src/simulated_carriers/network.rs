@@ -73,6 +73,12 @@ impl PhoneNetwork {
         self.phones.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The recipient of the verification with this id.
+    pub(super) async fn recipient_of(&self, verification_id: &str) -> Option<String> {
+        let now = self.clock.now();
+        self.owners.recipient_of(verification_id, now).await
+    }
+
     /// Delivers a message to its phone.
     pub(super) async fn deliver(&self, carrier: &str, accepted: AcceptedMessage) {
         let now = self.clock.now();

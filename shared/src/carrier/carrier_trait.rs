@@ -20,6 +20,11 @@ pub trait Carrier: Send + Sync {
         true
     }
 
+    /// Its conversion feedback; `None` if the vendor takes none, or the entry has no `feedback`.
+    fn feedback(&self) -> Option<&dyn ConversionFeedback> {
+        None
+    }
+
     /// The request that hands `message` over. A request to AWS is not signed yet.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String>;
 
@@ -31,6 +36,29 @@ pub trait Carrier: Send + Sync {
     /// # Errors
     /// [`ReportError`]. A signature is checked before anything in the report is parsed.
     fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError>;
+}
+
+/// Conversion feedback: the vendor is informed that a code came back, so that it can judge its
+/// routes, and see messages that are not read.
+pub trait ConversionFeedback {
+    /// The id by which the vendor knows the message `reference` that `response` accepts; `None` if
+    /// it takes no feedback about it.
+    fn message_id(&self, response: &Response<Vec<u8>>, reference: &str) -> Option<String>;
+
+    /// The request that says that the code of a message came back. A request to AWS is not signed
+    /// yet.
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String>;
+}
+
+/// A code that came back.
+#[derive(Clone, Copy)]
+pub struct Conversion<'a> {
+    /// The vendor's id of its message.
+    pub message_id: &'a str,
+    /// The recipient; `None` if it was forgotten.
+    pub to: Option<&'a Address>,
+    /// When it came back.
+    pub at: Timestamp,
 }
 
 /// A status API, for a carrier whose reports do not arrive reliably.
@@ -51,6 +79,8 @@ pub struct OutgoingMessage<'a> {
     pub to: &'a Address,
     /// The name or number that the message comes from, if one is configured.
     pub sender: Option<&'a str>,
+    /// Present for channel push.
+    pub notification: Option<Notification<'a>>,
     /// What the operator registered for the country of the recipient.
     pub registered: Option<&'a RegisteredTemplate>,
     /// The channel.
@@ -66,8 +96,22 @@ pub struct OutgoingMessage<'a> {
     pub reference: &'a str,
     /// Seconds until the code expires.
     pub validity_seconds: i64,
+    /// When it is handed over.
+    pub now: Timestamp,
     /// The URL for the carrier's reports.
     pub callback_url: &'a str,
+}
+
+/// What a notification has beside its text. The app on the device gets the code and the id of the
+/// verification as data.
+#[derive(Clone, Copy)]
+pub struct Notification<'a> {
+    /// What the app names as the device: an SNS platform endpoint ARN, or a vendor's device token.
+    pub device: &'a str,
+    /// The brand.
+    pub title: &'a str,
+    /// The id of the verification.
+    pub verification_id: &'a str,
 }
 
 /// What a carrier's response to a handover means.
@@ -137,6 +181,9 @@ pub enum ReportError {
     /// The report does not come from the carrier.
     #[error("the report is not authentic")]
     Forged,
+    /// The report has no signature. The vendor sends it again with one after a 5xx.
+    #[error("the report is not signed")]
+    Unsigned,
     /// The report comes from the carrier, but it is not in the vendor's format. A report in that
     /// format that lacks a field is not an error.
     #[error("the report cannot be read")]

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use super::carrier_trait::{OutgoingMessage, Receipt};
+use ::http::Request;
+
+use super::carrier_trait::{Conversion, ConversionFeedback, OutgoingMessage, Receipt};
 use super::client::CarrierClient;
 use super::configured::ConfiguredCarrier;
 use super::sns::Sns;
@@ -23,7 +25,7 @@ const VENDOR_ID_LENGTH_MAX: usize = 64;
 /// The configured carriers and what is needed to call them.
 pub struct Carriers {
     carriers: Vec<ConfiguredCarrier>,
-    client: CarrierClient,
+    pub(super) client: CarrierClient,
     aws: Aws,
     /// Present if a carrier of kind `sns` is configured.
     sns: Option<Sns>,
@@ -36,6 +38,8 @@ pub struct HandoverResponse {
     pub receipt: Receipt,
     /// The vendor's id of an accepted message, if the carrier can be polled for its status.
     pub vendor_id: Option<String>,
+    /// The vendor's id of an accepted message, if the carrier takes conversion feedback.
+    pub feedback_id: Option<String>,
 }
 
 impl From<Receipt> for HandoverResponse {
@@ -43,6 +47,7 @@ impl From<Receipt> for HandoverResponse {
         Self {
             receipt,
             vendor_id: None,
+            feedback_id: None,
         }
     }
 }
@@ -60,6 +65,18 @@ impl Carriers {
             client: CarrierClient::default(),
             aws: aws.clone(),
             sns,
+        }
+    }
+
+    /// To call `carrier`, which the caller keeps.
+    #[must_use]
+    pub fn for_one(carrier: &ConfiguredCarrier, aws: &Aws) -> Self {
+        let sns = carrier
+            .is_sns()
+            .then(|| Sns::new(&aws.config(Service::Sns)));
+        Self {
+            sns,
+            ..Self::new(vec![], aws)
         }
     }
 
@@ -88,19 +105,9 @@ impl Carriers {
         let Some(adapter) = &carrier.adapter else {
             return Receipt::Misconfigured.into();
         };
-        let mut request = adapter.carrier.request(message);
-        if let Some(service) = carrier.aws_service()
-            && let Err(error) = self.aws.sign(&mut request, service, now)
-        {
-            tracing::error!(
-                delivery.carrier = carrier.name,
-                delivery.channel = message.channel.name(),
-                error.kind = "unsigned",
-                error.cause = causes(&error),
-                "could not sign the request that hands a message to a carrier"
-            );
+        let Some(request) = self.signed(carrier, adapter.carrier.request(message), now) else {
             return Receipt::Misconfigured.into();
-        }
+        };
         let response = match self.client.send(request, timeout).await {
             Ok(response) => response,
             Err(error) => {
@@ -121,7 +128,75 @@ impl Carriers {
             .filter(|_| receipt == Receipt::Accepted)
             .and_then(|polling| polling.vendor_id(&response))
             .filter(|id| is_vendor_id(id));
-        HandoverResponse { receipt, vendor_id }
+        let feedback = adapter.carrier.feedback();
+        let feedback_id = feedback
+            .filter(|_| receipt == Receipt::Accepted)
+            .and_then(|feedback| feedback.message_id(&response, message.reference))
+            .filter(|id| is_vendor_id(id));
+        HandoverResponse {
+            receipt,
+            vendor_id,
+            feedback_id,
+        }
+    }
+
+    /// `request` with its signature, if it is one to AWS; `None` if it cannot be signed.
+    pub(super) fn signed(
+        &self,
+        carrier: &ConfiguredCarrier,
+        mut request: Request<String>,
+        now: Timestamp,
+    ) -> Option<Request<String>> {
+        let Some(service) = carrier.aws_service() else {
+            return Some(request);
+        };
+        match self.aws.sign(&mut request, service, now) {
+            Ok(()) => Some(request),
+            Err(error) => {
+                tracing::error!(
+                    delivery.carrier = carrier.name,
+                    error.kind = "unsigned",
+                    error.cause = causes(&error),
+                    "could not sign a request to a carrier"
+                );
+                None
+            }
+        }
+    }
+
+    /// Informs the carrier called `name` that a code came back. A failure is logged, and nothing
+    /// depends on it.
+    pub async fn send_feedback(&self, name: &str, conversion: &Conversion<'_>, now: Timestamp) {
+        let carrier = self.carriers.iter().find(|carrier| carrier.name == name);
+        let Some((carrier, adapter)) = carrier.and_then(|c| Some((c, c.adapter.as_ref()?))) else {
+            return;
+        };
+        let taker: &dyn ConversionFeedback = match adapter.carrier.feedback() {
+            Some(taker) => taker,
+            None => return,
+        };
+        let request = taker.feedback_request(conversion);
+        let Some(request) = self.signed(carrier, request, now) else {
+            return;
+        };
+        match self.client.send(request, carrier.timeout).await {
+            Ok(response) if response.status().is_success() => tracing::info!(
+                delivery.carrier = name,
+                "sent conversion feedback to a carrier"
+            ),
+            Ok(response) => tracing::warn!(
+                delivery.carrier = name,
+                error.kind = "feedback_refused",
+                http.status = response.status().as_u16(),
+                "a carrier refused conversion feedback"
+            ),
+            Err(error) => tracing::warn!(
+                delivery.carrier = name,
+                error.kind = "no_response",
+                error.cause = causes(&error),
+                "no response from a carrier to conversion feedback"
+            ),
+        }
     }
 
     /// Asks `carrier` for the status of the message `vendor_id` to `to`; `None` if it has no status

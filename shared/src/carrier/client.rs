@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::http::header::{HeaderValue, USER_AGENT};
+use ::http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use ::http::{Request, Response};
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -80,11 +80,18 @@ impl CarrierClient {
         timeout: Duration,
     ) -> Result<Response<Vec<u8>>, ClientError> {
         // An empty body is never taken: then any request counts as sent.
-        let is_sent = Arc::new(AtomicBool::new(request.body().is_empty()));
+        let body_bytes = request.body().len();
+        let is_sent = Arc::new(AtomicBool::new(body_bytes == 0));
         let mut request = request.map(|body| tracked(body, is_sent.clone()));
         request
             .headers_mut()
             .insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_NAME));
+        if body_bytes > 0 {
+            // A tracked body does not state its length, and not every vendor reads chunks.
+            request
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from(body_bytes));
+        }
         let round_trip = async {
             let response = self.0.request(request).await.map_err(|error| {
                 if error.is_connect() {

@@ -342,6 +342,11 @@ mod tests {
                 serde_json::json!({"origination_identity": "+12065550152"}),
                 2,
             ),
+            (
+                "notify",
+                serde_json::json!({"notify_configuration_id": "nc-1"}),
+                2,
+            ),
             ("ses", serde_json::json!({"from": "otp@example.com"}), 1),
         ] {
             let entry = format!("[{{\"kind\":\"{kind}\"}}]");
@@ -517,7 +522,7 @@ mod tests {
             ("[1]", "carrier 1: must be a JSON object"),
             (
                 r#"[{"kind":"x"}]"#,
-                "carrier 1: kind must be one of sns, end_user_messaging, ses, twilio, vonage, \
+                "carrier 1: kind must be one of sns, end_user_messaging, notify, ses, twilio, vonage, \
                  smspartner, smsbox, cm, smspm, labsmobile, http",
             ),
             (

@@ -53,7 +53,7 @@ impl ConfiguredCarrier {
             || to
                 .country()
                 .is_none_or(|country| self.countries.iter().any(|served| served == country));
-        serves_country && self.channels.contains(&channel)
+        serves_country && self.channels.contains(&channel) && (self.kind.reaches)(channel, to)
     }
 
     /// The price of a message to `to`; zero if no price is configured.

@@ -12,7 +12,10 @@
 use ::http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{
+    Callback, Carrier, Conversion, ConversionFeedback, OutgoingMessage, Receipt, Report,
+    ReportError,
+};
 use super::sender::is_number;
 use super::vendor_format::{aws_json, config_fields, request};
 use crate::domain::channel::Channel;
@@ -21,12 +24,12 @@ use crate::domain::time::Timestamp;
 use crate::platform::json::Fields;
 
 /// Bounds of `TimeToLive`.
-const VALIDITY_SECONDS_MIN: i64 = 5;
-const VALIDITY_SECONDS_MAX: i64 = 259_200;
+pub(super) const VALIDITY_SECONDS_MIN: i64 = 5;
+pub(super) const VALIDITY_SECONDS_MAX: i64 = 259_200;
 /// Longest origination identity and configuration set.
 const IDENTITY_LENGTH_MAX: usize = 256;
 /// Key of our reference in `Context`.
-const REFERENCE_KEY: &str = "m";
+pub(super) const REFERENCE_KEY: &str = "m";
 /// Voices of Amazon Polly that the API supports, by language. Other languages have no voice: the
 /// default, `MATTHEW`, reads their digits.
 const VOICES: &[(&str, &str)] = &[
@@ -56,6 +59,8 @@ pub struct EndUserMessaging {
     base_url: String,
     origination_identity: String,
     configuration_set: Option<String>,
+    /// Whether AWS is informed when a code came back.
+    has_feedback: bool,
 }
 
 impl EndUserMessaging {
@@ -65,6 +70,7 @@ impl EndUserMessaging {
         let default_url = format!("https://sms-voice.{region}.amazonaws.com");
         Self {
             base_url: config_fields::base_url(fields, Some(&default_url)),
+            has_feedback: config_fields::flag(fields, "feedback"),
             origination_identity: config_fields::required(
                 fields,
                 "origination_identity",
@@ -80,14 +86,28 @@ impl EndUserMessaging {
     }
 }
 
-fn is_identity(text: &str) -> bool {
+pub(super) fn is_identity(text: &str) -> bool {
     (1..=IDENTITY_LENGTH_MAX).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_:/+-".contains(&b))
 }
 
+impl ConversionFeedback for EndUserMessaging {
+    fn message_id(&self, response: &Response<Vec<u8>>, _reference: &str) -> Option<String> {
+        aws_json::message_id(response)
+    }
+
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String> {
+        message_feedback(&self.base_url, conversion.message_id)
+    }
+}
+
 impl Carrier for EndUserMessaging {
+    fn feedback(&self) -> Option<&dyn ConversionFeedback> {
+        self.has_feedback.then_some(self)
+    }
+
     /// A sender id cannot call; a number, a pool or an ARN may.
     fn serves(&self, channel: Channel) -> bool {
         let identity = self.origination_identity.as_str();
@@ -133,6 +153,9 @@ impl Carrier for EndUserMessaging {
             }
             "SendTextMessage"
         };
+        if self.has_feedback {
+            body["MessageFeedbackEnabled"] = true.into();
+        }
         if let Some(name) = &self.configuration_set {
             body["ConfigurationSetName"] = name.as_str().into();
         }
@@ -148,20 +171,34 @@ impl Carrier for EndUserMessaging {
     }
 
     fn report(&self, callback: &Callback<'_>, _: Timestamp) -> Result<Vec<Report>, ReportError> {
-        let event: Value =
-            serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
-        let word = event["eventType"]
-            .as_str()
-            .filter(|word| word.starts_with("TEXT_") || word.starts_with("VOICE_"))
-            .ok_or(ReportError::Unreadable)?;
-        Ok(vec![Report::new(
-            event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
-            status(word),
-        )])
+        event_report(callback)
     }
 }
 
-fn voice(locale: &str) -> Option<&'static str> {
+/// The request that says that the code of a message came back.
+pub(super) fn message_feedback(base_url: &str, message_id: &str) -> Request<String> {
+    let operation = "PutMessageFeedback";
+    let body = json!({"MessageId": message_id, "MessageFeedbackStatus": "RECEIVED"});
+    let headers = [
+        ("content-type", "application/x-amz-json-1.0".to_owned()),
+        ("x-amz-target", format!("PinpointSMSVoiceV2.{operation}")),
+    ];
+    request::post(&format!("{base_url}/"), &headers, body.to_string())
+}
+
+/// The report in an event of the service.
+pub(super) fn event_report(callback: &Callback<'_>) -> Result<Vec<Report>, ReportError> {
+    let event: Value =
+        serde_json::from_slice(callback.body).map_err(|_| ReportError::Unreadable)?;
+    let word = event["eventType"].as_str().ok_or(ReportError::Unreadable)?;
+    let is_final = event["isFinal"].as_bool().unwrap_or_default();
+    Ok(vec![Report::new(
+        event["context"][REFERENCE_KEY].as_str().map(str::to_owned),
+        status(word, is_final),
+    )])
+}
+
+pub(super) fn voice(locale: &str) -> Option<&'static str> {
     let language = locale.split('-').next();
     VOICES
         .iter()
@@ -172,7 +209,7 @@ fn voice(locale: &str) -> Option<&'static str> {
 
 /// What an error other than throttling means. Only errors about the number end the delivery; the
 /// others are about the account, so the next carrier may accept the message.
-fn classify_error(error_type: &str, body: &Value) -> Receipt {
+pub(super) fn classify_error(error_type: &str, body: &Value) -> Receipt {
     match (error_type, body["Reason"].as_str().unwrap_or_default()) {
         ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT")
         // The daily limit of calls to one number: no other carrier should call either, and it must
@@ -210,14 +247,24 @@ fn is_about_the_number(body: &Value) -> bool {
         })
 }
 
-fn status(word: &str) -> Option<DeliveryStatus> {
+/// A pool with an RCS agent sends texts by RCS first, and then by SMS. Until AWS says that a
+/// failure is final, it tries SMS itself, and no second message may go out beside it.
+fn status(word: &str, is_final: bool) -> Option<DeliveryStatus> {
     Some(match word {
-        "TEXT_PENDING" | "TEXT_QUEUED" | "VOICE_INITIATED" => DeliveryStatus::Queued,
-        // The network has the message. It is the last event if the network sends no receipts.
-        "TEXT_SUCCESSFUL" | "TEXT_SENT" | "VOICE_RINGING" | "VOICE_ANSWERED" => {
-            DeliveryStatus::Sent
+        "TEXT_PENDING" | "TEXT_QUEUED" | "VOICE_INITIATED" | "RCS_QUEUED" => DeliveryStatus::Queued,
+        // The network has the message. TEXT_SUCCESSFUL is the last event if the network sends no
+        // receipts.
+        "TEXT_SUCCESSFUL"
+        | "TEXT_SENT"
+        | "VOICE_RINGING"
+        | "VOICE_ANSWERED"
+        | "RCS_SENT"
+        | "RCS_FALLEN_BACK_TO_SMS" => DeliveryStatus::Sent,
+        "TEXT_DELIVERED" | "VOICE_COMPLETED" | "RCS_DELIVERED" | "RCS_READ" => {
+            DeliveryStatus::Delivered
         }
-        "TEXT_DELIVERED" | "VOICE_COMPLETED" => DeliveryStatus::Delivered,
+        "RCS_FAILED" if is_final => DeliveryStatus::Undelivered,
+        "RCS_TTL_EXPIRED" if is_final => DeliveryStatus::Expired,
         "TEXT_UNREACHABLE"
         | "TEXT_CARRIER_UNREACHABLE"
         | "TEXT_UNKNOWN"
@@ -229,7 +276,8 @@ fn status(word: &str) -> Option<DeliveryStatus> {
         | "TEXT_BLOCKED"
         | "TEXT_CARRIER_BLOCKED"
         | "TEXT_SPAM"
-        | "TEXT_PROTECT_BLOCKED" => DeliveryStatus::Rejected,
+        | "TEXT_PROTECT_BLOCKED"
+        | "RCS_PROTECT_BLOCKED" => DeliveryStatus::Rejected,
         "TEXT_TTL_EXPIRED" | "VOICE_TTL_EXPIRED" => DeliveryStatus::Expired,
         _ => return None,
     })
@@ -286,6 +334,7 @@ mod tests {
         carrier.request(&OutgoingMessage {
             to: &to,
             sender,
+            notification: None,
             registered: None,
             channel,
             message: &message,
@@ -293,6 +342,7 @@ mod tests {
             locale,
             reference: "msg_01HZX",
             validity_seconds,
+            now: Timestamp(1_763_753_400),
             callback_url: "https://otp.example/v1/callbacks/end_user_messaging/x",
         })
     }
@@ -633,6 +683,31 @@ mod tests {
     }
 
     #[test]
+    fn rcs_failures_count_only_when_they_are_final() {
+        use DeliveryStatus::{Delivered, Expired, Queued, Rejected, Sent, Undelivered};
+        for (word, status, final_status) in [
+            ("RCS_QUEUED", Some(Queued), Some(Queued)),
+            ("RCS_SENT", Some(Sent), Some(Sent)),
+            ("RCS_FALLEN_BACK_TO_SMS", Some(Sent), Some(Sent)),
+            ("RCS_DELIVERED", Some(Delivered), Some(Delivered)),
+            ("RCS_READ", Some(Delivered), Some(Delivered)),
+            ("RCS_FAILED", None, Some(Undelivered)),
+            ("RCS_TTL_EXPIRED", None, Some(Expired)),
+            ("RCS_PROTECT_BLOCKED", Some(Rejected), Some(Rejected)),
+            ("RCS_OF_TOMORROW", None, None),
+        ] {
+            let event = json!({"eventType": word, "context": {"m": "r"}});
+            let of = |is_final: Value| {
+                let event = fixture::with(&event, "isFinal", is_final).to_string();
+                report(&event).map(|report| report.status)
+            };
+            assert_eq!(of(json!(false)), Ok(status), "{word}");
+            assert_eq!(of(Value::Null), Ok(status), "{word}");
+            assert_eq!(of(json!(true)), Ok(final_status), "{word}, final");
+        }
+    }
+
+    #[test]
     fn other_documents_are_unreadable_events_need_no_context() {
         for text in [
             "",
@@ -641,11 +716,12 @@ mod tests {
             "null",
             "{}",
             r#"{"eventType":1}"#,
-            r#"{"eventType":"Delivery","mail":{}}"#,
             &"[".repeat(100_000),
         ] {
             assert_eq!(report(text), Err(ReportError::Unreadable));
         }
+        let of_ses = r#"{"eventType":"Delivery","mail":{"tags":{"m":["r"]}}}"#;
+        assert_eq!(report(of_ses), Ok(Report::new(None, None)));
         for context in ["null", "{}", "[]", r#"{"m":1}"#, r#""m""#] {
             let event = format!(r#"{{"eventType":"TEXT_DELIVERED","context":{context}}}"#);
             assert_eq!(report(&event).map(|r| r.reference), Ok(None), "{context}");

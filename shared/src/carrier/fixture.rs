@@ -21,7 +21,7 @@ pub const CALLBACK_URL: &str = "https://otp.example.com/v1/callbacks/vendor/toke
 pub const CALLBACK_TOKEN: &str = "for-tests-only-0123456";
 
 /// The carrier that `from_fields` reads from `entry`, and the names of the invalid fields.
-pub fn read<C>(from_fields: fn(&mut Fields) -> C, entry: Value) -> (C, Vec<String>) {
+pub fn read<C>(from_fields: impl FnOnce(&mut Fields) -> C, entry: Value) -> (C, Vec<String>) {
     let Value::Object(object) = entry else {
         panic!("an entry is an object")
     };
@@ -64,6 +64,7 @@ pub fn request(
     let mut outgoing = OutgoingMessage {
         to: &to,
         sender: Some("AcmeInc"),
+        notification: None,
         registered: None,
         channel: Channel::Sms,
         message: &message,
@@ -71,6 +72,7 @@ pub fn request(
         locale: "en",
         reference: REFERENCE,
         validity_seconds: 300,
+        now: NOW,
         callback_url: CALLBACK_URL,
     };
     change(&mut outgoing);

@@ -59,7 +59,7 @@ fn webhook_key(secret: &str) -> Option<Vec<u8>> {
 
 impl Carrier for Http {
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
-        let body = json!({
+        let mut body = json!({
             "to": message.to.reveal(),
             "from": message.sender,
             "channel": message.channel.name(),
@@ -69,6 +69,14 @@ impl Carrier for Http {
             "callback_url": message.callback_url,
             "locale": message.locale,
         });
+        if let Some(notification) = &message.notification {
+            body["push_to"] = notification.device.into();
+            body["title"] = notification.title.into();
+            body["data"] = json!({
+                "code": message.code,
+                "verification_id": notification.verification_id,
+            });
+        }
         let headers = [
             ("authorization", format!("Bearer {}", self.token)),
             ("idempotency-key", message.reference.to_owned()),
@@ -204,6 +212,7 @@ mod tests {
         let request = carrier().request(&OutgoingMessage {
             to: &to,
             sender: None,
+            notification: None,
             registered: None,
             channel: Channel::Email,
             message: &message,
@@ -211,6 +220,7 @@ mod tests {
             locale: "en",
             reference: "ref1",
             validity_seconds: 300,
+            now: Timestamp(1_763_753_400),
             callback_url: "https://otp.example/v1/callbacks/http/x",
         });
         assert_eq!(

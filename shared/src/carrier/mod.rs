@@ -22,6 +22,7 @@ mod registered_template;
 mod registry;
 mod sender;
 mod sender_registration;
+mod trial;
 pub mod sns_envelope;
 mod vendor_format;
 
@@ -29,6 +30,7 @@ mod cm;
 mod end_user_messaging;
 mod http;
 mod labsmobile;
+mod notify;
 mod ses;
 mod smsbox;
 mod smspartner;
@@ -38,13 +40,15 @@ mod twilio;
 mod vonage;
 
 pub use carrier_trait::{
-    Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError, StatusPolling,
+    Callback, Carrier, Conversion, ConversionFeedback, Notification, OutgoingMessage, Receipt,
+    Report, ReportError, StatusPolling,
 };
 pub use carriers::{Carriers, HandoverResponse};
 pub use config::{COMMON_FIELDS, CarrierConfigError, is_carrier_name, read_carriers};
 pub use configured::ConfiguredCarrier;
 pub use sender::WITHOUT_NAMES_AT_AWS as COUNTRIES_WITHOUT_NAMES;
 pub use sender_registration::{REGISTRATIONS, Registration, SenderWarning};
+pub use trial::Trial;
 
 #[cfg(test)]
 mod fixture;

@@ -10,6 +10,7 @@ use super::cm::Cm;
 use super::end_user_messaging::EndUserMessaging;
 use super::http::Http;
 use super::labsmobile::LabsMobile;
+use super::notify::Notify;
 use super::sender::{DefaultSender, SenderRules, USUAL, WITHOUT_NAMES_AT_AWS};
 use super::ses::Ses;
 use super::smsbox::SmsBox;
@@ -17,7 +18,9 @@ use super::smspartner::SmsPartner;
 use super::smspm::SmsPm;
 use super::twilio::Twilio;
 use super::vonage::Vonage;
+use crate::domain::address::Address;
 use crate::domain::channel::Channel;
+use crate::domain::phone::Line;
 use crate::platform::json::Fields;
 
 /// One kind of carrier.
@@ -28,6 +31,8 @@ pub struct Kind {
     pub channels: &'static [Channel],
     /// How messages are sent and how reports arrive.
     pub transport: Transport,
+    /// Whether its messages over a channel reach this type of recipient.
+    pub reaches: fn(Channel, &Address) -> bool,
     /// Whether an entry has the field `callback_token`.
     pub callback_token: CallbackToken,
     /// Whether reports are signed over the URL that the carrier called, so that checking the
@@ -93,12 +98,25 @@ impl Adapter {
     }
 }
 
+const EVERY_RECIPIENT: fn(Channel, &Address) -> bool = |_, _| true;
+/// For a vendor that finds the device of a notification by the phone number of its owner.
+const DEVICES_BY_NUMBER: fn(Channel, &Address) -> bool =
+    |channel, to| channel != Channel::Push || matches!(to, Address::Phone(_));
+/// For a vendor that speaks to landlines of France, and sends a text to any other number.
+const CALLS_TO_FRENCH_LANDLINES: fn(Channel, &Address) -> bool = |channel, to| match to {
+    Address::Phone(number) if channel == Channel::Voice => {
+        number.line() == Line::Fixed && number.country() == "FR"
+    }
+    Address::Phone(_) | Address::Email(_) => true,
+};
+
 /// All kinds.
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "sns",
-        channels: &[Channel::Sms],
+        channels: &[Channel::Sms, Channel::Push],
         transport: Transport::SnsSdk,
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
         has_registered_templates: true,
@@ -116,6 +134,7 @@ pub const KINDS: &[Kind] = &[
             service: "sms-voice",
             adapter: |fields, region| Adapter::new(EndUserMessaging::from_fields(fields, region)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
         has_registered_templates: true,
@@ -128,12 +147,29 @@ pub const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        name: "notify",
+        channels: &[Channel::Sms, Channel::Voice],
+        transport: Transport::Aws {
+            service: "sms-voice",
+            adapter: |fields, region| Adapter::new(Notify::from_fields(fields, region)),
+        },
+        reaches: EVERY_RECIPIENT,
+        callback_token: CallbackToken::Optional,
+        signs_callback_url: false,
+        has_registered_templates: false,
+        sender: SenderRules {
+            default: DefaultSender::OfKind,
+            ..USUAL
+        },
+    },
+    Kind {
         name: "ses",
         channels: &[Channel::Email],
         transport: Transport::Aws {
             service: "ses",
             adapter: |fields, region| Adapter::new(Ses::from_fields(fields, region)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
         has_registered_templates: false,
@@ -149,6 +185,7 @@ pub const KINDS: &[Kind] = &[
         transport: Transport::Http {
             adapter: |fields| Adapter::new(Twilio::from_fields(fields)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: true,
         has_registered_templates: false,
@@ -160,10 +197,11 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "vonage",
-        channels: &[Channel::Sms],
+        channels: &[Channel::Sms, Channel::Voice, Channel::Whatsapp],
         transport: Transport::Http {
             adapter: |fields| Adapter::new(Vonage::from_fields(fields)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
         has_registered_templates: true,
@@ -174,10 +212,11 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "smspartner",
-        channels: &[Channel::Sms],
+        channels: &[Channel::Sms, Channel::Voice],
         transport: Transport::Http {
             adapter: |fields| Adapter::with_status_polling(SmsPartner::from_fields(fields)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
         has_registered_templates: false,
@@ -188,10 +227,11 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "smsbox",
-        channels: &[Channel::Sms],
+        channels: &[Channel::Sms, Channel::Voice, Channel::Whatsapp],
         transport: Transport::Http {
             adapter: |fields| Adapter::new(SmsBox::from_fields(fields)),
         },
+        reaches: CALLS_TO_FRENCH_LANDLINES,
         callback_token: CallbackToken::Required,
         signs_callback_url: false,
         has_registered_templates: false,
@@ -199,10 +239,16 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "cm",
-        channels: &[Channel::Sms],
+        channels: &[
+            Channel::Sms,
+            Channel::Voice,
+            Channel::Whatsapp,
+            Channel::Push,
+        ],
         transport: Transport::Http {
             adapter: |fields| Adapter::new(Cm::from_fields(fields)),
         },
+        reaches: DEVICES_BY_NUMBER,
         callback_token: CallbackToken::Required,
         signs_callback_url: false,
         has_registered_templates: false,
@@ -218,6 +264,7 @@ pub const KINDS: &[Kind] = &[
         transport: Transport::Http {
             adapter: |fields| Adapter::new(SmsPm::from_fields(fields)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
         has_registered_templates: false,
@@ -229,6 +276,7 @@ pub const KINDS: &[Kind] = &[
         transport: Transport::Http {
             adapter: |fields| Adapter::new(LabsMobile::from_fields(fields)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
         has_registered_templates: false,
@@ -240,6 +288,7 @@ pub const KINDS: &[Kind] = &[
         transport: Transport::Http {
             adapter: |fields| Adapter::new(Http::from_fields(fields)),
         },
+        reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
         has_registered_templates: false,

@@ -191,6 +191,7 @@ mod tests {
         carrier.request(&OutgoingMessage {
             to: &to,
             sender: None,
+            notification: None,
             registered: None,
             channel: Channel::Email,
             message: &message,
@@ -198,6 +199,7 @@ mod tests {
             locale: "en",
             reference: "msg_01HZX",
             validity_seconds: 300,
+            now: Timestamp(1_763_753_400),
             callback_url: "https://otp.example/v1/callbacks/ses/x",
         })
     }

@@ -1,14 +1,21 @@
-//! Kind `smsbox`: SMSBOX (smsbox.net), over SMS.
+//! Kind `smsbox`: SMSBOX (smsbox.net), over SMS, WhatsApp, and speech to French landlines.
 //!
 //! API: `POST {base_url}/1.1/api.php`, <https://docs.smsbox.dev/sms>.
+//!
+//! WhatsApp: `POST {base_url}/waba/1.1/json/{waba_id}/message/{phone_id}`,
+//! <https://github.com/smsbox-net/api-documentation>, `docs/whatsapp/openapi.yaml`, "Send OTP
+//! message". Its reports name the message by the vendor's reference alone, so none is read.
 //!
 //! Reports are not signed, and the vendor knows one callback URL per account: the callback token of
 //! the account authenticates them. A report names the message by a variable of ours, `cvar`.
 
 use ::http::{Request, Response};
+use serde_json::{Value, json};
 
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::vendor_format::whatsapp_template::WhatsappTemplate;
 use super::vendor_format::{config_fields, flat_report, form, request, response};
+use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;
@@ -29,20 +36,78 @@ const REFERENCE: &str = "m";
 pub struct SmsBox {
     base_url: String,
     api_key: String,
+    has_voice: bool,
+    whatsapp: Option<Whatsapp>,
+}
+
+struct Whatsapp {
+    url: String,
+    template: WhatsappTemplate,
 }
 
 impl SmsBox {
-    /// Fields: `api_key`.
+    /// Fields: `api_key`; `voice` for speech to landlines. For WhatsApp `whatsapp_template`,
+    /// `waba_id` and `phone_id`.
     pub fn from_fields(fields: &mut Fields) -> Self {
+        let [base_url, whatsapp_url] = config_fields::base_urls(
+            fields,
+            ["https://api.smsbox.pro", "https://api.wababox.net"],
+        );
+        let is_id = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        let id = |fields: &mut Fields, name: &str| {
+            config_fields::required(fields, name, is_id, "letters and digits")
+        };
+        let whatsapp = WhatsappTemplate::from_fields(fields).map(|template| {
+            let (waba, phone) = (id(fields, "waba_id"), id(fields, "phone_id"));
+            Whatsapp {
+                url: format!("{whatsapp_url}/waba/1.1/json/{waba}/message/{phone}"),
+                template,
+            }
+        });
         Self {
-            base_url: config_fields::base_url(fields, Some("https://api.smsbox.pro")),
+            base_url,
             api_key: config_fields::credential(fields, "api_key"),
+            has_voice: config_fields::flag(fields, "voice"),
+            whatsapp,
         }
+    }
+
+    fn chat(&self, whatsapp: &Whatsapp, message: &OutgoingMessage<'_>) -> Request<String> {
+        let mut components = WhatsappTemplate::components(message.code);
+        // A text here.
+        components[1]["index"] = "0".into();
+        let body = json!({
+            "recipients": [message.to.reveal()],
+            "contentMessage": {
+                "type": "template",
+                "template": {
+                    "name": whatsapp.template.name,
+                    "language": {"code": whatsapp.template.language(message.locale)["code"]},
+                    "components": components,
+                },
+            },
+        });
+        request::post_json(&whatsapp.url, &[self.authorization()], &body)
+    }
+
+    fn authorization(&self) -> (&'static str, String) {
+        ("authorization", format!("App {}", self.api_key))
     }
 }
 
 impl Carrier for SmsBox {
+    fn serves(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Voice => self.has_voice,
+            Channel::Whatsapp => self.whatsapp.is_some(),
+            Channel::Sms | Channel::Email | Channel::Push => true,
+        }
+    }
+
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        if let (Channel::Whatsapp, Some(whatsapp)) = (message.channel, &self.whatsapp) {
+            return self.chat(whatsapp, message);
+        }
         let coding = match message.message.encoding {
             Encoding::Gsm7 => "default",
             Encoding::Ucs2 => "unicode",
@@ -73,15 +138,24 @@ impl Carrier for SmsBox {
             ("callback", "1"),
             ("cvar", &variables),
         ]);
+        if message.channel == Channel::Voice {
+            form.push(("allow_vocal", "1"));
+        }
         request::post_form(
             &format!("{}/1.1/api.php", self.base_url),
-            &[("authorization", format!("App {}", self.api_key))],
+            &[self.authorization()],
             &form,
         )
     }
 
-    /// The status is always 200 and the body is plain text.
+    /// The status of a response about a text is always 200 and the body is plain text; that of one
+    /// about WhatsApp tells, and the body is JSON.
     fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        if let Ok(body) = serde_json::from_slice::<Value>(response.body())
+            && body["response"].is_object()
+        {
+            return chat_receipt(&body, response, now);
+        }
         if !response.status().is_success() {
             return response::without_result(response, now);
         }
@@ -120,6 +194,16 @@ impl Carrier for SmsBox {
             _ => None,
         };
         Ok(vec![Report::new(reference.cloned(), status)])
+    }
+}
+
+/// 202 with the state of each recipient. The reasons of another state are not documented.
+fn chat_receipt(body: &Value, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+    let state = body["recipients"][0]["state"].as_str();
+    match state {
+        Some("ACCEPTED") if response.status().is_success() => Receipt::Accepted,
+        Some(_) => response::unknown_error(response, now),
+        None => response::without_result(response, now),
     }
 }
 

@@ -1,12 +1,16 @@
-//! Kind `smspartner`: SMS Partner, over SMS. Its support enables the OTP route on the account.
+//! Kind `smspartner`: SMS Partner, over SMS and voice (Voice Partner). Its support enables the OTP
+//! route on the account.
 //!
 //! API: `POST {base_url}/v1/send`,
 //! <https://www.docpartner.dev/en/api/sms-partner/send-sms/single-send>; status API: `GET
 //! {base_url}/v1/message-status`, same site, "message status". The API key is in the body, and in
 //! the query of the status API.
 //!
-//! Reports are not signed: the callback URL authenticates the message. Their format is not
-//! documented, so the status API is polled as well.
+//! Calls: `POST {base_url}/v1/tts/send`, <https://github.com/toodiz/docpartner>,
+//! `pages/docs/VOIX/sms-vocaux`; the same key.
+//!
+//! Reports are not signed: the callback URL authenticates the message. The format of those about
+//! texts is not documented, so the status API is polled as well.
 
 use ::http::{Request, Response};
 use serde_json::{Value, json};
@@ -17,6 +21,7 @@ use super::carrier_trait::{
 use super::vendor_format::lenient_json::whole_number;
 use super::vendor_format::{config_fields, flat_report, form, request, response};
 use crate::domain::address::Address;
+use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;
@@ -25,22 +30,37 @@ use crate::platform::json::Fields;
 /// A carrier of kind `smspartner`.
 pub struct SmsPartner {
     base_url: String,
+    voice_url: String,
     api_key: String,
+    has_voice: bool,
 }
 
 impl SmsPartner {
-    /// Fields: `api_key`.
+    /// Fields: `api_key`; `voice` if the account may call.
     pub fn from_fields(fields: &mut Fields) -> Self {
+        let [base_url, voice_url] = config_fields::base_urls(
+            fields,
+            ["https://api.smspartner.fr", "https://api.voicepartner.fr"],
+        );
         Self {
-            base_url: config_fields::base_url(fields, Some("https://api.smspartner.fr")),
+            base_url,
+            voice_url,
             api_key: config_fields::credential(fields, "api_key"),
+            has_voice: config_fields::flag(fields, "voice"),
         }
     }
 }
 
 impl Carrier for SmsPartner {
+    fn serves(&self, channel: Channel) -> bool {
+        channel != Channel::Voice || self.has_voice
+    }
+
     /// There is no field for a validity, and `tag` is too short for our reference.
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        if message.channel == Channel::Voice {
+            return self.call(message);
+        }
         let mut body = json!({
             "apiKey": self.api_key,
             "phoneNumbers": message.to.reveal(),
@@ -89,6 +109,21 @@ impl Carrier for SmsPartner {
     }
 }
 
+impl SmsPartner {
+    /// A comma is a pause of half a second. A call has an id of another kind, which the status API
+    /// does not know.
+    fn call(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        let body = json!({
+            "apiKey": self.api_key,
+            "phoneNumbers": message.to.reveal(),
+            "text": message.message.text,
+            "lang": message.locale.split('-').next(),
+            "notifyUrl": message.callback_url,
+        });
+        request::post_json(&format!("{}/v1/tts/send", self.voice_url), &[], &body)
+    }
+}
+
 impl StatusPolling for SmsPartner {
     /// A number in this response; a text in the status API.
     fn vendor_id(&self, response: &Response<Vec<u8>>) -> Option<String> {
@@ -121,7 +156,10 @@ fn status(word: &str) -> Option<DeliveryStatus> {
         "waiting" | "pending" | "enroute" => Some(DeliveryStatus::Queued),
         "acceptd" | "sent" => Some(DeliveryStatus::Sent),
         "delivered" | "delivrd" => Some(DeliveryStatus::Delivered),
-        "not delivered" | "undeliv" | "unknown" | "ko" => Some(DeliveryStatus::Undelivered),
+        // `undelivered` is the word of their voice API.
+        "not delivered" | "undelivered" | "undeliv" | "unknown" | "ko" => {
+            Some(DeliveryStatus::Undelivered)
+        }
         "rejectd" => Some(DeliveryStatus::Rejected),
         "expired" => Some(DeliveryStatus::Expired),
         _ => None,
@@ -328,7 +366,14 @@ mod tests {
             (&["ACCEPTD", "sent"], Sent),
             (&["Delivered", "delivered", "DELIVRD"], Delivered),
             (
-                &["Not delivered", "not delivered", "UNDELIV", "UNKNOWN", "ko"],
+                &[
+                    "Not delivered",
+                    "not delivered",
+                    "undelivered",
+                    "UNDELIV",
+                    "UNKNOWN",
+                    "ko",
+                ],
                 Undelivered,
             ),
             (&["REJECTD"], Rejected),

@@ -64,6 +64,8 @@ impl Carrier for SmsPm {
             "toNumber": request::digits(message.to),
             "text": message.message.text,
             "smsId": message.reference,
+            // The vendor's guides have `callbackUrl`; integrations of others have `report`.
+            "callbackUrl": message.callback_url,
             "report": message.callback_url,
         });
         if let Some(sender) = message.sender {
@@ -185,6 +187,7 @@ mod tests {
             "fromNumber": "AcmeInc",
             "text": "Your code is 4217",
             "smsId": REFERENCE,
+            "callbackUrl": CALLBACK_URL,
             "report": CALLBACK_URL,
         });
         assert_eq!(fixture::json(&request), expected);

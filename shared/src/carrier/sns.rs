@@ -1,20 +1,24 @@
-//! Kind `sns`: Amazon SNS, over SMS.
+//! Kind `sns`: Amazon SNS, over SMS and push.
 //!
 //! API: `Publish`, with the AWS SDK, <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
-//! It has no validity, no reference and no callback; delivery statuses are in CloudWatch Logs only.
+//! It has no reference and no callback, and no validity of texts; delivery statuses are in
+//! CloudWatch Logs only.
 //! The only file that names the SDK's client for SNS.
 //!
 //! Invariant: the SDK never repeats a call, as publishing twice sends two messages.
+
+mod notification;
 
 use std::time::Duration;
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sns::operation::publish::builders::PublishFluentBuilder;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use aws_smithy_types::timeout::TimeoutConfig;
 
-use super::carrier_trait::{OutgoingMessage, Receipt};
+use super::carrier_trait::{Notification, OutgoingMessage, Receipt};
 use super::sender::is_number;
 use super::vendor_format::aws_json::is_credential_error;
 use crate::platform::https::is_not_connected;
@@ -38,19 +42,39 @@ impl Sns {
         }
     }
 
-    /// Publishes `message` to its phone number, within `timeout`.
+    /// Publishes `message` to its phone number or its device, within `timeout`.
     pub async fn publish(&self, message: &OutgoingMessage<'_>, timeout: Duration) -> Receipt {
+        let call = match &message.notification {
+            None => self.text(message),
+            Some(to) if notification::is_endpoint(to.device) => self.notification(message, *to),
+            // Such as a topic, which would send the code to its subscribers.
+            Some(_) => return Receipt::Permanent,
+        };
+        // In place of the time-outs of the other AWS calls, which are tuned for the table.
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(timeout)
+            .operation_timeout(timeout);
+        let config = aws_sdk_sns::config::Config::builder().timeout_config(timeouts.build());
+        let published = call.customize().config_override(config).send();
+        match Box::pin(published).await {
+            Ok(_) => Receipt::Accepted,
+            Err(error) if message.notification.is_some() && is_gone(&error) => Receipt::Permanent,
+            Err(error) => receipt(&error),
+        }
+    }
+
+    fn text(&self, message: &OutgoingMessage<'_>) -> PublishFluentBuilder {
         let (number, name) = match message.sender {
             Some(number) if is_number(number) => (Some(number), None),
             name => (None, name),
         };
         let registered = message.registered;
-        let mut call = self
+        let call = self
             .client
             .publish()
             .phone_number(message.to.reveal())
             .message(&message.message.text);
-        for (name, value) in [
+        let attributes = [
             ("AWS.SNS.SMS.SMSType", Some("Transactional")),
             ("AWS.SNS.SMS.SenderID", name),
             ("AWS.MM.SMS.OriginationNumber", number),
@@ -62,29 +86,54 @@ impl Sns {
                 "AWS.MM.SMS.TemplateId",
                 registered.map(|r| r.template_id.as_str()),
             ),
-        ] {
-            let attribute = value.and_then(|value| {
-                MessageAttributeValue::builder()
-                    .data_type("String")
-                    .string_value(value)
-                    .build()
-                    .ok()
-            });
-            if let Some(attribute) = attribute {
-                call = call.message_attributes(name, attribute);
-            }
-        }
-        // In place of the time-outs of the other AWS calls, which are tuned for the table.
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(timeout)
-            .operation_timeout(timeout);
-        let config = aws_sdk_sns::config::Config::builder().timeout_config(timeouts.build());
-        let published = call.customize().config_override(config).send();
-        match Box::pin(published).await {
-            Ok(_) => Receipt::Accepted,
-            Err(error) => receipt(&error),
+        ];
+        with_attributes(call, attributes)
+    }
+
+    fn notification(
+        &self,
+        message: &OutgoingMessage<'_>,
+        to: Notification<'_>,
+    ) -> PublishFluentBuilder {
+        let call = self
+            .client
+            .publish()
+            .target_arn(to.device)
+            .message_structure("json")
+            .message(notification::payloads(message, to));
+        let ttl_seconds = message.validity_seconds.max(1).to_string();
+        let attributes = notification::TTL_ATTRIBUTES.map(|name| (name, Some(&*ttl_seconds)));
+        with_attributes(call, attributes)
+    }
+}
+
+fn with_attributes<const N: usize>(
+    call: PublishFluentBuilder,
+    attributes: [(&str, Option<&str>); N],
+) -> PublishFluentBuilder {
+    let mut call = call;
+    for (name, value) in attributes {
+        let attribute = value.and_then(|value| {
+            MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+                .ok()
+        });
+        if let Some(attribute) = attribute {
+            call = call.message_attributes(name, attribute);
         }
     }
+    call
+}
+
+/// Whether the endpoint of a notification is disabled, as when the app was removed from the device,
+/// or was deleted.
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let code = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code);
+    matches!(code, Some("EndpointDisabled" | "NotFound"))
 }
 
 fn receipt<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Receipt {

@@ -16,7 +16,10 @@ use ::http::{Method, Request, Response};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
-use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
+use super::carrier_trait::{
+    Callback, Carrier, Conversion, ConversionFeedback, OutgoingMessage, Receipt, Report,
+    ReportError,
+};
 use super::sender::is_number;
 use super::vendor_format::lenient_json::whole_number;
 use super::vendor_format::{config_fields, flat_report, form, request, response};
@@ -45,6 +48,8 @@ pub struct Twilio {
     messaging_service_sid: Option<String>,
     whatsapp_from: Option<String>,
     content_sid: Option<String>,
+    /// Whether Twilio is informed when a code came back.
+    has_feedback: bool,
 }
 
 impl Twilio {
@@ -78,6 +83,7 @@ impl Twilio {
             messaging_service_sid,
             whatsapp_from,
             content_sid,
+            has_feedback: config_fields::flag(fields, "feedback"),
         }
     }
 }
@@ -92,11 +98,30 @@ fn is_e164(text: &str) -> bool {
     })
 }
 
+impl ConversionFeedback for Twilio {
+    /// Calls have another kind of feedback, about their quality.
+    fn message_id(&self, response: &Response<Vec<u8>>, _reference: &str) -> Option<String> {
+        let body = serde_json::from_slice::<Value>(response.body()).ok()?;
+        let sid = body["sid"].as_str()?;
+        sid.starts_with("SM").then(|| sid.to_owned())
+    }
+
+    /// <https://www.twilio.com/docs/messaging/api/message-feedback-resource>
+    fn feedback_request(&self, conversion: &Conversion<'_>) -> Request<String> {
+        let resource = format!("Messages/{}/Feedback", conversion.message_id);
+        self.post(&resource, &[("Outcome", "confirmed")])
+    }
+}
+
 impl Carrier for Twilio {
+    fn feedback(&self) -> Option<&dyn ConversionFeedback> {
+        self.has_feedback.then_some(self)
+    }
+
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         match message.channel {
-            // The registry has no e-mail for this kind.
-            Channel::Sms | Channel::Email => self.text(message),
+            // The registry has neither e-mail nor push for this kind.
+            Channel::Sms | Channel::Email | Channel::Push => self.text(message),
             Channel::Whatsapp => self.whatsapp(message),
             Channel::Voice => self.call(message),
         }
@@ -155,6 +180,9 @@ impl Twilio {
             (Some(_), _) | (None, None) => from.map(|from| ("From", from)),
         });
         form.push(("Body", &message.message.text));
+        if self.has_feedback {
+            form.push(("ProvideFeedback", "true"));
+        }
         self.post("Messages", &form)
     }
 
@@ -186,6 +214,9 @@ impl Twilio {
                 ("ContentVariables", &variables),
             ]),
             None => form.push(("Body", &message.message.text)),
+        }
+        if self.has_feedback {
+            form.push(("ProvideFeedback", "true"));
         }
         self.post("Messages", &form)
     }

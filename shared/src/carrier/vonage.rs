@@ -1,22 +1,28 @@
-//! Kind `vonage`: Vonage, over SMS.
+//! Kind `vonage`: Vonage, over SMS, WhatsApp and voice.
 //!
 //! API: Messages API v1, `POST {base_url}/v1/messages`,
 //! <https://developer.vonage.com/en/api/messages>. Reports have a JWT with the hash of their body:
 //! <https://developer.vonage.com/en/messages/concepts/signed-webhooks>.
 //!
-//! Invariant: a report is parsed only after its JWT was verified with HS256 and found recent.
+//! Invariant: a report is parsed only after its JWT was verified with HS256, and its age checked.
 
+mod application;
 mod errors;
+mod voice;
 
+use ::http::header::AUTHORIZATION;
 use ::http::{HeaderMap, Method, Request, Response};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::{Value, json};
 
+use self::application::Application;
 use super::carrier_trait::{Callback, Carrier, OutgoingMessage, Receipt, Report, ReportError};
 use super::vendor_format::lenient_json::report_object;
+use super::vendor_format::whatsapp_template::WhatsappTemplate;
 use super::vendor_format::{config_fields, request, response};
 use crate::crypto::hashes::sha256;
 use crate::crypto::signatures::{equal_in_constant_time, hmac_sha256};
+use crate::domain::channel::Channel;
 use crate::domain::time::Timestamp;
 use crate::message::Encoding;
 use crate::platform::json::Fields;
@@ -24,31 +30,143 @@ use crate::platform::json::Fields;
 /// Bounds of `ttl`.
 const TTL_SECONDS_MIN: i64 = 20;
 const TTL_SECONDS_MAX: i64 = 604_800;
-/// Largest difference between the time of a signature and now, in both directions.
-const SIGNATURE_TOLERANCE_SECONDS: i64 = 300;
+/// How far the vendor's clock may be ahead of ours.
+const CLOCK_DIFFERENCE_SECONDS_MAX: i64 = 300;
+/// Oldest signature. Vonage repeats a report for 24 hours, perhaps with the first signature. A
+/// report that is sent again by a stranger changes nothing: a status only moves up.
+const SIGNATURE_AGE_SECONDS_MAX: i64 = 24 * 3600 + CLOCK_DIFFERENCE_SECONDS_MAX;
 
 /// A carrier of kind `vonage`.
 pub struct Vonage {
     base_url: String,
     api_key: String,
     api_secret: String,
-    signature_secret: String,
+    /// More than one while the secret is changed.
+    signature_secrets: Vec<String>,
+    /// For WhatsApp and calls.
+    application: Option<Application>,
+    whatsapp: Option<Whatsapp>,
+    /// The number that calls come from.
+    voice_from: Option<String>,
+}
+
+struct Whatsapp {
+    from: String,
+    template: WhatsappTemplate,
 }
 
 impl Vonage {
-    /// Fields: `api_key`, `api_secret`, `signature_secret`.
+    /// Fields: `api_key`, `api_secret`, `signature_secret` (one, or a list of two). For calls
+    /// `voice_from`, for WhatsApp `whatsapp_template` and `whatsapp_from`; for both
+    /// `application_id` and `private_key`.
     pub fn from_fields(fields: &mut Fields) -> Self {
+        let voice_from = config_fields::number(fields, "voice_from");
+        let whatsapp = WhatsappTemplate::from_fields(fields).map(|template| Whatsapp {
+            from: config_fields::required_number(fields, "whatsapp_from"),
+            template,
+        });
+        let needs_application = voice_from.is_some() || whatsapp.is_some();
         Self {
+            application: needs_application.then(|| Application::from_fields(fields)),
+            whatsapp,
+            voice_from,
             base_url: config_fields::base_url(fields, Some("https://api.nexmo.com")),
             api_key: config_fields::basic_user(fields, "api_key"),
             api_secret: config_fields::credential(fields, "api_secret"),
-            signature_secret: config_fields::credential(fields, "signature_secret"),
+            signature_secrets: config_fields::one_or_two_credentials(fields, "signature_secret"),
         }
     }
 }
 
 impl Carrier for Vonage {
+    fn serves(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Sms => true,
+            Channel::Voice => self.voice_from.is_some(),
+            Channel::Whatsapp => self.whatsapp.is_some(),
+            Channel::Email | Channel::Push => false,
+        }
+    }
+
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
+        let from = &self.voice_from;
+        match (message.channel, &self.application, &self.whatsapp, from) {
+            (Channel::Voice, Some(application), _, Some(from)) => {
+                voice::request(&self.base_url, application, from, message)
+            }
+            (Channel::Whatsapp, Some(application), Some(whatsapp), _) => {
+                let body = whatsapp.body(message);
+                let url = format!("{}/v1/messages", self.base_url);
+                request::post_json(&url, &[application.authorization(message)], &body)
+            }
+            _ => self.text(message),
+        }
+    }
+
+    /// 202 with an id of a message, 201 with that of a call, or problem details.
+    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
+        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+            return response::without_result(response, now);
+        };
+        let mut ids = ["message_uuid", "uuid"].into_iter();
+        let has_id = ids.any(|name| body[name].as_str().is_some_and(|id| !id.is_empty()));
+        match response.status().is_success() {
+            true if has_id => Receipt::Accepted,
+            true => response::without_result(response, now),
+            false => errors::receipt(&body, response, now),
+        }
+    }
+
+    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError> {
+        if callback.method != Method::POST {
+            return Err(ReportError::Forged);
+        }
+        // After an internal error Vonage calls without a signature, and again after a 5xx.
+        if !callback.headers.contains_key(AUTHORIZATION) {
+            return Err(ReportError::Unsigned);
+        }
+        if !self.is_signed(callback.headers, callback.body, now) {
+            return Err(ReportError::Forged);
+        }
+        let report = report_object(callback.body)?;
+        let status = report["status"].as_str();
+        if voice::is_event(&report) {
+            return Ok(vec![Report::new(None, status.and_then(voice::status))]);
+        }
+        let error = errors::number(&report["error"]);
+        Ok(vec![Report {
+            is_account_fault: errors::is_account_fault(error),
+            ..Report::new(
+                report["client_ref"].as_str().map(str::to_owned),
+                status.and_then(|word| errors::status(word, error)),
+            )
+        }])
+    }
+}
+
+impl Whatsapp {
+    /// A template message as WhatsApp has it, which is passed on.
+    fn body(&self, message: &OutgoingMessage<'_>) -> Value {
+        let template = json!({
+            "name": self.template.name,
+            "language": self.template.language(message.locale),
+            "components": WhatsappTemplate::components(message.code),
+        });
+        json!({
+            "message_type": "custom",
+            "channel": "whatsapp",
+            "to": request::digits(message.to),
+            "from": self.from.trim_start_matches('+'),
+            "client_ref": message.reference,
+            "webhook_url": message.callback_url,
+            "webhook_version": "v1",
+            "custom": {"type": "template", "template": template},
+        })
+    }
+}
+
+impl Vonage {
+    fn text(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         let encoding = match message.message.encoding {
             Encoding::Gsm7 => "text",
             Encoding::Ucs2 => "unicode",
@@ -75,49 +193,18 @@ impl Carrier for Vonage {
         let url = format!("{}/v1/messages", self.base_url);
         request::post_json(&url, &[authorization], &body)
     }
-
-    /// 202 with an id, or problem details.
-    fn receipt(&self, response: &Response<Vec<u8>>, now: Timestamp) -> Receipt {
-        let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
-            return response::without_result(response, now);
-        };
-        let has_id = body["message_uuid"]
-            .as_str()
-            .is_some_and(|id| !id.is_empty());
-        match response.status().is_success() {
-            true if has_id => Receipt::Accepted,
-            true => response::without_result(response, now),
-            false => errors::receipt(&body, response, now),
-        }
-    }
-
-    fn report(&self, callback: &Callback<'_>, now: Timestamp) -> Result<Vec<Report>, ReportError> {
-        if callback.method != Method::POST || !self.is_signed(callback.headers, callback.body, now)
-        {
-            return Err(ReportError::Forged);
-        }
-        let report = report_object(callback.body)?;
-        let error = errors::number(&report["error"]);
-        let status = report["status"].as_str();
-        Ok(vec![Report {
-            is_account_fault: errors::is_account_fault(error),
-            ..Report::new(
-                report["client_ref"].as_str().map(str::to_owned),
-                status.and_then(|word| errors::status(word, error)),
-            )
-        }])
-    }
 }
 
 impl Vonage {
-    /// Whether the JWT was signed by Vonage, recently, for this body. Vonage's own libraries check
-    /// only the signature.
+    /// Whether the JWT was signed by Vonage, not too long ago, for this body. Vonage's own
+    /// libraries check only the signature.
     fn is_signed(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
         let Some(claims) = self.claims(headers) else {
             return false;
         };
         let is_recent = |iat: i64| {
-            now.seconds_since(Timestamp(iat)).saturating_abs() <= SIGNATURE_TOLERANCE_SECONDS
+            (-CLOCK_DIFFERENCE_SECONDS_MAX..=SIGNATURE_AGE_SECONDS_MAX)
+                .contains(&now.seconds_since(Timestamp(iat)))
         };
         claims["payload_hash"]
             .as_str()
@@ -131,17 +218,17 @@ impl Vonage {
     /// choose the algorithm. The JWT is not verified with a library, so that the simulated carrier,
     /// which signs with one, checks this code.
     fn claims(&self, headers: &HeaderMap) -> Option<Value> {
-        let (scheme, token) = headers
-            .get("authorization")?
-            .to_str()
-            .ok()?
-            .split_once(' ')?;
+        let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
         let (signed, mac) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
         let decoded = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).ok();
-        let expected = hmac_sha256(self.signature_secret.as_bytes(), &[signed.as_bytes()]);
+        let mac = decoded(mac)?;
+        let is_signed_with = |secret: &String| {
+            let expected = hmac_sha256(secret.as_bytes(), &[signed.as_bytes()]);
+            equal_in_constant_time(&expected, &mac)
+        };
         if !scheme.eq_ignore_ascii_case("bearer")
-            || !equal_in_constant_time(&expected, &decoded(mac)?)
+            || !self.signature_secrets.iter().any(is_signed_with)
         {
             return None;
         }
@@ -445,19 +532,19 @@ mod tests {
     }
 
     #[test]
-    fn token_of_the_sdk_is_valid_for_five_minutes() {
+    fn token_of_the_sdk_is_valid_for_a_day() {
         let delivered = Ok(Report::new(
             Some("msg_01HZX".into()),
             Some(DeliveryStatus::Delivered),
         ));
-        for seconds in [0, 300, -300, 0] {
+        for seconds in [0, 300, -300, 301, 86_400, 86_700] {
             assert_eq!(
                 reported(TOKEN, BODY.as_bytes(), fixture::NOW.0 + seconds),
                 delivered,
                 "{seconds}"
             );
         }
-        for seconds in [301, -301, 86_400] {
+        for seconds in [86_701, -301, i64::MAX - fixture::NOW.0] {
             assert_eq!(
                 reported(TOKEN, BODY.as_bytes(), fixture::NOW.0 + seconds),
                 Err(ReportError::Forged),
@@ -575,6 +662,43 @@ mod tests {
     }
 
     #[test]
+    fn both_secrets_are_valid_while_one_is_changed() {
+        let of_secrets = |secrets: Value| {
+            let entry = fixture::with(&entry(), "signature_secret", secrets);
+            fixture::read(Vonage::from_fields, entry)
+        };
+        let (carrier, wrong) = of_secrets(json!(["the-secret-before-this-one", SECRET]));
+        assert_eq!(wrong, Vec::<String>::new());
+        let report = |secret: &str| {
+            let token = token(&header(), &claims(BODY.as_bytes()), secret);
+            let mut headers = HeaderMap::new();
+            let value = format!("Bearer {token}").parse().expect("a header value");
+            headers.insert(AUTHORIZATION, value);
+            let callback = Callback {
+                method: &Method::POST,
+                query: "",
+                headers: &headers,
+                body: BODY.as_bytes(),
+                url: CALLBACK_URL,
+            };
+            carrier.report(&callback, fixture::NOW).is_ok()
+        };
+        assert_eq!(
+            [SECRET, "the-secret-before-this-one", "another"].map(report),
+            [true, true, false]
+        );
+        for wrong in [
+            json!([]),
+            json!(["a", "b", "c"]),
+            json!(["a", ""]),
+            json!(["a", 7]),
+            json!({"a": "b"}),
+        ] {
+            assert_eq!(of_secrets(wrong.clone()).1, ["signature_secret"], "{wrong}");
+        }
+    }
+
+    #[test]
     fn header_without_a_token_is_forged() {
         let long = ".".repeat(100_000);
         for authorization in [
@@ -601,8 +725,13 @@ mod tests {
         );
         assert_eq!(
             fixture::report(&carrier(), &Method::POST, "", BODY.as_bytes()),
-            Err(ReportError::Forged),
+            Err(ReportError::Unsigned),
             "no header"
+        );
+        assert_eq!(
+            fixture::report(&carrier(), &Method::GET, "", BODY.as_bytes()),
+            Err(ReportError::Forged),
+            "no header and the wrong method"
         );
         let mut headers = HeaderMap::new();
         headers.insert(

@@ -160,13 +160,14 @@ impl SendConfig {
             }
         };
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
+        let test_numbers = reader.canonical_test_numbers(common.test_numbers);
         reader.finish(Self {
             apps: common.apps,
             keyring: common.keyring,
             api_keys: common.api_keys,
             carriers: common.carriers,
             dispatch,
-            test_numbers: common.test_numbers,
+            test_numbers,
             waits: common.waits,
             public_url,
             table: common.table,

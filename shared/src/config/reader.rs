@@ -12,7 +12,7 @@ use super::explain::{carrier_problem, cut_json, missing_prices, too_guessable};
 use super::policy::SETTINGS;
 use super::rules::RULES;
 use super::secrets::{self, Secrets};
-use super::test_numbers::read_test_numbers;
+use super::test_numbers::{canonical, read_test_numbers};
 use crate::carrier::{self, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
@@ -316,6 +316,13 @@ impl<'a> Reader<'a> {
             ));
         }
         numbers
+    }
+
+    pub(super) fn canonical_test_numbers(&mut self, numbers: TestNumbers) -> TestNumbers {
+        canonical(numbers).unwrap_or_else(|problem| {
+            self.problem("OTP_TEST_NUMBERS", &problem);
+            TestNumbers::default()
+        })
     }
 
     fn dispatch(&mut self, carriers: &[ConfiguredCarrier]) -> DispatchMode {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::apps::Apps;
 use crate::domain::code::Code;
 use crate::domain::pasted_text;
+use crate::domain::phone::PhoneNumber;
 use crate::domain::test_number::{TEST_NUMBERS_MAX, TestNumber, TestNumbers};
 use crate::domain::time::{DAY_SECONDS, Timestamp};
 
@@ -47,6 +48,25 @@ pub(super) fn read_test_numbers(
         numbers.push(number);
     }
     Ok(TestNumbers(numbers))
+}
+
+/// `numbers` in the spelling in which recipients are stored. Only for `send`,
+/// which has the numbering plans.
+///
+/// # Errors
+/// A sentence that names the entry.
+pub(super) fn canonical(numbers: TestNumbers) -> Result<TestNumbers, String> {
+    let canonical = (1..).zip(numbers.0).map(|(position, number)| {
+        let parsed = PhoneNumber::parse(&number.to, None);
+        let to = parsed.map_err(|_| {
+            format!("entry {position}: `to` must be a phone number to which messages can be sent")
+        })?;
+        Ok(TestNumber {
+            to: to.reveal().to_owned(),
+            ..number
+        })
+    });
+    canonical.collect::<Result<_, String>>().map(TestNumbers)
 }
 
 fn read_entry(entry: &Entry, apps: &Apps, now: Timestamp) -> Result<TestNumber, String> {
@@ -126,6 +146,20 @@ mod tests {
             read_test_numbers("[]", &apps(), NOW),
             Ok(TestNumbers::default())
         );
+    }
+
+    #[test]
+    fn numbers_are_those_of_recipients() {
+        let numbers = |to| read_test_numbers(&entry(to, "424242", "2027-01-31"), &apps(), NOW);
+        let to = |spelling| {
+            let canonical = numbers(spelling).and_then(canonical);
+            canonical.map(|canonical| canonical.0[0].to.clone())
+        };
+        assert_eq!(to("+5215512345678").as_deref(), Ok("+525512345678"));
+        assert_eq!(to("+541169071234").as_deref(), Ok("+5491169071234"));
+        for wrong in ["+1202555", "+19995550143", "+18005550143"] {
+            assert!(to(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

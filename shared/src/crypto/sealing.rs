@@ -6,6 +6,7 @@ use ring::{aead, hmac};
 use super::hashes::BoundToCode;
 use super::keyring::Keyring;
 use crate::domain::code::Code;
+use crate::domain::device::Device;
 use crate::domain::ids::{FactorId, RecordKey, SubjectKey, VerificationNonce};
 use crate::domain::verification::{SealedCode, Verification};
 use crate::domain::verification_params::VerificationParams;
@@ -26,6 +27,8 @@ pub enum SealedFor {
     FactorSecret(SubjectKey, FactorId),
     /// The address of one verified recipient of a subject.
     VerifiedRecipient(SubjectKey, RecordKey),
+    /// The device for the notifications of one verification.
+    Device(RecordKey, VerificationNonce),
 }
 
 impl SealedFor {
@@ -42,6 +45,7 @@ impl SealedFor {
                 "verified recipient",
                 [&key.0.0[..], &recipient.0[..]].concat(),
             ),
+            Self::Device(key, nonce) => ("device", [&key.0[..], &nonce.0[..]].concat()),
         }
     }
 }
@@ -133,6 +137,26 @@ impl Keyring {
         self.open(purpose, &verification.sealed_code)
             .map(Code::from_stored)
     }
+
+    /// Seals the device of the verification with this nonce.
+    #[must_use]
+    pub fn seal_device(
+        &self,
+        key: RecordKey,
+        nonce: VerificationNonce,
+        device: &Device,
+    ) -> Vec<u8> {
+        self.seal(SealedFor::Device(key, nonce), device.reveal())
+    }
+
+    /// The device of `verification`; `None` if it has none, or if the key that sealed it was
+    /// removed.
+    #[must_use]
+    pub fn open_device(&self, key: RecordKey, verification: &Verification) -> Option<Device> {
+        let purpose = SealedFor::Device(key, verification.params.nonce);
+        self.open(purpose, verification.sealed_device.as_ref()?)
+            .map(Device::from_stored)
+    }
 }
 
 /// Id of the key that `sealed` was sealed under; empty if it is not a sealed value.
@@ -186,6 +210,7 @@ mod tests {
             SealedFor::Code(KEY, VerificationNonce([2; 4])),
             SealedFor::Code(RecordKey([2; 12]), VerificationNonce([1; 4])),
             SealedFor::Address(KEY),
+            SealedFor::Device(KEY, VerificationNonce([1; 4])),
         ] {
             assert_eq!(keyring.open(other, &sealed), None, "{other:?}");
         }

@@ -1,6 +1,30 @@
 //! Signatures that carriers and AWS put on their reports.
 
+use ring::rand::SystemRandom;
 use ring::{hmac, signature};
+
+/// A private key for RSASSA-PKCS1-v1_5 with SHA-256 (RS256), 2048 bits and more.
+pub struct RsaPrivateKey(signature::RsaKeyPair);
+
+impl RsaPrivateKey {
+    /// Reads PKCS #8; `None` for anything else.
+    #[must_use]
+    pub fn from_pkcs8(der: &[u8]) -> Option<Self> {
+        signature::RsaKeyPair::from_pkcs8(der).ok().map(Self)
+    }
+
+    /// Signs `text`; `None` if the operating system has no entropy.
+    #[must_use]
+    pub fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut signature = vec![0; self.0.public().modulus_len()];
+        let padding = &signature::RSA_PKCS1_SHA256;
+        // The randomness only hides the key from measurements of time.
+        self.0
+            .sign(padding, &SystemRandom::new(), text, &mut signature)
+            .ok()?;
+        Some(signature)
+    }
+}
 
 /// HMAC-SHA-256 with a carrier's secret.
 #[must_use]

@@ -7,9 +7,9 @@ use crate::domain::phone::PhoneNumber;
 /// The address of a recipient.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Address {
-    /// For the channels sms, voice and whatsapp.
+    /// For the channels sms, voice, whatsapp and push.
     Phone(PhoneNumber),
-    /// For the channel email.
+    /// For the channels email and push.
     Email(EmailAddress),
 }
 
@@ -55,6 +55,8 @@ impl Address {
         match (self, channel) {
             (Self::Email(_), Channel::Email) => true,
             (Self::Phone(_), Channel::Sms | Channel::Voice | Channel::Whatsapp) => true,
+            // The app names the device; the address is that of its owner.
+            (Self::Phone(_) | Self::Email(_), Channel::Push) => true,
             (Self::Email(_), Channel::Sms | Channel::Voice | Channel::Whatsapp)
             | (Self::Phone(_), Channel::Email) => false,
         }

@@ -15,11 +15,19 @@ pub enum Channel {
     Whatsapp,
     /// E-mail.
     Email,
+    /// Notification on a device that the app names.
+    Push,
 }
 
 impl Channel {
     /// All channels, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Sms, Self::Voice, Self::Whatsapp, Self::Email];
+    pub const ALL: [Self; 5] = [
+        Self::Sms,
+        Self::Voice,
+        Self::Whatsapp,
+        Self::Email,
+        Self::Push,
+    ];
 
     /// The name in requests and responses.
     #[must_use]
@@ -29,6 +37,7 @@ impl Channel {
             Self::Voice => "voice",
             Self::Whatsapp => "whatsapp",
             Self::Email => "email",
+            Self::Push => "push",
         }
     }
 }

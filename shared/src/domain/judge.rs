@@ -243,7 +243,7 @@ fn record_approval(subject: &mut Subject, approval: &Approval) -> Option<Decisio
         nonce: approval.nonce,
         at: approval.at,
     });
-    let proof = Some((Proof::from(approval.channel), counts_from));
+    let proof = Proof::of_channel(approval.channel).map(|proof| (proof, counts_from));
     add_proof(subject, approval.decision, proof, approval.at)
 }
 

@@ -10,6 +10,7 @@ pub mod phone_lines;
 pub mod email;
 pub mod channel;
 pub mod address;
+pub mod device;
 pub mod code;
 pub mod custom_text;
 pub mod test_number;

@@ -77,13 +77,16 @@ impl From<FactorType> for Proof {
     }
 }
 
-impl From<Channel> for Proof {
-    fn from(channel: Channel) -> Self {
+impl Proof {
+    /// What a verification over `channel` proves. A notification proves no number or address.
+    #[must_use]
+    pub fn of_channel(channel: Channel) -> Option<Self> {
         match channel {
-            Channel::Sms => Self::Sms,
-            Channel::Voice => Self::Voice,
-            Channel::Whatsapp => Self::Whatsapp,
-            Channel::Email => Self::Email,
+            Channel::Sms => Some(Self::Sms),
+            Channel::Voice => Some(Self::Voice),
+            Channel::Whatsapp => Some(Self::Whatsapp),
+            Channel::Email => Some(Self::Email),
+            Channel::Push => None,
         }
     }
 }

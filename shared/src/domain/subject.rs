@@ -272,9 +272,10 @@ impl Subject {
         let active = active.filter(|factor| factor.status() == FactorStatus::Active);
         let mut enrolled: Vec<Proof> = active.map(|factor| factor.kind().into()).collect();
         for recipient in &self.recipients {
-            match Proof::from(recipient.channel) {
-                Proof::Email => enrolled.push(Proof::Email),
-                _ => enrolled.extend([Proof::Sms, Proof::Voice, Proof::Whatsapp]),
+            match Proof::of_channel(recipient.channel) {
+                Some(Proof::Email) => enrolled.push(Proof::Email),
+                Some(_) => enrolled.extend([Proof::Sms, Proof::Voice, Proof::Whatsapp]),
+                None => {}
             }
         }
         enrolled

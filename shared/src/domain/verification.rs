@@ -39,6 +39,8 @@ pub struct Verification {
     pub approved_at: Option<Timestamp>,
     /// What its texts show beside the code, so that a page can name it.
     pub text_reference: Option<TextReference>,
+    /// The device for notifications, sealed; `None` if the app named none.
+    pub sealed_device: Option<Vec<u8>>,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
     /// Whether its approval was recorded for its subject, and the recipient's owner is stored.
@@ -91,6 +93,7 @@ impl Verification {
             custom_text: CustomText::default(),
             approved_at: None,
             text_reference: None,
+            sealed_device: None,
             canceled_at: None,
             is_recorded: false,
             requests: vec![],
@@ -383,6 +386,7 @@ pub(crate) mod tests {
             custom_text: CustomText::default(),
             approved_at: None,
             text_reference: None,
+            sealed_device: None,
             canceled_at: None,
             is_recorded: false,
             requests: vec![],

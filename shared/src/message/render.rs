@@ -30,8 +30,8 @@ pub fn render(channel: Channel, locale: Locale, wording: &Wording) -> Message {
     };
     match channel {
         Channel::Sms => sms(locale, wording, values),
-        // WhatsApp does not charge by part, and no phone fills in a code from its last line.
-        Channel::Whatsapp => {
+        // Neither is charged by part, and no phone fills in a code from its last line.
+        Channel::Whatsapp | Channel::Push => {
             let text = values.fill_isolated(locale, template("sms"));
             one_part(join(text, &marks(locale, wording, &values)))
         }

@@ -5,10 +5,11 @@
 //! client.
 
 use aws_sdk_sqs::Client;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::domain::ids::VerificationId;
+use crate::domain::ids::{DeliveryTag, VerificationId};
 
 /// Longest delay that SQS supports.
 const DELAY_SECONDS_MAX: i64 = 900;
@@ -24,6 +25,61 @@ pub struct Dispatch {
     pub id: VerificationId,
     /// The step.
     pub step: u16,
+}
+
+/// Asks a worker to inform a carrier that the code of one of its messages came back, if it did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FeedbackDispatch {
+    /// The app of the verification.
+    pub app: String,
+    /// The verification.
+    pub id: VerificationId,
+    /// The message.
+    pub tag: DeliveryTag,
+    /// The carrier's name.
+    pub carrier: String,
+    /// The carrier's id of the message.
+    pub message_id: String,
+}
+
+/// A feedback dispatch as the body of a message.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FeedbackBody {
+    v: u8,
+    app: String,
+    id: String,
+    feedback_tag: String,
+    carrier: String,
+    message_id: String,
+}
+
+impl FeedbackDispatch {
+    /// Reads the body of a message; `None` if it is not a feedback dispatch of this version.
+    #[must_use]
+    pub fn parse(body: &str) -> Option<Self> {
+        let body: FeedbackBody = serde_json::from_str(body).ok()?;
+        let tag = HEXLOWER.decode(body.feedback_tag.as_bytes()).ok()?;
+        let (id, tag) = (body.id.parse().ok()?, tag.try_into().ok()?);
+        (body.v == FORMAT_VERSION).then_some(Self {
+            app: body.app,
+            id,
+            tag: DeliveryTag(tag),
+            carrier: body.carrier,
+            message_id: body.message_id,
+        })
+    }
+
+    fn to_body(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&FeedbackBody {
+            v: FORMAT_VERSION,
+            app: self.app.clone(),
+            id: self.id.to_string(),
+            feedback_tag: self.tag.to_string(),
+            carrier: self.carrier.clone(),
+            message_id: self.message_id.clone(),
+        })
+    }
 }
 
 /// A dispatch as the body of a message.
@@ -87,9 +143,27 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn enqueue(&self, dispatch: &Dispatch, delay_seconds: i64) -> Result<(), QueueError> {
-        let body = dispatch
-            .to_body()
-            .map_err(|error| QueueError(Box::new(error)))?;
+        self.send(dispatch.to_body(), delay_seconds).await
+    }
+
+    /// As [`Self::enqueue`], for conversion feedback.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn enqueue_feedback(
+        &self,
+        dispatch: &FeedbackDispatch,
+        delay_seconds: i64,
+    ) -> Result<(), QueueError> {
+        self.send(dispatch.to_body(), delay_seconds).await
+    }
+
+    async fn send(
+        &self,
+        body: Result<String, serde_json::Error>,
+        delay_seconds: i64,
+    ) -> Result<(), QueueError> {
+        let body = body.map_err(|error| QueueError(Box::new(error)))?;
         let delay = i32::try_from(delay_seconds.clamp(0, DELAY_SECONDS_MAX)).unwrap_or(0);
         let message = self.client.send_message().queue_url(&self.url);
         let sent = message.message_body(body).delay_seconds(delay).send();
@@ -131,6 +205,23 @@ mod tests {
             format!(r#"{{"v":1,"app":"default","id":"{id}","step":3}}"#)
         );
         assert_eq!(Dispatch::parse(&body), Some(dispatch));
+    }
+
+    #[test]
+    fn feedback_dispatch_is_read_back_as_written() {
+        let id = VerificationId([7; 16]);
+        let dispatch = FeedbackDispatch {
+            app: "default".into(),
+            id,
+            tag: DeliveryTag([1, 2, 3, 4]),
+            carrier: "twilio".into(),
+            message_id: "SM1".into(),
+        };
+        let body = dispatch.to_body().expect("plain values");
+        assert_eq!(FeedbackDispatch::parse(&body), Some(dispatch));
+        assert_eq!(Dispatch::parse(&body), None);
+        let step = format!(r#"{{"v":1,"app":"default","id":"{id}","step":3}}"#);
+        assert_eq!(FeedbackDispatch::parse(&step), None);
     }
 
     #[test]

@@ -82,8 +82,9 @@ fn admit_number(policy: &Policy, to: &Address) -> Result<(), SendError> {
 }
 
 fn admit_line(channel: Channel, to: &Address) -> Result<(), SendError> {
+    let is_text = matches!(channel, Channel::Sms | Channel::Whatsapp);
     match to {
-        Address::Phone(number) if number.line() == Line::Fixed && channel != Channel::Voice => {
+        Address::Phone(number) if number.line() == Line::Fixed && is_text => {
             Err(SendError::FixedLine)
         }
         Address::Phone(_) | Address::Email(_) => Ok(()),

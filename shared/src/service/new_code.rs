@@ -50,9 +50,12 @@ pub(super) fn new_verification(
         .sending
         .keyring
         .seal_code(context.key, &params, &code);
+    let (keyring, nonce) = (&context.sending.keyring, params.nonce);
+    let device = request.push_to.as_ref();
     let mut verification = Verification {
         is_code_of_app: request.code.is_some(),
         custom_text: request.custom_text.clone(),
+        sealed_device: device.map(|device| keyring.seal_device(context.key, nonce, device)),
         ..Verification::new(params, sealed)
     };
     let has_reference = policy.text_reference

@@ -74,6 +74,7 @@ async fn try_once(
     };
     let resend = ResendRequest {
         channel: Some(request.channel),
+        push_to: None,
         client_ip: request.client_ip,
     };
     send_again(context, &stored, current, &resend).await

@@ -6,6 +6,7 @@ use super::reservation::SharedLimits;
 use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
 use super::test_number::resend_to_test_number;
+use crate::domain::channel::Channel;
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
 use crate::domain::recipient::Recipient;
@@ -84,6 +85,10 @@ pub(super) async fn send_again(
     let channel = request.channel.unwrap_or(current.params.channel);
     let to = recipient.address.as_ref().ok_or(SendError::NotPending)?;
     admit_resend(context, channel, to)?;
+    let has_device = request.push_to.is_some() || current.sealed_device.is_some();
+    if channel == Channel::Push && !has_device {
+        return Err(SendError::DeviceMissing);
+    }
     if let Some(code) = sending.test_numbers.code_of(to, now) {
         let code = sending.keyring.seal_code(key, &current.params, code);
         return resend_to_test_number(context, stored, channel, code).await;
@@ -107,6 +112,10 @@ pub(super) async fn send_again(
     let mut resent = recipient.clone();
     if code.is_some() {
         replace_reference(&mut resent);
+    }
+    if let (Some(device), Some(current)) = (&request.push_to, &mut resent.current) {
+        let sealed = sending.keyring.seal_device(context.key, nonce, device);
+        current.sealed_device = Some(sealed);
     }
     resent.resend(channel, DeliveryTag(random_bytes()), code, now);
     let result = save_and_enqueue(context, stored, resent).await;

@@ -16,6 +16,7 @@ use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::custom_text::CustomText;
+use crate::domain::device::Device;
 use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
 use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
@@ -91,6 +92,8 @@ pub struct SendRequest {
     pub channel: Channel,
     /// Fallback channels, in order.
     pub fallback: Vec<Channel>,
+    /// The device for notifications; present if one of the channels is push.
+    pub push_to: Option<Device>,
     /// Requested language, a BCP 47 tag.
     pub locale: Option<String>,
     /// What is verified.
@@ -120,6 +123,8 @@ pub struct SendRequest {
 pub struct ResendRequest {
     /// How the message is sent; the channel of the verification, if `None`.
     pub channel: Option<Channel>,
+    /// Another device for notifications.
+    pub push_to: Option<Device>,
     /// Address of the end user.
     pub client_ip: Option<IpAddr>,
 }
@@ -237,6 +242,9 @@ pub enum SendError {
         /// Whether it is a fallback channel.
         is_fallback: bool,
     },
+    /// A notification has no device.
+    #[error("a notification has no device")]
+    DeviceMissing,
     /// No carrier serves the channel for this recipient.
     #[error("no carrier serves the channel for this recipient")]
     ChannelNotConfigured(Channel),

@@ -29,6 +29,11 @@ pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
+/// Names as a list.
+pub(super) fn names(names: &[String]) -> AttributeValue {
+    AttributeValue::L(names.iter().map(text).collect())
+}
+
 /// A number; `None` if it is absent or of another type.
 pub(super) fn optional_number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
@@ -43,6 +48,11 @@ pub(super) fn number(item: &Item, name: &str) -> i64 {
 pub(super) fn bytes<'i>(item: &'i Item, name: &str) -> &'i [u8] {
     let value = item.get(name).and_then(|value| value.as_b().ok());
     value.map(AsRef::as_ref).unwrap_or_default()
+}
+
+/// Bytes; `None` if they are absent or of another type.
+pub(super) fn optional_bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
+    Some(item.get(name)?.as_b().ok()?.as_ref().to_vec())
 }
 
 /// A text; `None` if it is absent or of another type.

@@ -8,7 +8,7 @@ use super::delivery_status::raising;
 use super::expression::{Update, WriteResult};
 use super::recipient_item;
 use super::recipients::StoredRecipient;
-use super::{Store, StoreError};
+use super::{Store, StoreError, attributes};
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
 use crate::domain::ids::{ClaimId, DeliveryTag, RecordKey, VerificationNonce};
 use crate::domain::recipient::Recipient;
@@ -208,7 +208,7 @@ impl Store {
         if !tried.is_empty() {
             update = update
                 .set("tried_carriers = :tried")
-                .value(":tried", recipient_item::names(tried));
+                .value(":tried", attributes::names(tried));
         }
         self.write_claimed(claim, claim_values(update, claim), now)
             .await

@@ -73,6 +73,7 @@ pub(super) fn channel_number(channel: Channel) -> u8 {
         Channel::Voice => 1,
         Channel::Whatsapp => 2,
         Channel::Email => 3,
+        Channel::Push => 4,
     }
 }
 

@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::StoreError;
 use super::attributes::{
-    FORMAT, Item, KEY, TTL, binary, bytes, list, map, number, number_value, optional_number,
-    optional_text, text,
+    FORMAT, Item, KEY, TTL, binary, bytes, list, map, names, number, number_value, optional_bytes,
+    optional_number, optional_text, text,
 };
 use super::delivery_item::{read_delivery, write_delivery};
 use super::recipient_codec::{
@@ -60,6 +60,7 @@ const ATTEMPT_NONCES: &str = "attempt_nonces";
 const ATTEMPTS_AT_EARLIER_CODES: &str = "attempts_at_earlier_codes";
 const ATTEMPTS_FORGIVEN: &str = "attempts_forgiven";
 const SEALED_CODE: &str = "sealed_code";
+const SEALED_DEVICE: &str = "sealed_device";
 /// Id of the key that sealed the code: no attempt is accepted without it.
 const CODE_KEY_ID: &str = "code_key_id";
 /// Hash of the right attempt, so that an approval outlives the key of the code.
@@ -207,6 +208,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
         put(CLAIM_ID, binary(&claim.id.0));
         put(CLAIMED_UNTIL, number_value(claim.until.0));
     }
+    if let Some(sealed) = &verification.sealed_device {
+        put(SEALED_DEVICE, binary(sealed));
+    }
     if !verification.step.tried_carriers.is_empty() {
         let tried = names(&verification.step.tried_carriers);
         put(TRIED_CARRIERS, tried);
@@ -295,6 +299,7 @@ fn read_verification(keyring: &Keyring, key: RecordKey, item: &Item) -> Option<V
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
         is_recorded: item.contains_key(IS_RECORDED),
         requests: unpack_requests(bytes(item, REQUESTS)),
+        sealed_device: optional_bytes(item, SEALED_DEVICE),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
         step: read_step(item),
         has_live_key: keyring.seal_key_ids().any(|id| id == key_id),
@@ -323,11 +328,6 @@ fn read_step(item: &Item) -> Step {
             .filter_map(|name| name.as_s().ok().cloned())
             .collect(),
     }
-}
-
-/// Names as a list.
-pub(super) fn names(names: &[String]) -> AttributeValue {
-    AttributeValue::L(names.iter().map(text).collect())
 }
 
 /// Hash, time, invocation and decision of an attempt. Its nonce is stored beside it.

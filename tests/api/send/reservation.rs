@@ -171,13 +171,16 @@ async fn reservation_is_released_once() {
     let carriers = r#"[{"kind":"sns","price":1}]"#;
     let variables = [
         ("OTP_CARRIERS", carriers),
-        ("OTP_PREFIX_SENDS", "2/600"),
+        ("OTP_PREFIX_SENDS", "4/600"),
         ("OTP_CONVERSION_MIN", "0"),
-        ("OTP_SPEND_PER_DAY", "1"),
+        ("OTP_SPEND_PER_DAY", "2"),
     ];
     let proxied = ProxiedService::start(&variables).await;
     let service = &proxied.service;
-    assert_status(&service.send(ONE).await, 201);
+    // Two, so that a second release would find another send that it could remove.
+    for to in [ONE, OTHER] {
+        assert_status(&service.send(to).await, 201);
+    }
     // Then the budget is not contested: the send is not tried twice.
     service.advance(3).await;
     proxied.forget_calls();
@@ -187,7 +190,7 @@ async fn reservation_is_released_once() {
         lost += usize::from(call.releases_from_window());
         (call.releases_from_window() && lost == 1).then_some(Fault::DropResponse)
     });
-    let rejected = service.send(OTHER).await;
+    let rejected = service.send(THIRD).await;
     assert_rejected(&rejected, "spend");
     let calls = proxied.table.take_calls();
     let releases = calls.iter().filter(|call| call.releases_from_window());

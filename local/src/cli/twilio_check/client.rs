@@ -9,15 +9,21 @@ use hyper::body::Bytes;
 use otp::platform::https;
 use serde_json::Value;
 
-use super::Stopped;
-
 /// Time for opening a connection, and for a whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
-/// Why there is no response.
-pub(super) type NoResponse = Box<dyn std::error::Error + Send + Sync>;
+/// A request without a response.
+#[derive(Debug, thiserror::Error)]
+#[error("{request} got no response")]
+pub(super) struct NoResponse {
+    request: String,
+    #[source]
+    cause: Cause,
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A client with the credentials of a program.
 pub(super) struct Client {
@@ -96,14 +102,14 @@ impl Client {
     }
 
     /// Makes a request.
-    pub(super) async fn send(&self, call: Call) -> Result<Seen, Stopped> {
+    pub(super) async fn send(&self, call: Call) -> Result<Seen, NoResponse> {
         let request = format!("{} {}", call.method, call.path);
         let sent = tokio::time::timeout(REQUEST_TIMEOUT, self.try_send(call)).await;
         let seen = sent.unwrap_or_else(|_| Err("the time for it is over".into()));
-        seen.map_err(|cause| Stopped::NoResponse { request, cause })
+        seen.map_err(|cause| NoResponse { request, cause })
     }
 
-    async fn try_send(&self, call: Call) -> Result<Seen, NoResponse> {
+    async fn try_send(&self, call: Call) -> Result<Seen, Cause> {
         let basic = |secret: &str| {
             let credentials = format!("{}:{secret}", self.account_sid);
             format!("Basic {}", BASE64.encode(credentials.as_bytes()))

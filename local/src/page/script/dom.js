@@ -21,7 +21,13 @@ const AUTOMATIC_REPORTS = [
   "queued",
 ];
 const REPORT_BUTTONS = ["delivered", "undelivered", "rejected", "expired", "sent"];
-const CHANNELS = { sms: "SMS", voice: "Voice call", whatsapp: "WhatsApp", email: "E-mail" };
+const CHANNELS = {
+  sms: "SMS",
+  voice: "Voice call",
+  whatsapp: "WhatsApp",
+  email: "E-mail",
+  push: "Notification",
+};
 
 // Status of the API -> tone and words of the page.
 const VERIFICATION_STATUSES = {

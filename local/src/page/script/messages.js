@@ -2,12 +2,14 @@
 
 function messageItem(message) {
   const { channel, from, at, carrier, code, text } = message;
+  // A notification is shown under the name of its app, as on a phone.
+  const isPush = channel === "push";
   const header = create(
     "header",
     {},
     channelIcon(channel),
-    create("b", {}, channelName(channel)),
-    create("bdi", {}, from ?? ""),
+    create("b", {}, isPush ? (from ?? "") : channelName(channel)),
+    create("bdi", {}, isPush ? channelName(channel) : (from ?? "")),
     create("time", { datetime: at, title: at }, timeOfDay(at)),
   );
   const highlighted = withHighlight(String(text ?? ""), String(code ?? ""));

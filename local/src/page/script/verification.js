@@ -200,19 +200,26 @@ byId("resend").addEventListener("submit", (event) => {
 });
 byId("cancel").addEventListener("click", () => changeVerification(byId("cancel"), "DELETE", ""));
 
+// What the simulated carriers accept as a device; SNS accepts nothing but such an ARN.
+const EXAMPLE_DEVICE = "arn:aws:sns:eu-west-1:123456789012:endpoint/GCM/example/device-1";
+
 const channelInput = (channel) => document.querySelector(`[name=channel][value=${channel}]`);
 
 function labelRecipient() {
   const isEmail = channelInput("email").checked;
-  setText(byId("to-label"), isEmail ? "E-mail address" : "Phone number");
+  const isPush = channelInput("push").checked;
+  const owner = isPush ? "Phone number or e-mail address" : "Phone number";
+  setText(byId("to-label"), isEmail ? "E-mail address" : owner);
 }
 
 // With the channel, the example recipient changes to one of the right kind.
 for (const radio of document.querySelectorAll("[name=channel]")) {
   radio.addEventListener("change", () => {
     const isEmail = radio.value === "email";
+    const isPush = radio.value === "push";
     const to = byId("to");
-    if (isEmail !== to.value.includes("@")) {
+    if (isPush && byId("push_to").value === "") byId("push_to").value = EXAMPLE_DEVICE;
+    if (!isPush && isEmail !== to.value.includes("@")) {
       to.value = isEmail ? "ada@example.com" : "+12025550147";
     }
     labelRecipient();

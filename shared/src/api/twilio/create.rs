@@ -96,6 +96,7 @@ pub fn read_create(request: &Request, policy: &Policy) -> Result<CreateRequest, 
         ChannelWord::Auto | ChannelWord::Sna => Channel::Sms,
     };
     let send = SendRequest {
+        push_to: None,
         to,
         channel,
         fallback: vec![],

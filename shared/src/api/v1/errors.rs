@@ -1,5 +1,6 @@
 //! Errors of the use cases as problem documents.
 
+use super::fields;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::config::Apps;
 use crate::domain::time::Timestamp;
@@ -32,6 +33,7 @@ pub fn send_problem(error: &SendError, apps: &Apps, app: &str, now: Timestamp) -
             let detail = "Must be a channel that reaches this type of recipient.";
             Problem::field(ErrorCode::InvalidRequest, field, detail)
         }
+        SendError::DeviceMissing => fields::device_missing(),
         SendError::ChannelNotConfigured(channel) => {
             let channel = channel.name();
             let detail = format!("No carrier serves channel `{channel}` for this recipient.");

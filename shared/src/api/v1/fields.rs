@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use crate::api::client_address;
+use crate::api::problem::{ErrorCode, Problem};
+use crate::domain::device::{DEVICE_LENGTH_MAX, Device};
 use crate::domain::pasted_text;
 use crate::domain::phone::is_country;
 use crate::domain::subject_id::SubjectId;
@@ -61,6 +63,18 @@ pub(super) fn country(fields: &mut Fields) -> Option<String> {
         is_country(&code).then_some(code)
     };
     fields.parsed_text("country", country, "an ISO 3166 code such as FR")
+}
+
+/// `push_to`.
+pub(super) fn push_to(fields: &mut Fields) -> Option<Device> {
+    let expected = format!("1 to {DEVICE_LENGTH_MAX} characters, no control characters");
+    fields.parsed_text("push_to", Device::parse, &expected)
+}
+
+/// 422: channel push without `push_to`.
+pub(super) fn device_missing() -> Problem {
+    let detail = "Is required for channel `push`.";
+    Problem::field(ErrorCode::InvalidRequest, "push_to", detail)
 }
 
 /// `client_ip`, without its port.

@@ -22,7 +22,7 @@ use crate::service::sending::{ResendRequest, SendRequest, Sent};
 /// Most fallback channels of a send.
 const FALLBACK_MAX: usize = 3;
 const REFERENCE_LENGTH_MAX: usize = 64;
-const CHANNEL_WORDS: &str = "sms, voice, whatsapp or email";
+const CHANNEL_WORDS: &str = "sms, voice, whatsapp, email or push";
 
 /// Reads a send: all invalid fields at once, then the recipient.
 ///
@@ -39,6 +39,7 @@ pub fn read_send(
         key: keyring.idempotency_key_hash(app, &key),
         body: keyring.body_hash(app, &json::canonical(&body)),
     });
+    let has_device = body.get("push_to").is_some_and(|device| !device.is_null());
     let mut fields = Fields::new(body);
     let to = fields.required_text("to");
     let channel = fields.parsed_text("channel", |word| word.parse().ok(), CHANNEL_WORDS);
@@ -48,6 +49,7 @@ pub fn read_send(
     let code_length = fields.integer("code_length", lengths);
     let fallback = |word: &str| word.parse().ok();
     let fallback = fields.parsed_list("fallback", FALLBACK_MAX, fallback, CHANNEL_WORDS);
+    let push_to = fields::push_to(&mut fields);
     let locale = fields.parsed_text(
         "locale",
         parse_language_tag,
@@ -59,11 +61,16 @@ pub fn read_send(
     let ttl_seconds = fields.integer("ttl_seconds", TTL_SECONDS);
     let reference = fields.bounded_text("reference", 0..=REFERENCE_LENGTH_MAX);
     let client_ip = fields::client_ip(&mut fields);
+    let is_push = channel == Channel::Push || fallback.contains(&Channel::Push);
+    if is_push && !has_device {
+        fields.reject("push_to", "Is required for channel `push`.");
+    }
     fields.finish().map_err(Problem::invalid)?;
     Ok(SendRequest {
-        to: read_address(&to, channel == Channel::Email, country.as_deref())?,
+        to: read_address(&to, is_email(channel, &to), country.as_deref())?,
         channel,
         fallback,
+        push_to,
         locale,
         purpose: purpose.unwrap_or_else(|| DEFAULT_PURPOSE.into()),
         transaction,
@@ -78,6 +85,15 @@ pub fn read_send(
     })
 }
 
+/// Whether `to` is an e-mail address. The owner of a device has either.
+fn is_email(channel: Channel, to: &str) -> bool {
+    match channel {
+        Channel::Email => true,
+        Channel::Push => to.contains('@'),
+        Channel::Sms | Channel::Voice | Channel::Whatsapp => false,
+    }
+}
+
 /// Reads a resend.
 ///
 /// # Errors
@@ -85,9 +101,14 @@ pub fn read_send(
 pub fn read_resend(request: &Request) -> Result<ResendRequest, Problem> {
     let mut fields = Fields::new(optional_json_body(request)?);
     let channel = fields.parsed_text("channel", |word| word.parse().ok(), CHANNEL_WORDS);
+    let push_to = fields::push_to(&mut fields);
     let client_ip = fields::client_ip(&mut fields);
     fields.finish().map_err(Problem::invalid)?;
-    Ok(ResendRequest { channel, client_ip })
+    Ok(ResendRequest {
+        channel,
+        push_to,
+        client_ip,
+    })
 }
 
 /// The verification object after a send or resend.

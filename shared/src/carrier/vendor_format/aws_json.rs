@@ -47,6 +47,13 @@ pub fn receipt(
     }
 }
 
+/// The id of the message that `response` accepts.
+#[must_use]
+pub fn message_id(response: &Response<Vec<u8>>) -> Option<String> {
+    let body: Value = serde_json::from_slice(response.body()).ok()?;
+    body["MessageId"].as_str().map(str::to_owned)
+}
+
 /// Whether an error of AWS is about the credentials of the function, not about its permissions:
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>
 #[must_use]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::carrier::sender::SenderRules;
+use crate::carrier::sender::{SenderRules, is_number};
 use crate::domain::phone::is_country;
 use crate::message::has_visible_text;
 use crate::platform::json::Fields;
@@ -21,6 +21,8 @@ const CALLBACK_TOKEN_LENGTH_MAX: usize = 128;
 /// Longest name or number that messages come from.
 const SENDER_LENGTH_MAX: usize = 32;
 
+/// The format of a phone number, for errors.
+const NUMBER: &str = "a phone number in E.164";
 /// The format of a callback token, for errors.
 const CALLBACK_TOKEN: &str = "22 to 128 letters, digits, hyphens and underscores";
 
@@ -44,6 +46,15 @@ pub fn base_url(fields: &mut Fields, default: Option<&str>) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
+/// The URLs of a vendor with several hosts: `base_url` takes the place of each.
+pub fn base_urls<const N: usize>(fields: &mut Fields, defaults: [&str; N]) -> [String; N] {
+    let own = base_url(fields, Some(""));
+    defaults.map(|default| match own.as_str() {
+        "" => default.to_owned(),
+        own => own.to_owned(),
+    })
+}
+
 /// A required credential. It is printable ASCII, so that it fits in a header.
 pub fn credential(fields: &mut Fields, name: &str) -> String {
     required(
@@ -52,6 +63,56 @@ pub fn credential(fields: &mut Fields, name: &str) -> String {
         is_credential,
         "1 to 256 printable ASCII characters",
     )
+}
+
+/// A required credential, or a list of two while one replaces the other.
+pub fn one_or_two_credentials(fields: &mut Fields, name: &str) -> Vec<String> {
+    let credentials = match fields.value(name) {
+        None => {
+            fields.reject(name, "Is required.");
+            return vec![];
+        }
+        Some(Value::Array(list)) if (1..=2).contains(&list.len()) => list,
+        Some(single) => vec![single],
+    };
+    let valid = |value: &Value| {
+        value
+            .as_str()
+            .filter(|text| is_credential(text))
+            .map(str::to_owned)
+    };
+    credentials
+        .iter()
+        .map(valid)
+        .collect::<Option<Vec<_>>>()
+        .unwrap_or_else(|| {
+            let problem = "Must be 1 to 256 printable ASCII characters, or a list of two of these.";
+            fields.reject(name, problem);
+            vec![]
+        })
+}
+
+/// Whether the field is `true`; `false` if it is absent.
+pub fn flag(fields: &mut Fields, name: &str) -> bool {
+    match fields.value(name) {
+        None => false,
+        Some(Value::Bool(flag)) => flag,
+        Some(_) => {
+            fields.reject(name, "Must be true or false.");
+            false
+        }
+    }
+}
+
+/// A phone number, if there is one.
+pub fn number(fields: &mut Fields, name: &str) -> Option<String> {
+    let number = |text: &str| is_number(text).then(|| text.to_owned());
+    fields.parsed_text(name, number, NUMBER)
+}
+
+/// A required phone number.
+pub fn required_number(fields: &mut Fields, name: &str) -> String {
+    required(fields, name, is_number, NUMBER)
 }
 
 /// A required user name of HTTP Basic authentication, which ends at the first colon.

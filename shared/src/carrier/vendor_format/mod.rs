@@ -7,3 +7,4 @@ pub mod form;
 pub mod lenient_json;
 pub mod request;
 pub mod response;
+pub mod whatsapp_template;

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::carrier::{Carriers, ConfiguredCarrier, HandoverResponse, OutgoingMessage};
+use crate::carrier::{Carriers, ConfiguredCarrier, Conversion, HandoverResponse, OutgoingMessage};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -27,6 +27,14 @@ pub trait CarrierClient: Send + Sync {
         timeout: Duration,
         now: Timestamp,
     ) -> impl Future<Output = HandoverResponse> + Send;
+
+    /// Informs the carrier called `name` that a code came back.
+    fn send_feedback(
+        &self,
+        name: &str,
+        conversion: &Conversion<'_>,
+        now: Timestamp,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Polls the status of the message `vendor_id` to `to`; `None` if it is not known.
     fn poll_status(
@@ -54,6 +62,15 @@ impl CarrierClient for Carriers {
         now: Timestamp,
     ) -> impl Future<Output = HandoverResponse> + Send {
         Self::hand_over(self, carrier, message, timeout, now)
+    }
+
+    fn send_feedback(
+        &self,
+        name: &str,
+        conversion: &Conversion<'_>,
+        now: Timestamp,
+    ) -> impl Future<Output = ()> + Send {
+        Self::send_feedback(self, name, conversion, now)
     }
 
     fn poll_status(

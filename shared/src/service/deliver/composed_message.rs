@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use super::carrier_client::CarrierClient;
 use super::step_work::{Snapshot, StepWork};
-use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage};
+use crate::carrier::{ConfiguredCarrier, HandoverResponse, Notification, OutgoingMessage};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::delivery::Delivery;
+use crate::domain::device::Device;
 use crate::domain::verification::Verification;
 use crate::message::{Message, TextMarks, compose, compose_registered, text_marks};
 
@@ -20,11 +21,13 @@ pub(super) struct ComposedMessage<'s> {
     verification: &'s Verification,
     code: Code,
     reference: String,
+    /// Present for channel push.
+    device: Option<Device>,
 }
 
 impl<C: CarrierClient> StepWork<'_, C> {
-    /// The text of `delivery`; `None` if the recipient was forgotten or the key of the code was
-    /// removed.
+    /// The text of `delivery`; `None` if the recipient was forgotten, or the key of the code or of
+    /// the device was removed.
     pub(super) fn compose<'s>(
         &self,
         snapshot: &Snapshot<'s>,
@@ -43,6 +46,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let to = recipient.address.as_ref()?;
         let country = to.country();
         let (channel, now) = (delivery.channel, self.now);
+        let device = match delivery.channel {
+            Channel::Push => {
+                let keyring = &self.delivering.keyring;
+                Some(keyring.open_device(self.claim.key, verification)?)
+            }
+            Channel::Sms | Channel::Voice | Channel::Whatsapp | Channel::Email => None,
+        };
         Some(ComposedMessage {
             to: to.over(channel),
             marks: text_marks(policy, verification.text_reference, country, now),
@@ -53,6 +63,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 .reference(self.claim.key, delivery.tag),
             verification,
             code,
+            device,
         })
     }
 
@@ -87,9 +98,16 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let policy = self.delivering.apps.policy(&self.dispatch.app);
         let sender = carrier.sender_for(policy, &text.to);
         let callback_url = self.callback_url(carrier, &text.reference);
+        let verification_id = self.dispatch.id.to_string();
+        let notification = text.device.as_ref().map(|device| Notification {
+            device: device.reveal(),
+            title: &policy.brand,
+            verification_id: &verification_id,
+        });
         let message = OutgoingMessage {
             to: &text.to,
             sender: sender.as_deref(),
+            notification,
             registered: carrier.registered_template(&text.to),
             channel,
             message,
@@ -97,6 +115,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
             locale: &text.verification.params.locale,
             reference: &text.reference,
             validity_seconds: text.verification.params.expires_at.seconds_since(now),
+            now,
             callback_url: &callback_url,
         };
         let timeout = self.call_time.timeout(carrier);

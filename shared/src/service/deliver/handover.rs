@@ -27,6 +27,8 @@ pub(super) enum Handover<'a> {
     Answered {
         outcome: Outcome,
         call: FinishedCall<'a>,
+        /// The carrier and its id of the message, if it takes conversion feedback.
+        feedback: Option<(String, String)>,
     },
     /// No carrier accepted it. The shortest `Retry-After`, 0 if a carrier sent none.
     NotAccepted { retry_after_seconds: i64 },
@@ -94,9 +96,14 @@ impl<C: CarrierClient> StepWork<'_, C> {
             }
         };
         match handover {
-            Handover::Answered { outcome, call } => {
+            Handover::Answered {
+                outcome,
+                call,
+                feedback,
+            } => {
                 let recorded = self.record_outcome(recipient, verification, delivery, outcome);
                 tokio::join!(recorded, self.finish_call(call)).0?;
+                self.plan_feedback(verification, delivery, feedback).await;
                 Ok(())
             }
             Handover::NotAccepted {
@@ -207,7 +214,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
         permit: CallPermit<'w>,
         response: HandoverResponse,
     ) -> Option<Handover<'w>> {
-        let HandoverResponse { receipt, vendor_id } = response;
+        let HandoverResponse {
+            receipt,
+            vendor_id,
+            feedback_id,
+        } = response;
         self.log_receipt(carrier, &receipt, delivery.channel);
         let status = match &receipt {
             Receipt::Accepted => Some(DeliveryStatus::Sent),
@@ -246,7 +257,11 @@ impl<C: CarrierClient> StepWork<'_, C> {
             carrier: Some(carrier.name.clone()),
             details: Some(details),
         };
-        Some(Handover::Answered { outcome, call })
+        Some(Handover::Answered {
+            outcome,
+            call,
+            feedback: feedback_id.map(|id| (carrier.name.clone(), id)),
+        })
     }
 
     /// Tells the breakers the outcome of a call.

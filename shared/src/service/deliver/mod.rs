@@ -12,6 +12,7 @@ mod charge;
 mod composed_message;
 mod delivering;
 mod fallback;
+mod feedback;
 mod give_back;
 mod handover;
 mod lost_claim;

@@ -64,7 +64,7 @@ impl<C: CarrierClient> Delivering<C> {
             return Ok(SingleHandover::NotAccepted(version));
         };
         Ok(match handover {
-            Handover::Answered { outcome, call } => {
+            Handover::Answered { outcome, call, .. } => {
                 let after = with_outcome(&recipient, latest, &outcome);
                 let recorded = work.record_outcome(&recipient, verification, latest, outcome);
                 let recorded = tokio::join!(recorded, work.finish_call(call)).0;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::carrier_client::CarrierClient;
 use crate::carrier::sns::Sns;
-use crate::carrier::{ConfiguredCarrier, HandoverResponse, OutgoingMessage};
+use crate::carrier::{ConfiguredCarrier, Conversion, HandoverResponse, OutgoingMessage};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::DeliveryStatus;
@@ -49,6 +49,8 @@ impl CarrierClient for SnsPublisher {
     ) -> HandoverResponse {
         self.sns.publish(message, timeout).await.into()
     }
+
+    async fn send_feedback(&self, _name: &str, _conversion: &Conversion<'_>, _now: Timestamp) {}
 
     async fn poll_status(
         &self,

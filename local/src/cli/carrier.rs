@@ -1,0 +1,78 @@
+//! `lambda-otp carrier test`: sends one real message through a carrier of `OTP_CARRIERS`, and
+//! prints what goes over the wire.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use otp::domain::channel::Channel;
+use otp::domain::device::Device;
+use otp::platform::environment::variable;
+
+use crate::carrier_test::{self, Message};
+
+/// Commands about one carrier.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Send one real message, and follow its report
+    Test(Arguments),
+}
+
+/// Options of `carrier test`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Name of the carrier in OTP_CARRIERS
+    #[arg(long, value_name = "NAME")]
+    carrier: String,
+    /// Phone number in E.164, or e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    to: String,
+    /// sms, voice, whatsapp, email or push
+    #[arg(long, default_value = "sms", value_parser = channel)]
+    channel: Channel,
+    /// Language of the text; that of the number's country if missing
+    #[arg(long, value_name = "TAG")]
+    locale: Option<String>,
+    /// Device of a notification, for channel push
+    #[arg(long, value_name = "DEVICE", value_parser = device)]
+    push_to: Option<Device>,
+    /// App whose name and texts are used
+    #[arg(long, default_value = "default")]
+    app: String,
+    /// Port on 127.0.0.1 for reports; OTP_PUBLIC_URL must lead there. 0 picks a free one
+    #[arg(long, default_value_t = 8080, value_name = "N")]
+    port: u16,
+    /// How long to wait for reports
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    wait: u16,
+}
+
+fn channel(name: &str) -> Result<Channel, &'static str> {
+    let words = "must be sms, voice, whatsapp, email or push";
+    name.parse().map_err(|_| words)
+}
+
+fn device(text: &str) -> Result<Device, &'static str> {
+    Device::parse(text).ok_or("must be 1 to 2048 characters, no control characters")
+}
+
+/// Runs the command; returns the exit code of the process: 0 if the carrier accepted the message.
+pub(super) async fn run(command: Command) -> ExitCode {
+    let Command::Test(arguments) = command;
+    let message = Message {
+        carrier: arguments.carrier,
+        to: arguments.to,
+        channel: arguments.channel,
+        locale: arguments.locale,
+        device: arguments.push_to,
+        app: arguments.app,
+    };
+    let wait = Duration::from_secs(arguments.wait.into());
+    match carrier_test::run(&message, arguments.port, wait, &variable).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
