@@ -13,6 +13,7 @@ extern crate support;
 mod api;
 mod carriers;
 mod exploration;
+mod factors;
 mod limits;
 mod local;
 mod operations;

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use otp::config::{CallbackConfig, SendConfig, Variables, VerifyConfig, WorkerConfig};
+use otp::config::{
+    CallbackConfig, FactorsConfig, SendConfig, Variables, VerifyConfig, WorkerConfig,
+};
 
 /// The configuration of each function.
 pub(crate) struct Settings {
     pub(crate) send: SendConfig,
     pub(crate) verify: VerifyConfig,
+    pub(crate) factors: FactorsConfig,
     pub(crate) delivery_callback: CallbackConfig,
     pub(crate) carrier_worker: WorkerConfig,
 }
@@ -19,6 +22,7 @@ impl Settings {
         let all = [
             &self.send.warnings,
             &self.verify.warnings,
+            &self.factors.warnings,
             &self.delivery_callback.warnings,
             &self.carrier_worker.warnings,
         ];
@@ -32,19 +36,24 @@ impl Settings {
     pub(crate) fn read(variables: Variables<'_>) -> Result<Self, Vec<String>> {
         let send = SendConfig::read(variables);
         let verify = VerifyConfig::read(variables);
+        let factors = FactorsConfig::read(variables);
         let delivery_callback = CallbackConfig::read(variables);
         let carrier_worker = WorkerConfig::read(variables);
-        match (send, verify, delivery_callback, carrier_worker) {
-            (Ok(send), Ok(verify), Ok(delivery_callback), Ok(carrier_worker)) => Ok(Self {
-                send,
-                verify,
-                delivery_callback,
-                carrier_worker,
-            }),
-            (send, verify, delivery_callback, carrier_worker) => {
+        match (send, verify, factors, delivery_callback, carrier_worker) {
+            (Ok(send), Ok(verify), Ok(factors), Ok(delivery_callback), Ok(carrier_worker)) => {
+                Ok(Self {
+                    send,
+                    verify,
+                    factors,
+                    delivery_callback,
+                    carrier_worker,
+                })
+            }
+            (send, verify, factors, delivery_callback, carrier_worker) => {
                 let errors = [
                     send.err(),
                     verify.err(),
+                    factors.err(),
                     delivery_callback.err(),
                     carrier_worker.err(),
                 ];

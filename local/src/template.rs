@@ -13,6 +13,7 @@ pub(crate) const DEFAULT_ROUTE: &str = "$default";
 pub(crate) enum HttpFunction {
     Send,
     Verify,
+    Factors,
     DeliveryCallback,
 }
 
@@ -22,6 +23,7 @@ impl HttpFunction {
         match self {
             Self::Send => "send",
             Self::Verify => "verify",
+            Self::Factors => "factors",
             Self::DeliveryCallback => "delivery-callback",
         }
     }
@@ -59,9 +61,10 @@ pub enum TemplateError {
 
 impl Template {
     /// Names of the functions, and of their resources in the template.
-    pub(crate) const FUNCTIONS: [(&str, &str); 4] = [
+    pub(crate) const FUNCTIONS: [(&str, &str); 5] = [
         ("send", "SendFunction"),
         ("verify", "VerifyFunction"),
+        ("factors", "FactorsFunction"),
         ("delivery-callback", "DeliveryCallbackFunction"),
         ("carrier-worker", "CarrierWorkerFunction"),
     ];
@@ -152,6 +155,7 @@ fn routes(resources: &Value) -> Result<Vec<(String, HttpFunction)>, TemplateErro
     for (resource, function) in [
         ("SendFunction", HttpFunction::Send),
         ("VerifyFunction", HttpFunction::Verify),
+        ("FactorsFunction", HttpFunction::Factors),
         ("DeliveryCallbackFunction", HttpFunction::DeliveryCallback),
     ] {
         let events = resources[resource]["Properties"]["Events"]
@@ -243,6 +247,8 @@ mod tests {
             ("/v1/recipients/unlock", HttpFunction::Send),
             ("/v1/verifications/ve_1", HttpFunction::Verify),
             ("/v1/verifications/ve_1/check", HttpFunction::Verify),
+            ("/v1/recipients/release", HttpFunction::Send),
+            ("/v1/subjects/ann/factors/fa_1/check", HttpFunction::Factors),
             ("/v1/callbacks/sim-a/token", HttpFunction::DeliveryCallback),
             ("/v2/Services/VA1/Verifications", HttpFunction::Send),
             ("/v2/Services/VA1/Verifications/VE1", HttpFunction::Verify),

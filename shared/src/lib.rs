@@ -27,6 +27,13 @@
 //! | conversion sample | a send whose outcome (approved or not) is counted later |
 //! | spend cap | the most that an app may spend in a UTC day |
 //! | guess budget | wrong attempts allowed per recipient and app in 24 h |
+//! | subject | one user of an app, under the app's own id, and its record |
+//! | factor | what a subject can prove with codes of its own: TOTP, HOTP, backup codes |
+//! | verified recipient | a recipient of which an approved verification named the subject |
+//! | owner | the one subject of a recipient, if the app wants recipients to be unique |
+//! | decision | whether an action of a subject may proceed, needs proof, or may not |
+//! | place | a country, device or network from which a challenge was approved |
+//! | settle | fold the accepted entries of a subject's log into its record |
 //! | delivery tag | 32 random bits that distinguish the messages of a recipient |
 //! | reference | record key and delivery tag, encrypted; carriers echo it in reports |
 //! | dialect | requests, responses and errors around the use cases: native, and Twilio's |
@@ -44,6 +51,8 @@
 //!
 //! * An attempt that is not in the log was not compared. The first match in the log is the success.
 //! * Nothing restores attempts: no resend, new verification, cancel, report or expiry.
+//! * A step, a counter and a backup code of a factor are each accepted at most once.
+//! * A decision is approved only by factors and recipients that the subject had when it was made.
 //! * A delivery's status only moves up, and moves nothing else.
 //! * A dispatch does nothing unless it names the current step and its claim was written.
 //! * A send that fails releases what it reserved and leaves the recipient as it was.

@@ -1,10 +1,11 @@
 //! A check: one attempt, appended to the log in one conditional write and decided from the log that
 //! the write returns, as in `service::check` and `store::attempts`.
 
+use otp::domain::attempt_log::Attempt;
 use otp::domain::ids::{AttemptHash, AttemptNonce, VerificationNonce};
 use otp::domain::recipient::Recipient;
 use otp::domain::status::CheckOutcome;
-use otp::domain::verification::{Attempt, Verification};
+use otp::domain::verification::Verification;
 use otp::domain::verification_ref::VerificationRef;
 
 use super::broken::Broken;
@@ -118,6 +119,7 @@ fn choices(world: &World, number: u8) -> Vec<Submitted> {
             let attempt = Attempt {
                 nonce: AttemptNonce::Keyed([key, target.0[0], target.0[1], 0, 0, 0, 0, 0]),
                 hash,
+                decision: None,
                 at: world.now,
                 invocation: [number, 1, 0, 0],
             };

@@ -313,6 +313,7 @@ impl Request {
             locale: String::new(),
             purpose: DEFAULT_PURPOSE.into(),
             transaction: None,
+            subject: None,
             reference: None,
             idempotency: scenario.is_repeated.then_some(IDEMPOTENCY),
             created_at: now,

@@ -69,7 +69,13 @@ async fn queue_and_topic_samples_are_accepted() {
 #[tokio::test]
 async fn unreadable_event_fails_one_invocation() {
     let service = start(&[], built_functions::functions()).await;
-    for function in ["send", "verify", "delivery-callback", "carrier-worker"] {
+    for function in [
+        "send",
+        "verify",
+        "factors",
+        "delivery-callback",
+        "carrier-worker",
+    ] {
         for event in ["{}", "[]", "null", "nonsense", ""] {
             let response = service.invoke(function, event).await;
             assert_eq!(response.status, 200, "{function}: {event}: {response:?}");
@@ -181,6 +187,7 @@ async fn processes_have_the_environment_of_lambda_only() {
     )
     .await;
     let (sent, _) = (service.send(&phone(1)).await, service.show("x").await);
+    service.show_subject("ann").await;
     service.settle().await;
     assert_status(&sent, 201);
     let environment_of = |name: &str| {
@@ -192,7 +199,12 @@ async fn processes_have_the_environment_of_lambda_only() {
             .join("environ");
         String::from_utf8_lossy(&std::fs::read(path).expect("its environment")).into_owned()
     };
-    for (name, has_queue) in [("send", true), ("verify", false), ("carrier-worker", true)] {
+    for (name, has_queue) in [
+        ("send", true),
+        ("verify", false),
+        ("factors", false),
+        ("carrier-worker", true),
+    ] {
         let environment = environment_of(name);
         let unexpected = unexpected_variable(&environment);
         assert_eq!(unexpected, None, "{name}");

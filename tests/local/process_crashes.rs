@@ -206,7 +206,13 @@ async fn crashed_process_fails_its_invocation_and_is_restarted() {
     let directory = TempDirectory::new();
     std::fs::create_dir_all(directory.path()).expect("a directory");
     let real = built_functions::functions();
-    for name in ["send", "verify", "delivery-callback", "carrier-worker"] {
+    for name in [
+        "send",
+        "verify",
+        "factors",
+        "delivery-callback",
+        "carrier-worker",
+    ] {
         // The first process of each function exits at once; the next ones are real.
         let (flag, program) = (
             directory.path().join(format!("{name}-exited")),

@@ -6,7 +6,9 @@ use aws_lambda_events::sns::SnsEvent;
 use aws_lambda_events::sqs::SqsEvent;
 use data_encoding::BASE64;
 use lambda_http::{Body, Request, RequestExt as _, Response};
-use otp::config::{CallbackConfig, ConfigError, SendConfig, Variables, VerifyConfig, WorkerConfig};
+use otp::config::{
+    CallbackConfig, ConfigError, FactorsConfig, SendConfig, Variables, VerifyConfig, WorkerConfig,
+};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::metrics::Metrics;
@@ -18,7 +20,7 @@ use crate::support::Service;
 pub const SAMPLE_KEY: &str = "otp_test_EXAMPLEEXAMPLEEXAMPLE";
 
 /// Samples of other triggers than HTTP.
-const TRIGGERS: [&str; 2] = ["dispatch.json", "sns-report.json"];
+const TRIGGERS: [&str; 3] = ["dispatch.json", "reseal.json", "sns-report.json"];
 
 /// File name and content of each sample.
 pub fn samples() -> Vec<(String, String)> {
@@ -64,6 +66,8 @@ pub fn function_of(path: &str) -> &'static str {
         || path.starts_with("/v1/recipients/")
     {
         "send"
+    } else if path.starts_with("/v1/subjects/") {
+        "factors"
     } else {
         "verify"
     }
@@ -73,7 +77,7 @@ pub fn function_of(path: &str) -> &'static str {
 /// does not exist.
 pub fn expected_status(name: &str) -> u16 {
     match name {
-        "send.json" => 201,
+        "send.json" | "enrol.json" => 201,
         "forget.json" | "lookup.json" | "unlock.json" | "health.json" => 200,
         _ => 404,
     }
@@ -124,6 +128,10 @@ async fn handle(service: &Service, request: &Request) -> Response<Body> {
             let config = config(service, SendConfig::read);
             send::handle(&send::State::new(config, clock, no_metrics()), request).await
         }
+        "factors" => {
+            let config = config(service, FactorsConfig::read);
+            factors::handle(&factors::State::new(config, clock, no_metrics()), request).await
+        }
         _ => {
             let config = config(service, VerifyConfig::read);
             verify::handle(&verify::State::new(config, clock, no_metrics()), request).await
@@ -145,6 +153,9 @@ fn every_trigger_has_a_sample() {
         "forget",
         "report-http",
         "health",
+        "enrol",
+        "check-factor",
+        "reseal",
         "dispatch",
         "sns-report",
     ] {
@@ -250,4 +261,18 @@ fn topic_sample_is_an_sns_event() {
     let report: Value =
         serde_json::from_str(&event.records[0].sns.message).expect("a report in JSON");
     assert_eq!(report["eventType"], "TEXT_DELIVERED");
+}
+
+#[tokio::test]
+async fn reseal_sample_reads_a_part_of_the_table() {
+    let service = Service::start().await;
+    let config = config(&service, FactorsConfig::read);
+    let state = factors::State::new(config, Clock::default(), no_metrics());
+    let event: Value = serde_json::from_str(&sample("reseal.json")).expect("JSON");
+    let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
+    let part = factors::invoke(&state, event).await.expect("a part");
+    assert_eq!(part, json!({"scanned": 0, "resealed": 0, "after": null}));
+    let wrong = json!({"reseal": {"after": "?"}});
+    let event = lambda_http::LambdaEvent::new(wrong, lambda_http::Context::default());
+    assert!(factors::invoke(&state, event).await.is_err());
 }

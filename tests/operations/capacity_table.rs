@@ -84,6 +84,71 @@ async fn costs_page_lists_the_units_of_each_operation() {
     assert_listed("cancel");
 }
 
+/// Asserts that docs/costs.md lists the units of what `proxied` did since the last time.
+fn assert_listed(proxied: &ProxiedService, operation: &str) {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/costs.md"))
+        .expect("docs/costs.md");
+    let all = consumed_since_last_time(proxied);
+    let row = format!("| {operation} | {} | {} |", all.write_units, all.read_units);
+    let is_listed = page.lines().any(|line| line == row);
+    assert!(is_listed, "docs/costs.md does not list {row}");
+}
+
+#[tokio::test]
+async fn costs_page_lists_the_units_of_factors() {
+    let proxied = ProxiedService::start(&[("OTP_FACTOR_GUESS_BUDGET", "2")]).await;
+    let service = &proxied.service;
+    let listed = |operation| assert_listed(&proxied, operation);
+    proxied.forget_calls();
+    let app = service.unconfirmed_totp("ann").await;
+    listed("enrol, remove or unlock factors");
+    let confirm = app.code_at(service.now().await - 30);
+    assert!(service.check_factor(&app, &confirm).await.is_valid());
+    listed("check that confirms a factor");
+    let code = app.code_at(service.now().await);
+    for _ in 0..2 {
+        assert_status(&service.check_factor(&app, &code).await, 200);
+        listed("check of a factor: right, wrong or replayed");
+        service.subject("POST", "ann", "/unlock", None).await;
+        listed("enrol, remove or unlock factors");
+    }
+    service.fail_factor_checks(&app, 2).await;
+    proxied.forget_calls();
+    assert_status(&service.check_factor(&app, &code).await, 429);
+    listed("check of a factor with no attempt left");
+    service.show_subject("ann").await;
+    listed("show a subject; dry run");
+    let decision = service.challenge("ann", "login").await;
+    listed("decide, deny");
+    service.call("DELETE", &decision.path, None).await;
+    listed("decide, deny");
+    service.call("DELETE", &app.path, None).await;
+    listed("enrol, remove or unlock factors");
+    service.subject("DELETE", "ann", "", None).await;
+    listed("erase a subject without claims");
+}
+
+#[tokio::test]
+async fn costs_page_lists_the_units_of_verified_recipients() {
+    for (unique, operation) in [
+        ("off", "check with `subject`, right"),
+        ("on", "check with `subject` that makes it the owner"),
+    ] {
+        let proxied = ProxiedService::start(&[("OTP_UNIQUE_RECIPIENTS", unique)]).await;
+        let service = &proxied.service;
+        let (id, code) = service.open_for("ann", "ann@example.com").await;
+        service.settle().await;
+        proxied.forget_calls();
+        let body = |code: String| json!({"code": code, "subject": "ann"});
+        let wrong = service.check_body(&id, body(another_code(&code))).await;
+        assert_eq!(wrong.body["reason"], "wrong_code");
+        assert_listed(&proxied, "check with `subject`, wrong");
+        let right = service.check_body(&id, body(code)).await;
+        assert!(right.is_valid());
+        assert_listed(&proxied, operation);
+    }
+}
+
 #[tokio::test]
 async fn costs_page_lists_the_units_of_twilio_requests() {
     const PERSON: &str = "ann@example.com";

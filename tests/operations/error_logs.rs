@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use otp::crypto::keyring::Keyring;
+use otp::domain::attempt_log::Attempt;
 use otp::domain::ids::{AttemptHash, AttemptNonce, VerificationId, VerificationNonce};
 use otp::domain::time::Timestamp;
-use otp::domain::verification::Attempt;
 use otp::platform::aws::{Aws, AwsSettings, Service};
 use otp::platform::logging;
 use otp::platform::queue::{Dispatch, Queue};
@@ -55,6 +55,7 @@ async fn causes(status: u16, body: String) -> Vec<String> {
     let attempt = Attempt {
         nonce: AttemptNonce::Random([1; 8]),
         hash: AttemptHash([2; 16]),
+        decision: None,
         at: now,
         invocation: [3; 4],
     };

@@ -19,7 +19,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 18] = [
+const SHARED: [(&str, &[&str]); 19] = [
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
@@ -53,6 +53,7 @@ const SHARED: [(&str, &[&str]); 18] = [
         &["shared/src/api/", "functions/", "local/src/"],
     ),
     ("lambda_runtime", &["functions/"]),
+    ("postcard", &["shared/src/store/"]),
     ("rand", &["shared/src/"]),
     ("ring", &["shared/src/crypto/"]),
     (

@@ -12,12 +12,13 @@ use super::rust_source::{functions, program_sources, read};
 type Actions = BTreeSet<String>;
 
 /// Calls of the SDK's clients, and texts that identify a call without one.
-const CALLS: [(&str, &str); 13] = [
+const CALLS: [(&str, &str); 14] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get_item()", "dynamodb:BatchGetItem"),
     (".put_item()", "dynamodb:PutItem"),
     (".update_item()", "dynamodb:UpdateItem"),
     (".delete_item()", "dynamodb:DeleteItem"),
+    (".scan()", "dynamodb:Scan"),
     (".send_message()", "sqs:SendMessage"),
     (".publish()", "sns:Publish"),
     ("\"SendTextMessage\"", "sms-voice:SendTextMessage"),

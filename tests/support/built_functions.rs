@@ -49,7 +49,13 @@ fn this_build() -> &'static Path {
     DIRECTORY.get_or_init(|| {
         let directory = target::temporary(&format!("functions-{}", random_name()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        for name in ["send", "verify", "delivery-callback", "carrier-worker"] {
+        for name in [
+            "send",
+            "verify",
+            "factors",
+            "delivery-callback",
+            "carrier-worker",
+        ] {
             let program = target::program(&format!("{name}-under-test"));
             std::os::unix::fs::symlink(program, directory.join(name)).expect("a link");
         }

@@ -21,6 +21,7 @@
 //! | `local_process` | the local server as a process |
 //! | `built_functions` | the built functions, which run as processes |
 //! | `processes` | the processes of functions, which a test kills, stops and continues |
+//! | `factors` | requests about subjects, and a simulated authenticator |
 //! | `deliveries` | the deliveries of a verification and the queue behind them |
 //! | `parallel` | calls that run at once |
 //! | `stored_items` | the items of the table |
@@ -41,6 +42,7 @@ pub mod built_functions;
 pub mod contract;
 pub mod delay;
 pub mod deliveries;
+pub mod factors;
 pub mod fault;
 pub mod fault_proxy;
 pub mod http_carrier;
@@ -63,6 +65,7 @@ pub mod values;
 
 pub use contract::CONTRACT;
 pub use deliveries::{assert_queue_is_empty, deliveries_of, delivery, field_of_each};
+pub use factors::{Authenticator, Decision, wrong_code_of};
 pub use fault::{BROKEN, Fault, INTERNAL_ERROR, THROTTLED, TRANSACTION_CONFLICT};
 pub use fault_proxy::FaultProxy;
 pub use http_carrier::{Behaviour, HttpCarrier, ReceivedMessage, SignedReport};

@@ -1,5 +1,5 @@
-//! send: opens verifications and resends their messages; unlocks, forgets and looks up
-//! recipients.
+//! send: opens verifications and resends their messages; unlocks, forgets,
+//! releases and looks up recipients.
 
 mod twilio;
 
@@ -39,6 +39,7 @@ const SEND: &str = "/v1/verifications";
 const RESEND: &str = "/v1/verifications/{}/resend";
 const UNLOCK: &str = "/v1/recipients/unlock";
 const FORGET: &str = "/v1/recipients/forget";
+const RELEASE: &str = "/v1/recipients/release";
 const LOOKUP: &str = "/v1/recipients/lookup";
 
 static ROUTES: &[Route] = &[
@@ -56,6 +57,10 @@ static ROUTES: &[Route] = &[
     },
     Route {
         path: FORGET,
+        methods: &[Method::POST],
+    },
+    Route {
+        path: RELEASE,
         methods: &[Method::POST],
     },
     Route {
@@ -133,6 +138,7 @@ async fn serve_support_desk(
     let done = match path {
         UNLOCK => recipients::unlock(sending, app, &to, now).await,
         FORGET => recipients::forget(sending, app, &to, now).await,
+        RELEASE => recipients::release(sending, app, &to, now).await,
         _ => {
             let found = recipients::lookup(sending, app, &to, now).await;
             let found = found.map_err(|error| Problem::unavailable(&error))?;

@@ -48,6 +48,7 @@ pub(super) fn compose(
         locale: locale.tag().to_owned(),
         purpose: DEFAULT_PURPOSE.to_owned(),
         transaction: None,
+        subject: None,
         reference: None,
         idempotency: None,
         created_at: now,

@@ -5,6 +5,7 @@
 //! setting), 2 for wrong usage.
 
 mod carrier;
+mod decide;
 mod serve;
 mod twilio_check;
 
@@ -28,6 +29,8 @@ struct CommandLine {
 enum Command {
     /// Run the service on this machine (the default command)
     Serve(serve::Arguments),
+    /// Evaluate rules of decisions on one request, and explain the result
+    Decide(decide::Arguments),
     /// Check a deployed stack with the requests of Twilio's SDKs
     TwilioCheck(twilio_check::Arguments),
     /// Try a carrier of `OTP_CARRIERS`
@@ -40,6 +43,7 @@ pub async fn run() -> ExitCode {
     let CommandLine { command, serve } = CommandLine::parse();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Decide(arguments) => decide::run(arguments),
         Command::TwilioCheck(arguments) => twilio_check::run(arguments).await,
         Command::Carrier(command) => carrier::run(command).await,
     }
@@ -55,6 +59,7 @@ mod tests {
         let line = CommandLine::try_parse_from([&["lambda-otp"], arguments].concat()).ok()?;
         match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(arguments) => Some(arguments.port),
+            Command::Decide(_) => None,
             Command::TwilioCheck(_) => None,
             Command::Carrier(_) => None,
         }

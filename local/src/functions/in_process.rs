@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::body::Body;
 use axum::response::Response;
+use lambda_http::{Context, LambdaEvent};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use serde_json::Value;
@@ -21,6 +22,7 @@ pub(crate) struct InProcess(Arc<RwLock<Arc<Handlers>>>);
 struct Handlers {
     send: send::State,
     verify: verify::State,
+    factors: factors::State,
     delivery_callback: delivery_callback::State,
     carrier_worker: carrier_worker::State,
 }
@@ -55,11 +57,19 @@ impl InProcess {
         let response = match function {
             HttpFunction::Send => send::handle(&handlers.send, &request).await,
             HttpFunction::Verify => verify::handle(&handlers.verify, &request).await,
+            HttpFunction::Factors => factors::handle(&handlers.factors, &request).await,
             HttpFunction::DeliveryCallback => {
                 delivery_callback::handle(&handlers.delivery_callback, &request).await
             }
         };
         Some(response.map(|body| Body::from(body.as_ref().to_vec())))
+    }
+
+    /// Calls `factors` with an event that is not of the gateway.
+    pub(super) async fn invoke_factors(&self, event: Value) -> Option<Value> {
+        let handlers = self.handlers();
+        let event = LambdaEvent::new(event, Context::default());
+        factors::invoke(&handlers.factors, event).await.ok()
     }
 
     pub(super) async fn handle_batch(&self, batch: Value) -> Option<SqsBatchResponse> {
@@ -74,6 +84,7 @@ impl Handlers {
         Self {
             send: send::State::new(settings.send, clock.clone(), metrics.sink()),
             verify: verify::State::new(settings.verify, clock.clone(), metrics.sink()),
+            factors: factors::State::new(settings.factors, clock.clone(), metrics.sink()),
             delivery_callback: delivery_callback::State::new(
                 settings.delivery_callback,
                 clock.clone(),

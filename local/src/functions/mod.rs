@@ -51,6 +51,14 @@ impl Functions {
         }
     }
 
+    /// Calls `factors` with an event of the operator; `None` if the invocation failed.
+    pub(crate) async fn invoke_factors(&self, event: Value) -> Option<Value> {
+        match self {
+            Self::InProcess(functions) => functions.invoke_factors(event).await,
+            Self::Processes(processes) => processes.invoke_factors(&event).await,
+        }
+    }
+
     /// Lets the functions start over with new state, with the variables of the start.
     pub(crate) fn restart(
         &self,

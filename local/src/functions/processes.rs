@@ -90,6 +90,12 @@ impl Processes {
         Some(response)
     }
 
+    /// `None` if the invocation failed.
+    pub(super) async fn invoke_factors(&self, event: &Value) -> Option<Value> {
+        let result = self.invoke("factors", event.to_string()).await?.ok()?;
+        serde_json::from_slice(&result).ok()
+    }
+
     /// `None` if the invocation failed or its result is not a batch response.
     pub(super) async fn handle_batch(&self, batch: &Value) -> Option<SqsBatchResponse> {
         let result = self

@@ -184,6 +184,23 @@ pub(super) async fn set_carrier(
     }
 }
 
+/// `POST /local/reseal`: all parts of the table, one after the other.
+pub(super) async fn reseal(State(gateway): Shared) -> Response {
+    let (mut scanned, mut resealed, mut after) = (0, 0, Value::Null);
+    loop {
+        let event = json!({"reseal": {"after": after}});
+        let Some(mut part) = gateway.functions.invoke_factors(event).await else {
+            return reject(StatusCode::INTERNAL_SERVER_ERROR, "resealing failed");
+        };
+        scanned += part["scanned"].as_u64().unwrap_or_default();
+        resealed += part["resealed"].as_u64().unwrap_or_default();
+        after = part["after"].take();
+        if after.is_null() {
+            return Json(json!({"scanned": scanned, "resealed": resealed})).into_response();
+        }
+    }
+}
+
 /// `GET /local/metrics`.
 pub(super) async fn metrics(State(gateway): Shared) -> Json<Value> {
     Json(json!({"metrics": gateway.metrics.to_json()}))

@@ -49,6 +49,7 @@ fn router(check: OriginCheck, gateway: Gateway) -> Router {
             "/local/carriers/{name}",
             get(local::carrier).post(local::set_carrier),
         )
+        .route("/local/reseal", post(local::reseal))
         .route("/local/metrics", get(local::metrics))
         .route("/local/state", get(local::state))
         .route(

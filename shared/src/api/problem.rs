@@ -34,6 +34,10 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The verification has ended.
     NotPending,
+    /// The decision has ended.
+    DecisionNotPending,
+    /// The subject has as many factors as it can have.
+    TooManyFactors,
     /// The same request is still being processed.
     InProgress,
     /// The body is too large.
@@ -90,7 +94,10 @@ impl ErrorCode {
             Self::CountryNotAllowed | Self::NumberNotAllowed => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotPending | Self::InProgress => StatusCode::CONFLICT,
+            Self::NotPending
+            | Self::DecisionNotPending
+            | Self::TooManyFactors
+            | Self::InProgress => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidRequest
@@ -115,6 +122,8 @@ impl ErrorCode {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotPending => "not_pending",
+            Self::DecisionNotPending => "decision_not_pending",
+            Self::TooManyFactors => "too_many_factors",
             Self::InProgress => "in_progress",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -139,6 +148,8 @@ impl ErrorCode {
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotPending => "Verification is not pending",
+            Self::DecisionNotPending => "Decision is not pending",
+            Self::TooManyFactors => "Too many factors",
             Self::InProgress => "Request in progress",
             Self::BodyTooLarge => "Body too large",
             Self::UnsupportedMediaType => "Unsupported media type",
@@ -204,7 +215,7 @@ impl Problem {
         let wait = exceeded.until.seconds_since(now).max(1);
         let (quota, window) = policy.quota(exceeded.limit);
         let name = exceeded.limit.name();
-        let detail = format!("The limit `{name}` rejects sends for another {wait} s.");
+        let detail = format!("The limit `{name}` applies for another {wait} s.");
         let problem = Self {
             limit: Some(exceeded.limit),
             ..Self::new(ErrorCode::RateLimited, &detail)

@@ -1,4 +1,4 @@
-//! Apps: the policy of each, and the API keys that belong to it.
+//! Apps: the policy and the decision rules of each, and the API keys that belong to it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::policy::SETTINGS;
 use crate::crypto::hashes::sha256;
+use crate::domain::decision_rules::Rules;
 use crate::domain::policy::Policy;
 
 /// Policies by app.
@@ -27,6 +28,21 @@ impl Apps {
         let own = self.apps.iter();
         std::iter::once((None, &self.default))
             .chain(own.map(|(app, policy)| (Some(app.as_str()), policy)))
+    }
+}
+
+/// Decision rules by app.
+#[derive(Clone, Debug)]
+pub struct AppRules {
+    pub(super) default: Rules,
+    pub(super) apps: BTreeMap<String, Rules>,
+}
+
+impl AppRules {
+    /// The rules of `app`: its own, or else the default.
+    #[must_use]
+    pub fn of(&self, app: &str) -> &Rules {
+        self.apps.get(app).unwrap_or(&self.default)
     }
 }
 

@@ -5,6 +5,7 @@
 use serde::de::IgnoredAny;
 
 use crate::carrier::{COMMON_FIELDS, CarrierConfigError, ConfiguredCarrier};
+use crate::domain::policy::GUESS_PROBABILITY_MAX;
 use crate::platform::json::{self, FieldError};
 
 /// Longest beginning of a value that is shown.
@@ -52,6 +53,14 @@ fn secret_hint(problem: &CarrierConfigError, carriers: &str) -> Option<String> {
     Some(format!(
         ". Secrets belong in OTP_SECRETS: {{\"carriers\":{{\"{name}\":{{\"{field}\":\"...\"}}}}}}"
     ))
+}
+
+/// The sentence about a policy under which codes are guessed too easily.
+pub(super) fn too_guessable(probability: f64) -> String {
+    format!(
+        "a code could be guessed with probability {probability:.1e} in a day; at most \
+         {GUESS_PROBABILITY_MAX:.0e} is allowed"
+    )
 }
 
 /// The sentence about a spend limit while some of `carriers` have no price; `None` if all have one.

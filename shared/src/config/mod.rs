@@ -3,20 +3,23 @@
 //!
 //! Invariant: values are parsed here once; later nothing is an unchecked string.
 
+mod app_rules;
 mod apps;
 mod config_error;
 mod explain;
 mod policy;
 mod reader;
+mod rules;
 mod secrets;
 mod test_numbers;
 
 use std::sync::Arc;
 
-pub use apps::{ApiKeys, Apps, is_app_name};
+pub use apps::{ApiKeys, AppRules, Apps, is_app_name};
 pub use config_error::ConfigError;
 pub use policy::{android_hash, brand};
 pub use reader::Variables;
+pub use rules::{RulesError, read as read_rules};
 
 use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
@@ -65,6 +68,26 @@ pub enum Dispatch {
 pub struct VerifyConfig {
     /// Policies of the apps.
     pub apps: Apps,
+    /// Seal keys and lookup key.
+    pub keyring: Arc<Keyring>,
+    /// API keys and their apps.
+    pub api_keys: ApiKeys,
+    /// URL at which the API is reached, without a slash at the end, if it is set.
+    pub public_url: Option<String>,
+    /// Name or ARN of the table.
+    pub table: String,
+    /// Configuration of the AWS clients.
+    pub aws: Aws,
+    /// Settings that are allowed, but that the operator should look at; one line each, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// What `factors` needs.
+pub struct FactorsConfig {
+    /// Policies of the apps.
+    pub apps: Apps,
+    /// Decision rules of the apps.
+    pub rules: AppRules,
     /// Seal keys and lookup key.
     pub keyring: Arc<Keyring>,
     /// API keys and their apps.
@@ -192,6 +215,40 @@ impl VerifyConfig {
     pub fn from_environment() -> Result<Self, ConfigError> {
         let config = Self::read(&variable)?;
         log_start("verify", &config.warnings);
+        Ok(config)
+    }
+}
+
+impl FactorsConfig {
+    /// Reads `variables`.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(variables);
+        let common = reader.common(CarrierFields::WithoutCredentials);
+        reader.optional_url("OTP_QUEUE_URL");
+        let public_url = reader.optional_url("OTP_PUBLIC_URL");
+        let rules = reader.rules();
+        reader.finish(Self {
+            apps: common.apps,
+            rules,
+            keyring: common.keyring,
+            api_keys: common.api_keys,
+            public_url,
+            table: common.table,
+            aws: common.aws,
+            warnings: common.warnings,
+        })
+    }
+
+    /// Reads the process environment, and logs the start.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        let config = Self::read(&variable)?;
+        log_start("factors", &config.warnings);
         Ok(config)
     }
 }
@@ -359,6 +416,39 @@ mod tests {
         assert!(read(VerifyConfig::read, &[short, ("OTP_GUESS_BUDGET", "10")]).is_ok());
         let app = ("OTP_APPS", r#"{"shop":{"code_length":4}}"#);
         assert!(read(VerifyConfig::read, &[app]).is_err());
+    }
+
+    #[test]
+    fn policy_with_guessable_factor_codes_is_rejected() {
+        let budget = ("OTP_FACTOR_GUESS_BUDGET", "100");
+        assert!(read(FactorsConfig::read, &[budget]).is_ok());
+        let problems = read(VerifyConfig::read, &[budget, ("OTP_HOTP_LOOK_AHEAD", "11")]);
+        let problems = problems.err().unwrap_or_default();
+        assert!(
+            problems[0].starts_with("OTP_FACTOR_GUESS_BUDGET, "),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn rules_are_read_by_one_function_only() {
+        let rule = r#"{"name":"rest","decision":"deny"}"#;
+        let apps = format!(r#"{{"shop":{{"rules":[{rule}]}}}}"#);
+        let config = read(FactorsConfig::read, &[("OTP_APPS", &apps)]);
+        let rules = config
+            .map(|config| config.rules)
+            .unwrap_or_else(|e| panic!("{e:?}"));
+        assert_ne!(rules.of("shop"), rules.of("other"));
+        for invalid in [
+            ("OTP_RULES", "[]"),
+            ("OTP_APPS", r#"{"shop":{"rules":[]}}"#),
+        ] {
+            let problems = read(FactorsConfig::read, &[invalid])
+                .err()
+                .unwrap_or_default();
+            assert!(problems[0].starts_with(invalid.0), "{problems:?}");
+            assert!(read(VerifyConfig::read, &[invalid]).is_ok());
+        }
     }
 
     #[test]

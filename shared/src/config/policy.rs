@@ -4,6 +4,7 @@
 
 use crate::domain::code::{Alphabet, CODE_LENGTH_MAX, CODE_LENGTH_MIN};
 use crate::domain::conversion::ConversionRule;
+use crate::domain::factor::{LOOK_AHEAD, SKEW_STEPS};
 use crate::domain::money::Money;
 use crate::domain::pasted_text;
 use crate::domain::phone::is_country;
@@ -164,6 +165,26 @@ pub const SETTINGS: &[Setting] = &[
             )
             .map(|v| p.gsm7 = v)
         },
+    },
+    Setting {
+        name: "factor_guess_budget",
+        set: |p, v| whole(v, 1..=100).map(|v| p.factor_guess_budget = v),
+    },
+    Setting {
+        name: "totp_skew",
+        set: |p, v| whole(v, SKEW_STEPS).map(|v| p.totp_skew = v),
+    },
+    Setting {
+        name: "hotp_look_ahead",
+        set: |p, v| whole(v, LOOK_AHEAD).map(|v| p.hotp_look_ahead = v),
+    },
+    Setting {
+        name: "unique_recipients",
+        set: |p, v| one_of(v, &[("on", true), ("off", false)]).map(|v| p.unique_recipients = v),
+    },
+    Setting {
+        name: "decision_ttl_seconds",
+        set: |p, v| whole(v, TTL_SECONDS).map(|v| p.decision_ttl_seconds = v),
     },
 ];
 
@@ -372,6 +393,12 @@ mod tests {
             ("conversion_min", "10/9"),
             ("conversion_min", "10/1001"),
             ("gsm7", "maybe"),
+            ("factor_guess_budget", "101"),
+            ("totp_skew", "3"),
+            ("hotp_look_ahead", "0"),
+            ("hotp_look_ahead", "51"),
+            ("unique_recipients", "yes"),
+            ("decision_ttl_seconds", "59"),
         ] {
             assert!(set(name, value).is_err(), "{name}={value}");
         }

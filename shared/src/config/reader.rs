@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
-use super::explain::{carrier_problem, cut_json, missing_prices};
+use super::explain::{carrier_problem, cut_json, missing_prices, too_guessable};
 use super::policy::SETTINGS;
+use super::rules::RULES;
 use super::secrets::{self, Secrets};
 use super::test_numbers::{canonical, read_test_numbers};
 use crate::carrier::{self, ConfiguredCarrier};
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
         secrets
     }
 
-    fn variable(&self, name: &str) -> Option<String> {
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
         (self.variables)(name).filter(|value| !value.is_empty())
     }
 
@@ -140,7 +141,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn problem(&mut self, name: &str, problem: &str) {
+    pub(super) fn problem(&mut self, name: &str, problem: &str) {
         let line = format!("{name}: {problem}");
         if !self.problems.contains(&line) {
             self.problems.push(line);
@@ -162,7 +163,7 @@ impl<'a> Reader<'a> {
             })
     }
 
-    fn object(&mut self, name: &str) -> Map<String, Value> {
+    pub(super) fn object(&mut self, name: &str) -> Map<String, Value> {
         let Some(value) = self.variable(name) else {
             return Map::new();
         };
@@ -182,7 +183,7 @@ impl<'a> Reader<'a> {
                 self.problem(&name, &problem);
             }
         }
-        self.check_guess_probability("OTP_GUESS_BUDGET, OTP_CODE_LENGTH", &default);
+        self.check_policy(None, &default);
         self.check_ttl("OTP_CODE_TTL_SECONDS", &default);
         let mut apps = BTreeMap::new();
         for (app, settings) in self.object("OTP_APPS") {
@@ -191,12 +192,13 @@ impl<'a> Reader<'a> {
                 self.problem("OTP_APPS", "must map names of apps to objects of settings");
                 continue;
             };
-            for (name, value) in settings {
+            // `factors` reads the rules; the other functions need none.
+            for (name, value) in settings.iter().filter(|(name, _)| *name != RULES) {
                 if let Err(problem) = set_by_json(&mut policy, name, value) {
                     self.problem("OTP_APPS", &format!("{app}.{name} {problem}"));
                 }
             }
-            self.check_guess_probability(&format!("OTP_APPS: {app}"), &policy);
+            self.check_policy(Some(&app), &policy);
             if policy.code_ttl_seconds != default.code_ttl_seconds {
                 self.check_ttl(&format!("OTP_APPS: {app}.code_ttl_seconds"), &policy);
             }
@@ -205,14 +207,23 @@ impl<'a> Reader<'a> {
         Apps { default, apps }
     }
 
-    fn check_guess_probability(&mut self, name: &str, policy: &Policy) {
-        let probability = policy.guess_probability();
-        if probability > GUESS_PROBABILITY_MAX {
-            let problem = format!(
-                "a code could be guessed with probability {probability:.1e} in a day; \
-                 at most {GUESS_PROBABILITY_MAX:.0e} is allowed"
-            );
-            self.problem(name, &problem.to_string());
+    /// Checks what no single setting can. `app`: the app with settings of its own.
+    fn check_policy(&mut self, app: Option<&str>, policy: &Policy) {
+        for (settings, probability) in [
+            (
+                "OTP_GUESS_BUDGET, OTP_CODE_LENGTH",
+                policy.guess_probability(),
+            ),
+            (
+                "OTP_FACTOR_GUESS_BUDGET, OTP_HOTP_LOOK_AHEAD",
+                policy.factor_guess_probability(),
+            ),
+        ] {
+            if probability > GUESS_PROBABILITY_MAX {
+                let name = app.map_or(settings.to_owned(), |app| format!("OTP_APPS: {app}"));
+                let problem = too_guessable(probability);
+                self.problem(&name, &problem);
+            }
         }
     }
 

@@ -4,10 +4,21 @@ use ring::{digest, hmac};
 
 use super::keyring::Keyring;
 use crate::domain::ids::{
-    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, RecordKey,
+    AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, RecordKey, SubjectKey,
     VerificationNonce,
 };
 use crate::domain::verification_params::Transaction;
+
+/// What a check repeats beside the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BoundToCode<'a> {
+    /// The purpose.
+    pub purpose: &'a str,
+    /// The transaction.
+    pub transaction: Option<&'a Transaction>,
+    /// The subject.
+    pub subject: Option<SubjectKey>,
+}
 
 impl Keyring {
     /// Partition key of the recipient with this canonical address in `app`.
@@ -22,16 +33,20 @@ impl Keyring {
         RecordKey(self.hash(kind, parts))
     }
 
-    /// Hash of what is submitted at a check: purpose, transaction and code in one value.
+    /// Hash of what is submitted at a check: purpose, transaction, subject and code in one value.
     #[must_use]
     pub fn attempt_hash(
         &self,
         key: RecordKey,
         nonce: VerificationNonce,
-        purpose: &str,
-        transaction: Option<&Transaction>,
+        bound: &BoundToCode<'_>,
         code: &str,
     ) -> AttemptHash {
+        let BoundToCode {
+            purpose,
+            transaction,
+            subject,
+        } = *bound;
         let none = ["", "", ""].map(str::as_bytes);
         let parts = transaction.map_or(none, |transaction| {
             [
@@ -41,25 +56,24 @@ impl Keyring {
             ]
             .map(|text| text.as_bytes())
         });
-        let bound: &[u8] = if transaction.is_some() {
+        let has_transaction: &[u8] = if transaction.is_some() {
             b"transaction"
         } else {
             b""
         };
         let [amount, currency, payee] = parts;
-        AttemptHash(self.hash(
-            "attempt",
-            &[
-                &key.0,
-                &nonce.0,
-                purpose.as_bytes(),
-                bound,
-                amount,
-                currency,
-                payee,
-                code.as_bytes(),
-            ],
-        ))
+        let mut parts: Vec<&[u8]> = vec![
+            &key.0,
+            &nonce.0,
+            purpose.as_bytes(),
+            has_transaction,
+            amount,
+            currency,
+            payee,
+            code.as_bytes(),
+        ];
+        parts.extend(subject.as_ref().map(|subject| &subject.0.0[..]));
+        AttemptHash(self.hash("attempt", &parts))
     }
 
     /// Nonce of the attempt with this `Idempotency-Key`.
@@ -139,8 +153,20 @@ mod tests {
             payee: payee.into(),
         };
         let (key, nonce) = (RecordKey([1; 12]), VerificationNonce([1; 4]));
+        let bound_hash =
+            |key, nonce, bound: BoundToCode<'_>| keyring.attempt_hash(key, nonce, &bound, "123456");
         let hash = |key, nonce, purpose: &str, transaction: Option<&Transaction>| {
-            keyring.attempt_hash(key, nonce, purpose, transaction, "123456")
+            let bound = BoundToCode {
+                purpose,
+                transaction,
+                subject: None,
+            };
+            bound_hash(key, nonce, bound)
+        };
+        let of_subject = |n| BoundToCode {
+            purpose: "a",
+            transaction: None,
+            subject: Some(SubjectKey(RecordKey([n; 12]))),
         };
         let all = [
             hash(key, nonce, "a", None),
@@ -150,6 +176,8 @@ mod tests {
             hash(key, nonce, "a", Some(&transaction("", ""))),
             hash(RecordKey([2; 12]), nonce, "a", None),
             hash(key, VerificationNonce([2; 4]), "a", None),
+            bound_hash(key, nonce, of_subject(1)),
+            bound_hash(key, nonce, of_subject(2)),
         ];
         for (at, one) in all.iter().enumerate() {
             assert!(all[at + 1..].iter().all(|other| other != one), "{at}");

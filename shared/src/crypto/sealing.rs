@@ -3,10 +3,11 @@
 
 use ring::{aead, hmac};
 
+use super::hashes::BoundToCode;
 use super::keyring::Keyring;
 use crate::domain::code::Code;
 use crate::domain::device::Device;
-use crate::domain::ids::{RecordKey, VerificationNonce};
+use crate::domain::ids::{FactorId, RecordKey, SubjectKey, VerificationNonce};
 use crate::domain::verification::{SealedCode, Verification};
 use crate::domain::verification_params::VerificationParams;
 use crate::platform::random::random_bytes;
@@ -20,6 +21,12 @@ pub enum SealedFor {
     Code(RecordKey, VerificationNonce),
     /// The address of one recipient.
     Address(RecordKey),
+    /// The subject of one verification.
+    Subject(RecordKey, VerificationNonce),
+    /// The secret of one factor of a subject.
+    FactorSecret(SubjectKey, FactorId),
+    /// The address of one verified recipient of a subject.
+    VerifiedRecipient(SubjectKey, RecordKey),
     /// The device for the notifications of one verification.
     Device(RecordKey, VerificationNonce),
 }
@@ -30,6 +37,14 @@ impl SealedFor {
         match self {
             Self::Code(key, nonce) => ("code", [&key.0[..], &nonce.0[..]].concat()),
             Self::Address(key) => ("address", key.0.to_vec()),
+            Self::Subject(key, nonce) => ("subject", [&key.0[..], &nonce.0[..]].concat()),
+            Self::FactorSecret(key, factor) => {
+                ("factor secret", [&key.0.0[..], &factor.0[..]].concat())
+            }
+            Self::VerifiedRecipient(key, recipient) => (
+                "verified recipient",
+                [&key.0.0[..], &recipient.0[..]].concat(),
+            ),
             Self::Device(key, nonce) => ("device", [&key.0[..], &nonce.0[..]].concat()),
         }
     }
@@ -79,6 +94,22 @@ impl Keyring {
 }
 
 impl Keyring {
+    /// `sealed` under the current key; `None` if it is already, or cannot be opened.
+    #[must_use]
+    pub fn reseal(&self, purpose: SealedFor, sealed: &[u8]) -> Option<Vec<u8>> {
+        if seal_key_id(sealed) == self.current_seal_key {
+            return None;
+        }
+        let text = self.open(purpose, sealed)?;
+        Some(self.seal(purpose, &text))
+    }
+
+    /// Whether the key that sealed `sealed` is live.
+    #[must_use]
+    pub fn has_live_key(&self, sealed: &[u8]) -> bool {
+        self.seal_keys.contains_key(seal_key_id(sealed))
+    }
+
     /// Seals the code of the verification with these parameters.
     #[must_use]
     pub fn seal_code(
@@ -87,16 +118,15 @@ impl Keyring {
         params: &VerificationParams,
         code: &Code,
     ) -> SealedCode {
-        let (nonce, transaction) = (params.nonce, params.transaction.as_ref());
+        let nonce = params.nonce;
+        let bound = BoundToCode {
+            purpose: &params.purpose,
+            transaction: params.transaction.as_ref(),
+            subject: params.subject.as_ref().map(|subject| subject.key),
+        };
         SealedCode {
             sealed: self.seal(SealedFor::Code(key, nonce), code.reveal()),
-            expected_hash: self.attempt_hash(
-                key,
-                nonce,
-                &params.purpose,
-                transaction,
-                code.reveal(),
-            ),
+            expected_hash: self.attempt_hash(key, nonce, &bound, code.reveal()),
         }
     }
 

@@ -46,6 +46,19 @@ pub enum AttemptNonce {
     Keyed([u8; 8]),
 }
 
+/// Id of a factor: 126 random bits and two that name its type, so that the format of a code is
+/// checked before anything is read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FactorId(pub [u8; 16]);
+
+/// Distinguishes the decisions of one subject. Random.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DecisionNonce(pub [u8; 8]);
+
+/// Key of a subject's record: keyed hash of app and subject.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SubjectKey(pub RecordKey);
+
 /// Keyed hash of an `Idempotency-Key`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct IdempotencyKeyHash(pub [u8; 8]);

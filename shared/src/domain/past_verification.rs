@@ -1,7 +1,7 @@
 //! A verification that was replaced, as history: how it ended and what is still shown of it.
 
 use crate::domain::delivery::Delivery;
-use crate::domain::ids::{AttemptHash, AttemptNonce};
+use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce};
 use crate::domain::status::{CheckOutcome, Status};
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
@@ -34,6 +34,8 @@ pub struct RecordedCheck {
     pub nonce: AttemptNonce,
     /// What was submitted.
     pub hash: AttemptHash,
+    /// The decision that it named.
+    pub decision: Option<DecisionNonce>,
     /// What was answered.
     pub outcome: CheckOutcome,
 }
@@ -55,6 +57,7 @@ impl PastVerification {
             .map(|attempt| RecordedCheck {
                 nonce: attempt.nonce,
                 hash: attempt.hash,
+                decision: attempt.decision,
                 outcome: verification.outcome(attempt.nonce, now),
             })
             .collect();
@@ -93,8 +96,8 @@ impl PastVerification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt_log::Attempt;
     use crate::domain::status::Reason;
-    use crate::domain::verification::Attempt;
     use crate::domain::verification::tests::{attempt, nonce, verification};
 
     #[test]

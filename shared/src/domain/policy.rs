@@ -2,6 +2,8 @@
 
 use crate::domain::code::Alphabet;
 use crate::domain::conversion::{ConversionRule, HELD_SECONDS};
+use crate::domain::decision::DECISIONS_MAX;
+use crate::domain::factor::SKEW_STEPS;
 use crate::domain::money::Money;
 use crate::domain::rate_limit::{Limit, Quota};
 use crate::domain::time::{DAY_SECONDS, HOUR_SECONDS};
@@ -65,6 +67,17 @@ pub struct Policy {
     pub android_hash: Option<String>,
     /// Whether a text is worded to fit the phones' own alphabet.
     pub gsm7: Gsm7Mode,
+    /// Wrong codes of a subject in any 24 h: of TOTP and HOTP factors together, and of backup
+    /// codes.
+    pub factor_guess_budget: u8,
+    /// Steps before and after the current one of new TOTP factors that name none.
+    pub totp_skew: u8,
+    /// Counters that new HOTP factors accept.
+    pub hotp_look_ahead: u8,
+    /// Whether a recipient belongs to at most one subject.
+    pub unique_recipients: bool,
+    /// Life of a decision.
+    pub decision_ttl_seconds: i64,
 }
 
 /// What a resend carries.
@@ -109,6 +122,11 @@ impl Default for Policy {
             web_domain: None,
             android_hash: None,
             gsm7: Gsm7Mode::Prefer,
+            factor_guess_budget: 20,
+            totp_skew: 1,
+            hotp_look_ahead: 10,
+            unique_recipients: false,
+            decision_ttl_seconds: 600,
         }
     }
 }
@@ -118,6 +136,14 @@ impl Policy {
     #[must_use]
     pub fn guess_probability(&self) -> f64 {
         f64::from(self.guess_budget) / self.code_alphabet.combinations(self.code_length)
+    }
+
+    /// Probability at most that a code of a subject's factors is guessed in a day: with six digits
+    /// and the widest window that a factor can have.
+    #[must_use]
+    pub fn factor_guess_probability(&self) -> f64 {
+        let window = (2 * SKEW_STEPS.end() + 1).max(self.hotp_look_ahead);
+        f64::from(u32::from(self.factor_guess_budget) * u32::from(window)) / 1e6
     }
 
     /// The name that messages come from, where networks and vendors accept it.
@@ -135,6 +161,8 @@ impl Policy {
             Limit::RecipientHour => (u64::from(self.sends_per_hour), HOUR_SECONDS),
             Limit::RecipientDay => (u64::from(self.sends_per_day), DAY_SECONDS),
             Limit::GuessBudget => (u64::from(self.guess_budget), DAY_SECONDS),
+            Limit::FactorGuessBudget => (u64::from(self.factor_guess_budget), DAY_SECONDS),
+            Limit::Decisions => (DECISIONS_MAX as u64, self.decision_ttl_seconds),
             Limit::Client => (u64::from(self.client_sends_per_hour), HOUR_SECONDS),
             Limit::Prefix => (
                 u64::from(self.prefix_sends.sends),

@@ -38,6 +38,10 @@ pub enum Limit {
     Conversion(ConversionScope),
     /// The app's spend cap of the day is reached.
     Spend,
+    /// Too many wrong codes of a subject's factors in a day.
+    FactorGuessBudget,
+    /// Too many decisions of a subject are pending.
+    Decisions,
 }
 
 impl Limit {
@@ -61,11 +65,12 @@ impl Limit {
             Self::Cooldown => "cooldown",
             Self::RecipientHour => "recipient_hour",
             Self::RecipientDay => "recipient_day",
-            Self::GuessBudget => "guess_budget",
+            Self::GuessBudget | Self::FactorGuessBudget => "guess_budget",
             Self::Client => "client",
             Self::Prefix => "prefix",
             Self::Conversion(_) => "conversion",
             Self::Spend => "spend",
+            Self::Decisions => "decisions",
         }
     }
 
@@ -79,7 +84,7 @@ impl Limit {
     }
 }
 
-/// A limit that rejects a send.
+/// A limit that rejects a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LimitExceeded {
     /// Which limit.

@@ -4,7 +4,9 @@
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DeliveryStatus, ReportedStatus};
-use crate::domain::ids::{DeliveryTag, IdempotencyKeyHash, VerificationNonce};
+use crate::domain::ids::{
+    AttemptNonce, DeliveryTag, IdempotencyKeyHash, SubjectKey, VerificationNonce,
+};
 use crate::domain::past_verification::PastVerification;
 use crate::domain::status::Status;
 use crate::domain::step::Step;
@@ -35,6 +37,8 @@ pub struct Recipient {
     pub address: Option<Address>,
     /// The address, sealed.
     pub sealed_address: Vec<u8>,
+    /// The subject that it belongs to, as stored. See [`Self::owner`].
+    pub stored_owner: Option<SubjectKey>,
     /// Sends of the last 24 h, oldest first.
     pub sends: Vec<Timestamp>,
     /// Wrong attempts of the last 24 h at past verifications, oldest first.
@@ -60,6 +64,14 @@ impl Recipient {
             let is_keyed = rank <= PAST_KEYED_MAX && past.params.idempotency.is_some();
             is_readable || (is_keyed && now < past.params.created_at + IDEMPOTENCY_SECONDS)
         });
+    }
+
+    /// Whether the current verification or a past one knows the attempt `nonce`.
+    #[must_use]
+    pub fn has_attempt(&self, nonce: AttemptNonce) -> bool {
+        let mut current = self.current.iter().flat_map(|current| &current.attempts);
+        let mut past = self.past.iter().flat_map(|past| &past.recorded_checks);
+        current.any(|attempt| attempt.nonce == nonce) || past.any(|check| check.nonce == nonce)
     }
 
     /// Whether it has a verification, current or past, with this nonce.
@@ -362,6 +374,7 @@ impl Recipient {
     /// Moves the current verification to the past ones, and its failures to the counts.
     fn archive_current(&mut self, now: Timestamp) {
         self.failure_streak = self.consecutive_failures();
+        self.stored_owner = self.owner();
         if let Some(verification) = self.current.take() {
             self.failures.extend(verification.wrong_attempts());
             self.failures.sort_unstable();
@@ -390,9 +403,9 @@ pub enum RaiseOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt_log::Attempt;
     use crate::domain::delivery::DeliveryStatus;
     use crate::domain::ids::{AttemptHash, BodyHash};
-    use crate::domain::verification::Attempt;
     use crate::domain::verification::tests::{attempt, verification};
 
     const NOW: Timestamp = Timestamp(1_000_000);

@@ -163,12 +163,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::attempt_log::Attempt;
     use crate::domain::channel::Channel;
     use crate::domain::delivery::{Cause, DeliveryStatus};
     use crate::domain::ids::DeliveryTag;
     use crate::domain::status::Status;
+    use crate::domain::verification::Verification;
     use crate::domain::verification::tests::{attempt, verification};
-    use crate::domain::verification::{Attempt, Verification};
 
     const NOW: Timestamp = Timestamp(1_000_000);
 

@@ -15,17 +15,20 @@ pub enum Status {
     Exhausted,
     /// Replaced by a newer verification. Final.
     Superseded,
+    /// The right code was submitted, but the recipient belongs to another subject. Final.
+    Refused,
 }
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Approved,
         Self::Canceled,
         Self::Expired,
         Self::Exhausted,
         Self::Superseded,
+        Self::Refused,
     ];
 
     /// Name in responses.
@@ -38,7 +41,14 @@ impl Status {
             Self::Expired => "expired",
             Self::Exhausted => "exhausted",
             Self::Superseded => "superseded",
+            Self::Refused => "refused",
         }
+    }
+
+    /// Whether the right code was submitted, which counts for the limits.
+    #[must_use]
+    pub fn has_success(self) -> bool {
+        matches!(self, Self::Approved | Self::Refused)
     }
 
     /// Why a code is rejected in this state; `None` while the verification is pending.
@@ -51,6 +61,7 @@ impl Status {
             Self::Expired => Some(Reason::Expired),
             Self::Exhausted => Some(Reason::Exhausted),
             Self::Superseded => Some(Reason::Superseded),
+            Self::Refused => Some(Reason::RecipientTaken),
         }
     }
 }
@@ -70,6 +81,8 @@ pub enum Reason {
     Canceled,
     /// Replaced by a newer verification.
     Superseded,
+    /// The right code, but the recipient belongs to another subject.
+    RecipientTaken,
 }
 
 impl Reason {
@@ -83,6 +96,7 @@ impl Reason {
             Self::AlreadyUsed => "already_used",
             Self::Canceled => "canceled",
             Self::Superseded => "superseded",
+            Self::RecipientTaken => "recipient_taken",
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: an attempt that is not in the log was not compared, and nothing restores an attempt.
 
+use crate::domain::attempt_log::{Attempt, is_match};
 use crate::domain::channel::Channel;
 use crate::domain::custom_text::CustomText;
 use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery, DeliveryStatus};
@@ -10,20 +11,7 @@ use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
-use crate::domain::verification_params::VerificationParams;
-
-/// One entry of the attempt log. The log has the order in which the table accepted the entries.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Attempt {
-    /// Names the attempt.
-    pub nonce: AttemptNonce,
-    /// What was submitted.
-    pub hash: AttemptHash,
-    /// When.
-    pub at: Timestamp,
-    /// The invocation that wrote it: distinguishes the SDK's own retry from the app's.
-    pub invocation: [u8; 4],
-}
+use crate::domain::verification_params::{VerificationParams, VerificationSubject};
 
 /// The current verification of a recipient, whatever its status, until a newer one replaces it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -55,6 +43,8 @@ pub struct Verification {
     pub sealed_device: Option<Vec<u8>>,
     /// When the app canceled it.
     pub canceled_at: Option<Timestamp>,
+    /// Whether its approval was recorded for its subject, and the recipient's owner is stored.
+    pub is_recorded: bool,
     /// Its requested messages, oldest first, at most [`DELIVERIES_MAX`].
     pub requests: Vec<MessageRequest>,
     /// Its messages, oldest first.
@@ -86,21 +76,6 @@ pub struct SealedCode {
     pub expected_hash: AttemptHash,
 }
 
-/// Index of the success in the log: the first attempt, from index `from` on, that hashes to
-/// `expected`. Every entry is compared in constant time, whatever was found before.
-#[must_use]
-pub fn find_success(attempts: &[Attempt], from: usize, expected: AttemptHash) -> Option<usize> {
-    let mut success = None;
-    for (index, attempt) in attempts.iter().enumerate().skip(from) {
-        let pairs = attempt.hash.0.iter().zip(expected.0);
-        let difference = pairs.fold(0u8, |bits, (a, b)| bits | (a ^ b));
-        if std::hint::black_box(difference) == 0 && success.is_none() {
-            success = Some(index);
-        }
-    }
-    success
-}
-
 impl Verification {
     /// A verification without messages.
     #[must_use]
@@ -120,20 +95,25 @@ impl Verification {
             text_reference: None,
             sealed_device: None,
             canceled_at: None,
+            is_recorded: false,
             requests: vec![],
             deliveries: vec![],
             fallbacks_used: 0,
         }
     }
 
-    /// Index of the successful attempt.
+    /// Index of the successful attempt: the first one that matches the current code.
     #[must_use]
     pub fn success_index(&self) -> Option<usize> {
-        find_success(
-            &self.attempts,
-            self.attempts_at_earlier_codes,
-            self.expected_hash,
-        )
+        let mut success = None;
+        let current = self.attempts.iter().enumerate();
+        for (index, attempt) in current.skip(self.attempts_at_earlier_codes) {
+            // Each is compared, whatever was found before.
+            if is_match(attempt.hash, self.expected_hash) && success.is_none() {
+                success = Some(index);
+            }
+        }
+        success
     }
 
     /// Whether the right code was submitted, or the app approved it without one.
@@ -160,7 +140,7 @@ impl Verification {
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         if self.is_approved() {
-            Status::Approved
+            self.status_of_success()
         } else if self.canceled_at.is_some() {
             Status::Canceled
         } else if self.attempts.len() >= usize::from(self.params.attempts_max) {
@@ -170,6 +150,27 @@ impl Verification {
         } else {
             Status::Pending
         }
+    }
+
+    /// Status once the right code was submitted, or the app approved it without one.
+    fn status_of_success(&self) -> Status {
+        match &self.params.subject {
+            Some(subject) if subject.is_taken => Status::Refused,
+            _ => Status::Approved,
+        }
+    }
+
+    /// The subject for whom it was approved.
+    #[must_use]
+    pub fn approved_subject(&self) -> Option<&VerificationSubject> {
+        let subject = self.params.subject.as_ref()?;
+        (self.is_approved() && !subject.is_taken).then_some(subject)
+    }
+
+    /// The attempt with the right code.
+    #[must_use]
+    pub fn success(&self) -> Option<&Attempt> {
+        self.attempts.get(self.success_index()?)
     }
 
     /// Attempts that count: those after the success changed nothing.
@@ -218,11 +219,15 @@ impl Verification {
                 .saturating_sub(u8::try_from(used).unwrap_or(u8::MAX))
         };
         match self.success_index() {
-            Some(success) if index >= success => CheckOutcome {
-                reason: (index > success).then_some(Reason::AlreadyUsed),
-                status: Status::Approved,
-                attempts_left: left_after(success + 1),
-            },
+            Some(success) if index >= success => {
+                let status = self.status_of_success();
+                let is_valid = index == success && status == Status::Approved;
+                CheckOutcome {
+                    reason: status.rejection().filter(|_| !is_valid),
+                    status,
+                    attempts_left: left_after(success + 1),
+                }
+            }
             _ => {
                 let attempts_left = left_after(index + 1);
                 let is_last = attempts_left == 0;
@@ -350,7 +355,7 @@ impl Verification {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::domain::ids::VerificationNonce;
+    use crate::domain::ids::{RecordKey, SubjectKey, VerificationNonce};
     use proptest::prelude::*;
 
     pub(crate) const RIGHT: AttemptHash = AttemptHash([7; 16]);
@@ -364,6 +369,7 @@ pub(crate) mod tests {
                 locale: "en".into(),
                 purpose: "default".into(),
                 transaction: None,
+                subject: None,
                 reference: None,
                 idempotency: None,
                 created_at: Timestamp(1000),
@@ -382,6 +388,7 @@ pub(crate) mod tests {
             text_reference: None,
             sealed_device: None,
             canceled_at: None,
+            is_recorded: false,
             requests: vec![],
             deliveries: vec![],
             fallbacks_used: 0,
@@ -397,6 +404,7 @@ pub(crate) mod tests {
         Attempt {
             nonce: AttemptNonce::Random([nonce; 8]),
             hash: if right { RIGHT } else { AttemptHash([0; 16]) },
+            decision: None,
             at: Timestamp(1001),
             invocation: [0; 4],
         }
@@ -436,6 +444,28 @@ pub(crate) mod tests {
         );
         assert_eq!(outcome(9).reason, Some(Reason::AlreadyUsed));
         assert_eq!(v.wrong_attempts().count(), 1);
+    }
+
+    #[test]
+    fn right_code_for_a_taken_recipient_is_refused() {
+        let mut v = verification(5);
+        v.params.subject = Some(VerificationSubject {
+            key: SubjectKey(RecordKey([1; 12])),
+            sealed_id: vec![],
+            id: None,
+            is_unique: true,
+            is_taken: true,
+        });
+        v.attempts = vec![attempt(1, false), attempt(2, true), attempt(3, true)];
+        let refused = CheckOutcome {
+            reason: Some(Reason::RecipientTaken),
+            status: Status::Refused,
+            attempts_left: 3,
+        };
+        let outcome = |n: u8| v.outcome(nonce(n), Timestamp(1002));
+        assert_eq!(outcome(1).reason, Some(Reason::WrongCode));
+        assert_eq!([outcome(2), outcome(3)], [refused; 2]);
+        assert_eq!(v.approved_subject(), None);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::domain::channel::Channel;
 use crate::domain::delivery::HANDOVER_MARGIN_SECONDS;
-use crate::domain::ids::{BodyHash, IdempotencyKeyHash, VerificationNonce};
+use crate::domain::ids::{BodyHash, IdempotencyKeyHash, SubjectKey, VerificationNonce};
+use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 
 /// Purpose of a verification that names none.
@@ -28,6 +29,21 @@ pub struct Idempotency {
     pub body: BodyHash,
 }
 
+/// The subject for whom a recipient is verified, as it is stored.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct VerificationSubject {
+    /// Key of the subject's own record.
+    pub key: SubjectKey,
+    /// The id, sealed.
+    pub sealed_id: Vec<u8>,
+    /// The id; `None` if the key that sealed it was removed.
+    pub id: Option<SubjectId>,
+    /// Whether an approval makes the subject the owner of the recipient (policy at the send).
+    pub is_unique: bool,
+    /// Whether the recipient belonged to another subject at the send.
+    pub is_taken: bool,
+}
+
 /// What was agreed at the start; never changes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct VerificationParams {
@@ -43,6 +59,8 @@ pub struct VerificationParams {
     pub purpose: String,
     /// What is paid.
     pub transaction: Option<Transaction>,
+    /// The subject for whom the recipient is verified.
+    pub subject: Option<VerificationSubject>,
     /// The app's reference, never interpreted.
     pub reference: Option<String>,
     /// Present if the send had an `Idempotency-Key`.

@@ -55,6 +55,26 @@ pub enum Metric<'a> {
         /// From the first send to the report.
         seconds: i64,
     },
+    /// A check of a factor.
+    Factor(FactorEvent),
+    /// A decision was made.
+    Decision {
+        /// `allow`, `challenge` or `deny`.
+        decision: &'a str,
+        /// The name of the rule that decided.
+        rule: &'a str,
+    },
+}
+
+/// What happened to a check of a factor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FactorEvent {
+    /// A code was compared, and not accepted.
+    Checked,
+    /// A code was accepted.
+    Accepted,
+    /// It was rejected, because the budget of wrong codes is used up.
+    LockedOut,
 }
 
 /// Writes metrics to a sink. Clones share the sink.
@@ -105,6 +125,14 @@ struct Line<'a> {
     approvals: Option<u8>,
     #[serde(rename = "Deliveries", skip_serializing_if = "Option::is_none")]
     deliveries: Option<u8>,
+    #[serde(rename = "FactorChecks", skip_serializing_if = "Option::is_none")]
+    factor_checks: Option<u8>,
+    #[serde(rename = "FactorApprovals", skip_serializing_if = "Option::is_none")]
+    factor_approvals: Option<u8>,
+    #[serde(rename = "FactorLockouts", skip_serializing_if = "Option::is_none")]
+    factor_lockouts: Option<u8>,
+    #[serde(rename = "Decisions", skip_serializing_if = "Option::is_none")]
+    decisions: Option<u8>,
     // The times are not aggregated here: CloudWatch computes percentiles and histograms from single
     // values.
     #[serde(
@@ -125,6 +153,10 @@ struct Line<'a> {
     country: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
 }
 
 #[derive(Serialize, Default)]
@@ -193,6 +225,17 @@ const REPORT: &[Directive] = &[directive(
     &[seconds("SendToReportSeconds")],
 )];
 
+const FACTOR_CHECK: &[Directive] = &[directive(&[&[]], &[count("FactorChecks")])];
+const FACTOR_APPROVAL: &[Directive] = &[directive(
+    &[&[]],
+    &[count("FactorChecks"), count("FactorApprovals")],
+)];
+const FACTOR_LOCKOUT: &[Directive] = &[directive(&[&[]], &[count("FactorLockouts")])];
+const DECISION: &[Directive] = &[directive(
+    &[&["decision"], &["decision", "rule"]],
+    &[count("Decisions")],
+)];
+
 /// `metric` as one line of JSON.
 fn embedded(metric: &Metric<'_>, now: Timestamp) -> String {
     let (directives, line) = directives_and_values(metric);
@@ -247,8 +290,33 @@ fn directives_and_values<'a>(metric: &Metric<'a>) -> (&'static [Directive], Line
             line.carrier = Some(carrier);
             REPORT
         }
+        Metric::Factor(event) => of_factor(event, &mut line),
+        Metric::Decision { decision, rule } => {
+            line.decisions = Some(1);
+            line.decision = Some(decision);
+            line.rule = Some(rule);
+            DECISION
+        }
     };
     (directives, line)
+}
+
+fn of_factor(event: FactorEvent, line: &mut Line<'_>) -> &'static [Directive] {
+    match event {
+        FactorEvent::Checked => {
+            line.factor_checks = Some(1);
+            FACTOR_CHECK
+        }
+        FactorEvent::Accepted => {
+            line.factor_checks = Some(1);
+            line.factor_approvals = Some(1);
+            FACTOR_APPROVAL
+        }
+        FactorEvent::LockedOut => {
+            line.factor_lockouts = Some(1);
+            FACTOR_LOCKOUT
+        }
+    }
 }
 
 #[cfg(test)]
@@ -310,6 +378,13 @@ mod tests {
             Metric::Report {
                 carrier: "sim-a",
                 seconds: 3,
+            },
+            Metric::Factor(FactorEvent::Checked),
+            Metric::Factor(FactorEvent::Accepted),
+            Metric::Factor(FactorEvent::LockedOut),
+            Metric::Decision {
+                decision: "allow",
+                rule: "rest",
             },
         ] {
             let line = line_of(&metric, Timestamp(1));

@@ -1,6 +1,28 @@
-//! Base URLs: validates a setting to which paths are appended, and its own path.
+//! URLs: validates a setting to which paths are appended, and its own path; percent-encoding.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// Everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// `text` in UTF-8, percent-encoded except `A-Z a-z 0-9 - . _ ~`.
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// A segment of a path, decoded once; `None` if that is not UTF-8.
+#[must_use]
+pub fn percent_decode(segment: &str) -> Option<String> {
+    let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
 
 /// Whether `url` is `http://` or `https://`, a host, optionally a port and optionally a path,
 /// without user, query and fragment.

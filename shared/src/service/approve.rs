@@ -20,6 +20,9 @@ pub async fn approve(
         recipient.approve(now)
     });
     let shown = approved.await?;
+    let (key, _) = verifying.keyring.open_verification_id(app, shown.id);
+    let approvals = verifying.approvals(key, now);
+    approvals.complete(&shown.recipient).await?;
     let Shown {
         recipient, nonce, ..
     } = &shown;

@@ -2,13 +2,14 @@
 //! operating system's generator and is sealed at once.
 
 use super::sending::{SendContext, SendRequest};
+use crate::crypto::sealing::SealedFor;
 use crate::domain::code::Code;
 use crate::domain::delivery::Cause;
 use crate::domain::ids::{DeliveryTag, VerificationNonce};
 use crate::domain::recipient::Recipient;
 use crate::domain::text_reference::TextReference;
 use crate::domain::verification::{SealedCode, Verification};
-use crate::domain::verification_params::VerificationParams;
+use crate::domain::verification_params::{VerificationParams, VerificationSubject};
 use crate::message;
 use crate::platform::random::{entropy, random_bytes};
 
@@ -24,13 +25,15 @@ pub(super) fn new_verification(
     let (country, requested) = (request.to.country(), request.locale.as_deref());
     let locale = message::negotiate(requested, country, &policy.locale);
     let ttl_seconds = request.ttl_seconds.unwrap_or(policy.code_ttl_seconds);
+    let nonce = unused_nonce(recipient);
     let params = VerificationParams {
-        nonce: unused_nonce(recipient),
+        nonce,
         channel: request.channel,
         fallback: request.fallback.clone(),
         locale: locale.tag().to_owned(),
         purpose: request.purpose.clone(),
         transaction: request.transaction.clone(),
+        subject: subject(context, request, recipient, nonce),
         reference: request.reference.clone(),
         idempotency: request.idempotency,
         created_at: now,
@@ -61,6 +64,27 @@ pub(super) fn new_verification(
     let tag = DeliveryTag(random_bytes());
     verification.add_delivery(request.channel, Cause::Requested, tag, now);
     verification
+}
+
+/// The subject of the request. If the recipient belongs to another subject, the verification is
+/// marked; its message is sent all the same, so that a send does not reveal it.
+fn subject(
+    context: &SendContext<'_>,
+    request: &SendRequest,
+    recipient: &Recipient,
+    nonce: VerificationNonce,
+) -> Option<VerificationSubject> {
+    let id = request.subject.clone()?;
+    let keyring = &context.sending.keyring;
+    let key = keyring.subject_key(context.app, &id);
+    let is_unique = context.policy.unique_recipients;
+    Some(VerificationSubject {
+        key,
+        sealed_id: keyring.seal(SealedFor::Subject(context.key, nonce), id.reveal()),
+        id: Some(id),
+        is_unique,
+        is_taken: is_unique && recipient.owner().is_some_and(|owner| owner != key),
+    })
 }
 
 /// A code that replaces the one of `verification`.

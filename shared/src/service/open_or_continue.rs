@@ -10,6 +10,7 @@ use super::send::open;
 use super::sending::{
     CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, SendRequest, Sending, Sent,
 };
+use crate::crypto::hashes::BoundToCode;
 use crate::domain::channel::Channel;
 use crate::domain::recipient::Recipient;
 use crate::domain::status::Status;
@@ -77,7 +78,7 @@ async fn try_once(
 }
 
 /// The verification that `request` continues: a pending one with the same purpose, the same
-/// payment and no other code, with enough time left for one more message.
+/// payment, no subject and no other code, with enough time left for one more message.
 fn continued<'r>(
     context: &SendContext<'_>,
     recipient: &'r Recipient,
@@ -87,12 +88,17 @@ fn continued<'r>(
     let params = &current.params;
     let has_code = |code: &str| {
         let keyring = &context.sending.keyring;
-        let (purpose, transaction) = (&params.purpose, params.transaction.as_ref());
-        let hash = keyring.attempt_hash(context.key, params.nonce, purpose, transaction, code);
+        let bound = BoundToCode {
+            purpose: &params.purpose,
+            transaction: params.transaction.as_ref(),
+            subject: None,
+        };
+        let hash = keyring.attempt_hash(context.key, params.nonce, &bound, code);
         current.is_code_of_app && hash == current.expected_hash
     };
     let is_continued = current.status(context.now) == Status::Pending
         && recipient.address.is_some()
+        && params.subject.is_none()
         && params.purpose == request.purpose
         && params.transaction == request.transaction
         && params.has_time_for_a_send(context.now)

@@ -1,11 +1,14 @@
-//! Recipients: unlock, forget and lookup, for the operator's support desk. All do the same for
-//! recipients that were never seen.
+//! Recipients: unlock, forget, release and lookup, for the operator's support desk. All do the same
+//! for recipients that were never seen.
 
+use super::approvals::Approvals;
 use super::sending::Sending;
 use crate::domain::address::Address;
-use crate::domain::ids::VerificationId;
+use crate::domain::ids::{AttemptNonce, VerificationId};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
+use crate::domain::verified_recipient::Removal;
+use crate::platform::random::random_bytes;
 use crate::store::{Change, StoreError};
 
 /// Clears the failure counts of a recipient.
@@ -32,6 +35,38 @@ pub async fn forget(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     modify_known(sending, app, to, now, |recipient| recipient.forget(now)).await
+}
+
+/// Ends the ownership of a recipient, whichever subject it belongs to, and removes it there.
+///
+/// # Errors
+/// [`StoreError`]: not known to be released. A repetition completes it.
+pub async fn release(
+    sending: &Sending,
+    app: &str,
+    to: &Address,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (store, keyring) = (&sending.store, &sending.keyring);
+    let key = keyring.recipient_key(app, &to.canonical());
+    let recipient = store.load(key, app, now).await?.recipient;
+    let Some(owner) = recipient.owner() else {
+        return Ok(());
+    };
+    // An approval that is recorded later would bring the recipient back.
+    let approvals = Approvals {
+        store,
+        keyring,
+        key,
+        now,
+    };
+    approvals.complete_before_send(&recipient).await?;
+    let removal = Removal {
+        nonce: AttemptNonce::Random(random_bytes()),
+        recipient: key,
+    };
+    store.append_removal(owner, removal).await?;
+    store.release_owner(key, owner, now).await
 }
 
 /// A recipient as it is stored, and the ids of its readable verifications, the current one first.

@@ -6,6 +6,7 @@
 //! its reservation and leaves the recipient as it was.
 
 use super::admission::admit;
+use super::approvals::Approvals;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, replay};
@@ -84,6 +85,15 @@ pub(super) async fn open(
     if let Err(exceeded) = stored.recipient.check_limits(context.policy, now) {
         return Err(limits.rejection(exceeded).await);
     }
+    // Complete the approval that the new verification replaces.
+    let approvals = Approvals {
+        store: &sending.store,
+        keyring: &sending.keyring,
+        key,
+        now,
+    };
+    let completed = approvals.complete_before_send(&stored.recipient);
+    context.in_time(completed).await?;
     // Reserve.
     let Some(reservation) = limits.reserve(stored).await? else {
         return Ok(None);

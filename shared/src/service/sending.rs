@@ -21,6 +21,7 @@ use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
 use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::domain::recipient::Recipient;
+use crate::domain::subject_id::SubjectId;
 use crate::domain::test_number::TestNumbers;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{Idempotency, Transaction};
@@ -99,6 +100,8 @@ pub struct SendRequest {
     pub purpose: String,
     /// What is paid.
     pub transaction: Option<Transaction>,
+    /// The subject for whom the recipient is verified.
+    pub subject: Option<SubjectId>,
     /// Length of the code.
     pub code_length: Option<u8>,
     /// Validity of the code.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::approvals::Approvals;
 use crate::config::{Apps, VerifyConfig};
 use crate::crypto::keyring::Keyring;
+use crate::domain::ids::RecordKey;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::platform::aws::Service;
@@ -22,6 +24,16 @@ pub struct Verifying {
 }
 
 impl Verifying {
+    /// What approvals of the recipient under `key` need.
+    pub(super) fn approvals(&self, key: RecordKey, now: Timestamp) -> Approvals<'_> {
+        Approvals {
+            store: &self.store,
+            keyring: &self.keyring,
+            key,
+            now,
+        }
+    }
+
     /// From the configuration of `verify`.
     #[must_use]
     pub fn new(config: VerifyConfig, metrics: Metrics) -> Self {
@@ -50,9 +62,15 @@ pub enum VerifyError {
         /// When its validity ends or ended.
         expires_at: Timestamp,
     },
-    /// The `Idempotency-Key` was used with another code, purpose or transaction.
-    #[error("the Idempotency-Key was used with another code, purpose or transaction")]
+    /// The `Idempotency-Key` was used with another body.
+    #[error("the Idempotency-Key was used with another body")]
     IdempotencyMismatch,
+    /// There is no such decision.
+    #[error("there is no such decision")]
+    DecisionNotFound,
+    /// The decision is expired.
+    #[error("the decision is expired")]
+    DecisionNotPending,
     /// The table failed: nothing was compared.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -8,7 +8,7 @@ use super::delivery_status::raising;
 use super::expression::{Update, WriteResult};
 use super::recipient_item;
 use super::recipients::StoredRecipient;
-use super::{Store, StoreError, TTL_SECONDS, attributes};
+use super::{Store, StoreError, attributes};
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus, HANDOVER_MARGIN_SECONDS};
 use crate::domain::ids::{ClaimId, DeliveryTag, RecordKey, VerificationNonce};
 use crate::domain::recipient::Recipient;
@@ -221,7 +221,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimResult, StoreError> {
         let update = update.returning_item();
-        match self.update(claim.key, update, now + TTL_SECONDS).await? {
+        match self.update(claim.key, update, None).await? {
             WriteResult::Written(item) => {
                 let recipient = self.recipient_of(claim.key, item.as_ref(), now)?;
                 let version = item.as_ref().and_then(recipient_item::version);

@@ -8,7 +8,7 @@ use super::delivery_item::DELIVERY_STATUS;
 use super::expression::{Update, WriteResult};
 use super::recipient_item;
 use super::recipients::Change;
-use super::{Store, StoreError, TTL_SECONDS};
+use super::{Store, StoreError};
 use crate::domain::delivery::{Delivery, DeliveryStatus, ReportedStatus};
 use crate::domain::ids::{DeliveryTag, RecordKey};
 use crate::domain::recipient::{RaiseOutcome, Recipient};
@@ -51,9 +51,7 @@ impl Store {
         if let RaiseResult::Unchanged(recipient) = &result
             && let Some(current) = &recipient.current
             && current.deliveries.iter().any(is_early)
-            && !self
-                .keep_early_report(key, tag, reported, carrier, now)
-                .await?
+            && !self.keep_early_report(key, tag, reported, carrier).await?
         {
             // The worker was first and stored which carrier has the message.
             result = self
@@ -92,7 +90,6 @@ impl Store {
         tag: DeliveryTag,
         reported: ReportedStatus,
         carrier: &str,
-        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut update = Update::when("attribute_exists(deliveries.#tag)")
             .and("attribute_not_exists(deliveries.#tag.carrier)")
@@ -115,7 +112,7 @@ impl Store {
                 .set("deliveries.#tag.early_account_fault = :one")
                 .value(":one", number_value(1));
         }
-        let written = self.update(key, update, now + TTL_SECONDS).await?;
+        let written = self.update(key, update, None).await?;
         Ok(matches!(written, WriteResult::Written(_)))
     }
 
@@ -162,7 +159,7 @@ impl Store {
                 .set("deliveries.#tag.account_fault = :one")
                 .value(":one", number_value(1));
         }
-        let (item, is_written) = match self.update(key, update, now + TTL_SECONDS).await? {
+        let (item, is_written) = match self.update(key, update, None).await? {
             WriteResult::Written(item) => (item, true),
             WriteResult::ConditionFailed(item) => (item, false),
         };

@@ -100,24 +100,28 @@ impl Update {
 }
 
 impl Store {
-    /// Applies `update` to the item under `key`, creating it if no condition prevents that.
+    /// Applies `update` to the item under `key`, creating it if no condition prevents that. `None`
+    /// leaves its TTL to `update`.
     pub(super) async fn update(
         &self,
         key: RecordKey,
         update: Update,
-        ttl: Timestamp,
+        ttl: impl Into<Option<Timestamp>>,
     ) -> Result<WriteResult, StoreError> {
         let write_id = WriteId::random();
-        let update = update
-            .set("write_id = :write_id, #ttl = :ttl")
+        let mut update = update
+            .set("write_id = :write_id")
             .and("NOT write_id = :write_id")
-            .name("#ttl", attributes::TTL)
-            .value(":write_id", binary(&write_id.0))
-            .value(":ttl", number_value(ttl.0));
-        let returned = if update.returns_item {
-            ReturnValue::AllNew
-        } else {
-            ReturnValue::None
+            .value(":write_id", binary(&write_id.0));
+        if let Some(ttl) = ttl.into() {
+            update = update
+                .set("#ttl = :ttl")
+                .name("#ttl", attributes::TTL)
+                .value(":ttl", number_value(ttl.0));
+        }
+        let returned = match update.returns_item {
+            true => ReturnValue::AllNew,
+            false => ReturnValue::None,
         };
         let expression = update.update_expression();
         let owned = |(token, name): (Text, Text)| (token.into_owned(), name.into_owned());
@@ -129,7 +133,7 @@ impl Store {
             .key(attributes::KEY, binary(&key.0))
             .update_expression(expression)
             .condition_expression(update.conditions.join(" AND "))
-            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_names(Some(names).filter(|names| !names.is_empty()))
             .set_expression_attribute_values(Some(
                 update
                     .values

@@ -1,21 +1,30 @@
-//! Store: the DynamoDB table. One item per app and recipient, one per rate limit, one for the
-//! breakers.
+//! Store: the DynamoDB table. One item per app and recipient, one per app and subject, one per rate
+//! limit, one for the breakers.
 //!
 //! Invariants: one decision is one conditional write; limits are decided by conditions, never
 //! read and then written. This folder alone names the DynamoDB client.
 
 mod attributes;
 mod expression;
+mod versioned;
+mod recipient_subject_codec;
 mod recipient_codec;
+mod sealed_address;
 mod recipient_item;
 mod recipients;
-mod sealed_address;
+mod attempt_log;
 mod attempts;
+mod subject_codec;
+mod subject_item;
+mod subjects;
+mod subject_log;
 mod deliveries;
 mod delivery_item;
 mod delivery_status;
 mod breakers;
 mod limits;
+mod owners;
+mod scan;
 
 use std::sync::Arc;
 
@@ -26,7 +35,11 @@ pub use breakers::BreakerState;
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
 pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
-pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient, jittered_backoff};
+pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
+pub use scan::{OutdatedRecord, ScannedPage};
+pub use subject_log::LogResult;
+pub use subjects::{StoredSubject, SubjectSaveResult};
+pub use versioned::jittered_backoff;
 
 use limits::GuardCache;
 

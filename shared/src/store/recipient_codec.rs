@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recipient_subject_codec::{pack_subject, unpack_subject};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use crate::domain::ids::{
@@ -138,11 +139,16 @@ fn pack<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 pub(super) fn pack_params(params: &VerificationParams) -> Vec<u8> {
-    pack(&stored_params(params))
+    let mut packed = pack(&stored_params(params));
+    packed.extend(pack_subject(params, &[]));
+    packed
 }
 
 pub(super) fn unpack_params(packed: &[u8]) -> Option<VerificationParams> {
-    params_from_stored(postcard::from_bytes(packed).ok()?)
+    let (stored, rest) = postcard::take_from_bytes(packed).ok()?;
+    let mut params = params_from_stored(stored)?;
+    unpack_subject(rest, &mut params, &mut []);
+    Some(params)
 }
 
 fn stored_params(params: &VerificationParams) -> StoredParams {
@@ -196,6 +202,7 @@ fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
                 currency,
                 payee,
             }),
+        subject: None,
         reference: stored.reference,
         idempotency: stored.idempotency.map(|(key, body)| Idempotency {
             key: IdempotencyKeyHash(key),
@@ -207,7 +214,7 @@ fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
     })
 }
 
-/// The text reference follows the rest: builds without it ignore what follows.
+/// The subject and the text reference follow the rest: builds without them ignore what follows.
 pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
     let mut packed = pack(&StoredPastVerification {
         params: stored_params(&past.params),
@@ -217,6 +224,7 @@ pub(super) fn pack_past(past: &PastVerification) -> Vec<u8> {
         deliveries: past.deliveries.iter().map(stored_delivery).collect(),
         recorded_checks: past.recorded_checks.iter().map(stored_check).collect(),
     });
+    packed.extend(pack_subject(&past.params, &past.recorded_checks));
     packed.extend(
         past.text_reference
             .iter()
@@ -229,15 +237,19 @@ pub(super) fn unpack_past(packed: &[u8]) -> Option<PastVerification> {
     let (stored, rest): (StoredPastVerification, _) = postcard::take_from_bytes(packed).ok()?;
     let deliveries = stored.deliveries.into_iter().map(delivery_from_stored);
     let recorded_checks = stored.recorded_checks.into_iter().map(check_from_stored);
-    Some(PastVerification {
+    let mut past = PastVerification {
         params: params_from_stored(stored.params)?,
         status: status_from_number(stored.status)?,
         ended_at: Timestamp(stored.ended_at.into()),
         attempts_used: stored.attempts_used,
-        text_reference: TextReference::from_bytes(rest),
+        text_reference: None,
         deliveries: deliveries.collect::<Option<_>>()?,
         recorded_checks: recorded_checks.collect::<Option<_>>()?,
-    })
+    };
+    // A subject is longer than a text reference, so a reference is not read as one.
+    let rest = unpack_subject(rest, &mut past.params, &mut past.recorded_checks);
+    past.text_reference = TextReference::from_bytes(rest);
+    Some(past)
 }
 
 fn stored_delivery(delivery: &Delivery) -> StoredDelivery {
@@ -284,6 +296,7 @@ fn check_from_stored(stored: StoredCheck) -> Option<RecordedCheck> {
     Some(RecordedCheck {
         nonce: AttemptNonce::from_bytes(&stored.nonce)?,
         hash: AttemptHash(stored.hash),
+        decision: None,
         outcome: CheckOutcome {
             reason: reason_from_number(stored.reason)?,
             status: status_from_number(stored.status)?,
@@ -300,6 +313,7 @@ fn status_number(status: Status) -> u8 {
         Status::Expired => 3,
         Status::Exhausted => 4,
         Status::Superseded => 5,
+        Status::Refused => 6,
     }
 }
 
@@ -318,6 +332,7 @@ fn reason_number(reason: Option<Reason>) -> u8 {
         Some(Reason::AlreadyUsed) => 4,
         Some(Reason::Canceled) => 5,
         Some(Reason::Superseded) => 6,
+        Some(Reason::RecipientTaken) => 7,
     }
 }
 
@@ -331,6 +346,7 @@ fn reason_from_number(number: u8) -> Option<Option<Reason>> {
         Some(Reason::AlreadyUsed),
         Some(Reason::Canceled),
         Some(Reason::Superseded),
+        Some(Reason::RecipientTaken),
     ];
     all.into_iter()
         .find(|reason| reason_number(*reason) == number)

@@ -5,9 +5,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::StoreError;
 use super::attributes::{
-    FORMAT, Item, KEY, TTL, WRITE_ID, binary, bytes, list, map, names, number, number_value,
-    optional_bytes, optional_number, optional_text, text,
+    FORMAT, Item, KEY, TTL, binary, bytes, list, map, names, number, number_value, optional_bytes,
+    optional_number, optional_text, text,
 };
 use super::delivery_item::{read_delivery, write_delivery};
 use super::recipient_codec::{
@@ -15,16 +16,21 @@ use super::recipient_codec::{
     unpack_params, unpack_past, unpack_requests, unpack_times,
 };
 use super::sealed_address::open_address;
-use super::{StoreError, WriteId};
+pub(super) use super::versioned::version;
 use crate::crypto::keyring::Keyring;
-use crate::crypto::sealing::seal_key_id;
+use crate::crypto::sealing::{SealedFor, seal_key_id};
+use crate::domain::attempt_log::Attempt;
 use crate::domain::custom_text::CustomText;
-use crate::domain::ids::{AttemptHash, AttemptNonce, ClaimId, RecordKey};
+use crate::domain::ids::{
+    AttemptHash, AttemptNonce, ClaimId, DecisionNonce, RecordKey, SubjectKey,
+};
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
+use crate::domain::subject_id::SubjectId;
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
-use crate::domain::verification::{Attempt, Verification};
+use crate::domain::verification::Verification;
+use crate::domain::verification_params::VerificationParams;
 
 /// Version of the format that this code writes. A change of attributes or packed values raises it,
 /// and the reader keeps reading the versions before. An additional attribute that an earlier build
@@ -32,12 +38,16 @@ use crate::domain::verification::{Attempt, Verification};
 const FORMAT_VERSION: i64 = 1;
 
 // The recipient.
-const APP: &str = "app";
+pub(super) const APP: &str = "app";
 const SEALED_ADDRESS: &str = "sealed_address";
 const SENDS: &str = "sends";
 const FAILURES: &str = "failures";
 const FAILURE_STREAK: &str = "failure_streak";
 const PAST: &str = "past";
+/// Key of the subject that it belongs to. An item with an owner has no TTL.
+pub(super) const OWNER: &str = "owner";
+/// When the rest of an item with an owner ends.
+pub(super) const HISTORY_UNTIL: &str = "history_until";
 // The current verification.
 const NONCE: &str = "nonce";
 const PARAMS: &str = "params";
@@ -62,6 +72,8 @@ const CUSTOM_ANDROID_HASH: &str = "custom_android_hash";
 const APPROVED_AT: &str = "approved_at";
 const TEXT_REFERENCE: &str = "text_reference";
 const CANCELED_AT: &str = "canceled_at";
+/// Whether the approval was recorded for its subject.
+pub(super) const IS_RECORDED: &str = "is_recorded";
 /// Requested messages: tag, channel and time of each.
 const REQUESTS: &str = "requests";
 const FALLBACKS_USED: &str = "fallbacks_used";
@@ -75,21 +87,28 @@ const TRIED_CARRIERS: &str = "tried_carriers";
 /// Map of deliveries by tag.
 const DELIVERIES: &str = "deliveries";
 
-/// The version of an item.
-pub(super) fn version(item: &Item) -> Option<WriteId> {
-    bytes(item, WRITE_ID).try_into().ok().map(WriteId)
-}
-
-/// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. A missing
-/// or unreadable value reads as absent: expired rather than trusted.
+/// Reads an item; `None` once its TTL is over, whether or not DynamoDB has deleted it. Of an item
+/// with an owner, only the owner is left then. A missing or unreadable value reads as absent:
+/// expired rather than trusted.
 pub(super) fn read(
     keyring: &Keyring,
     key: RecordKey,
     item: &Item,
     now: Timestamp,
 ) -> Result<Option<Recipient>, StoreError> {
-    if number(item, TTL) <= now.0 {
-        return Ok(None);
+    let owner = bytes(item, OWNER).try_into().ok();
+    let stored_owner = owner.map(|key| SubjectKey(RecordKey(key)));
+    let until = if stored_owner.is_some() {
+        HISTORY_UNTIL
+    } else {
+        TTL
+    };
+    if number(item, until) <= now.0 {
+        return Ok(stored_owner.map(|owner| Recipient {
+            app: optional_text(item, APP).unwrap_or_default(),
+            stored_owner: Some(owner),
+            ..Recipient::default()
+        }));
     }
     let format = number(item, FORMAT);
     if format != FORMAT_VERSION {
@@ -97,7 +116,9 @@ pub(super) fn read(
     }
     let past = list(item, PAST).iter().filter_map(|packed| {
         let packed = packed.as_b().ok()?;
-        unpack_past(packed.as_ref())
+        let mut past = unpack_past(packed.as_ref())?;
+        open_subject(keyring, key, &mut past.params);
+        Some(past)
     });
     Ok(Some(Recipient {
         app: optional_text(item, APP).unwrap_or_default(),
@@ -106,13 +127,23 @@ pub(super) fn read(
         sends: unpack_times(bytes(item, SENDS)),
         failures: unpack_times(bytes(item, FAILURES)),
         failure_streak: u32::try_from(number(item, FAILURE_STREAK)).unwrap_or(0),
-        current: read_verification(keyring, item),
+        stored_owner,
+        current: read_verification(keyring, key, item),
         past: past.collect(),
     }))
 }
 
-/// The whole item for `recipient`, without TTL and write id.
-pub(super) fn write(key: RecordKey, recipient: &Recipient) -> Item {
+/// Opens the id of the subject for whom the recipient is verified.
+fn open_subject(keyring: &Keyring, key: RecordKey, params: &mut VerificationParams) {
+    let purpose = SealedFor::Subject(key, params.nonce);
+    if let Some(subject) = &mut params.subject {
+        let id = keyring.open(purpose, &subject.sealed_id);
+        subject.id = id.map(SubjectId::from_stored);
+    }
+}
+
+/// The whole item for `recipient`, which ends at `until`, without write id. An owner does not end.
+pub(super) fn write(key: RecordKey, recipient: &Recipient, until: Timestamp) -> Item {
     let mut item = Item::from([
         (KEY.into(), binary(&key.0)),
         (FORMAT.into(), number_value(FORMAT_VERSION)),
@@ -127,6 +158,13 @@ pub(super) fn write(key: RecordKey, recipient: &Recipient) -> Item {
         if !packed.is_empty() {
             put(name, binary(&packed));
         }
+    }
+    match recipient.stored_owner {
+        Some(owner) => {
+            put(OWNER, binary(&owner.0.0));
+            put(HISTORY_UNTIL, number_value(until.0));
+        }
+        None => put(TTL, number_value(until.0)),
     }
     if recipient.failure_streak > 0 {
         put(FAILURE_STREAK, number_value(recipient.failure_streak));
@@ -163,6 +201,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     put(EXPECTED_HASH, binary(&verification.expected_hash.0));
     put(DELIVERIES, AttributeValue::M(deliveries.collect()));
     write_step(&verification.step, put);
+    if verification.is_recorded {
+        put(IS_RECORDED, AttributeValue::Bool(true));
+    }
     for (name, at) in [
         (CANCELED_AT, verification.canceled_at),
         (APPROVED_AT, verification.approved_at),
@@ -175,6 +216,7 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     write_counts(verification, put);
 }
 
+/// Counts, which are absent while they are 0.
 fn write_counts(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
     for (name, count) in [
         (FALLBACKS_USED, usize::from(verification.fallbacks_used)),
@@ -234,8 +276,9 @@ fn write_custom(verification: &Verification, put: &mut impl FnMut(&str, Attribut
     }
 }
 
-fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
-    let params = unpack_params(bytes(item, PARAMS))?;
+fn read_verification(keyring: &Keyring, key: RecordKey, item: &Item) -> Option<Verification> {
+    let mut params = unpack_params(bytes(item, PARAMS))?;
+    open_subject(keyring, key, &mut params);
     let sealed_code = bytes(item, SEALED_CODE).to_vec();
     let expected_hash = AttemptHash(bytes(item, EXPECTED_HASH).try_into().ok()?);
     let logged = list(item, ATTEMPT_NONCES).iter().zip(list(item, ATTEMPTS));
@@ -260,6 +303,7 @@ fn read_verification(keyring: &Keyring, item: &Item) -> Option<Verification> {
         approved_at: optional_number(item, APPROVED_AT).map(Timestamp),
         text_reference: TextReference::from_bytes(bytes(item, TEXT_REFERENCE)),
         canceled_at: optional_number(item, CANCELED_AT).map(Timestamp),
+        is_recorded: item.contains_key(IS_RECORDED),
         requests: unpack_requests(bytes(item, REQUESTS)),
         sealed_device: optional_bytes(item, SEALED_DEVICE),
         fallbacks_used: u8::try_from(number(item, FALLBACKS_USED)).unwrap_or(u8::MAX),
@@ -292,13 +336,15 @@ fn read_step(item: &Item) -> Step {
     }
 }
 
-/// Hash, time and invocation of an attempt. Its nonce is stored beside it.
+/// Hash, time, invocation and decision of an attempt. Its nonce is stored beside it.
 pub(super) fn write_attempt(attempt: &Attempt) -> AttributeValue {
+    let decision = attempt.decision.map(|decision| decision.0);
     binary(
         &[
             &attempt.hash.0[..],
             &stored_time(attempt.at),
             &attempt.invocation,
+            decision.as_ref().map_or(&[], |decision| &decision[..]),
         ]
         .concat(),
     )
@@ -308,11 +354,13 @@ fn read_attempt(nonce: &AttributeValue, rest: &AttributeValue) -> Option<Attempt
     let rest = rest.as_b().ok()?.as_ref();
     let (hash, rest) = rest.split_first_chunk::<16>()?;
     let (at, rest) = rest.split_first_chunk::<4>()?;
+    let (invocation, decision) = rest.split_first_chunk::<4>()?;
     Some(Attempt {
         nonce: AttemptNonce::from_bytes(nonce.as_b().ok()?.as_ref())?,
         hash: AttemptHash(*hash),
+        decision: decision.try_into().ok().map(DecisionNonce),
         at: time_from_stored(*at),
-        invocation: rest.try_into().ok()?,
+        invocation: *invocation,
     })
 }
 
@@ -327,7 +375,6 @@ mod tests {
     use crate::domain::channel::Channel;
     use crate::domain::code::Code;
     use crate::domain::delivery::{Cause, DeliveryStatus, EarlyReport, ReportedStatus};
-    use crate::domain::email::EmailAddress;
     use crate::domain::ids::{BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
     use crate::domain::phone::{Line, PhoneNumber};
@@ -405,6 +452,7 @@ mod tests {
             address: Some(address),
             sends: vec![Timestamp(1000)],
             failures: vec![Timestamp(900), Timestamp(901)],
+            stored_owner: None,
             failure_streak: 2,
             current: Some(current),
             past: vec![PastVerification::new(past, Timestamp(1005))],
@@ -413,26 +461,7 @@ mod tests {
 
     /// The item for `recipient`, with a TTL.
     fn item(recipient: &Recipient) -> Item {
-        let mut item = write(KEY, recipient);
-        item.insert(TTL.into(), number_value(2000));
-        item
-    }
-
-    #[test]
-    fn address_is_opened_as_it_was_sealed() {
-        let keyring = keyring();
-        let number = |spelling| Address::Phone(PhoneNumber::parse(spelling, None).expect("valid"));
-        let email = EmailAddress::parse("Ann@example.com").expect("valid");
-        for address in [
-            number("+33612345678"),
-            number("+33142685300"),
-            number("+541169071234"),
-            number("+5491169071234"),
-            Address::Email(email),
-        ] {
-            let sealed = seal_address(&keyring, KEY, &address);
-            assert_eq!(open_address(&keyring, KEY, &sealed), Some(address));
-        }
+        write(KEY, recipient, Timestamp(2000))
     }
 
     #[test]

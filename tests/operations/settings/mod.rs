@@ -11,7 +11,7 @@ mod variables;
 use std::collections::HashMap;
 
 use data_encoding::BASE64;
-use otp::config::{CallbackConfig, SendConfig, VerifyConfig, WorkerConfig};
+use otp::config::{CallbackConfig, FactorsConfig, SendConfig, VerifyConfig, WorkerConfig};
 use serde_json::{Value, json};
 
 /// A function, by the configuration that it reads.
@@ -19,13 +19,15 @@ use serde_json::{Value, json};
 enum Role {
     Send,
     Verify,
+    Factors,
     DeliveryCallback,
     CarrierWorker,
 }
 
-const ROLES: [Role; 4] = [
+const ROLES: [Role; 5] = [
     Role::Send,
     Role::Verify,
+    Role::Factors,
     Role::DeliveryCallback,
     Role::CarrierWorker,
 ];
@@ -55,6 +57,7 @@ fn read(role: Role, changes: &[(&str, &str)]) -> Result<(), Vec<String>> {
     let result = match role {
         Role::Send => SendConfig::read(&lookup).map(drop),
         Role::Verify => VerifyConfig::read(&lookup).map(drop),
+        Role::Factors => FactorsConfig::read(&lookup).map(drop),
         Role::DeliveryCallback => CallbackConfig::read(&lookup).map(drop),
         Role::CarrierWorker => WorkerConfig::read(&lookup).map(drop),
     };

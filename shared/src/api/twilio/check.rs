@@ -71,6 +71,8 @@ pub fn read_check(
         code: code.ok_or_else(|| Rejection::malformed(None))?,
         purpose: DEFAULT_PURPOSE.into(),
         transaction,
+        subject: None,
+        decision: None,
         idempotency_key: None,
     };
     Ok((target, request))

@@ -123,7 +123,10 @@ impl Rejection {
             VerifyError::NotPending { status, expires_at } => {
                 Self::ended(*status, *expires_at, now)
             }
-            VerifyError::NotFound => Self::not_found(),
+            // No check of this dialect names a decision.
+            VerifyError::NotFound
+            | VerifyError::DecisionNotFound
+            | VerifyError::DecisionNotPending => Self::not_found(),
             VerifyError::IdempotencyMismatch => Self::unexpected(ErrorCode::IdempotencyMismatch),
             VerifyError::Store(_) => Self::of(Problem::unavailable(error)),
         }

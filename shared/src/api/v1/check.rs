@@ -4,6 +4,7 @@ use lambda_http::Request;
 use serde_json::{Value, json};
 
 use super::fields;
+use super::proofs::render_decision_state;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::request::{idempotency_key, json_body};
 use crate::domain::address::Address;
@@ -25,6 +26,11 @@ pub fn read_check(request: &Request, policy: &Policy) -> Result<CheckRequest, Pr
     let typed = fields.required_text("code");
     let purpose = fields::purpose(&mut fields);
     let transaction = fields::transaction(&mut fields);
+    let subject = fields::subject(&mut fields);
+    let decision = fields.text("decision");
+    if decision.is_some() && subject.is_none() {
+        fields.reject("decision", "Allowed only with `subject`.");
+    }
     fields.finish().map_err(Problem::invalid)?;
     let idempotency_key = idempotency_key(request)?;
     let code = Code::parse(&typed, policy.code_alphabet).ok_or_else(|| {
@@ -35,6 +41,8 @@ pub fn read_check(request: &Request, policy: &Policy) -> Result<CheckRequest, Pr
         code,
         purpose: purpose.unwrap_or_else(|| DEFAULT_PURPOSE.into()),
         transaction,
+        subject,
+        decision,
         idempotency_key,
     })
 }
@@ -64,7 +72,7 @@ pub fn render_check(
     let channel = verification.params().channel;
     let to = checked.recipient.address.as_ref();
     let to = to.map(|address| address.over(channel));
-    Ok(json!({
+    let mut body = json!({
         "id": id.to_string(),
         "valid": outcome.reason.is_none(),
         "status": outcome.status.name(),
@@ -73,5 +81,13 @@ pub fn render_check(
         "purpose": request.purpose,
         "channel": channel.name(),
         "to": to.as_ref().map(Address::reveal),
-    }))
+    });
+    if let Some(subject) = &request.subject {
+        body["subject"] = subject.reveal().into();
+    }
+    if let (Some(id), None) = (&request.decision, outcome.reason) {
+        let state = checked.decision.as_ref();
+        body["decision"] = state.map(|state| render_decision_state(id, state)).into();
+    }
+    Ok(body)
 }

@@ -72,10 +72,23 @@ pub fn verify_problem(error: &VerifyError) -> Problem {
         ),
         VerifyError::IdempotencyMismatch => Problem::new(
             ErrorCode::IdempotencyMismatch,
-            "This Idempotency-Key was used with another code, purpose or transaction.",
+            "This Idempotency-Key was used with another body.",
         ),
+        VerifyError::DecisionNotFound => decision_not_found(),
+        VerifyError::DecisionNotPending => decision_not_pending(),
         VerifyError::Store(_) => Problem::unavailable(error),
     }
+}
+
+pub(super) fn decision_not_found() -> Problem {
+    Problem::new(ErrorCode::NotFound, "There is no decision with this id.")
+}
+
+pub(super) fn decision_not_pending() -> Problem {
+    Problem::new(
+        ErrorCode::DecisionNotPending,
+        "The decision has ended: it is denied or expired.",
+    )
 }
 
 /// Unknown, malformed and other apps' ids look alike.

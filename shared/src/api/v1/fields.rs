@@ -7,6 +7,7 @@ use crate::api::problem::{ErrorCode, Problem};
 use crate::domain::device::{DEVICE_LENGTH_MAX, Device};
 use crate::domain::pasted_text;
 use crate::domain::phone::is_country;
+use crate::domain::subject_id::SubjectId;
 use crate::domain::verification_params::Transaction;
 use crate::message::has_visible_text;
 use crate::platform::json::Fields;
@@ -27,6 +28,15 @@ pub(super) fn purpose(fields: &mut Fields) -> Option<String> {
         "1 to 32 characters of a-z, 0-9, _ and -",
     )
 }
+
+/// `subject`.
+pub(super) fn subject(fields: &mut Fields) -> Option<SubjectId> {
+    fields.parsed_text("subject", |id| id.parse().ok(), SUBJECT_CHARACTERS)
+}
+
+/// What a subject id is.
+pub(super) const SUBJECT_CHARACTERS: &str =
+    "1 to 255 characters of A-Z, a-z, 0-9 and . _ ~ - : @ |, a letter or digit first";
 
 /// `transaction`.
 pub(super) fn transaction(fields: &mut Fields) -> Option<Transaction> {
@@ -69,9 +79,10 @@ pub(super) fn device_missing() -> Problem {
 
 /// `client_ip`, without its port.
 pub(super) fn client_ip(fields: &mut Fields) -> Option<IpAddr> {
-    fields.parsed_text(
-        "client_ip",
-        client_address::parse,
-        "one IPv4 or IPv6 address",
-    )
+    ip(fields, "client_ip")
+}
+
+/// The address in the field `name`, without its port.
+pub(super) fn ip(fields: &mut Fields, name: &str) -> Option<IpAddr> {
+    fields.parsed_text(name, client_address::parse, "one IPv4 or IPv6 address")
 }

@@ -4,6 +4,8 @@ pub mod app;
 pub mod check;
 pub mod errors;
 mod fields;
+mod proofs;
 pub mod recipient;
 pub mod send;
+pub mod subjects;
 pub mod verification;

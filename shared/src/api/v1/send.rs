@@ -57,6 +57,7 @@ pub fn read_send(
     );
     let purpose = fields::purpose(&mut fields);
     let transaction = fields::transaction(&mut fields);
+    let subject = fields::subject(&mut fields);
     let ttl_seconds = fields.integer("ttl_seconds", TTL_SECONDS);
     let reference = fields.bounded_text("reference", 0..=REFERENCE_LENGTH_MAX);
     let client_ip = fields::client_ip(&mut fields);
@@ -73,6 +74,7 @@ pub fn read_send(
         locale,
         purpose: purpose.unwrap_or_else(|| DEFAULT_PURPOSE.into()),
         transaction,
+        subject,
         code_length: code_length.and_then(|length| u8::try_from(length).ok()),
         ttl_seconds,
         reference,

@@ -11,6 +11,7 @@ use crate::domain::policy::Policy;
 use crate::domain::recipient::Recipient;
 use crate::domain::status::Status;
 use crate::domain::step::{CLAIM_SECONDS, StepState};
+use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_ref::VerificationRef;
@@ -59,6 +60,9 @@ pub fn render(
         "transaction": transaction,
         "reference": params.reference,
     });
+    if let Some(subject) = &params.subject {
+        rendered["subject"] = subject.id.as_ref().map(SubjectId::reveal).into();
+    }
     if policy.text_reference {
         let reference = verification.text_reference();
         rendered["text_reference"] = reference.map(|reference| reference.to_string()).into();

@@ -96,6 +96,20 @@ impl Fields {
         parse(&text).or_else(|| self.rejected(name, &format!("Must be {expected}.")))
     }
 
+    /// A string that must be present and that `parse` accepts.
+    pub fn required_parsed_text<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: &str,
+    ) -> Option<T> {
+        if self.require(name) {
+            self.parsed_text(name, parse, expected)
+        } else {
+            None
+        }
+    }
+
     /// A list of at most `length_max` strings that `parse` accepts; empty if it is absent or wrong.
     pub fn parsed_list<T>(
         &mut self,
@@ -133,6 +147,18 @@ impl Fields {
         })
     }
 
+    /// `true` or `false`; `false` if it is absent or wrong.
+    pub fn boolean(&mut self, name: &str) -> bool {
+        match self.value(name) {
+            None => false,
+            Some(Value::Bool(value)) => value,
+            Some(_) => {
+                self.reject(name, "Must be true or false.");
+                false
+            }
+        }
+    }
+
     /// A nested object; `read` takes its fields.
     pub fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         match self.value(name)? {
@@ -156,12 +182,24 @@ impl Fields {
         self.object.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Whether the field `name` is present, and not `null`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.object.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Records an error of the field `name`. `detail` is a sentence without the field's value.
     pub fn reject(&mut self, name: &str, detail: &str) {
         self.errors.push(FieldError {
             field: format!("{}{name}", self.path),
             detail: detail.to_owned(),
         });
+    }
+
+    /// Whether an error of the field `name` was recorded.
+    #[must_use]
+    pub fn has_error(&self, name: &str) -> bool {
+        self.errors.iter().any(|error| error.field == name)
     }
 
     /// Ends the reading. Each field that was not read is an unknown one.
@@ -184,7 +222,7 @@ impl Fields {
 
     /// Whether the field `name` is present; records an error if not.
     fn require(&mut self, name: &str) -> bool {
-        let is_present = self.object.get(name).is_some_and(|value| !value.is_null());
+        let is_present = self.has(name);
         if !is_present {
             self.object.remove(name);
             self.reject(name, "Required.");

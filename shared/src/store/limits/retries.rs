@@ -1,6 +1,6 @@
 //! Retries of writes whose condition failed because another send was first.
 
-use crate::store::recipients::jittered_backoff;
+use crate::store::jittered_backoff;
 
 /// How often a write is tried. Each time, some send succeeds.
 pub(super) const TRIES_MAX: u64 = 30;

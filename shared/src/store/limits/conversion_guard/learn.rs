@@ -10,7 +10,6 @@ use super::state::{GuardState, Sharded};
 use crate::domain::conversion::{OUTCOME_AGE_SECONDS, Sample};
 use crate::domain::ids::RecordKey;
 use crate::domain::recipient::Recipient;
-use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::store::{Store, StoreError, recipient_item};
 
@@ -92,5 +91,5 @@ impl Store {
 fn is_approved(recipient: &Recipient, sample: &Sample, now: Timestamp) -> Option<bool> {
     let mut verifications = recipient.verifications();
     let found = verifications.find(|found| found.params().nonce == sample.verification)?;
-    Some(found.status(now) == Status::Approved)
+    Some(found.status(now).has_success())
 }

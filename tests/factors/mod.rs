@@ -1,0 +1,16 @@
+//! Subjects: their factors, verified recipients and decisions.
+
+mod approvals;
+mod backup_codes;
+mod checks;
+mod decision_examples;
+mod decisions;
+mod enrolment;
+mod hotp;
+mod proofs;
+mod races;
+mod recipients;
+mod reseal;
+mod storage;
+mod subject_ids;
+mod uniqueness;
