@@ -192,7 +192,7 @@ async fn client_address_counts_for_its_limit() {
 }
 
 #[tokio::test]
-async fn test_number_gets_its_code_and_no_message() {
+async fn send_to_test_number_sends_no_message() {
     let numbers = format!(r#"[{{"to":"{TO}","code":"424242","until":"2027-01-31"}}]"#);
     let twilio = Twilio::start(&[("OTP_TEST_NUMBERS", &numbers)]).await;
     let first = twilio.create(TO).await;

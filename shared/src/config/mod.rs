@@ -5,6 +5,7 @@
 
 mod app_rules;
 mod apps;
+mod carrier_checks;
 mod config_error;
 mod explain;
 mod policy;

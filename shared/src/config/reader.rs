@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
-use super::explain::{carrier_problem, cut_json, missing_prices, too_guessable};
+use super::explain::{carrier_problem, cut_json, too_guessable};
 use super::policy::SETTINGS;
 use super::rules::RULES;
 use super::secrets::{self, Secrets};
@@ -237,21 +237,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A spend limit counts prices: without them it would limit nothing.
-    fn check_prices(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
-        let Some(problem) = missing_prices(carriers) else {
-            return;
-        };
-        if apps.default.spend_per_day.is_some() {
-            self.problem("OTP_SPEND_PER_DAY", &problem);
-            return;
-        }
-        let with_limit = |(_, policy): &(&String, &Policy)| policy.spend_per_day.is_some();
-        for (app, _) in apps.apps.iter().filter(with_limit) {
-            self.problem("OTP_APPS", &format!("{app}.spend_per_day {problem}"));
-        }
-    }
-
     fn carriers(&mut self, credentials: Option<&Map<String, Value>>) -> Vec<ConfiguredCarrier> {
         const NAME: &str = "OTP_CARRIERS";
         let value = self
@@ -264,39 +249,6 @@ impl<'a> Reader<'a> {
             self.problem(NAME, &sentence);
         }
         carriers
-    }
-
-    /// Checks that the vendors that require a sender get one from every app.
-    fn check_senders(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
-        for carrier in carriers {
-            for (app, policy) in apps.all() {
-                let countries = carrier.countries_without_sender(policy);
-                if countries.is_empty() {
-                    continue;
-                }
-                let of_app = app.map(|app| format!(" for app {app}")).unwrap_or_default();
-                let problem = format!(
-                    "carrier {}: this vendor rejects messages without a sender, and there is none{of_app} \
-                     in {}: networks there accept no names, or the name of the app is not one of 1 \
-                     to 11 letters and digits. Set `sender` for these countries, such as \
-                     {{\"US\":\"+12025550100\",\"*\":\"Acme\"}}, or `countries` without them",
-                    carrier.name,
-                    countries.join(", ")
-                );
-                self.problem("OTP_CARRIERS", &problem);
-                break;
-            }
-        }
-    }
-
-    /// Logs what the operator should know about the senders of `carriers`. Only the function that
-    /// hands messages over does so: the others have the same settings.
-    pub(super) fn warn_about_senders(&self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
-        for carrier in carriers {
-            for warning in carrier.sender_warnings(apps.all().map(|(_, policy)| policy)) {
-                tracing::warn!(delivery.carrier = carrier.name, "OTP_CARRIERS: {warning}");
-            }
-        }
     }
 
     fn test_numbers(&mut self, apps: &Apps) -> TestNumbers {

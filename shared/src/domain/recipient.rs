@@ -332,15 +332,6 @@ impl Recipient {
         }
     }
 
-    /// Wrong attempts that count against the guess budget, oldest first.
-    #[must_use]
-    pub fn wrong_attempts(&self) -> Vec<Timestamp> {
-        let current = self.current.iter().flat_map(Verification::wrong_attempts);
-        let mut all: Vec<_> = self.failures.iter().copied().chain(current).collect();
-        all.sort_unstable();
-        all
-    }
-
     /// Wrong attempts since the last success.
     #[must_use]
     pub fn consecutive_failures(&self) -> u32 {

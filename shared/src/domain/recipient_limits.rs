@@ -6,11 +6,21 @@ use crate::domain::policy::Policy;
 use crate::domain::rate_limit::{Limit, LimitExceeded};
 use crate::domain::recipient::Recipient;
 use crate::domain::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
+use crate::domain::verification::Verification;
 
 /// Consecutive failures from which new codes are longer, and their length.
 const LENGTH_BY_FAILURES: [(u32, u8); 2] = [(50, 10), (10, 8)];
 
 impl Recipient {
+    /// Wrong attempts that count against the guess budget, oldest first.
+    #[must_use]
+    pub fn wrong_attempts(&self) -> Vec<Timestamp> {
+        let current = self.current.iter().flat_map(Verification::wrong_attempts);
+        let mut all: Vec<_> = self.failures.iter().copied().chain(current).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Whether a send is allowed now.
     ///
     /// # Errors

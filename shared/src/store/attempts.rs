@@ -33,7 +33,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<AttemptResult, StoreError> {
         let update = Update::when("nonce = :nonce AND expires_at > :now")
-            .and("attribute_not_exists(canceled_at)")
+            .and("attribute_not_exists(canceled_at) AND attribute_not_exists(approved_at)")
             .and("size(attempts) < attempts_max")
             .append_to_log(attempt.nonce, write_attempt(attempt))
             .value(":nonce", binary(&nonce.0))
