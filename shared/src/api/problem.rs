@@ -64,7 +64,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedRequest,
         Self::Unauthorized,
         Self::CountryNotAllowed,
@@ -72,6 +72,8 @@ impl ErrorCode {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NotPending,
+        Self::DecisionNotPending,
+        Self::TooManyFactors,
         Self::InProgress,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,

@@ -8,6 +8,7 @@ mod apps;
 mod config_error;
 mod explain;
 mod policy;
+mod policy_checks;
 mod reader;
 mod rules;
 mod secrets;
