@@ -341,7 +341,7 @@ mod tests {
         for (path, operations) in [
             ("/v1/verifications", 1),
             ("/v1/verifications/{id}/check", 1),
-            ("/v1/callbacks/{carrier}/{token}", 2),
+            ("/v1/callbacks/{carrier}/{token}", 3),
         ] {
             let methods = document["paths"][path].as_object();
             let methods = methods.into_iter().flat_map(Map::keys);

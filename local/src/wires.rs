@@ -2,8 +2,8 @@
 
 use crate::variables::Endpoints;
 
-/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The [`crate::Server`]
-/// has the URLs behind them.
+/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The
+/// [`crate::Server`] has the URLs behind them.
 #[derive(Default)]
 pub struct Wires {
     /// In front of DynamoDB.

@@ -108,7 +108,7 @@ async fn cm_is_informed_by_our_reference() {
 }
 
 #[tokio::test]
-async fn carrier_is_not_informed_of_a_code_that_stayed_away() {
+async fn carrier_is_not_informed_of_an_unused_code() {
     let vendor = vendor("twilio", "sms");
     let setup = VendorSetup::start(&vendor).await;
     let (id, code) = open(&setup, &vendor).await;

@@ -1,7 +1,7 @@
 //! Names of tests, and what no test and no program contains.
 
 use super::assert_none;
-use super::rust_source::{Source, lex, sources};
+use super::rust_source::{Source, files, lex, read, sources};
 
 /// `resend_during_cooldown_is_rejected` has five.
 const NAME_WORDS_MAX: usize = 9;
@@ -46,6 +46,23 @@ fn names_of_tests_are_short() {
     }
     assert_none(&problems);
     assert!(count > 400, "{count} tests were found");
+}
+
+#[test]
+fn tests_of_the_table_of_faults_exist() {
+    let table = read("tests/faults.md");
+    let names = table.split('`').filter(|word| word.contains("::"));
+    let mut problems = vec![];
+    for name in names {
+        let (module, function) = name.rsplit_once("::").expect("a path");
+        let path = format!("tests/{}.rs", module.replace("::", "/"));
+        let is_there =
+            files("tests").contains(&path) && read(&path).contains(&format!("fn {function}("));
+        if !is_there {
+            problems.push(format!("tests/faults.md: there is no {name}"));
+        }
+    }
+    assert_none(&problems);
 }
 
 /// A slow component is slow for a time. No test waits for a condition by it.

@@ -190,3 +190,15 @@ async fn client_address_counts_for_its_limit() {
     let both = [limits[0], ("DeviceIp", "203.0.113.8")];
     assert_status(&twilio.create_with(&phone(2), &both).await, 201);
 }
+
+#[tokio::test]
+async fn test_number_gets_its_code_and_no_message() {
+    let numbers = format!(r#"[{{"to":"{TO}","code":"424242","until":"2027-01-31"}}]"#);
+    let twilio = Twilio::start(&[("OTP_TEST_NUMBERS", &numbers)]).await;
+    let first = twilio.create(TO).await;
+    let again = twilio.create(TO).await;
+    assert_eq!((first.status, again.status), (201, 201), "{again:?}");
+    assert_eq!(sid(&again), sid(&first));
+    assert!(twilio.service.messages(TO).await.is_empty());
+    assert_eq!(twilio.check(TO, "424242").await.body["status"], "approved");
+}

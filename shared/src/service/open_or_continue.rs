@@ -7,7 +7,9 @@
 use super::admission::{admit, is_served};
 use super::resend::send_again;
 use super::send::open;
-use super::sending::{ResendRequest, SendContext, SendError, SendRequest, Sending, Sent};
+use super::sending::{
+    CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, SendRequest, Sending, Sent,
+};
 use crate::crypto::hashes::BoundToCode;
 use crate::domain::channel::Channel;
 use crate::domain::recipient::Recipient;
@@ -15,11 +17,11 @@ use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::platform::deadline::Deadline;
-use crate::store::{StoreError, jittered_backoff};
+use crate::store::StoreError;
 
-/// How often a request starts over after another writer was first: as many others as may continue
-/// the same verification at once.
-const CONFLICT_RETRIES_MAX: u64 = 16;
+/// How often a message is saved again, after others of the same verification were first: as many
+/// as may be requested at once.
+const SAVE_RETRIES_MAX: u64 = 16;
 /// Longest wait before the first retry; each one after it may wait as much longer.
 const BACKOFF_MILLIS: u64 = 20;
 
@@ -43,14 +45,9 @@ pub async fn open_or_continue(
     let key = sending.keyring.recipient_key(app, &request.to.canonical());
     let context = SendContext::new(sending, app, key, deadline, now);
     admit(&context, &request)?;
-    for retry in 0..=CONFLICT_RETRIES_MAX {
+    for retry in 0..=u64::from(CONFLICT_RETRIES_MAX) {
         if retry > 0 {
-            context
-                .in_time(async {
-                    jittered_backoff(retry * BACKOFF_MILLIS).await;
-                    Ok::<_, SendError>(())
-                })
-                .await?;
+            context.back_off(retry * BACKOFF_MILLIS).await?;
         }
         if let Some(sent) = try_once(&context, &request).await? {
             return Ok(sent);
@@ -77,7 +74,7 @@ async fn try_once(
         push_to: None,
         client_ip: request.client_ip,
     };
-    send_again(context, &stored, current, &resend).await
+    send_again(context, &stored, current, &resend, SAVE_RETRIES_MAX).await
 }
 
 /// The verification that `request` continues: a pending one with the same purpose, the same

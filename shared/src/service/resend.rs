@@ -7,6 +7,7 @@ use super::send::save_and_enqueue;
 use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
 use super::test_number::resend_to_test_number;
 use crate::domain::channel::Channel;
+use crate::domain::device::Device;
 use crate::domain::ids::{DeliveryTag, VerificationId, VerificationNonce};
 use crate::domain::policy::ResendCode;
 use crate::domain::recipient::Recipient;
@@ -17,6 +18,9 @@ use crate::domain::verification_ref::VerificationRef;
 use crate::platform::deadline::Deadline;
 use crate::platform::random::random_bytes;
 use crate::store::{StoreError, StoredRecipient};
+
+/// Longest wait before the first repeated save; each one after it may wait as much longer.
+const SAVE_BACKOFF_MILLIS: u64 = 20;
 
 /// Sends one more message of the verification `id`. `deadline` is that of the invocation.
 ///
@@ -59,16 +63,19 @@ async fn try_resend(
         Some(_) => return Err(SendError::NotPending),
         None => return Err(SendError::NotFound),
     };
-    send_again(context, &stored, current, request).await
+    send_again(context, &stored, current, request, 0).await
 }
 
 /// Sends one more message of `current`, which is pending and of the recipient as it was loaded:
-/// decides, reserves, saves, enqueues. `None`: another send was first.
+/// decides, reserves, saves, enqueues. If another writer is first, the message is decided and saved
+/// again, up to `save_retries` times, under the same reservation: it is the same message of the
+/// same verification. `None`: another send was first.
 pub(super) async fn send_again(
     context: &SendContext<'_>,
     stored: &StoredRecipient,
     current: &Verification,
     request: &ResendRequest,
+    save_retries: u64,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending,
@@ -103,6 +110,65 @@ pub(super) async fn send_again(
         return Ok(None);
     };
     // Save and enqueue.
+    let to = (channel, request.push_to.as_ref());
+    let saved = save_again(context, stored.clone(), nonce, to, save_retries).await;
+    if !matches!(saved, Ok(Some(_))) {
+        reservation.release().await;
+    }
+    saved
+}
+
+/// Saves one more message, as long as the verification is the pending one and the recipient's own
+/// limits allow it. `None`: another writer was first, more often than `retries` times or in a way
+/// that has to be decided again.
+async fn save_again(
+    context: &SendContext<'_>,
+    mut stored: StoredRecipient,
+    nonce: VerificationNonce,
+    to: (Channel, Option<&Device>),
+    retries: u64,
+) -> Result<Option<Sent>, SendError> {
+    let SendContext {
+        sending, key, now, ..
+    } = *context;
+    for retry in 0..=retries {
+        if retry > 0 {
+            context.back_off(retry * SAVE_BACKOFF_MILLIS).await?;
+            let loaded = sending.store.load(key, context.app, now);
+            stored = context.in_time(loaded).await?;
+        }
+        let Some(resent) = resent(context, &stored.recipient, nonce, to) else {
+            return Ok(None);
+        };
+        if let Some(sent) = save_and_enqueue(context, &stored, resent).await? {
+            return Ok(Some(sent));
+        }
+    }
+    Ok(None)
+}
+
+/// `recipient` with one more message of its verification; `None` if that is not the pending one, or
+/// if the recipient's own limits allow no message.
+fn resent(
+    context: &SendContext<'_>,
+    recipient: &Recipient,
+    nonce: VerificationNonce,
+    (channel, device): (Channel, Option<&Device>),
+) -> Option<Recipient> {
+    let SendContext {
+        sending,
+        policy,
+        now,
+        ..
+    } = *context;
+    let current = recipient.current.as_ref()?;
+    let is_open = current.params.nonce == nonce
+        && current.status(now) == Status::Pending
+        && current.params.has_time_for_a_send(now)
+        && recipient.check_limits(policy, now).is_ok();
+    if !is_open {
+        return None;
+    }
     let code = match policy.resend_code {
         ResendCode::Fresh if !current.is_code_of_app => {
             Some(fresh_code(context, recipient, current))
@@ -113,16 +179,12 @@ pub(super) async fn send_again(
     if code.is_some() {
         replace_reference(&mut resent);
     }
-    if let (Some(device), Some(current)) = (&request.push_to, &mut resent.current) {
+    if let (Some(device), Some(current)) = (device, &mut resent.current) {
         let sealed = sending.keyring.seal_device(context.key, nonce, device);
         current.sealed_device = Some(sealed);
     }
     resent.resend(channel, DeliveryTag(random_bytes()), code, now);
-    let result = save_and_enqueue(context, stored, resent).await;
-    if !matches!(result, Ok(Some(_))) {
-        reservation.release().await;
-    }
-    result
+    Some(resent)
 }
 
 /// Gives the current verification, whose code is replaced, another reference, if it has one.

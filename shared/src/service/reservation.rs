@@ -8,8 +8,9 @@ use super::sending::{SendContext, SendError};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::conversion::Sample;
-use crate::domain::ids::VerificationNonce;
+use crate::domain::ids::{RecordKey, VerificationNonce};
 use crate::domain::rate_limit::LimitExceeded;
+use crate::domain::time::Timestamp;
 use crate::platform::logging::causes;
 use crate::platform::random::random_bytes;
 use crate::store::{self, Exceeded, ReserveOrder, ReserveResult, StoreError, StoredRecipient};
@@ -19,6 +20,8 @@ use crate::store::{self, Exceeded, ReserveOrder, ReserveResult, StoreError, Stor
 const CONTESTED_WAIT: Duration = Duration::from_millis(500);
 /// After so many waits without a change, a limit is regarded as full for good.
 const SETTLED_AFTER: u32 = 2;
+/// The same if another send to the recipient may be in it: that one is saved or ends until then.
+const SETTLED_AFTER_OWN: u32 = 6;
 /// How often a send tries limits that other sends may release.
 const CONTESTED_TRIES_MAX: u32 = 10;
 
@@ -26,6 +29,17 @@ const CONTESTED_TRIES_MAX: u32 = 10;
 pub(super) struct SharedLimits<'a> {
     context: SendContext<'a>,
     limits: store::SharedLimits,
+}
+
+/// What the tries of one send found: limits that other sends may release.
+struct Contention {
+    /// The recipient's last send that is stored.
+    last_send: Option<Timestamp>,
+    latest: Option<Exceeded>,
+    /// Waits since then in which nothing changed.
+    unchanged: u32,
+    /// Whether another send to the recipient may be in the limits.
+    is_own: bool,
 }
 
 /// A send counted in all of them.
@@ -92,14 +106,9 @@ impl<'a> SharedLimits<'a> {
             ..
         } = self.context;
         let store = &sending.store;
-        let last_send = stored.recipient.sends.last().copied();
-        let mut earlier: Option<Exceeded> = None;
-        let mut unchanged = 0;
+        let mut contention = Contention::new(stored);
         for _ in 0..CONTESTED_TRIES_MAX {
-            let order = match earlier {
-                None => ReserveOrder::AtOnce,
-                Some(_) => ReserveOrder::OneByOne,
-            };
+            let order = contention.order();
             let reserving = store.reserve(key, &self.limits, order, undo_at, now);
             let exceeded = match reserving.await? {
                 ReserveResult::Exceeded(exceeded) => exceeded,
@@ -110,38 +119,29 @@ impl<'a> SharedLimits<'a> {
                     }));
                 }
             };
+            let limit = exceeded.limit;
             if !exceeded.is_contested() {
                 return Err(match order {
-                    ReserveOrder::AtOnce => SendError::LimitExceeded(exceeded.limit),
-                    ReserveOrder::OneByOne => self.rejection(exceeded.limit).await,
+                    ReserveOrder::AtOnce => SendError::LimitExceeded(limit),
+                    ReserveOrder::OneByOne => self.rejection(limit).await,
                 });
             }
-            unchanged = match &earlier {
-                Some(earlier) if exceeded.is_settled_since(earlier) => unchanged + 1,
-                _ => 0,
-            };
-            let is_own = exceeded.is_contested_by(key, last_send);
-            if unchanged == SETTLED_AFTER && !is_own {
-                return Err(self.rejection(exceeded.limit).await);
+            contention.add(exceeded, key);
+            if contention.is_settled() {
+                return Err(self.rejection(limit).await);
             }
             if let Err(error) = self.context.in_time(wait()).await {
-                return Err(match is_own {
+                return Err(match contention.is_own {
                     true => error,
-                    false => SendError::LimitExceeded(exceeded.limit),
+                    false => SendError::LimitExceeded(limit),
                 });
             }
-            earlier = Some(exceeded);
             let current = self.context.in_time(store.load(key, app, now)).await?;
             if current.version != stored.version {
                 return Ok(None);
             }
         }
-        Err(match earlier {
-            Some(exceeded) if !exceeded.is_contested_by(key, last_send) => {
-                SendError::LimitExceeded(exceeded.limit)
-            }
-            _ => StoreError::Conflict.into(),
-        })
+        Err(StoreError::Conflict.into())
     }
 
     /// The rejection of a send by `exceeded`, or by the limit here that ends later. One that other
@@ -177,6 +177,43 @@ impl<'a> SharedLimits<'a> {
             );
             vec![]
         })
+    }
+}
+
+impl Contention {
+    fn new(stored: &StoredRecipient) -> Self {
+        Self {
+            last_send: stored.recipient.sends.last().copied(),
+            latest: None,
+            unchanged: 0,
+            is_own: false,
+        }
+    }
+
+    fn order(&self) -> ReserveOrder {
+        match self.latest {
+            None => ReserveOrder::AtOnce,
+            Some(_) => ReserveOrder::OneByOne,
+        }
+    }
+
+    fn add(&mut self, exceeded: Exceeded, recipient: RecordKey) {
+        let latest = self.latest.as_ref();
+        self.unchanged = match latest.is_some_and(|latest| exceeded.is_settled_since(latest)) {
+            true => self.unchanged + 1,
+            false => 0,
+        };
+        self.is_own = exceeded.is_contested_by(recipient, self.last_send);
+        self.latest = Some(exceeded);
+    }
+
+    /// Whether the limits are regarded as full for good.
+    fn is_settled(&self) -> bool {
+        let after = match self.is_own {
+            true => SETTLED_AFTER_OWN,
+            false => SETTLED_AFTER,
+        };
+        self.unchanged >= after
     }
 }
 

@@ -30,7 +30,7 @@ use crate::platform::clock::Clock;
 use crate::platform::deadline::Deadline;
 use crate::platform::metrics::{Metric, Metrics};
 use crate::platform::queue::{Dispatch, QueueError};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, jittered_backoff};
 
 /// How often a send or resend starts over after another writer was first.
 pub(super) const CONFLICT_RETRIES_MAX: u32 = 3;
@@ -172,6 +172,16 @@ impl<'a> SendContext<'a> {
             Ok(result) => result.map_err(Into::into),
             Err(_) => Err(SendError::OutOfTime),
         }
+    }
+
+    /// Waits for a random time up to `millis_max`, so that writers that conflicted do not meet
+    /// again.
+    pub(super) async fn back_off(&self, millis_max: u64) -> Result<(), SendError> {
+        let waited = async {
+            jittered_backoff(millis_max).await;
+            Ok::<(), SendError>(())
+        };
+        self.in_time(waited).await
     }
 
     /// Enqueues the message of a step, or hands it over.

@@ -200,26 +200,9 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
     put(CODE_KEY_ID, text(seal_key_id(&verification.sealed_code)));
     put(EXPECTED_HASH, binary(&verification.expected_hash.0));
     put(DELIVERIES, AttributeValue::M(deliveries.collect()));
-    put(STEP, number_value(verification.step.sequence));
-    if let Some(due) = verification.step.due {
-        put(STEP_DUE, number_value(due.0));
-    }
-    if let Some(claim) = verification.step.claim {
-        put(CLAIM_ID, binary(&claim.id.0));
-        put(CLAIMED_UNTIL, number_value(claim.until.0));
-    }
-    if let Some(sealed) = &verification.sealed_device {
-        put(SEALED_DEVICE, binary(sealed));
-    }
-    if !verification.step.tried_carriers.is_empty() {
-        let tried = names(&verification.step.tried_carriers);
-        put(TRIED_CARRIERS, tried);
-    }
+    write_step(&verification.step, put);
     if verification.is_recorded {
         put(IS_RECORDED, AttributeValue::Bool(true));
-    }
-    if let Some(reference) = verification.text_reference {
-        put(TEXT_REFERENCE, binary(&reference.to_bytes()));
     }
     for (name, at) in [
         (CANCELED_AT, verification.canceled_at),
@@ -236,17 +219,34 @@ fn write_verification(verification: &Verification, put: &mut impl FnMut(&str, At
 /// Counts, which are absent while they are 0.
 fn write_counts(verification: &Verification, put: &mut impl FnMut(&str, AttributeValue)) {
     for (name, count) in [
-        (RETRY_ROUNDS, usize::from(verification.step.retry_rounds)),
-        (
-            UNCERTAIN_HANDOVERS,
-            usize::from(verification.step.uncertain_handovers),
-        ),
         (FALLBACKS_USED, usize::from(verification.fallbacks_used)),
         (
             ATTEMPTS_AT_EARLIER_CODES,
             verification.attempts_at_earlier_codes,
         ),
         (ATTEMPTS_FORGIVEN, verification.attempts_forgiven),
+    ] {
+        if count > 0 {
+            put(name, number_value(count));
+        }
+    }
+}
+
+fn write_step(step: &Step, put: &mut impl FnMut(&str, AttributeValue)) {
+    put(STEP, number_value(step.sequence));
+    if let Some(due) = step.due {
+        put(STEP_DUE, number_value(due.0));
+    }
+    if let Some(claim) = step.claim {
+        put(CLAIM_ID, binary(&claim.id.0));
+        put(CLAIMED_UNTIL, number_value(claim.until.0));
+    }
+    if !step.tried_carriers.is_empty() {
+        put(TRIED_CARRIERS, names(&step.tried_carriers));
+    }
+    for (name, count) in [
+        (RETRY_ROUNDS, step.retry_rounds),
+        (UNCERTAIN_HANDOVERS, step.uncertain_handovers),
     ] {
         if count > 0 {
             put(name, number_value(count));
@@ -267,6 +267,12 @@ fn write_custom(verification: &Verification, put: &mut impl FnMut(&str, Attribut
     }
     if !verification.requests.is_empty() {
         put(REQUESTS, binary(&pack_requests(&verification.requests)));
+    }
+    if let Some(sealed) = &verification.sealed_device {
+        put(SEALED_DEVICE, binary(sealed));
+    }
+    if let Some(reference) = verification.text_reference {
+        put(TEXT_REFERENCE, binary(&reference.to_bytes()));
     }
 }
 
@@ -503,6 +509,19 @@ mod tests {
             matches!(read, Err(StoreError::UnknownFormat(2))),
             "{read:?}"
         );
+    }
+
+    #[test]
+    fn text_references_are_read_back_as_written() {
+        let keyring = keyring();
+        let mut recipient = recipient(&keyring);
+        let reference = |letters: &[u8]| TextReference::from_bytes(letters);
+        if let Some(current) = &mut recipient.current {
+            current.text_reference = reference(b"KX");
+        }
+        recipient.past[0].text_reference = reference(b"BZ");
+        let read = read(&keyring, KEY, &item(&recipient), Timestamp(1000));
+        assert_eq!(read.ok().flatten(), Some(recipient));
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod traffic;
 
 use std::collections::BTreeSet;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::BASE32_NOPAD;
 use serde_json::json;
 
 use scan::{assert_no_secret, assert_sealed, contains, contains_word, decoded, encodings, strings};
@@ -16,11 +16,14 @@ use crate::support::{DEFAULT_KEY, NO_SEND_LIMITS, SHOP_KEY, Service, phone, stor
 
 fn assert_responses_are_clean(recorder: &Recorder, codes: &BTreeSet<String>) {
     for (request, response) in recorder.responses.lock().expect("no poison").iter() {
-        let body = if response.status < 300 {
-            with(response.body.clone(), &json!({"to": ""}))
-        } else {
-            response.body.clone()
-        };
+        let mut body = response.body.clone();
+        if response.status < 300 {
+            body = with(body, &json!({"to": ""}));
+            let verifications = body["verifications"].as_array_mut();
+            for verification in verifications.into_iter().flatten() {
+                verification["to"] = json!("");
+            }
+        }
         assert_no_secret(
             &format!("the body of {request} -> {}", response.status),
             &body.to_string(),
@@ -153,9 +156,8 @@ async fn verification_id_reveals_nothing_about_its_recipient() {
     let mut parts = BTreeSet::new();
     for n in [1, 1, 1, 2] {
         let id = service.send(&phone(n)).await.id();
-        let bytes = BASE64URL_NOPAD
-            .decode(id.trim_start_matches("ve_").as_bytes())
-            .unwrap_or_else(|_| id.clone().into_bytes());
+        let digits = id.trim_start_matches("ve_").to_uppercase();
+        let bytes = BASE32_NOPAD.decode(digits.as_bytes()).expect("base32");
         assert!(bytes.len() >= 16, "128 bits at least: {id}");
         for window in bytes.windows(4) {
             assert!(parts.insert(window.to_vec()), "two ids share a part: {id}");
