@@ -9,6 +9,7 @@ mod carrier_checks;
 mod config_error;
 mod explain;
 mod policy;
+mod policy_checks;
 mod reader;
 mod rules;
 mod secrets;

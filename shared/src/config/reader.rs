@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
-use super::explain::{carrier_problem, cut_json, too_guessable};
+use super::explain::{carrier_problem, cut_json};
 use super::policy::SETTINGS;
 use super::rules::RULES;
 use super::secrets::{self, Secrets};
@@ -16,7 +16,7 @@ use super::test_numbers::{canonical, read_test_numbers};
 use crate::carrier::{self, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
-use crate::domain::policy::{GUESS_PROBABILITY_MAX, Policy, TTL_SECONDS_NIST_MAX};
+use crate::domain::policy::Policy;
 use crate::domain::test_number::TestNumbers;
 use crate::platform::aws::{Aws, AwsSettings};
 use crate::platform::clock::Clock;
@@ -62,7 +62,7 @@ pub(super) struct Common {
 pub(super) struct Reader<'a> {
     variables: Variables<'a>,
     problems: Vec<String>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -205,36 +205,6 @@ impl<'a> Reader<'a> {
             apps.insert(app, policy);
         }
         Apps { default, apps }
-    }
-
-    /// Checks what no single setting can. `app`: the app with settings of its own.
-    fn check_policy(&mut self, app: Option<&str>, policy: &Policy) {
-        for (settings, probability) in [
-            (
-                "OTP_GUESS_BUDGET, OTP_CODE_LENGTH",
-                policy.guess_probability(),
-            ),
-            (
-                "OTP_FACTOR_GUESS_BUDGET, OTP_HOTP_LOOK_AHEAD",
-                policy.factor_guess_probability(),
-            ),
-        ] {
-            if probability > GUESS_PROBABILITY_MAX {
-                let name = app.map_or(settings.to_owned(), |app| format!("OTP_APPS: {app}"));
-                let problem = too_guessable(probability);
-                self.problem(&name, &problem);
-            }
-        }
-    }
-
-    fn check_ttl(&mut self, name: &str, policy: &Policy) {
-        let seconds = policy.code_ttl_seconds;
-        if seconds > TTL_SECONDS_NIST_MAX {
-            self.warnings.push(format!(
-                "{name}: codes are valid for {seconds} s; NIST SP 800-63B-4 allows at most \
-                 {TTL_SECONDS_NIST_MAX} s"
-            ));
-        }
     }
 
     fn carriers(&mut self, credentials: Option<&Map<String, Value>>) -> Vec<ConfiguredCarrier> {

@@ -46,7 +46,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Cooldown,
         Self::RecipientHour,
         Self::RecipientDay,
@@ -56,6 +56,8 @@ impl Limit {
         Self::Conversion(ConversionScope::Prefix),
         Self::Conversion(ConversionScope::Country),
         Self::Spend,
+        Self::FactorGuessBudget,
+        Self::Decisions,
     ];
 
     /// Member `limit` of a problem document.

@@ -4,9 +4,7 @@
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DeliveryStatus, ReportedStatus};
-use crate::domain::ids::{
-    AttemptNonce, DeliveryTag, IdempotencyKeyHash, SubjectKey, VerificationNonce,
-};
+use crate::domain::ids::{DeliveryTag, IdempotencyKeyHash, SubjectKey, VerificationNonce};
 use crate::domain::past_verification::PastVerification;
 use crate::domain::status::Status;
 use crate::domain::step::Step;
@@ -64,14 +62,6 @@ impl Recipient {
             let is_keyed = rank <= PAST_KEYED_MAX && past.params.idempotency.is_some();
             is_readable || (is_keyed && now < past.params.created_at + IDEMPOTENCY_SECONDS)
         });
-    }
-
-    /// Whether the current verification or a past one knows the attempt `nonce`.
-    #[must_use]
-    pub fn has_attempt(&self, nonce: AttemptNonce) -> bool {
-        let mut current = self.current.iter().flat_map(|current| &current.attempts);
-        let mut past = self.past.iter().flat_map(|past| &past.recorded_checks);
-        current.any(|attempt| attempt.nonce == nonce) || past.any(|check| check.nonce == nonce)
     }
 
     /// Whether it has a verification, current or past, with this nonce.

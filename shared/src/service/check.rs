@@ -129,10 +129,20 @@ async fn replayed_attempt(
         return Err(VerifyError::DecisionNotPending);
     }
     let recipient = verifying.store.load(key, app, now).await?.recipient;
-    match recipient.has_attempt(attempt.nonce) {
+    match has_attempt(&recipient, attempt.nonce) {
         true => Ok(AttemptResult::Logged(Box::new(recipient))),
         false => Err(VerifyError::DecisionNotPending),
     }
+}
+
+/// Whether the current verification of `recipient` or a past one knows the attempt `nonce`.
+fn has_attempt(recipient: &Recipient, nonce: AttemptNonce) -> bool {
+    let mut current = recipient
+        .current
+        .iter()
+        .flat_map(|current| &current.attempts);
+    let mut past = recipient.past.iter().flat_map(|past| &past.recorded_checks);
+    current.any(|attempt| attempt.nonce == nonce) || past.any(|check| check.nonce == nonce)
 }
 
 /// The subject and the decision that the check names.
