@@ -80,6 +80,11 @@ impl Sending {
             metrics,
         }
     }
+
+    /// Opens the connections to the table and to the queue, at the same time.
+    pub async fn warm_up(&self) {
+        tokio::join!(self.store.warm_up(), self.dispatcher.warm_up());
+    }
 }
 
 /// A send, as requested. Formats are valid; whether the app may send it is checked by the use case.
