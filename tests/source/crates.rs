@@ -19,7 +19,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 18] = [
+const SHARED: [(&str, &[&str]); 19] = [
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
@@ -55,6 +55,13 @@ const SHARED: [(&str, &[&str]); 18] = [
     ("lambda_runtime", &["functions/"]),
     ("rand", &["shared/src/"]),
     ("ring", &["shared/src/crypto/"]),
+    (
+        "rlibphonenumber",
+        &[
+            "shared/src/domain/phone.rs",
+            "shared/src/domain/phone_tables.rs",
+        ],
+    ),
     (
         "rustls_pki_types",
         &["shared/src/platform/https.rs", "shared/src/carrier/"],
