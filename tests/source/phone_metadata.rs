@@ -19,6 +19,7 @@ pub(super) const BYTES: &[u8] = include_bytes!(\"phone_metadata.bin\");
 
 /// A calling code, the offset of its first byte, and its regions. Its last byte is before the next
 /// code's first.
+#[rustfmt::skip]
 pub(super) const CODES: [(u16, usize, &str); COUNT] = [
 ";
 

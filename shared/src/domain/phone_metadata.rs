@@ -6,12 +6,9 @@ pub(super) const BYTES: &[u8] = include_bytes!("phone_metadata.bin");
 
 /// A calling code, the offset of its first byte, and its regions. Its last byte is before the next
 /// code's first.
+#[rustfmt::skip]
 pub(super) const CODES: [(u16, usize, &str); 215] = [
-    (
-        1,
-        0,
-        "AG AI AS BB BM BS CA DM DO GD GU JM KN KY LC MP MS PR SX TC TT US VC VG VI",
-    ),
+    (1, 0, "AG AI AS BB BM BS CA DM DO GD GU JM KN KY LC MP MS PR SX TC TT US VC VG VI"),
     (7, 20911, "KZ RU"),
     (20, 24053, "EG"),
     (27, 24689, "ZA"),

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_without_a_region_are_read_as_with_all_tables() {
+    fn global_networks_are_read_as_with_all_tables() {
         for code in PHONE_NUMBER_UTIL.get_supported_global_network_calling_codes() {
             let example = PHONE_NUMBER_UTIL.get_example_number_for_non_geo_entity(code);
             let number = example.expect("an example");

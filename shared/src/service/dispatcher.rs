@@ -23,7 +23,7 @@ use crate::store::{Store, WriteId};
 /// How messages leave `send`.
 pub(super) enum Dispatcher {
     /// Through the queue.
-    Queue(Queue),
+    Queue(Box<Queue>),
     /// To SNS, within the request.
     Sns(Box<Delivering<SnsPublisher>>),
 }
@@ -55,7 +55,7 @@ impl Dispatcher {
         metrics: Metrics,
     ) -> Self {
         match dispatch {
-            config::Dispatch::Queue(url) => Self::Queue(Queue::new(aws, url)),
+            config::Dispatch::Queue(url) => Self::Queue(Box::new(Queue::new(aws, url))),
             config::Dispatch::Sns => Self::Sns(Box::new(Delivering {
                 breakers: Breakers::new(store.clone(), &keyring, clock.clone()),
                 store: store.clone(),
