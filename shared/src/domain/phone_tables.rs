@@ -1,5 +1,5 @@
 //! The tables of libphonenumber. Those of one country calling code are built when a number of it is
-//! parsed for the first time: a fifth of the work and a tenth of the memory of all tables.
+//! parsed for the first time. They take about 0.4 MB, all tables 8 MB and four times the work.
 //!
 //! Invariant: a spelling is read as with all tables. The library reads a spelling with the tables
 //! of one calling code alone, once it knows the code; if it finds one whose tables are missing, it
@@ -15,8 +15,8 @@ use super::phone_metadata::{BYTES, CODES};
 
 /// Digits of the longest calling code.
 const CODE_DIGITS_MAX: usize = 3;
-/// Calling codes with tables of their own. For more of them all tables are built, which take less
-/// memory than one part for each code.
+/// Calling codes with tables of their own. For more of them all tables are built: each code has its
+/// own copy of the library's regular expressions, so those of all codes would take 80 MB.
 const CODES_MAX: usize = if cfg!(test) { CODES.len() } else { 8 };
 
 type Tables = OnceLock<Option<PhoneNumberUtil>>;
