@@ -103,7 +103,7 @@ impl Server {
             metrics: services.metrics,
             clock: storage.clock,
         };
-        otp::domain::phone::warm_up();
+        otp::domain::phone::warm_up("US");
         let check = OriginCheck::new(&options.listen, address.port());
         Ok(Self {
             address,

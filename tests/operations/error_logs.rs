@@ -59,10 +59,7 @@ async fn causes(status: u16, body: String) -> Vec<String> {
         at: now,
         invocation: [3; 4],
     };
-    let queue = Queue::new(
-        &aws.config(Service::Sqs),
-        format!("{}/queue", listener.url()),
-    );
+    let queue = Queue::new(&aws, format!("{}/queue", listener.url()));
     let logged = [
         store
             .load(key, "default", now)

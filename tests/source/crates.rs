@@ -57,6 +57,13 @@ const SHARED: [(&str, &[&str]); 19] = [
     ("rand", &["shared/src/"]),
     ("ring", &["shared/src/crypto/"]),
     (
+        "rlibphonenumber",
+        &[
+            "shared/src/domain/phone.rs",
+            "shared/src/domain/phone_tables.rs",
+        ],
+    ),
+    (
         "rustls_pki_types",
         &["shared/src/platform/https.rs", "shared/src/carrier/"],
     ),

@@ -12,6 +12,7 @@
 //! | `test_style` | names of tests; no sleeps; nothing unfinished |
 //! | `modules` | every file is declared as a module |
 //! | `locales` | every locale is listed and complete |
+//! | `phone_metadata` | the metadata of phone numbers is that of the libphonenumber port |
 //! | `iam` | each function's role allows exactly the AWS actions that it calls |
 //!
 //! `rust_source` finds and splits the sources, `imports` resolves their paths, `call_graph` their
@@ -27,6 +28,7 @@ mod imports;
 mod layers;
 mod locales;
 mod modules;
+mod phone_metadata;
 mod purity;
 mod rust_source;
 mod sizes;

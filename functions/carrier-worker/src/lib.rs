@@ -27,7 +27,7 @@ impl State {
     pub fn new(config: WorkerConfig, clock: Clock, metrics: Metrics) -> Self {
         let dynamodb = config.aws.config(Service::DynamoDb);
         let store = Store::new(&dynamodb, config.table, config.keyring.clone());
-        let queue = Queue::new(&config.aws.config(Service::Sqs), config.queue_url);
+        let queue = Queue::new(&config.aws, config.queue_url);
         Self(Arc::new(Delivering {
             breakers: Breakers::new(store.clone(), &config.keyring, clock.clone()),
             store,

@@ -46,7 +46,7 @@ impl State {
     #[must_use]
     pub fn new(config: CallbackConfig, clock: Clock, metrics: Metrics) -> Self {
         let dynamodb = config.aws.config(Service::DynamoDb);
-        let queue = |url| Queue::new(&config.aws.config(Service::Sqs), url);
+        let queue = |url| Queue::new(&config.aws, url);
         let reporting = Reporting {
             store: Store::new(&dynamodb, config.table, config.keyring.clone()),
             queue: config.queue_url.map(queue),

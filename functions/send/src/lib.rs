@@ -89,8 +89,7 @@ impl State {
 
     /// Does during init what the first request would wait for.
     pub async fn warm_up(&self) {
-        otp::domain::phone::warm_up();
-        self.sending.store.warm_up().await;
+        self.sending.warm_up().await;
     }
 }
 

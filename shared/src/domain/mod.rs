@@ -7,6 +7,8 @@ pub mod ids;
 pub mod pasted_text;
 pub mod phone;
 pub mod phone_lines;
+mod phone_metadata;
+mod phone_tables;
 pub mod email;
 pub mod channel;
 pub mod address;

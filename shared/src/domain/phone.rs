@@ -1,15 +1,15 @@
-//! Phone numbers: parsed once, kept as E.164, masked in logs. The only file that names the
-//! libphonenumber port.
+//! Phone numbers: parsed once, kept as E.164, masked in logs.
 //!
 //! Invariant: the library only gets a bounded text of digits and at most one leading `+`.
 
 use std::fmt;
 
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
+use rlibphonenumber::{PhoneNumberFormat, PhoneNumberType, Region};
 use thiserror::Error;
 
 use crate::domain::pasted_text;
 use crate::domain::phone_lines::{self, Calls};
+use crate::domain::phone_tables;
 
 /// Longest spelling that is parsed, in characters, without invisible ones.
 const SPELLING_CHARS_MAX: usize = 40;
@@ -77,13 +77,13 @@ impl PhoneNumber {
         if is_global_network(number.country_code) {
             return Err(PhoneError::NotAllowed);
         }
-        let util = &PHONE_NUMBER_UTIL;
-        let line = allowed_line(util.get_number_type(&number))?;
-        let country = util
+        let tables = phone_tables::tables_for(&number).ok_or(PhoneError::Invalid)?;
+        let line = allowed_line(tables.get_number_type(&number))?;
+        let country = tables
             .get_region_for_number(&number)
             .ok_or(PhoneError::Invalid)?;
         Ok(Self {
-            e164: e164(&number),
+            e164: tables.format(&number, PhoneNumberFormat::E164).into_owned(),
             called,
             country: country.as_region_str().to_string(),
             line,
@@ -181,10 +181,10 @@ const COUNTRIES: &str = "\
     RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL \
     TM TN TO TR TT TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
-/// Builds the tables of the library, which otherwise happens when the first number is parsed (13
-/// ms). Lambda gives the initialization of a function a full core.
-pub fn warm_up() {
-    let _ = PhoneNumber::parse("+12025550143", None);
+/// Builds the tables for numbers of `country`, which otherwise happens when the first of them is
+/// parsed. Lambda gives the initialization of a function a full core.
+pub fn warm_up(country: &str) {
+    phone_tables::build(country);
 }
 
 /// The number that `spelling` writes, and the number to dial for a call if that is another one.
@@ -193,25 +193,20 @@ fn read(
     spelling: &str,
     region: Option<Region>,
 ) -> Option<(rlibphonenumber::PhoneNumber, Option<String>)> {
-    let util = &PHONE_NUMBER_UTIL;
-    let number = util.parse(spelling, region).ok()?;
-    let is_known = is_global_network(number.country_code) || util.is_valid_number(&number);
-    let written = e164(&number);
+    let number = phone_tables::parse(spelling, region)?;
+    let tables = phone_tables::tables_for(&number)?;
+    let is_known = is_global_network(number.country_code) || tables.is_valid_number(&number);
+    let written = tables.format(&number, PhoneNumberFormat::E164).into_owned();
     let canonical = phone_lines::canonical(&written).and_then(|(canonical, calls)| {
-        let number = util.parse(&canonical, None).ok()?;
+        let number = phone_tables::parse(&canonical, None)?;
         let is_line = match calls {
-            Calls::Canonical => util.is_valid_number(&number),
-            Calls::AsWritten => util.get_number_type(&number) == PhoneNumberType::Mobile,
+            Calls::Canonical => tables.is_valid_number(&number),
+            Calls::AsWritten => tables.get_number_type(&number) == PhoneNumberType::Mobile,
         };
         let called = (calls == Calls::AsWritten && is_known).then_some(written);
         is_line.then_some((number, called))
     });
     canonical.or_else(|| is_known.then_some((number, None)))
-}
-
-fn e164(number: &rlibphonenumber::PhoneNumber) -> String {
-    let e164 = PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164);
-    e164.into_owned()
 }
 
 /// `spelling` without separators. Rejects everything but decimal digits, common separators and one
@@ -557,7 +552,7 @@ mod tests {
 
     #[test]
     fn countries_equal_those_of_the_library() {
-        let mut regions: Vec<String> = PHONE_NUMBER_UTIL
+        let mut regions: Vec<String> = rlibphonenumber::PHONE_NUMBER_UTIL
             .get_supported_regions()
             .map(|region| region.as_region_str().to_string())
             .collect();

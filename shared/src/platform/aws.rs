@@ -25,6 +25,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use http_body_util::BodyExt as _;
 use thiserror::Error;
 
 use crate::domain::time::Timestamp;
@@ -72,6 +73,7 @@ pub enum Service {
 pub struct Aws {
     config: SdkConfig,
     credentials: Credentials,
+    https: https::Client<SdkBody>,
     /// Sends to DynamoDB, and compares clocks.
     checked: SharedHttpConnector,
     endpoint_urls: [Option<String>; 3],
@@ -113,6 +115,7 @@ impl Aws {
         Self {
             config,
             credentials,
+            https,
             checked,
             endpoint_urls: settings.endpoint_urls,
         }
@@ -134,6 +137,16 @@ impl Aws {
     #[must_use]
     pub fn endpoint_url(&self, service: Service) -> Option<&str> {
         self.endpoint_urls[service as usize].as_deref()
+    }
+
+    /// Where `service` is called: at the endpoint URL that replaces AWS, or else at the host of
+    /// `url`.
+    #[must_use]
+    pub fn host(&self, service: Service, url: &str) -> Host {
+        Host {
+            https: self.https.clone(),
+            url: self.endpoint_url(service).unwrap_or(url).parse().ok(),
+        }
     }
 
     /// Signs `request` for `service` in our region (Signature Version 4), the session token
@@ -180,6 +193,39 @@ impl Aws {
         instructions.apply_to_request_http1x(request);
         Ok(())
     }
+}
+
+/// A host of AWS that will be called.
+#[derive(Clone, Debug)]
+pub struct Host {
+    https: https::Client<SdkBody>,
+    url: Option<http::Uri>,
+}
+
+impl Host {
+    /// Opens a connection, which the next call of a client finds in the pool. The request for it
+    /// is not signed, so it needs no permission, and any response will do. A failure is ignored:
+    /// the first call will report it.
+    pub async fn connect(&self) {
+        let Some(request) = self.url.as_ref().and_then(root_of) else {
+            return;
+        };
+        let exchange = async {
+            let mut response = self.https.request(request).await.ok()?;
+            // Only a connection whose response has been read returns to the pool.
+            while response.body_mut().frame().await?.is_ok() {}
+            Some(())
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(ATTEMPT_SECONDS), exchange).await;
+    }
+}
+
+/// A request without signature for the root of the host of `url`.
+fn root_of(url: &http::Uri) -> Option<http::Request<SdkBody>> {
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    let url = http::Uri::from_parts(parts).ok()?;
+    http::Request::get(url).body(SdkBody::empty()).ok()
 }
 
 /// Why a request could not be signed. Neither the error nor its sources contain anything of the
@@ -248,14 +294,9 @@ async fn compare_again(https: &https::Client<SdkBody>, check: &ClockCheck, url: 
     if check.result().is_ok() {
         return;
     }
-    let mut parts = url.clone().into_parts();
-    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-    if let Ok(url) = http::Uri::from_parts(parts) {
-        let request = http::Request::get(url).body(SdkBody::empty());
-        if let Ok(request) = request {
-            // An error status has a date as well. Without a response the difference remains.
-            let _ = send(https, request, Some(check)).await;
-        }
+    if let Some(request) = root_of(url) {
+        // An error status has a date as well. Without a response the difference remains.
+        let _ = send(https, request, Some(check)).await;
     }
 }
 

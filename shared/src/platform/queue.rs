@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::ids::{DeliveryTag, VerificationId};
+use crate::platform::aws::{Aws, Host, Service};
 
 /// Longest delay that SQS supports.
 const DELAY_SECONDS_MAX: i64 = 900;
@@ -121,6 +122,7 @@ impl Dispatch {
 pub struct Queue {
     client: Client,
     url: String,
+    host: Host,
 }
 
 /// A dispatch was not enqueued, or it is not known whether it was.
@@ -131,11 +133,17 @@ pub struct QueueError(#[source] Box<dyn std::error::Error + Send + Sync>);
 impl Queue {
     /// The queue at `url`.
     #[must_use]
-    pub fn new(config: &aws_types::SdkConfig, url: String) -> Self {
+    pub fn new(aws: &Aws, url: String) -> Self {
         Self {
-            client: Client::new(config),
+            client: Client::new(&aws.config(Service::Sqs)),
+            host: aws.host(Service::Sqs, &url),
             url,
         }
+    }
+
+    /// Opens the connection. A failure is ignored: the first message will report it.
+    pub async fn warm_up(&self) {
+        self.host.connect().await;
     }
 
     /// Enqueues `dispatch`, to be received no earlier than `delay_seconds` from now (0 to 900).
@@ -189,7 +197,73 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::platform::aws::AwsSettings;
+
+    fn queue_at(url: String) -> Queue {
+        let settings = AwsSettings {
+            region: "local".into(),
+            access_key_id: "local".into(),
+            secret_access_key: "local".into(),
+            session_token: None,
+            endpoint_urls: [None, Some(url.clone()), None],
+        };
+        Queue::new(&Aws::new(settings), format!("{url}/queue"))
+    }
+
+    fn dispatch() -> Dispatch {
+        Dispatch {
+            app: "default".into(),
+            id: VerificationId([7; 16]),
+            step: 3,
+        }
+    }
+
+    /// The first line of the request, and whether it is signed.
+    fn respond(stream: &mut TcpStream, status: &str, body: &str) -> (String, bool) {
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).expect("a request");
+        let length_of_body = body.len();
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length_of_body}\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).expect("sent");
+        let request = String::from_utf8_lossy(&request[..length]).to_ascii_lowercase();
+        let line = request.lines().next().unwrap_or_default().to_owned();
+        (line, request.contains("\nauthorization:"))
+    }
+
+    #[tokio::test]
+    async fn first_message_uses_the_connection_of_warm_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let first = respond(&mut stream, "404 Not Found", "<Unknown/>");
+            (
+                first,
+                respond(&mut stream, "200 OK", r#"{"MessageId":"1"}"#),
+            )
+        });
+        let queue = queue_at(url);
+        queue.warm_up().await;
+        let enqueued = queue.enqueue(&dispatch(), 0).await;
+        assert!(enqueued.is_ok(), "{enqueued:?}");
+        let (opened, sent) = server.join().expect("a server");
+        assert_eq!(opened, ("get / http/1.1".to_owned(), false));
+        assert_eq!(sent, ("post / http/1.1".to_owned(), true));
+    }
+
+    #[tokio::test]
+    async fn warm_up_ignores_an_unreachable_queue() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        for url in [url, "not a url".to_owned()] {
+            queue_at(url).warm_up().await;
+        }
+    }
 
     #[test]
     fn dispatch_is_read_back_as_written() {

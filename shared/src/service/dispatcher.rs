@@ -13,7 +13,7 @@ use crate::config::{self, Apps};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::recipient::Recipient;
-use crate::platform::aws::{Aws, Service};
+use crate::platform::aws::Aws;
 use crate::platform::clock::Clock;
 use crate::platform::deadline::Deadline;
 use crate::platform::metrics::Metrics;
@@ -23,7 +23,7 @@ use crate::store::{Store, WriteId};
 /// How messages leave `send`.
 pub(super) enum Dispatcher {
     /// Through the queue.
-    Queue(Queue),
+    Queue(Box<Queue>),
     /// To SNS, within the request.
     Sns(Box<Delivering<SnsPublisher>>),
 }
@@ -55,7 +55,7 @@ impl Dispatcher {
         metrics: Metrics,
     ) -> Self {
         match dispatch {
-            config::Dispatch::Queue(url) => Self::Queue(Queue::new(&aws.config(Service::Sqs), url)),
+            config::Dispatch::Queue(url) => Self::Queue(Box::new(Queue::new(aws, url))),
             config::Dispatch::Sns => Self::Sns(Box::new(Delivering {
                 breakers: Breakers::new(store.clone(), &keyring, clock.clone()),
                 store: store.clone(),
@@ -68,6 +68,13 @@ impl Dispatcher {
                 clock,
                 metrics,
             })),
+        }
+    }
+
+    /// Opens the connection to the queue, if messages are enqueued.
+    pub(super) async fn warm_up(&self) {
+        if let Self::Queue(queue) = self {
+            queue.warm_up().await;
         }
     }
 

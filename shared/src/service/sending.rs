@@ -18,6 +18,7 @@ use crate::domain::code::Code;
 use crate::domain::custom_text::CustomText;
 use crate::domain::device::Device;
 use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
+use crate::domain::phone;
 use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
 use crate::domain::recipient::Recipient;
@@ -38,6 +39,9 @@ pub(super) const CONFLICT_RETRIES_MAX: u32 = 3;
 /// Time for undoing a send: restoring the recipient, then releasing the reservation, each with a
 /// second try.
 const UNDO_TIME_MAX: Duration = Duration::from_millis(3500);
+/// Policies whose first allowed country is prepared during the initialization: the default one and
+/// those of so many apps less one.
+const WARM_APPS_MAX: usize = 2;
 
 /// What sends and resends need.
 pub struct Sending {
@@ -80,6 +84,16 @@ impl Sending {
             dispatcher,
             metrics,
         }
+    }
+
+    /// Builds the tables for numbers of the first allowed country, or of the US, and opens the
+    /// connections to the table and to the queue, at the same time.
+    pub async fn warm_up(&self) {
+        for (_, policy) in self.apps.all().take(WARM_APPS_MAX) {
+            let country = policy.allowed_countries.first();
+            phone::warm_up(country.map_or("US", String::as_str));
+        }
+        tokio::join!(self.store.warm_up(), self.dispatcher.warm_up());
     }
 }
 

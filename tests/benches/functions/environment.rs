@@ -194,11 +194,14 @@ async fn recording(bodies: &Bodies, reply: &'static str) -> Listener {
     let bodies = bodies.clone();
     Listener::open(0, move |request| {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        lock(&bodies).push(if body["MessageBody"].is_string() {
-            body["MessageBody"].clone()
-        } else {
-            body
-        });
+        // The request that opens a connection has no body.
+        if !body.is_null() {
+            lock(&bodies).push(if body["MessageBody"].is_string() {
+                body["MessageBody"].clone()
+            } else {
+                body
+            });
+        }
         std::future::ready(response(
             200,
             &[("content-type", "application/json")],
