@@ -19,7 +19,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 19] = [
+const SHARED: [(&str, &[&str]); 20] = [
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
