@@ -34,8 +34,8 @@ pub struct History {
     pub has_uncertain_call: bool,
     /// Whether a rollback failed, so that the earlier verification may be lost.
     pub has_failed_rollback: bool,
-    /// Whether a worker gave up a message because its verification had ended. If that send is rolled
-    /// back, the message is `failed`.
+    /// Whether a worker gave up a message because its verification had ended. If the send that
+    /// ended it is rolled back, the message is `failed`.
     pub has_read_its_end: bool,
     /// The step of a retry round, and when that begins.
     pub backoff: Option<(Dispatch, Timestamp)>,
@@ -249,7 +249,8 @@ fn reports(world: &World, recipient: &Recipient) -> Option<String> {
     is_foreign.then(|| "a report counted of a carrier that does not have the message".to_owned())
 }
 
-/// Once nothing is in flight, no step is planned without a dispatch, and no acknowledged message of a pending verification is without a text.
+/// Once nothing is in flight, no step is planned without a dispatch, and no acknowledged message of
+/// a pending verification is without a text.
 fn deliveries(scenario: &Scenario, world: &World, recipient: &Recipient) -> Option<String> {
     let current = recipient.current.as_ref();
     let current = current.filter(|current| current.is_deliverable(world.now));
