@@ -34,8 +34,10 @@ pub struct Violation {
     pub trace: Vec<String>,
 }
 
-/// Explores `model`. An end without a result means that the model has more than `states_max`
-/// states.
+/// Explores `model`.
+///
+/// # Panics
+/// If it has more than `states_max` states.
 pub fn explore<M: Model>(model: &M, states_max: usize) -> Result<Explored, Violation> {
     let mut explored = Explored {
         states: 0,

@@ -34,8 +34,8 @@ pub struct History {
     pub has_uncertain_call: bool,
     /// Whether a rollback failed, so that the earlier verification may be lost.
     pub has_failed_rollback: bool,
-    /// Whether a worker gave up a message because its verification had ended. If that send is
-    /// rolled back, the message is `failed`.
+    /// Whether a worker gave up a message because its verification had ended. If the send that
+    /// ended it is rolled back, the message is `failed`.
     pub has_read_its_end: bool,
     /// The step of a retry round, and when that begins.
     pub backoff: Option<(Dispatch, Timestamp)>,

@@ -11,8 +11,7 @@
 //! | `table` | conditional writes, and what a fault does to them |
 //! | `world` | the state, the scenario, and what may happen next |
 //! | `broken` | rules that a scenario can break |
-//! | `check`, `send`, `saving` | requests of the app: check, send, resend |
-//! | `others` | cancel and reports |
+//! | `check`, `send`, `saving`, `others` | requests of the app, and reports |
 //! | `worker`, `handover`, `ending` | a worker with one dispatch |
 //! | `invariants` | what must hold in every state |
 

@@ -1,6 +1,7 @@
 //! Untrusted input: each malformed request is rejected with a 4xx in time, no value is guessed, and
 //! the service continues to work.
 
+mod corpora;
 mod bodies;
 mod paths_and_headers;
 mod samples;

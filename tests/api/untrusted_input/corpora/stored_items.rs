@@ -1,0 +1,77 @@
+//! Responses of the table with a stored recipient, read by the store through the SDK. Invariants:
+//! no panic; an item that cannot be read is an error or an absent value.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use otp::crypto::keyring::Keyring;
+use otp::domain::ids::RecordKey;
+use otp::domain::time::Timestamp;
+use otp::store::Store;
+use tokio::runtime::Runtime;
+
+thread_local! {
+    static RESPONSE: RefCell<Vec<u8>> = const { RefCell::new(vec![]) };
+    static SERVICE: (Runtime, Store) = (runtime(), store());
+}
+
+/// The table: it responds with the input.
+#[derive(Debug)]
+struct Table;
+
+impl HttpConnector for Table {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let body = SdkBody::from(RESPONSE.with_borrow(Clone::clone));
+        let status = 200.try_into().expect("a status");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
+    }
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().build().expect("a runtime")
+}
+
+fn store() -> Store {
+    let credentials = Credentials::new("local", "local", None, None, "fuzz");
+    let table = SharedHttpConnector::new(Table);
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url("http://table")
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(http_client_fn(move |_, _| table.clone()))
+        .build();
+    let keyring = Keyring::new("k1".into(), &[("k1".to_owned(), [1; 32])].into(), &[2; 32]);
+    Store::new(&config, "table".to_owned(), Arc::new(keyring))
+}
+
+/// Reads one input.
+pub fn run(response: &[u8]) {
+    RESPONSE.set(response.to_vec());
+    SERVICE.with(|(runtime, store)| {
+        let now = Timestamp(1000);
+        let loaded = runtime.block_on(store.load(RecordKey([5; 12]), "shop", now));
+        if let Ok(stored) = loaded {
+            let recipient = stored.recipient;
+            for verification in recipient.verifications() {
+                let _ = (verification.status(now), verification.deliveries().len());
+            }
+            let _ = recipient.wrong_attempts();
+        }
+    });
+}
