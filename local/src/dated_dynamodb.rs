@@ -1,5 +1,5 @@
-//! A proxy before the table whose responses carry the time of the moved clock, as DynamoDB's carry
-//! the time of AWS. The functions compare it with their own.
+//! A proxy in front of the table whose responses carry the time of the moved clock, as DynamoDB's
+//! carry the time of AWS. The functions compare it with their own.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

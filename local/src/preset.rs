@@ -1,5 +1,5 @@
-//! Presets: sets of variables for one purpose, between those of this process and the defaults of
-//! the template.
+//! Presets: sets of variables for one purpose. They have precedence over the defaults of the
+//! template; the variables of this process have precedence over them.
 
 /// The sets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]

@@ -53,7 +53,7 @@ pub(crate) struct ServicesStart<'a> {
 }
 
 impl ServicesStart<'_> {
-    /// Starts them.
+    /// Validates the settings and starts the services.
     pub(crate) async fn start(self) -> Result<Services, StartError> {
         let (storage, template) = (self.storage, self.template);
         let (clock, queue) = (storage.clock.clock(), &storage.queue);

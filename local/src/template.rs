@@ -1,6 +1,6 @@
 //! What the local server takes from template.yaml: routes, the table's key and TTL attribute, the
 //! variables and their defaults, batch size, receive count, visibility time-out. A template that
-//! drifts from the code shows here, before it is deployed.
+//! does not match the code fails here, before it is deployed.
 
 use serde_norway::Value;
 

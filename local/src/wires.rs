@@ -1,8 +1,9 @@
-//! URLs in front of the services that the functions call.
+//! Wires: the URLs at which the functions reach DynamoDB, SQS and SNS. A test can put a proxy
+//! there.
 
 use crate::variables::Endpoints;
 
-/// URLs in front of the table, the queue and SNS: tests put a faulty proxy there. The
+/// URLs of proxies in front of the table, the queue and SNS, which tests use to cause faults. The
 /// [`crate::Server`] has the URLs behind them.
 #[derive(Default)]
 pub struct Wires {

@@ -33,7 +33,7 @@
 //! | owner | the one subject of a recipient, if the app wants recipients to be unique |
 //! | decision | whether an action of a subject may proceed, needs proof, or may not |
 //! | place | a country, device or network from which a challenge was approved |
-//! | settle | fold the accepted entries of a subject's log into its record |
+//! | settle | fold entries of a subject's log into its record, and remove them from the log |
 //! | delivery tag | 32 random bits that distinguish the messages of a recipient |
 //! | reference | record key and delivery tag, encrypted; carriers echo it in reports |
 //! | dialect | requests, responses and errors around the use cases: native, and Twilio's |
@@ -53,7 +53,7 @@
 //! * Nothing restores attempts: no resend, new verification, cancel, report or expiry.
 //! * A step, a counter and a backup code of a factor are each accepted at most once.
 //! * A decision is approved only by factors and recipients that the subject had when it was made.
-//! * A delivery's status only moves up, and moves nothing else.
+//! * A delivery's status only moves up, and changes nothing else.
 //! * A dispatch does nothing unless it names the current step and its claim was written.
 //! * A send that fails releases what it reserved and leaves the recipient as it was.
 //! * No code and no number is stored or logged in readable form.

@@ -1,5 +1,5 @@
 //! Notifications: they go to the device that the app names; limits and guesses are those of its
-//! owner. A device that is gone is a bad end, so the next channel follows.
+//! owner. If the device is not registered any more, the next channel follows.
 
 use serde_json::{Value, json};
 

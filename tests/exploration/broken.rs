@@ -1,4 +1,4 @@
-//! Rules that a scenario can break. A test holds that the exploration notices each.
+//! Rules that a scenario can break. A test checks that the exploration notices each broken rule.
 
 /// A rule that does not apply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,4 +1,4 @@
-//! What must hold in every state, and what the world remembers to hold it against.
+//! The invariants that must hold in every state, and the history that they are compared with.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A cancel, and a carrier's report.
+//! The requests that no other file has: a cancel, and a carrier's report.
 
 use otp::domain::delivery::{DeliveryStatus, EarlyReport};
 use otp::domain::ids::{DeliveryTag, VerificationNonce};

@@ -1,5 +1,5 @@
-//! The writes of an approval for a subject: whichever is missing after a crash is made up for by a
-//! repetition, a read or the next send, and the owner is in effect from the first write on.
+//! The writes of an approval for a subject: a repetition, a read or the next send writes what is
+//! missing after a crash, and the owner is in effect from the first write on.
 
 use serde_json::json;
 

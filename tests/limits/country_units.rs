@@ -1,5 +1,5 @@
-//! What a country's conversion guard costs, by the engine's own account. The store is driven
-//! directly, with a clock of the test, as several instances that share the table.
+//! What a country's conversion guard costs, in the units that the engine reports. The test calls
+//! the store directly, with a clock of its own, as several instances that share the table.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! factors: enrols, checks, shows and removes the factors of a subject, and makes decisions. An
-//! event of the operator lets it seal again what is sealed under an old key.
+//! factors: enrols, checks, shows and removes the factors of a subject, and makes decisions. On an
+//! event that the operator sends, it reseals values that are sealed under an old key.
 
 mod reseal;
 

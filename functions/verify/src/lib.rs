@@ -1,4 +1,5 @@
-//! verify: checks codes, shows and cancels verifications, names the app of a key.
+//! verify: checks codes, shows and cancels verifications, names the app of a key. It also responds
+//! to `/healthz` and to every path without a route.
 
 mod twilio;
 

@@ -1,4 +1,4 @@
-//! What the endpoints work on.
+//! The state of the gateway: the parts of the running server that the endpoints use.
 
 use std::sync::Arc;
 

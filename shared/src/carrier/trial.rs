@@ -1,4 +1,4 @@
-//! Trial: one message through one carrier, with what goes over the wire. For the command
+//! Trial: sends one message through one carrier, and returns request and response. For the command
 //! `lambda-otp carrier test`, which shows an operator what a vendor answers.
 //!
 //! Invariant: the request contains credentials. It is returned to its caller, and not logged.

@@ -7,7 +7,7 @@ use crate::carrier::ConfiguredCarrier;
 use crate::domain::policy::Policy;
 
 impl Reader<'_> {
-    /// A spend limit counts prices: without them it would limit nothing.
+    /// Checks that a spend limit has prices to count: without them it would have no effect.
     pub(super) fn check_prices(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
         let Some(problem) = missing_prices(carriers) else {
             return;

@@ -1,4 +1,4 @@
-//! Sentences about wrong values that have a usual cause: what to do instead.
+//! Explains wrong values that have a common cause: what happened, and what to do instead.
 //!
 //! Invariant: no sentence contains more than the beginning of a value that may be a secret.
 
@@ -11,8 +11,8 @@ use crate::platform::json::{self, FieldError};
 /// Longest beginning of a value that is shown.
 const SHOWN_CHARS_MAX: usize = 4;
 
-/// The sentence for a value that is only the beginning of a JSON document: a shell or SAM has taken
-/// its quotation marks for their own. `None` for any other value.
+/// The sentence for a value that is only the beginning of a JSON document, because a shell or SAM
+/// has interpreted its quotation marks. `None` for any other value.
 pub(super) fn cut_json(value: &str) -> Option<String> {
     let parsed: Result<IgnoredAny, _> = serde_json::from_str(value);
     if !parsed.is_err_and(|error| error.is_eof()) {

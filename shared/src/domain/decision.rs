@@ -24,7 +24,7 @@ pub enum DecisionStatus {
     Approved,
     /// The action may not proceed. Final.
     Denied,
-    /// Its time is over. Final.
+    /// It was not approved in time, or its approval has expired. Final.
     Expired,
 }
 
@@ -63,7 +63,7 @@ pub struct Decision {
     pub approved_by: Vec<Proof>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// From this moment on it counts for nothing.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// When it was approved.
     pub approved_at: Option<Timestamp>,

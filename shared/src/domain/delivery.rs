@@ -1,6 +1,6 @@
 //! Delivery: one message handed to one carrier, its status and why it exists.
 //!
-//! Invariant: a status only moves up, and moves nothing else.
+//! Invariant: a status only moves up, and changes nothing else.
 
 use crate::domain::channel::Channel;
 use crate::domain::ids::DeliveryTag;

@@ -1,7 +1,7 @@
 //! Device: what a notification goes to, as the app names it.
 //!
-//! Invariant: `Debug` shows nothing of it; a device token allows to send notifications to
-//! the device.
+//! Invariant: `Debug` shows nothing of it, because a device token is enough to send notifications
+//! to the device.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::domain::ids::{AttemptHash, FactorId};
 use crate::domain::time::Timestamp;
 
-/// An unconfirmed factor is gone this long after it was enrolled.
+/// An unconfirmed factor expires this long after it was enrolled.
 pub const UNCONFIRMED_SECONDS: i64 = 600;
 /// Seconds of a TOTP step.
 pub const PERIOD_SECONDS: RangeInclusive<i64> = 15..=60;
@@ -312,7 +312,7 @@ impl Factor {
         }
     }
 
-    /// From this moment on it is gone unless it is confirmed; `None` once it is.
+    /// When it expires unless it is confirmed; `None` once it is.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.confirmed_at {

@@ -1,7 +1,7 @@
-//! Factor check: why the table did not append an attempt to the log of its subject.
+//! Factor check: the reasons why the table did not append an attempt to the log of its subject.
 //!
-//! Invariant: an attempt that was not appended was not compared. What is said about it follows from
-//! the stored record alone.
+//! Invariant: an attempt that was not appended was not compared. The reason follows from the stored
+//! record alone.
 
 use crate::domain::decision::DecisionStatus;
 use crate::domain::factor::{FactorStatus, FactorType};
@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 /// Why an attempt was not appended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Rejection {
-    /// There is no such factor, or it is gone.
+    /// There is no such factor, or it has expired.
     UnknownFactor,
     /// An attempt with the same nonce is known.
     Known(Box<RememberedCheck>),
@@ -31,8 +31,8 @@ pub enum Rejection {
     Unsettled,
 }
 
-/// Why `attempt` was not appended to the log that `judged` is the judgement of. `budget_max`: wrong
-/// codes that are allowed in 24 h.
+/// Why `attempt` was not appended to the log whose outcomes are `judged`. `budget_max`: wrong codes
+/// that are allowed in 24 h.
 #[must_use]
 pub fn rejection(
     judged: &Judged,

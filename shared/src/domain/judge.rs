@@ -1,7 +1,9 @@
-//! Judge: what the entries of a subject's log turned out to be.
+//! Judge: computes the outcome of each entry of a subject's log, such as accepted, replayed or
+//! wrong, and what follows for factors, recipients and decisions.
 //!
-//! Invariants: a pure function of the stored factors and the log: no clock and no policy. What is
-//! settled, folded into the factors and removed from the log, changes no later outcome.
+//! Invariants: the outcomes follow from the stored factors and the log alone, without clock and
+//! policy. To settle an entry (fold it into the record and remove it from the log) changes no later
+//! outcome.
 
 use crate::domain::attempt_log::is_match;
 use crate::domain::decision::DecisionState;
@@ -27,11 +29,11 @@ pub trait CodeHashes {
 /// Outcome of an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EntryOutcome {
-    /// Of a submitted code.
+    /// The outcome of a submitted code.
     Check(FactorOutcome),
-    /// Of an approval: the decision that it named, right after it.
+    /// The outcome of an approval: the decision that it named, as it was right after it.
     Approval(Option<DecisionState>),
-    /// Of a removal.
+    /// A removal, which has no outcome.
     Removal,
 }
 
@@ -40,7 +42,7 @@ pub enum EntryOutcome {
 pub struct Judged {
     /// The outcome of each entry.
     pub entries: Vec<(LogEntry, EntryOutcome)>,
-    /// The subject after the last entry, with an empty log. Nothing has ended by time yet.
+    /// The subject after the last entry, with an empty log. What has expired is still in it.
     pub subject: Subject,
 }
 

@@ -2,7 +2,7 @@
 //! verified, its verified recipients, places and decisions.
 //!
 //! Invariants: no factor, recipient or decision restores an attempt. A used code stays used.
-//! What has a time ends by comparison with it.
+//! Whether something has expired is decided by comparison with the current time.
 
 use crate::domain::attempt_log::Attempt;
 use crate::domain::decision::{DECISIONS_MAX, Decision, DecisionState, DecisionStatus};
@@ -55,7 +55,7 @@ pub enum LogEntry {
     Removal(Removal),
 }
 
-/// What a submitted code turned out to be.
+/// How a submitted code was judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It proves its factor.
@@ -160,7 +160,7 @@ pub struct TooManyDecisions {
 }
 
 impl Subject {
-    /// The factor `id`, if it is not gone at `now`.
+    /// The factor `id`, unless it has expired at `now`.
     #[must_use]
     pub fn factor(&self, id: FactorId, now: Timestamp) -> Option<&Factor> {
         let factor = self.factors.iter().find(|factor| factor.id == id);
@@ -174,8 +174,8 @@ impl Subject {
         decisions.find(|decision| decision.nonce == nonce && decision.is_remembered(now))
     }
 
-    /// Whether it has something that never ends by time alone: an active factor, a recipient, a
-    /// place. Entries of the log count as what they may turn out to be.
+    /// Whether it has something that does not expire: an active factor, a recipient, a place. An
+    /// entry of the log counts if it may add one.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         self.has_proof() || !self.places.is_empty() || !self.log.is_empty()
@@ -303,7 +303,7 @@ impl Subject {
         self.recipients.retain(|known| known.recipient != recipient);
     }
 
-    /// Drops what has ended at `now`. Of a settled subject.
+    /// Drops what has expired at `now`. Of a settled subject.
     pub fn prune(&mut self, now: Timestamp) {
         self.factors
             .retain(|factor| factor.expires_at().is_none_or(|at| now < at));

@@ -1,4 +1,4 @@
-//! URLs: validates a setting to which paths are appended, and its own path; percent-encoding.
+//! URLs: validates a base URL, to which paths are appended, and returns its path; percent-encoding.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

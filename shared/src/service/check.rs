@@ -1,6 +1,7 @@
 //! Check: one attempt. One write appends it to the log; the log that the write returns decides.
 //!
-//! Invariants: what was not written is not compared, and nothing reveals which element was wrong.
+//! Invariants: a code that was not written is not compared, and nothing reveals which of purpose,
+//! transaction, subject and code was wrong.
 
 use super::show::show;
 use super::target::Target;

@@ -1,7 +1,7 @@
 //! Attempt log: the expressions that append to the log of a verification and to that of a subject.
 //!
-//! Invariants: a repeated nonce is not appended. Nothing is appended for a value whose seal key is
-//! gone.
+//! Invariants: a repeated nonce is not appended. Nothing is appended for a value whose seal key was
+//! removed.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 

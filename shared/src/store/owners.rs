@@ -1,8 +1,8 @@
-//! Owners: which subject a recipient belongs to. Decided on the recipient's own item, which
-//! serializes its verifications.
+//! Owners: stores and releases the subject that a recipient belongs to. Ownership is decided on the
+//! recipient's own item, which serializes its verifications.
 //!
-//! Invariants: each is one conditional write. An item with an owner has no TTL; one whose owner was
-//! released has one again.
+//! Invariants: to store and to release an owner is one conditional write each. An item with an
+//! owner has no TTL; one whose owner was released has one again.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 

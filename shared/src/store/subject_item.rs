@@ -72,7 +72,7 @@ pub(super) fn factor_name(id: FactorId) -> String {
     BASE64URL_NOPAD.encode(&id.0)
 }
 
-/// A decision in the list of live ones.
+/// A decision in the list of those that are not denied.
 pub(super) fn decision_value(nonce: DecisionNonce) -> AttributeValue {
     binary(&nonce.0)
 }

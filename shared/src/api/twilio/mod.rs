@@ -2,8 +2,7 @@
 //! same use cases.
 //!
 //! Reading order: `path` (which requests are of this dialect), `account` (credentials), `form` and
-//! `parameters` (bodies), `create`, `check`, `update` and `target`
-//! (requests), `verification` and
+//! `parameters` (bodies), `create`, `check`, `update` and `target` (requests), `verification` and
 //! `service` (resources), `error_table` and `rejection` (errors).
 //!
 //! Invariant: no response is a problem document, and none has a member `type` or `title`: with

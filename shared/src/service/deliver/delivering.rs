@@ -1,4 +1,4 @@
-//! What delivering needs, and why it fails.
+//! Delivering: the dependencies of the work on deliveries, and its errors.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::platform::metrics::Metrics;
 use crate::platform::queue::{Queue, QueueError};
 use crate::store::{Store, StoreError};
 
-/// What delivering needs. `C` calls the carriers.
+/// The dependencies of the work on deliveries. `C` calls the carriers.
 pub struct Delivering<C> {
     /// The table.
     pub store: Store,

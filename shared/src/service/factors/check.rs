@@ -1,8 +1,8 @@
 //! Check of a factor: one code. One write appends it to the log of the subject; the log that the
 //! write returns decides.
 //!
-//! Invariants: what was not written is not compared. A confirmation is permanent before it is
-//! answered.
+//! Invariants: a code that was not written is not compared. The confirmation of a factor is
+//! permanent before the response shows it.
 
 use super::{SubjectContext, SubjectError};
 use crate::crypto::subject_ids::OpenedDecisionId;
@@ -18,8 +18,8 @@ use crate::platform::metrics::{FactorEvent, Metric};
 use crate::platform::random::random_bytes;
 use crate::store::{LogResult, StoreError, StoredSubject};
 
-/// How often an attempt is appended again after the record was settled. Of many parallel checks on
-/// a full log, each settling lets as many in as the budget allows.
+/// How often an attempt is appended again after the record was settled. After each settling of a
+/// full log, as many parallel checks are appended as the budget allows.
 const APPEND_TRIES_MAX: usize = 24;
 
 /// A check of a factor, as requested.

@@ -1,6 +1,6 @@
 //! Decide: whether an action may proceed, needs proof or may not proceed.
 //!
-//! Invariant: a decision and what it requires are stored before they are answered.
+//! Invariant: a decision and what it requires are stored before the response shows them.
 
 use std::net::IpAddr;
 

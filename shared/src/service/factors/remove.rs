@@ -1,6 +1,6 @@
 //! Remove: a factor, a verified recipient, or all of a subject; and unlock.
 //!
-//! Invariant: nothing of this restores an attempt, except `unlock`.
+//! Invariant: only `unlock` restores attempts.
 
 use super::{SubjectContext, SubjectError};
 use crate::domain::factor::Factor;

@@ -1,5 +1,5 @@
-//! Reseal: seals again what is sealed under an old key, one part of the table at a time. Once all
-//! parts are done, the old key can be removed.
+//! Reseal: seals values under the current key that are sealed under an old one, one part of the
+//! table at a time. Once all parts are done, the old key can be removed.
 
 use super::Subjects;
 use crate::domain::ids::RecordKey;

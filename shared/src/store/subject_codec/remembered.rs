@@ -1,4 +1,4 @@
-//! What makes a repeated request known, packed: checks, enrolments, approvals.
+//! What is remembered for repeated requests, packed: checks, enrolments, approvals.
 
 use serde::{Deserialize, Serialize};
 
