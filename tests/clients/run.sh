@@ -13,7 +13,7 @@ curl -sf "$url/openapi.strict.json" -o openapi.strict.json
 
 python3 -m venv tools
 tools/bin/pip install -q openapi-python-client==0.29.1 openapi-generator-cli==7.26.0 pydantic python-dateutil urllib3 typing-extensions
-npm_install() { npm install --silent --no-audit --no-fund --prefix . "$@"; }
+npm_install() { npm install --loglevel=error --fetch-retries=5 --no-audit --no-fund --prefix . "$@"; }
 
 printf '\n-- linters, without warnings\n'
 npm_install @redocly/cli@2 @stoplight/spectral-cli@6

@@ -30,7 +30,7 @@ strip=
 against_a_server "$python" "$here/scenario.py"
 
 if command -v npm >/dev/null; then
-    npm install --silent --no-audit --no-fund --prefix "$directory/node" twilio
+    npm install --loglevel=error --fetch-retries=5 --no-audit --no-fund --prefix "$directory/node" twilio
     NODE_PATH=$directory/node/node_modules against_a_server node "$here/scenario.mjs"
 else
     echo "Node: left out, no npm"
