@@ -58,7 +58,43 @@ pub(crate) fn plain(document: &Value) -> Value {
         })
         .collect();
     plain["components"]["schemas"] = components.into();
+    drop_unused(&mut plain);
     plain
+}
+
+/// Removes the schemas to which nothing refers: those that are written out wherever they are used.
+fn drop_unused(plain: &mut Value) {
+    loop {
+        let mut used = BTreeSet::new();
+        add_references(plain, &mut used);
+        let Some(schemas) = plain["components"]["schemas"].as_object_mut() else {
+            return;
+        };
+        let before = schemas.len();
+        schemas.retain(|name, _| used.contains(name));
+        if schemas.len() == before {
+            return;
+        }
+    }
+}
+
+/// Adds the names of the schemas to which `node` refers.
+fn add_references(node: &Value, used: &mut BTreeSet<String>) {
+    match node {
+        Value::Object(members) => {
+            let reference = members.get("$ref").and_then(Value::as_str);
+            used.extend(
+                reference
+                    .and_then(|reference| reference.strip_prefix(SCHEMA_PATH))
+                    .map(str::to_owned),
+            );
+            members
+                .values()
+                .for_each(|member| add_references(member, used));
+        }
+        Value::Array(nodes) => nodes.iter().for_each(|node| add_references(node, used)),
+        _ => {}
+    }
 }
 
 /// Whether a schema is a type of its own in the plain form: an object or an enumeration. Others are
@@ -333,6 +369,16 @@ mod tests {
         assert_eq!(reason["enum"], Value::Null);
         let description = reason["description"].as_str().unwrap_or_default();
         assert!(description.contains("`wrong_code`"), "{description}");
+    }
+
+    #[test]
+    fn every_component_is_used() {
+        let document = document();
+        let mut used = BTreeSet::new();
+        add_references(&document, &mut used);
+        let schemas = document["components"]["schemas"].as_object();
+        let names: BTreeSet<String> = schemas.expect("schemas").keys().cloned().collect();
+        assert_eq!(names, used);
     }
 
     #[test]

@@ -27,7 +27,7 @@ func main() {
 	params := &CreateVerificationParams{IdempotencyKey: &idempotencyKey}
 	sent, err := client.CreateVerificationWithResponse(ctx, params, CreateVerification{To: to})
 	check(err)
-	if sent.JSON201 == nil || sent.JSON201.Status != Pending {
+	if sent.JSON201 == nil || sent.JSON201.Status != VerificationStatusPending {
 		log.Fatalf("%s", sent.Body)
 	}
 	again, err := client.CreateVerificationWithResponse(ctx, nil, CreateVerification{To: to})
