@@ -22,10 +22,10 @@ fn assert_units_of_resend_and_worker(proxied: &ProxiedService) {
         2,
         "one of the resend and one of the breakers"
     );
-    assert_eq!(
-        (first_of_worker, calls.len()),
-        (2, 5),
-        "read and write of the resend; claim, breakers and outcome of the worker"
+    // The worker claims and reads the breakers at the same time.
+    assert!(
+        matches!((first_of_worker, calls.len()), (2 | 3, 5)),
+        "read and write of the resend; claim, breakers and outcome of the worker: {calls:?}"
     );
 }
 
