@@ -15,7 +15,7 @@ mod carrier_test;
 pub mod cli;
 mod configured_carriers;
 mod data_dir;
-mod dated_dynamodb;
+mod dynamodb_clock_proxy;
 mod dynamodb;
 mod functions;
 mod gateway;
@@ -36,7 +36,7 @@ mod remote_dynamodb;
 mod reset;
 mod secrets;
 mod server;
-mod services;
+mod start_services;
 mod settings;
 mod simulated_carriers;
 mod simulated_clock;
@@ -46,16 +46,16 @@ mod storage;
 mod table;
 mod template;
 mod variables;
-mod wires;
+mod proxy_urls;
 
 pub use functions::{BuiltFunctions, BuiltFunctionsError};
 pub use listen::Listen;
 pub use preset::Preset;
+pub use proxy_urls::Wires;
 pub use server::{Options, Server};
 pub use simulated_clock::MovedClock;
 pub use start_error::StartError;
 pub use variables::Variables;
-pub use wires::Wires;
 
 /// The engine, and the SDK that calls it, make many small allocations: with the allocator of the C
 /// library a round of send, deliver and check takes a fifth longer.

@@ -15,12 +15,12 @@ use crate::listen::Listen;
 use crate::origin_check::OriginCheck;
 use crate::page;
 use crate::preset::Preset;
-use crate::services::ServicesStart;
+use crate::proxy_urls::Wires;
 use crate::start_error::StartError;
+use crate::start_services::ServicesStart;
 use crate::storage::Storage;
 use crate::template::Template;
 use crate::variables::{ProcessVariables, Variables};
-use crate::wires::Wires;
 
 const OPENAPI: &str = include_str!("../../shared/openapi.yaml");
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use otp::platform::clock::Clock;
 
 use crate::data_dir::{DataDir, DataDirLock};
-use crate::dated_dynamodb;
 use crate::dynamodb::Engine;
+use crate::dynamodb_clock_proxy;
 use crate::functions::BuiltFunctions;
 use crate::internal_port::bind_internal_port;
 use crate::queue::LocalQueue;
@@ -77,7 +77,7 @@ impl Storage {
         let simulated_clock =
             SimulatedClock::open(clock.clone(), can_advance, data_dir, moved_clock)?;
         let functions_dynamodb_url = match moved_clock {
-            Some(_) => dated_dynamodb::serve(dynamodb_url.clone(), clock.clone()).await?,
+            Some(_) => dynamodb_clock_proxy::serve(dynamodb_url.clone(), clock.clone()).await?,
             None => dynamodb_url.clone(),
         };
         let queue = LocalQueue::open(

@@ -4,9 +4,9 @@
 use otp::domain::attempt_log::Attempt;
 use otp::domain::ids::{AttemptHash, AttemptNonce, VerificationNonce};
 use otp::domain::recipient::Recipient;
-use otp::domain::status::CheckOutcome;
 use otp::domain::verification::Verification;
 use otp::domain::verification_ref::VerificationRef;
+use otp::domain::verification_status::CheckOutcome;
 
 use super::broken::Broken;
 use super::table::{Wire, WriteId, Written};

@@ -6,13 +6,13 @@ use otp::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use otp::domain::delivery_plan::NextStep;
 use otp::domain::ids::{AttemptNonce, DeliveryTag, VerificationNonce};
 use otp::domain::recipient::Recipient;
-use otp::domain::status::Status;
 use otp::domain::time::Timestamp;
 use otp::domain::verification::Verification;
 use otp::domain::verification_ref::VerificationRef;
+use otp::domain::verification_status::Status;
 
+use super::cancel_and_report::Cancel;
 use super::check::{Answer, Check, Submitted};
-use super::others::Cancel;
 use super::send::{Answer as SendAnswer, Send};
 use super::worker::{index_of, next_step};
 use super::world::{Dispatch, Scenario, World};

@@ -11,7 +11,7 @@
 //! | `table` | conditional writes, and what a fault does to them |
 //! | `world` | the state, the scenario, and what may happen next |
 //! | `broken` | rules that a scenario can break |
-//! | `check`, `send`, `saving`, `others` | requests of the app, and reports |
+//! | `check`, `send`, `saving`, `cancel_and_report` | requests of the app, and reports |
 //! | `worker`, `handover`, `ending` | a worker with one dispatch |
 //! | `invariants` | what must hold in every state |
 
@@ -21,7 +21,7 @@ mod ending;
 mod explorer;
 mod handover;
 mod invariants;
-mod others;
+mod cancel_and_report;
 mod saving;
 mod send;
 mod table;

@@ -4,14 +4,14 @@
 use otp::domain::ids::{ClaimId, VerificationNonce};
 use otp::domain::policy::Policy;
 use otp::domain::recipient::Recipient;
-use otp::domain::status::Status;
 use otp::domain::time::Timestamp;
+use otp::domain::verification_status::Status;
 
 use super::broken::Broken;
+use super::cancel_and_report::{Cancel, Report};
 use super::check::Check;
 use super::explorer::{Actor, Model, Step};
 use super::invariants::{self, History};
-use super::others::{Cancel, Report};
 use super::send::Send;
 use super::table::{Shared, Table, Wire, WriteId};
 use super::worker::Worker;

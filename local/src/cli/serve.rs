@@ -11,8 +11,8 @@ use otp::platform::logging;
 use crate::functions::BuiltFunctions;
 use crate::listen::{Listen, local_url};
 use crate::preset::Preset;
+use crate::proxy_urls::Wires;
 use crate::server::{Options, Server};
-use crate::wires::Wires;
 
 /// Options of `serve`.
 #[derive(clap::Args)]

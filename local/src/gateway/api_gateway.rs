@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 use otp::platform::random::random_bytes;
 use serde_json::{Map, Value, json};
 
-use super::state::Shared;
+use super::shared_parts::Shared;
 use crate::template::DEFAULT_ROUTE;
 
 /// The largest body that API Gateway accepts.

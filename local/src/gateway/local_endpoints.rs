@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::state::Shared;
+use super::shared_parts::Shared;
 use crate::plain_openapi::plain;
 use crate::reject::reject;
 use crate::simulated_carriers::{Behaviour, is_report_status};

@@ -3,7 +3,7 @@
 
 mod api_gateway;
 mod local_endpoints;
-mod state;
+mod shared_parts;
 
 use std::future::IntoFuture as _;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::origin_check::{OriginCheck, check_origin};
 use local_endpoints as local;
-pub(crate) use state::Gateway;
+pub(crate) use shared_parts::Gateway;
 
 /// Serves on all listeners until one of them fails or the runtime ends.
 pub(crate) async fn serve(listeners: Vec<TcpListener>, check: OriginCheck, gateway: Gateway) {

@@ -1,7 +1,7 @@
 //! Checks of carriers against the apps: prices for spend limits, senders for countries.
 
+use super::advice::missing_prices;
 use super::apps::Apps;
-use super::explain::missing_prices;
 use super::reader::Reader;
 use crate::carrier::ConfiguredCarrier;
 use crate::domain::policy::Policy;

@@ -3,15 +3,15 @@
 //!
 //! Invariant: values are parsed here once; later nothing is an unchecked string.
 
-mod app_rules;
+mod app_decision_rules;
 mod apps;
 mod carrier_checks;
 mod config_error;
-mod explain;
+mod advice;
 mod policy;
 mod policy_checks;
 mod reader;
-mod rules;
+mod decision_rules;
 mod secrets;
 mod test_numbers;
 
@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 pub use apps::{ApiKeys, AppRules, Apps, is_app_name};
 pub use config_error::ConfigError;
+pub use decision_rules::{RulesError, read as read_rules};
 pub use policy::{android_hash, brand};
 pub use reader::Variables;
-pub use rules::{RulesError, read as read_rules};
 
 use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;

@@ -1,7 +1,7 @@
 //! Checks of a policy that no single setting can make: how easily its codes are guessed, and what
 //! NIST recommends.
 
-use super::explain::too_guessable;
+use super::advice::too_guessable;
 use super::reader::Reader;
 use crate::domain::policy::{GUESS_PROBABILITY_MAX, Policy, TTL_SECONDS_NIST_MAX};
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use super::advice::{carrier_problem, cut_json};
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
-use super::explain::{carrier_problem, cut_json};
+use super::decision_rules::RULES;
 use super::policy::SETTINGS;
-use super::rules::RULES;
 use super::secrets::{self, Secrets};
 use super::test_numbers::{canonical, read_test_numbers};
 use crate::carrier::{self, ConfiguredCarrier};

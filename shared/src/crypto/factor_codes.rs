@@ -12,7 +12,7 @@ use crate::domain::code::Code;
 use crate::domain::factor::{Algorithm, Factor, StoredSecret};
 use crate::domain::factor_secret::{FactorSecret, truncate};
 use crate::domain::ids::{AttemptHash, AttemptNonce, FactorId, SubjectKey};
-use crate::domain::judge::{CodeHashes, Judged, judge};
+use crate::domain::log_outcomes::{CodeHashes, Judged, judge};
 use crate::domain::subject::{LogEntry, Subject};
 
 impl Keyring {

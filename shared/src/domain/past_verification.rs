@@ -2,11 +2,11 @@
 
 use crate::domain::delivery::Delivery;
 use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce};
-use crate::domain::status::{CheckOutcome, Status};
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_params::VerificationParams;
+use crate::domain::verification_status::{CheckOutcome, Status};
 
 /// A verification that was replaced.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -97,8 +97,8 @@ impl PastVerification {
 mod tests {
     use super::*;
     use crate::domain::attempt_log::Attempt;
-    use crate::domain::status::Reason;
     use crate::domain::verification::tests::{attempt, nonce, verification};
+    use crate::domain::verification_status::Reason;
 
     #[test]
     fn keyed_check_outcome_survives_the_end() {

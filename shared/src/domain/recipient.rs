@@ -6,13 +6,13 @@ use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DeliveryStatus, ReportedStatus};
 use crate::domain::ids::{DeliveryTag, IdempotencyKeyHash, SubjectKey, VerificationNonce};
 use crate::domain::past_verification::PastVerification;
-use crate::domain::status::Status;
 use crate::domain::step::Step;
 use crate::domain::test_number::TEST_CARRIER;
 use crate::domain::time::{DAY_SECONDS, RETENTION_SECONDS, Timestamp};
 use crate::domain::verification::{SealedCode, Verification};
 use crate::domain::verification_params::Idempotency;
 use crate::domain::verification_ref::VerificationRef;
+use crate::domain::verification_status::Status;
 
 /// Past verifications that stay readable.
 const PAST_READABLE_MAX: usize = 5;

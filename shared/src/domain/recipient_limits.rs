@@ -177,9 +177,9 @@ mod tests {
     use crate::domain::channel::Channel;
     use crate::domain::delivery::{Cause, DeliveryStatus};
     use crate::domain::ids::DeliveryTag;
-    use crate::domain::status::Status;
     use crate::domain::verification::Verification;
     use crate::domain::verification::tests::{attempt, verification};
+    use crate::domain::verification_status::Status;
 
     const NOW: Timestamp = Timestamp(1_000_000);
 

@@ -7,11 +7,11 @@ use crate::domain::channel::Channel;
 use crate::domain::custom_text::CustomText;
 use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery, DeliveryStatus};
 use crate::domain::ids::{AttemptHash, AttemptNonce, DeliveryTag};
-use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::step::{Step, StepState};
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{VerificationParams, VerificationSubject};
+use crate::domain::verification_status::{CheckOutcome, Reason, Status};
 
 /// The current verification of a recipient, whatever its status, until a newer one replaces it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -2,11 +2,11 @@
 
 use crate::domain::delivery::{Cause, Delivery};
 use crate::domain::past_verification::PastVerification;
-use crate::domain::status::Status;
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::{MessageRequest, Verification};
 use crate::domain::verification_params::VerificationParams;
+use crate::domain::verification_status::Status;
 
 /// A verification of a recipient, current or past.
 #[derive(Clone, Copy, Debug)]

@@ -13,9 +13,9 @@ use super::sending::{
 use crate::crypto::hashes::BoundToCode;
 use crate::domain::channel::Channel;
 use crate::domain::recipient::Recipient;
-use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
+use crate::domain::verification_status::Status;
 use crate::platform::deadline::Deadline;
 use crate::store::StoreError;
 

@@ -10,13 +10,13 @@ use crate::domain::ids::{
     AttemptHash, AttemptNonce, BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce,
 };
 use crate::domain::past_verification::{PastVerification, RecordedCheck};
-use crate::domain::status::{CheckOutcome, Reason, Status};
 use crate::domain::text_reference::TextReference;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::MessageRequest;
 use crate::domain::verification_params::{
     DEFAULT_PURPOSE, Idempotency, Transaction, VerificationParams,
 };
+use crate::domain::verification_status::{CheckOutcome, Reason, Status};
 
 /// A time as four bytes, good until 2106.
 pub(super) fn stored_time(at: Timestamp) -> [u8; 4] {

@@ -13,9 +13,9 @@ use crate::api::problem::ErrorCode;
 use crate::crypto::keyring::Keyring;
 use crate::domain::code::Code;
 use crate::domain::policy::Policy;
-use crate::domain::status::Reason;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::{DEFAULT_PURPOSE, Transaction};
+use crate::domain::verification_status::Reason;
 use crate::service::check::{CheckRequest, Checked};
 use crate::service::target::Target;
 

@@ -13,10 +13,10 @@ use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::ids::VerificationId;
 use crate::domain::recipient::Recipient;
-use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::MessageRequest;
 use crate::domain::verification_ref::VerificationRef;
+use crate::domain::verification_status::Status;
 
 /// Recipient and channel of a verification, as both resources show them.
 pub(super) struct Shape {

@@ -11,9 +11,9 @@ use crate::domain::address::Address;
 use crate::domain::code::Code;
 use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
-use crate::domain::status::Reason;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_params::DEFAULT_PURPOSE;
+use crate::domain::verification_status::Reason;
 use crate::platform::json::Fields;
 use crate::service::check::{CheckRequest, Checked};
 

@@ -9,12 +9,12 @@ use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::ids::VerificationId;
 use crate::domain::policy::Policy;
 use crate::domain::recipient::Recipient;
-use crate::domain::status::Status;
 use crate::domain::step::{CLAIM_SECONDS, StepState};
 use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_ref::VerificationRef;
+use crate::domain::verification_status::Status;
 
 /// The verification object of `verification`, one of `recipient`'s.
 #[must_use]

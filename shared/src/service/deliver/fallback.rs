@@ -2,8 +2,8 @@
 //! it over.
 
 use super::carrier_client::CarrierClient;
-use super::charge::Charge;
-use super::delivering::DeliverError;
+use super::dependencies::DeliverError;
+use super::spend_charge::Charge;
 use super::step_work::{Snapshot, StepWork, uncertain_before};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::{Cause, DELIVERIES_MAX, Delivery};

@@ -4,15 +4,15 @@
 //! check does not wait for it. It writes nothing; a redelivered dispatch informs the carrier again.
 
 use super::carrier_client::CarrierClient;
-use super::delivering::{DeliverError, Delivering};
+use super::dependencies::{DeliverError, Delivering};
 use super::step_work::StepWork;
 use crate::carrier::Conversion;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::ids::DeliveryTag;
-use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::domain::verification_ref::VerificationRef;
+use crate::domain::verification_status::Status;
 use crate::platform::logging::causes;
 use crate::platform::queue::FeedbackDispatch;
 

@@ -2,7 +2,7 @@
 //! the claim counts as no handover.
 
 use super::carrier_client::CarrierClient;
-use super::delivering::DeliverError;
+use super::dependencies::DeliverError;
 use super::step_work::{StepWork, uncertain_before};
 use crate::domain::delivery::Delivery;
 use crate::domain::verification::Verification;

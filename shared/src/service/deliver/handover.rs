@@ -7,10 +7,10 @@
 
 use super::breakers::{CallPermit, Entry, Scopes, States};
 use super::carrier_client::CarrierClient;
-use super::charge::Charge;
 use super::composed_message::ComposedMessage;
-use super::delivering::DeliverError;
+use super::dependencies::DeliverError;
 use super::record::Outcome;
+use super::spend_charge::Charge;
 use super::step_work::{Snapshot, StepWork};
 use crate::carrier::{ConfiguredCarrier, HandoverResponse, Receipt};
 use crate::domain::channel::Channel;

@@ -1,7 +1,7 @@
 //! Lost claims: a dispatch that is stale, early, or for a step that another worker holds.
 
 use super::carrier_client::CarrierClient;
-use super::delivering::DeliverError;
+use super::dependencies::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::recipient::Recipient;

@@ -8,9 +8,9 @@
 pub mod breakers;
 mod call_time;
 pub mod carrier_client;
-mod charge;
+mod spend_charge;
 mod composed_message;
-mod delivering;
+mod dependencies;
 mod fallback;
 mod feedback;
 mod give_back;
@@ -22,7 +22,7 @@ mod single_handover;
 pub mod sns_publisher;
 mod step_work;
 
-pub use delivering::{DeliverError, Delivering};
+pub use dependencies::{DeliverError, Delivering};
 pub use single_handover::SingleHandover;
 
 use carrier_client::CarrierClient;

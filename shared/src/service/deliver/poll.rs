@@ -1,7 +1,7 @@
 //! Status polling: asks the status API of a carrier whose reports may be lost.
 
 use super::carrier_client::CarrierClient;
-use super::delivering::DeliverError;
+use super::dependencies::DeliverError;
 use super::record::Outcome;
 use super::step_work::StepWork;
 use crate::domain::delivery::{Delivery, DeliveryStatus};

@@ -4,7 +4,7 @@
 //! Invariants: a status is counted once; no planned step is left without a dispatch.
 
 use super::carrier_client::CarrierClient;
-use super::delivering::DeliverError;
+use super::dependencies::DeliverError;
 use super::step_work::{StepWork, uncertain_before};
 use crate::domain::address::Address;
 use crate::domain::delivery::{Delivery, DeliveryStatus};

@@ -2,7 +2,7 @@
 //! queue.
 
 use super::carrier_client::CarrierClient;
-use super::delivering::{DeliverError, Delivering};
+use super::dependencies::{DeliverError, Delivering};
 use super::handover::{Handover, NotHandedOver, SkipReason};
 use super::record::{Outcome, Recorded};
 use super::step_work::{Snapshot, StepWork, uncertain_before};

@@ -3,7 +3,7 @@
 use super::breakers::States;
 use super::call_time::CallTime;
 use super::carrier_client::CarrierClient;
-use super::delivering::Delivering;
+use super::dependencies::Delivering;
 use crate::domain::delivery::Delivery;
 use crate::domain::delivery_plan::{self, NextStep};
 use crate::domain::ids::ClaimId;

@@ -5,7 +5,7 @@ mod decision;
 mod factor;
 mod log_entry;
 mod recipient;
-mod remembered;
+mod replays;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

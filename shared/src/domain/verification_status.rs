@@ -1,4 +1,4 @@
-//! Status: the states of a verification, and why a check is not valid.
+//! Verification status: the states of a verification, and why a check is not valid.
 
 /// Status of a verification.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -1,5 +1,5 @@
-//! Judge: computes the outcome of each entry of a subject's log, such as accepted, replayed or
-//! wrong, and what follows for factors, recipients and decisions.
+//! Log outcomes: computes the outcome of each entry of a subject's log, such as accepted, replayed
+//! or wrong, and what follows for factors, recipients and decisions.
 //!
 //! Invariants: the outcomes follow from the stored factors and the log alone, without clock and
 //! policy. To settle an entry (fold it into the record and remove it from the log) changes no later

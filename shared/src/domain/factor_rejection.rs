@@ -5,7 +5,7 @@
 
 use crate::domain::decision::DecisionStatus;
 use crate::domain::factor::{FactorStatus, FactorType};
-use crate::domain::judge::Judged;
+use crate::domain::log_outcomes::Judged;
 use crate::domain::subject::{Budget, FactorAttempt, RememberedCheck, remembered_seconds};
 use crate::domain::time::Timestamp;
 

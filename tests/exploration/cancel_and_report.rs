@@ -3,7 +3,7 @@
 use otp::domain::delivery::{DeliveryStatus, EarlyReport};
 use otp::domain::ids::{DeliveryTag, VerificationNonce};
 use otp::domain::recipient::{RaiseOutcome, Recipient};
-use otp::domain::status::Status;
+use otp::domain::verification_status::Status;
 
 use super::broken::Broken;
 use super::table::{Item, Shared, Wire, WriteId};

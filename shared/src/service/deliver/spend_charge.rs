@@ -2,7 +2,7 @@
 //! over. (A requested message is charged when it is accepted.)
 
 use super::carrier_client::CarrierClient;
-use super::delivering::DeliverError;
+use super::dependencies::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::money::Money;
 use crate::platform::logging::causes;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::apps::AppRules;
+use super::decision_rules::{self, RULES};
 use super::reader::Reader;
-use super::rules::{self, RULES};
 use crate::domain::decision_rules::Rules;
 use crate::platform::json;
 
@@ -35,7 +35,7 @@ impl Reader<'_> {
     }
 
     fn rules_of(&mut self, name: &str, value: &Value) -> Rules {
-        rules::read(value).unwrap_or_else(|error| {
+        decision_rules::read(value).unwrap_or_else(|error| {
             self.problem(name, &error.to_string());
             Rules::default()
         })

@@ -16,6 +16,7 @@ use crate::functions::{BuiltFunctions, Functions, InProcess, Processes, most_byt
 use crate::internal_port::bind_internal_port;
 use crate::metrics::RecordedMetrics;
 use crate::preset::Preset;
+use crate::proxy_urls::Wires;
 use crate::secrets::ApiKeysError;
 use crate::settings::Settings;
 use crate::simulated_carriers::{MessageOwners, ReservedCarriers, SimulatedCarriers};
@@ -23,7 +24,6 @@ use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
 use crate::variables::{FunctionVariables, ProcessVariables};
-use crate::wires::Wires;
 use crate::{local_aws, queue_trigger, sqs_sns};
 
 /// The functions, and what they call.
