@@ -56,6 +56,16 @@ struct State {
     work_count: usize,
 }
 
+impl State {
+    fn next_due_millis(&self) -> Option<i64> {
+        self.messages
+            .iter()
+            .filter(|message| message.is_waiting())
+            .map(|message| message.visible_at_millis)
+            .min()
+    }
+}
+
 /// Work in progress, which [`LocalQueue::settle`] waits for. The work ends when this value is
 /// dropped.
 pub(crate) struct Work(LocalQueue);
@@ -212,14 +222,21 @@ impl LocalQueue {
             let idle = self.0.idle.notified();
             tokio::pin!(idle);
             idle.as_mut().enable();
-            let now = self.0.clock.now_millis();
-            let is_due = self.next_due_millis().is_some_and(|at| at <= now);
-            if !is_due && self.state().work_count == 0 {
+            if self.is_idle() {
                 return;
             }
             self.wake();
             idle.await;
         }
+    }
+
+    /// Whether no message is due and no work is in progress, at one moment: a worker may enqueue a
+    /// message and end between two looks.
+    fn is_idle(&self) -> bool {
+        let now = self.0.clock.now_millis();
+        let state = self.state();
+        let is_due = state.next_due_millis().is_some_and(|at| at <= now);
+        !is_due && state.work_count == 0
     }
 
     /// Ends [`LocalQueue::wait_for_work`]: a message was sent or the clock was moved.
@@ -229,12 +246,7 @@ impl LocalQueue {
 
     /// The first moment at which a message is due, in milliseconds since 1970.
     pub(crate) fn next_due_millis(&self) -> Option<i64> {
-        self.state()
-            .messages
-            .iter()
-            .filter(|message| message.is_waiting())
-            .map(|message| message.visible_at_millis)
-            .min()
+        self.state().next_due_millis()
     }
 
     /// All messages.
