@@ -1,11 +1,13 @@
-"""Compares the built local server with what authenticator apps use: pyotp reads the URIs and makes
-the codes, zxing-cpp reads the QR codes.
+"""Compares the built local server with what authenticator apps use: pyotp reads the URIs, pyotp
+and otplib make the codes, zxing-cpp reads the QR codes. The simulated authenticator of the local
+page makes the codes of otplib.
 
-Usage: authenticator_apps.py PATH_OF_THE_LOCAL_SERVER. `.ci/run` installs pyotp, zxing-cpp and
-numpy."""
+Usage: authenticator_apps.py PATH_OF_THE_LOCAL_SERVER DIRECTORY_OF_OTPLIB. `.ci/run` installs pyotp,
+zxing-cpp, numpy and otplib; node runs `authenticator_codes.mjs`."""
 
 import itertools
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -55,6 +57,27 @@ def pixels(svg):
     return image
 
 
+class OtherCodes:
+    """Codes of otplib, each compared with that of the page, until the end of the block."""
+
+    def __enter__(self):
+        program = pathlib.Path(__file__).with_name("authenticator_codes.mjs")
+        arguments = ["node", str(program), sys.argv[2]]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True)
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def code(self, app, counter):
+        """Code of a counter, or of a step."""
+        request = {"secret": app.secret, "algorithm": app.digest().name, "digits": app.digits}
+        print(json.dumps(request | {"counter": counter}), file=self.process.stdin, flush=True)
+        return self.process.stdout.readline().strip()
+
+
 def check(server, path, code):
     return server.post(f"{path}/check", {"code": code})
 
@@ -91,20 +114,28 @@ def check_reserved_characters(server):
 def main():
     counts = {"totp": 0, "hotp": 0}
     settings = itertools.product(ACCOUNTS, ISSUERS, ["sha1", "sha256", "sha512"], [6, 8], [15, 30, 60])
-    with Server() as server:
+    with Server() as server, OtherCodes() as others:
         check_reserved_characters(server)
         for number, (account, issuer, algorithm, digits, period) in enumerate(settings):
             body = {"account": account, "algorithm": algorithm, "digits": digits}
             body |= {} if issuer is None else {"issuer": issuer}
             path, app = enrolled(server, number, body | {"type": "totp", "period": period})
-            result = check(server, path, app.at(time.time()))
+            step = int(time.time()) // period
+            code = app.at(step * period)
+            assert others.code(app, step) == code, (body, step)
+            result = check(server, path, code)
             assert result["valid"] and result["status"] == "active", result
+            # The next step, by the other library alone.
+            result = check(server, path, others.code(app, step + 1))
+            assert result["valid"], result
             counts["totp"] += 1
             if period == 30:
                 path, app = enrolled(server, number, body | {"type": "hotp", "counter": 3})
                 for counter in [3, 5]:
                     # pyotp adds the counter of the URI.
-                    result = check(server, path, app.at(counter - 3))
+                    code = app.at(counter - 3)
+                    assert others.code(app, counter) == code, (body, counter)
+                    result = check(server, path, code)
                     assert result["valid"], (counter, result)
                 counts["hotp"] += 1
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()), "factors agree")

@@ -29,7 +29,7 @@
 //! | guess budget | wrong attempts allowed per recipient and app in 24 h |
 //! | subject | one user of an app, under the app's own id, and its record |
 //! | factor | what a subject can prove with codes of its own: TOTP, HOTP, backup codes |
-//! | verified recipient | a recipient of which an approved verification named the subject |
+//! | verified recipient | a number or address that an approved verification proved for a subject |
 //! | owner | the one subject of a recipient, if the app wants recipients to be unique |
 //! | decision | whether an action of a subject may proceed, needs proof, or may not |
 //! | place | a country, device or network from which a challenge was approved |

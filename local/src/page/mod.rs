@@ -8,6 +8,7 @@ const STYLE: &str = concat!(
     include_str!("style/forms.css"),
     include_str!("style/phones.css"),
     include_str!("style/controls.css"),
+    include_str!("style/subject.css"),
     include_str!("style/metrics.css"),
 );
 /// One script, in this order: a file uses names of the files before it while it is evaluated, and
@@ -21,6 +22,10 @@ const SCRIPT: &str = concat!(
     include_str!("script/messages.js"),
     include_str!("script/phones.js"),
     include_str!("script/carriers.js"),
+    include_str!("script/authenticator.js"),
+    include_str!("script/subject.js"),
+    include_str!("script/factors.js"),
+    include_str!("script/decisions.js"),
     include_str!("script/metrics.js"),
     include_str!("script/stored_items.js"),
     include_str!("script/main.js"),
@@ -50,10 +55,54 @@ mod tests {
             .filter_map(|rest| rest.split('"').next())
             .filter(|number| number.len() > 6 && number.bytes().all(|b| b.is_ascii_digit()))
             .collect();
-        assert_eq!(numbers.len(), 2, "{numbers:?}");
+        assert_eq!(numbers.len(), 3, "{numbers:?}");
         assert!(numbers.iter().all(|number| number.starts_with("120255501")));
         let addresses = page.matches("@example.com").count();
         assert_eq!(page.matches("ada@").count(), addresses);
+    }
+
+    /// The values of `attribute` in the page.
+    fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
+        let start = format!(" {attribute}=\"");
+        let values = page.split(start.as_str()).skip(1);
+        values.filter_map(|rest| rest.split('"').next()).collect()
+    }
+
+    #[test]
+    fn each_id_is_there_once() {
+        let mut ids = values(HTML, "id");
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn script_uses_only_ids_of_the_page() {
+        let ids = values(HTML, "id");
+        let used = SCRIPT.split("byId(\"").skip(1);
+        let unknown = used.filter_map(|rest| rest.split_once("\")"));
+        let unknown: Vec<_> = unknown.filter(|(id, _)| !ids.contains(id)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert!(ids.contains(&"subject-form"));
+    }
+
+    #[test]
+    fn each_field_has_a_label() {
+        let labels = values(HTML, "for");
+        let fields = HTML.split('<').filter(|tag| {
+            (tag.starts_with("input ") && !tag.contains("type=\"radio\""))
+                || tag.starts_with("select ")
+        });
+        for field in fields {
+            let id = values(field, "id");
+            // A tick has its label around it.
+            let has_label = id.iter().all(|id| labels.contains(id));
+            assert!(has_label || field.contains("type=\"checkbox\""), "{field}");
+        }
+        for label in labels {
+            assert!(values(HTML, "id").contains(&label), "{label}");
+        }
     }
 
     #[test]

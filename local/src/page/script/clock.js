@@ -23,7 +23,7 @@ async function advanceClock(button, seconds) {
     const response = await request("POST", "/local/clock", { body });
     showProblem(byId("clock-problem"), response);
     if (response.ok) setClock(response.json.now);
-    await Promise.all([readMessages(), readVerification()]);
+    await Promise.all([readMessages(), readVerification(), readSubject()]);
   });
 }
 

@@ -37,6 +37,7 @@ const VERIFICATION_STATUSES = {
   expired: ["bad", "Expired"],
   exhausted: ["bad", "No attempts left"],
   superseded: ["none", "Replaced by a newer verification"],
+  refused: ["bad", "Refused: another subject has this recipient"],
 };
 const DELIVERY_STATUSES = {
   queued: ["none", "in the queue"],
@@ -56,6 +57,7 @@ const REASONS = {
   already_used: "This code was already used",
   canceled: "The verification was canceled",
   superseded: "A newer verification has replaced this one",
+  recipient_taken: "The code is correct, but another subject has this recipient",
 };
 
 const byId = (id) => document.getElementById(id);

@@ -19,13 +19,16 @@ restoreForm();
 labelRecipient();
 setCurrent(saved().current ?? null);
 readVerification();
+byId("subject-id").value = saved().subject ?? byId("subject-id").value;
+if (saved().subject) openSubject();
 
 byId("reset").addEventListener("click", (event) =>
   whileBusy(event.target, async () => {
     const response = await request("POST", "/local/reset");
     showProblem(byId("reset-problem"), response);
     if (response.ok) setClock(response.json.now);
-    await Promise.all([readMessages(), readVerification(), readCarriers()]);
+    const reads = [readMessages(), readVerification(), readCarriers(), readSubject()];
+    await Promise.all(reads);
   }),
 );
 
@@ -51,5 +54,8 @@ async function poll() {
 
 document.addEventListener("visibilitychange", poll);
 setInterval(poll, POLL_MS);
-setInterval(updateTimes, TICK_MS);
+setInterval(() => {
+  updateTimes();
+  updateAuthenticators();
+}, TICK_MS);
 poll();

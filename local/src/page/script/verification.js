@@ -52,9 +52,10 @@ function showVerification(shown) {
   updateTimes();
 }
 
-function about({ channel, locale, purpose, transaction, reference }) {
+function about({ channel, subject, locale, purpose, transaction, reference }) {
   const parts = [
     channelName(channel),
+    subject && "subject " + subject,
     locale,
     purpose !== "default" && "purpose " + purpose,
     transaction && `${transaction.amount} ${transaction.currency} to ${transaction.payee}`,
@@ -148,7 +149,8 @@ async function send() {
 
 async function check() {
   const { purpose, transaction } = verification;
-  const body = { code: byId("code").value, purpose, transaction };
+  const code = byId("code").value;
+  const body = { code, purpose, transaction, ...subjectOfCheck(verification) };
   const path = verificationPath(current.id, "/check");
   const response = await request("POST", path, { body, key: current.key });
   showProblem(byId("verification-problem"), response);
@@ -160,7 +162,7 @@ async function check() {
     showOutcome("bad", failureWords(response.json));
     byId("code").select();
   }
-  await readVerification();
+  await Promise.all([readVerification(), readSubject()]);
 }
 
 function failureWords({ reason, status, attempts_left }) {
