@@ -82,8 +82,13 @@ impl PhoneNumber {
         let country = tables
             .get_region_for_number(&number)
             .ok_or(PhoneError::Invalid)?;
+        let e164 = tables.format(&number, PhoneNumberFormat::E164).into_owned();
+        // Some plans, such as Germany's, let libphonenumber accept longer numbers.
+        if e164.len() > "+".len() + DIGITS_MAX {
+            return Err(PhoneError::Invalid);
+        }
         Ok(Self {
-            e164: tables.format(&number, PhoneNumberFormat::E164).into_owned(),
+            e164,
             called,
             country: country.as_region_str().to_string(),
             line,
@@ -512,6 +517,17 @@ mod tests {
             number(&"1".repeat(100_000), Some("US")),
             Err(PhoneError::Invalid)
         );
+    }
+
+    #[test]
+    fn number_over_fifteen_digits_is_rejected() {
+        // A German number may have more digits than E.164 for libphonenumber.
+        let read = |national: &str| PhoneNumber::parse(national, Some("DE"));
+        assert_eq!(
+            read("(201) 555-0345-678").map(|number| number.e164.len()),
+            Ok("+".len() + DIGITS_MAX)
+        );
+        assert_eq!(read("(201) 555-0345-6789"), Err(PhoneError::Invalid));
     }
 
     #[test]
