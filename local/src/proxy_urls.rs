@@ -1,4 +1,4 @@
-//! Wires: the URLs at which the functions reach DynamoDB, SQS and SNS. A test can put a proxy
+//! Proxy URLs: the URLs at which the functions reach DynamoDB, SQS and SNS. A test can put a proxy
 //! there.
 
 use crate::variables::Endpoints;

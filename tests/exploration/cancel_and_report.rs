@@ -1,4 +1,4 @@
-//! The requests that no other file has: a cancel, and a carrier's report.
+//! A cancel by the app, and a report by a carrier.
 
 use otp::domain::delivery::{DeliveryStatus, EarlyReport};
 use otp::domain::ids::{DeliveryTag, VerificationNonce};

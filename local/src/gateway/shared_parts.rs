@@ -1,4 +1,4 @@
-//! The state of the gateway: the parts of the running server that the endpoints use.
+//! Shared parts: the parts of the running server that the endpoints of the gateway use.
 
 use std::sync::Arc;
 

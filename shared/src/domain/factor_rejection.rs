@@ -1,4 +1,4 @@
-//! Factor check: the reasons why the table did not append an attempt to the log of its subject.
+//! Factor rejection: the reasons why the table did not append an attempt to the log of its subject.
 //!
 //! Invariant: an attempt that was not appended was not compared. The reason follows from the stored
 //! record alone.

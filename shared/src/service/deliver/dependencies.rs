@@ -1,4 +1,4 @@
-//! Delivering: the dependencies of the work on deliveries, and its errors.
+//! The dependencies of the work on deliveries, and its errors.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is remembered for repeated requests, packed: checks, enrolments, approvals.
+//! Replays: what is stored for repeated requests, packed. Checks, enrolments, approvals.
 
 use serde::{Deserialize, Serialize};
 
