@@ -49,10 +49,18 @@ pub enum Broken {
     HandoverNotCounted,
     /// A second carrier gets the message, however often it was handed over.
     SecondCarrierUncounted,
+    /// The handover of a worker whose claim lapsed is forgotten when another one ends its step.
+    EarlierWorkerUncounted,
     /// A worker whose claim lapsed ends the step.
     EndWithoutClaim,
     /// A worker whose step was taken over fails the message when no carrier accepts it.
     FailAfterTakeover,
+    /// A worker fails a message although the send that replaced it was rolled back.
+    FailAfterRollBack,
+    /// A resend is not rolled back after an attempt.
+    RollBackSendsOnly,
+    /// A send does not wait for the newer one that replaced it, which may be rolled back as well.
+    RollBackWithoutWaiting,
     /// A worker that stood still does not read the verification again.
     CallWithoutReading,
     /// A dispatch for a held step is dropped.
@@ -65,7 +73,7 @@ pub enum Broken {
     ReportOfAnyCarrier,
 }
 
-pub const ALL: [Broken; 30] = [
+pub const ALL: [Broken; 34] = [
     Broken::AppendWithoutMaximum,
     Broken::AppendWithoutNonce,
     Broken::AppendAfterCancel,
@@ -89,8 +97,12 @@ pub const ALL: [Broken; 30] = [
     Broken::ClaimEarly,
     Broken::HandoverNotCounted,
     Broken::SecondCarrierUncounted,
+    Broken::EarlierWorkerUncounted,
     Broken::EndWithoutClaim,
     Broken::FailAfterTakeover,
+    Broken::FailAfterRollBack,
+    Broken::RollBackSendsOnly,
+    Broken::RollBackWithoutWaiting,
     Broken::CallWithoutReading,
     Broken::HeldStepDropped,
     Broken::EndedStepNotEnqueued,

@@ -1,21 +1,20 @@
 //! The end of a step: its outcome and the next step in one write, then the dispatch of that step.
-//! As `service::deliver::record` and `lost_claim`.
+//! As `service::deliver::record`.
 
 use otp::domain::delivery::{Delivery, DeliveryStatus};
 use otp::domain::ids::{ClaimId, DeliveryTag};
 use otp::domain::recipient::{RaiseOutcome, Recipient};
-use otp::domain::step::StepState;
 use otp::domain::time::Timestamp;
-use otp::domain::verification::Verification;
 
 use super::broken::Broken;
+use super::following::Following;
 use super::handover::name_of;
 use super::table::{Wire, WriteId};
 use super::worker::{Went, Work, Worker, index_of, next_due};
 use super::world::{Dispatch, Scenario, World};
 
 /// A message, its new status, and the carrier that has it.
-type Record = (DeliveryTag, DeliveryStatus, Option<u8>);
+pub type Record = (DeliveryTag, DeliveryStatus, Option<u8>);
 
 /// How a step ends.
 #[derive(Clone, Hash)]
@@ -26,6 +25,8 @@ pub struct Ended {
     pub uncertain: u8,
     /// The message of a retry round that follows.
     pub retries: Option<DeliveryTag>,
+    /// The message of a step that is given back: a newer send has replaced it.
+    pub gives_back: Option<DeliveryTag>,
     pub id: WriteId,
 }
 
@@ -39,6 +40,7 @@ impl Ended {
             rounds: 0,
             uncertain: 0,
             retries: None,
+            gives_back: None,
             id,
         }
     }
@@ -105,6 +107,11 @@ impl Ended {
                 return;
             };
             let step = &mut current.step;
+            if self.gives_back.is_some() {
+                step.claim = None;
+                step.uncertain_handovers = self.uncertain;
+                return;
+            }
             step.sequence += 1;
             step.claim = None;
             step.tried_carriers.clear();
@@ -112,7 +119,7 @@ impl Ended {
             step.retry_rounds = self.rounds;
             step.uncertain_handovers = self.uncertain;
         });
-        if written.is_written {
+        if written.is_written && self.gives_back.is_none() {
             let retried = self.due.filter(|_| self.retries.is_some());
             next.history.backoff = retried.map(|due| (next_of(dispatch, due), due));
         }
@@ -121,6 +128,17 @@ impl Ended {
 
     fn written(&self, scenario: &Scenario, work: &Work, mut next: World) -> Went {
         let mut following = Following::new();
+        if self.gives_back.is_some() {
+            following.enqueue(Some(Dispatch {
+                due: next.now,
+                ..work.dispatch
+            }));
+            return (
+                "gives its step back",
+                following.into_worker(work.dispatch),
+                next,
+            );
+        }
         let mut due = self.due;
         let recipient = next.recipient();
         let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
@@ -149,14 +167,20 @@ impl Ended {
         let what = "cannot end its step any more";
         let mut following = Following::new();
         let recipient = next.recipient();
+        if let Some(tag) = self.gives_back {
+            if recipient.has_left(tag) {
+                following.fail_left(tag, &mut next);
+            }
+            return (what, following.into_worker(work.dispatch), next);
+        }
         if !scenario.is_broken(Broken::EndedStepNotEnqueued) {
             following.enqueue(ended_step(&recipient, work.dispatch));
         }
         if let Some(tag) = self.retries {
-            let is_failed =
-                scenario.is_broken(Broken::FailAfterTakeover) || is_left(&recipient, tag);
-            if is_failed {
+            if scenario.is_broken(Broken::FailAfterTakeover) {
                 following.raise((tag, DeliveryStatus::Failed, None), &mut next);
+            } else if recipient.has_left(tag) {
+                following.fail_left(tag, &mut next);
             }
             return (what, following.into_worker(work.dispatch), next);
         }
@@ -168,15 +192,28 @@ impl Ended {
         };
         let current = recipient.current.as_ref();
         if !is_held_by(&recipient, work.dispatch, work.claim) {
-            following.raise(record, &mut next);
+            let is_failed = record.1 == DeliveryStatus::Failed;
+            match is_failed && !scenario.is_broken(Broken::FailAfterRollBack) {
+                true => following.fail_left(record.0, &mut next),
+                false => following.raise(record, &mut next),
+            }
             return (what, following.into_worker(work.dispatch), next);
         }
-        // A report came first and says more.
+        // A report came first and says more, or an earlier worker of this step.
+        let uncertain = match (current, record.1) {
+            _ if scenario.is_broken(Broken::EarlierWorkerUncounted) => self.uncertain,
+            (Some(current), DeliveryStatus::Sent | DeliveryStatus::Unknown) => {
+                current.step.uncertain_handovers
+            }
+            (Some(current), _) => current.step.uncertain_handovers.saturating_sub(1),
+            (None, _) => self.uncertain,
+        };
         let due = current
-            .and_then(|current| next_due(scenario, &current.deliveries, self.uncertain, next.now));
+            .and_then(|current| next_due(scenario, &current.deliveries, uncertain, next.now));
         let ended = Self {
             record: None,
             due,
+            uncertain,
             ..self.clone()
         };
         let ended = Self {
@@ -198,12 +235,6 @@ fn ended_step(recipient: &Recipient, dispatch: Dispatch) -> Option<Dispatch> {
     Some(next_of(dispatch, due))
 }
 
-/// Whether a newer send left the message to the worker that claimed it.
-fn is_left(recipient: &Recipient, tag: DeliveryTag) -> bool {
-    let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
-    deliveries.any(|left| left.tag == tag && left.status == DeliveryStatus::Sending)
-}
-
 /// `store::deliveries::IS_CLAIMED`.
 pub fn is_held_by(recipient: &Recipient, dispatch: Dispatch, claim: ClaimId) -> bool {
     is_current(recipient, dispatch)
@@ -219,158 +250,10 @@ fn is_current(recipient: &Recipient, dispatch: Dispatch) -> bool {
     })
 }
 
-fn next_of(dispatch: Dispatch, due: Timestamp) -> Dispatch {
+pub fn next_of(dispatch: Dispatch, due: Timestamp) -> Dispatch {
     Dispatch {
         step: dispatch.step + 1,
         due,
         ..dispatch
     }
-}
-
-/// What is left to do after a step, or after a lost claim: statuses to raise, then a dispatch.
-#[derive(Clone, Hash, Default)]
-pub struct Following {
-    raises: Vec<(Record, WriteId)>,
-    dispatch: Option<Dispatch>,
-}
-
-impl Following {
-    fn new() -> Self {
-        Self::default()
-    }
-
-    fn raise(&mut self, record: Record, next: &mut World) {
-        self.raises.push((record, next.next_write()));
-    }
-
-    fn enqueue(&mut self, dispatch: Option<Dispatch>) {
-        self.dispatch = dispatch;
-    }
-
-    /// `StepWork::handle_lost_claim`.
-    pub fn lost_claim(
-        scenario: &Scenario,
-        recipient: &Recipient,
-        dispatch: Dispatch,
-        next: &mut World,
-    ) -> Self {
-        let mut following = Self::new();
-        let now = next.now;
-        let nonce = dispatch.nonce();
-        let current = recipient
-            .current
-            .as_ref()
-            .filter(|v| v.params.nonce == nonce);
-        let Some(verification) = current else {
-            let past = recipient
-                .past
-                .iter()
-                .find(|past| past.params.nonce == nonce);
-            following.mark_abandoned(past.map_or(&[], |past| &past.deliveries), next);
-            return following;
-        };
-        let step = &verification.step;
-        if step.sequence != dispatch.step
-            && let [earlier @ .., _] = verification.deliveries.as_slice()
-        {
-            following.mark_abandoned(earlier, next);
-        }
-        if !verification.is_deliverable(now) {
-            following.finish_queued(verification, dispatch, next);
-            return following;
-        }
-        let Some(due) = step.due else {
-            return following;
-        };
-        let held_until = step.claim.map(|claim| claim.until);
-        let is_next = step.sequence == dispatch.step + 1;
-        if step.sequence == dispatch.step {
-            let due = held_until.map_or(due, |until| until.max(due));
-            let is_dropped = scenario.is_broken(Broken::HeldStepDropped);
-            following.enqueue((!is_dropped).then_some(Dispatch { due, ..dispatch }));
-        } else if is_next && held_until.is_none_or(|until| until <= now) {
-            following.enqueue(Some(next_of(dispatch, due)));
-        }
-        following
-    }
-
-    fn mark_abandoned(&mut self, earlier: &[Delivery], next: &mut World) {
-        for delivery in earlier
-            .iter()
-            .filter(|d| d.status == DeliveryStatus::Sending)
-        {
-            self.raise((delivery.tag, DeliveryStatus::Unknown, None), next);
-        }
-    }
-
-    fn finish_queued(&mut self, verification: &Verification, dispatch: Dispatch, next: &mut World) {
-        let is_held = matches!(verification.step.state(next.now), StepState::Held { .. });
-        let is_current = verification.step.sequence == dispatch.step;
-        let latest = verification.deliveries.last();
-        let queued = latest.filter(|latest| latest.status == DeliveryStatus::Queued);
-        if let Some(delivery) = queued
-            && is_current
-            && !is_held
-        {
-            let status = verification.final_status_of_queued(next.now);
-            self.raise((delivery.tag, status, None), next);
-        }
-    }
-
-    /// The worker, which is idle if nothing is left to do.
-    pub fn into_worker(self, dispatch: Dispatch) -> Worker {
-        match self.raises.is_empty() && self.dispatch.is_none() {
-            true => Worker::Idle,
-            false => Worker::Following(dispatch, self),
-        }
-    }
-
-    pub fn steps(&self, dispatch: Dispatch, world: &World, went: &mut Vec<Went>) {
-        let this = Worker::Following(dispatch, self.clone());
-        if let Some((first, rest)) = self.raises.split_first() {
-            for (wire, mut next) in world.writes() {
-                if wire.is_carried_out() {
-                    raise(*first, &mut next);
-                }
-                next.history.has_uncertain_call |= wire.is_fault();
-                let rest = Self {
-                    raises: rest.to_vec(),
-                    ..self.clone()
-                };
-                went.push(match wire {
-                    Wire::Answered => ("raises a status", rest.into_worker(dispatch), next),
-                    Wire::Repeated => {
-                        ("raises a status, the write is repeated", this.clone(), next)
-                    }
-                    _ => this.fail("cannot raise a status", next),
-                });
-            }
-            return;
-        }
-        let Some(following) = self.dispatch else {
-            return;
-        };
-        for (wire, mut next) in world.calls() {
-            if wire.is_carried_out() {
-                next.enqueue(following);
-            }
-            next.history.has_uncertain_call |= wire.is_fault();
-            went.push(match wire {
-                Wire::Answered => ("enqueues the next step", Worker::Idle, next),
-                _ => this.fail("cannot enqueue the next step", next),
-            });
-        }
-    }
-}
-
-/// `Store::raise_delivery`.
-fn raise(((tag, status, carrier), id): (Record, WriteId), next: &mut World) {
-    let now = next.now;
-    let rule = |recipient: &mut Recipient| {
-        recipient.raise_delivery(tag, status.into(), carrier.map(name_of), now)
-    };
-    let condition = |recipient: &Recipient| rule(&mut recipient.clone()) == RaiseOutcome::Raised;
-    next.table.update(id, condition, |recipient| {
-        rule(recipient);
-    });
 }

@@ -156,7 +156,7 @@ impl Handover {
         }
         for (wire, next) in world.calls().take(2) {
             went.push(match wire {
-                Wire::Answered => check_again(work, calling.clone(), next),
+                Wire::Answered => check_again(scenario, work, calling.clone(), next),
                 _ => Worker::HandingOver(work.clone(), self.clone()).fail("cannot read", next),
             });
         }
@@ -232,7 +232,7 @@ impl Handover {
 }
 
 /// `StepWork::check_deliverable`, with what the table has now.
-fn check_again(work: &Work, calling: Handover, mut next: World) -> Went {
+fn check_again(scenario: &Scenario, work: &Work, calling: Handover, mut next: World) -> Went {
     let recipient = next.recipient();
     let nonce = work.dispatch.nonce();
     let current = recipient
@@ -266,9 +266,17 @@ fn check_again(work: &Work, calling: Handover, mut next: World) -> Went {
         Some(current) if !is_held(current) && !is_left(current) => {
             ("reads that it has lost its claim", Worker::Idle, next)
         }
-        _ => {
-            next.history.has_read_its_end = true;
-            let ended = end_undeliverable(work, &mut next);
+        current => {
+            let is_replaced = current.as_ref().is_none_or(|current| !is_held(current))
+                && !scenario.is_broken(Broken::FailAfterRollBack);
+            let ended = match is_replaced {
+                true => Ended {
+                    gives_back: Some(work.latest().tag),
+                    uncertain: work.uncertain_before(),
+                    ..Ended::new(&mut next)
+                },
+                false => end_undeliverable(work, &mut next),
+            };
             (
                 "reads that it has ended",
                 Worker::Ending(work.clone(), ended),

@@ -34,9 +34,6 @@ pub struct History {
     pub has_uncertain_call: bool,
     /// Whether a rollback failed, so that the earlier verification may be lost.
     pub has_failed_rollback: bool,
-    /// Whether a worker gave up a message because its verification had ended. If the send that
-    /// ended it is rolled back, the message is `failed`.
-    pub has_read_its_end: bool,
     /// The step of a retry round, and when that begins.
     pub backoff: Option<(Dispatch, Timestamp)>,
     has_early_call: bool,
@@ -272,11 +269,10 @@ fn deliveries(scenario: &Scenario, world: &World, recipient: &Recipient) -> Opti
             .deliveries
             .iter()
             .find(|delivery| delivery.tag == tag)?;
-        let is_open = match delivery.status {
-            DeliveryStatus::Queued => true,
-            DeliveryStatus::Failed => !world.history.has_read_its_end,
-            _ => false,
-        };
+        let is_open = matches!(
+            delivery.status,
+            DeliveryStatus::Queued | DeliveryStatus::Failed
+        );
         let is_latest = current
             .deliveries
             .last()

@@ -12,13 +12,14 @@
 //! | `world` | the state, the scenario, and what may happen next |
 //! | `broken` | rules that a scenario can break |
 //! | `check`, `send`, `saving`, `cancel_and_report` | requests of the app, and reports |
-//! | `worker`, `handover`, `ending` | a worker with one dispatch |
+//! | `worker`, `handover`, `ending`, `following` | a worker with one dispatch |
 //! | `invariants` | what must hold in every state |
 
 mod broken;
 mod check;
 mod ending;
 mod explorer;
+mod following;
 mod handover;
 mod invariants;
 mod cancel_and_report;
@@ -84,6 +85,12 @@ const EXPIRY: Scenario = Scenario {
     }
 };
 
+/// Two sends that may both meet a failing queue.
+const FAILING_QUEUE: Scenario = Scenario {
+    faults: 2,
+    ..Scenario::TWO_SENDS
+};
+
 /// Two sends and two workers; a call of a carrier fails or has no known outcome.
 const DELIVERY: Scenario = Scenario {
     workers: 2,
@@ -113,6 +120,14 @@ const CRASHES: Scenario = Scenario {
     duplicates: 1,
     stalls: 1,
     ..DELIVERY
+};
+
+/// One send. A worker pauses past its hold, and two calls of carriers fail.
+const TAKEOVERS: Scenario = Scenario {
+    faults: 0,
+    crashes: 0,
+    failed_calls: 2,
+    ..CRASHES
 };
 
 /// A send and its repetition, with one `Idempotency-Key`.
@@ -161,6 +176,16 @@ fn crashed_workers_send_two_texts_at_most() {
 }
 
 #[test]
+fn failed_sends_leave_nothing_in_every_order() {
+    assert_holds(&FAILING_QUEUE);
+}
+
+#[test]
+fn taken_over_steps_send_two_texts_at_most() {
+    assert_holds(&TAKEOVERS);
+}
+
+#[test]
 fn repetitions_lose_no_send_in_every_order() {
     assert_holds(&REPETITION);
 }
@@ -199,7 +224,9 @@ fn scenario_for(rule: Broken) -> Scenario {
             failed_calls: 0,
             ..DELIVERY
         },
-        Broken::EndedStepNotEnqueued => DELIVERY,
+        Broken::EndedStepNotEnqueued | Broken::FailAfterRollBack => DELIVERY,
+        Broken::RollBackSendsOnly => CHECKS_WITH_FAULTS,
+        Broken::RollBackWithoutWaiting => FAILING_QUEUE,
         Broken::RepeatWithoutWrite => REPETITION,
         Broken::ClaimHeldStep | Broken::HandoverNotCounted | Broken::SecondCarrierUncounted => {
             Scenario {
@@ -211,12 +238,8 @@ fn scenario_for(rule: Broken) -> Scenario {
         Broken::ClaimEarly
         | Broken::NextStepNotEnqueued
         | Broken::EndWithoutClaim
-        | Broken::FailAfterTakeover => Scenario {
-            faults: 0,
-            crashes: 0,
-            failed_calls: 2,
-            ..CRASHES
-        },
+        | Broken::EarlierWorkerUncounted
+        | Broken::FailAfterTakeover => TAKEOVERS,
         Broken::CallWithoutReading | Broken::ReportOfAnyCarrier => Scenario {
             faults: 0,
             ..REPORTS_WITH_FAULTS

@@ -2,6 +2,7 @@
 //! `service::send`.
 
 use otp::domain::recipient::Recipient;
+use otp::domain::verification::Verification;
 
 use super::broken::Broken;
 use super::send::{Answer, Kind, Request, Send, dispatch_of};
@@ -174,11 +175,8 @@ impl Saving {
                     Send::RollingBack(self.raised(changed.get(), &next))
                 }
                 _ if self.is_sent(&next) => self.success(),
-                // The message of a resend stays if an attempt was written meanwhile.
-                _ => {
-                    next.history.has_failed_rollback |= self.request.kind != Kind::New;
-                    self.request.failure(503)
-                }
+                _ if self.may_be_current_again(scenario, &next) => Send::RollingBack(self.clone()),
+                _ => self.request.failure(503),
             },
             Wire::Refused => {
                 next.history.has_failed_rollback = true;
@@ -204,18 +202,41 @@ impl Saving {
         let (Some(saved), Some(current)) = (saved, current) else {
             return false;
         };
-        self.request.kind == Kind::New
-            && !scenario.is_broken(Broken::RollBackOnce)
+        let latest = |verification: &Verification| verification.deliveries.last().map(|d| d.tag);
+        let is_new = self.request.kind == Kind::New;
+        !scenario.is_broken(Broken::RollBackOnce)
+            && (is_new || !scenario.is_broken(Broken::RollBackSendsOnly))
             && current.params.nonce == saved.params.nonce
+            && latest(current) == latest(saved)
+            && !(is_new && saved.params.idempotency.is_some())
+            && current.is_untouched()
+    }
+
+    /// `service::roll_back::may_be_current_again`, as long as the newer send goes on.
+    fn may_be_current_again(&self, scenario: &Scenario, world: &World) -> bool {
+        let recipient = world.table.recipient();
+        let current = recipient.and_then(|recipient| recipient.current.as_ref());
+        let saved = self.after.get().current.as_ref();
+        let (Some(recipient), Some(current), Some(saved)) = (recipient, current, saved) else {
+            return false;
+        };
+        let goes_on = world.sends.iter().filter(|send| !send.is_done()).count() > 1;
+        let mut past = recipient.past.iter();
+        goes_on
+            && !scenario.is_broken(Broken::RollBackWithoutWaiting)
             && saved.params.idempotency.is_none()
             && current.is_untouched()
+            && past.any(|past| past.params.nonce == saved.params.nonce)
     }
 
     /// This, with the statuses that earlier messages have in `changed`.
     fn raised(&self, changed: &Item, world: &World) -> Self {
         let before = self.before.as_ref().map(|before| {
             let mut recipient = before.get().recipient.clone();
-            recipient.raise_deliveries_to_those_of(&changed.recipient, world.now);
+            match self.request.kind {
+                Kind::New => recipient.raise_deliveries_to_those_of(&changed.recipient, world.now),
+                _ => recipient = recipient.with_changes_since_resend(&changed.recipient, world.now),
+            }
             Shared::new(Item {
                 recipient,
                 version: changed.version,

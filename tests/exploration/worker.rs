@@ -10,7 +10,8 @@ use otp::domain::time::Timestamp;
 use otp::domain::verification::Verification;
 
 use super::broken::Broken;
-use super::ending::{Ended, Following};
+use super::ending::Ended;
+use super::following::Following;
 use super::handover::Handover;
 use super::table::{Item, Shared, Wire, WriteId};
 use super::world::{CARRIERS, Dispatch, Scenario, Steps, World};

@@ -29,6 +29,7 @@ pub mod verification_ref;
 pub mod recipient;
 mod recipient_owner;
 pub mod recipient_limits;
+mod recipient_restore;
 pub mod rate_limit;
 pub mod conversion;
 pub mod money;

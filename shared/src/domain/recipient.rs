@@ -290,18 +290,6 @@ impl Recipient {
         RaiseOutcome::Raised
     }
 
-    /// Moves the status of each message up to the one that it has in `later`.
-    pub fn raise_deliveries_to_those_of(&mut self, later: &Recipient, now: Timestamp) {
-        let deliveries = later.verifications().flat_map(|known| known.deliveries());
-        for delivery in deliveries {
-            let reported = ReportedStatus {
-                status: delivery.status,
-                is_account_fault: delivery.is_account_fault,
-            };
-            self.raise_delivery(delivery.tag, reported, delivery.carrier.as_deref(), now);
-        }
-    }
-
     /// Applies a report of `carrier` about a message, if it counts now.
     pub fn apply_report(
         &mut self,

@@ -1,10 +1,20 @@
 //! Roll back: undoes the write of a send whose message could not be enqueued.
 
+use std::time::Duration;
+
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext};
 use crate::domain::recipient::Recipient;
+use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::platform::logging::causes;
-use crate::store::{RestoreResult, StoreError, StoredRecipient, WriteId};
+use crate::store::{RestoreResult, StoreError, StoredRecipient, WriteId, jittered_backoff};
+
+/// How often a roll back waits for a newer send, which may be rolled back as well.
+const WAITS_MAX: u32 = 20;
+/// Longest of these waits.
+const WAIT_MILLIS_MAX: u64 = 150;
+/// Time that is left for the roll back itself.
+const TIME_LEFT_MIN: Duration = Duration::from_millis(1500);
 
 /// Restores the recipient as it was before a send, unless a worker or a repetition may have its
 /// message: then the changed recipient is returned and left as it is.
@@ -18,18 +28,27 @@ pub(super) async fn roll_back(
         sending, key, now, ..
     } = *context;
     let (mut restored, mut written) = (before.clone(), written?);
-    for _ in 0..=CONFLICT_RETRIES_MAX {
+    let (mut conflicts, mut waits) = (0, 0);
+    while conflicts <= CONFLICT_RETRIES_MAX {
         match sending.store.restore(key, &restored, written, now).await {
             Ok(RestoreResult::Restored) => {
                 enqueue_restored_step(context, &restored.recipient).await;
                 return None;
             }
             // A report about an earlier message, or the end of its handover, came in between.
+            // Or an attempt, a cancel or an unlock during a resend.
             Ok(RestoreResult::Changed(changed)) => match changed.version {
                 Some(version) if is_unknown_to_others(&changed.recipient, before, saved) => {
-                    let earlier = &mut restored.recipient;
-                    earlier.raise_deliveries_to_those_of(&changed.recipient, now);
+                    restored.recipient = undone(&restored, &changed.recipient, saved, now);
                     written = version;
+                    conflicts += 1;
+                }
+                _ if waits < WAITS_MAX
+                    && context.deadline.time_left() > TIME_LEFT_MIN
+                    && may_be_current_again(&changed.recipient, saved) =>
+                {
+                    jittered_backoff(WAIT_MILLIS_MAX).await;
+                    waits += 1;
                 }
                 _ => return Some(*changed),
             },
@@ -52,15 +71,49 @@ fn log_not_rolled_back(context: &SendContext<'_>, error: &StoreError) {
     );
 }
 
-/// Whether the verification that a send opened is current, and neither a worker nor a repetition
-/// can have its message: without an `Idempotency-Key` there is no repetition.
+/// The recipient before the send, with what was written since.
+fn undone(
+    before: &StoredRecipient,
+    changed: &Recipient,
+    saved: &Recipient,
+    now: Timestamp,
+) -> Recipient {
+    let is_resend = saved
+        .current
+        .as_ref()
+        .is_some_and(|v| !is_opened(v, before));
+    if is_resend {
+        return before.recipient.with_changes_since_resend(changed, now);
+    }
+    let mut undone = before.recipient.clone();
+    undone.raise_deliveries_to_those_of(changed, now);
+    undone
+}
+
+/// Whether a newer send replaced the verification that this one opened, and is not on its way yet:
+/// if it fails, it makes that verification the current one again.
+fn may_be_current_again(changed: &Recipient, saved: &Recipient) -> bool {
+    let (Some(current), Some(saved)) = (&changed.current, &saved.current) else {
+        return false;
+    };
+    let mut past = changed.past.iter();
+    saved.params.idempotency.is_none()
+        && current.is_untouched()
+        && past.any(|past| past.params.nonce == saved.params.nonce)
+}
+
+/// Whether neither a worker nor a repetition can have the message of the send: it is the latest
+/// one, and without an `Idempotency-Key` no repetition enqueues the first message of a
+/// verification.
 fn is_unknown_to_others(changed: &Recipient, before: &StoredRecipient, saved: &Recipient) -> bool {
     let (Some(current), Some(saved)) = (&changed.current, &saved.current) else {
         return false;
     };
-    is_opened(saved, before)
-        && current.params.nonce == saved.params.nonce
-        && saved.params.idempotency.is_none()
+    let latest = |verification: &Verification| verification.deliveries.last().map(|d| d.tag);
+    let is_repeatable = is_opened(saved, before) && saved.params.idempotency.is_some();
+    current.params.nonce == saved.params.nonce
+        && latest(current) == latest(saved)
+        && !is_repeatable
         && current.is_untouched()
 }
 

@@ -135,6 +135,29 @@ impl Store {
         self.raise(key, tag, update, reported, rule, now).await
     }
 
+    /// Moves a message to `failed` that a newer send left to a worker, which did not hand it over.
+    /// If that send was rolled back meanwhile, the message is not left any more: nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn fail_left_delivery(
+        &self,
+        key: RecordKey,
+        tag: DeliveryTag,
+        now: Timestamp,
+    ) -> Result<RaiseResult, StoreError> {
+        let status = DeliveryStatus::Failed;
+        let update = raising(Update::default(), tag, status, None, now)
+            .and("deliveries.#tag.#status = :left")
+            .value(":left", number_value(DeliveryStatus::Sending.number()));
+        let rule = |recipient: &mut Recipient| match recipient.has_left(tag) {
+            true => recipient.raise_delivery(tag, status.into(), None, now),
+            false => RaiseOutcome::Unchanged,
+        };
+        self.raise(key, tag, update, status.into(), rule, now).await
+    }
+
     /// Writes `update` if the message belongs to the current verification; applies `rule` if it
     /// belongs to a past one.
     async fn raise(

@@ -96,7 +96,10 @@ async fn attempt_during_a_failing_resend_stays_counted() {
             "wrong_code"
         );
     });
-    assert_eq!(shown.await["attempts_left"], 4);
+    let shown = shown.await;
+    assert_fields(&shown, json!({"attempts_left": 4, "sends_left": 4}));
+    let deliveries = shown["deliveries"].as_array().map(Vec::len);
+    assert_eq!(deliveries, Some(1), "the failed message is undone: {shown}");
 }
 
 #[tokio::test]

@@ -147,6 +147,20 @@ async fn two_sends_with_one_key_without_queue_change_nothing() {
 }
 
 #[tokio::test]
+async fn two_sends_without_queue_change_nothing() {
+    let (proxied, id, code) = start_with_live_code().await;
+    for _ in 0..5 {
+        proxied.queue.break_all(BROKEN);
+        let service = &proxied.service;
+        let (one, other) = tokio::join!(service.send(TO), service.send(TO));
+        unavailable(&one);
+        unavailable(&other);
+        proxied.clear_faults();
+    }
+    assert_as_before(&proxied.service, &id, &code).await;
+}
+
+#[tokio::test]
 async fn send_with_a_key_stores_nothing_when_it_fails() {
     let (proxied, ..) = start_with_live_code().await;
     let service = &proxied.service;

@@ -21,6 +21,23 @@ impl<C: CarrierClient> StepWork<'_, C> {
         delivery: &Delivery,
         tried: &[String],
     ) -> Result<(), DeliverError> {
+        tracing::info!(
+            verification.id = self.log_id(),
+            tried = tried.len(),
+            "no time left for the next carrier in this invocation"
+        );
+        self.give_back(verification, delivery, tried).await
+    }
+
+    /// Gives the step back; another invocation goes on, without the carriers in `tried`. If a newer
+    /// send has replaced the message, it is `failed`; if that send was rolled back meanwhile, the
+    /// message is sent after all.
+    pub(super) async fn give_back(
+        &self,
+        verification: &Verification,
+        delivery: &Delivery,
+        tried: &[String],
+    ) -> Result<(), DeliverError> {
         let now = self.delivering.clock.now();
         let uncertain_handovers = uncertain_before(verification);
         let released = self
@@ -28,11 +45,6 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .store
             .release_claim(&self.claim, tried, uncertain_handovers, now)
             .await?;
-        tracing::info!(
-            verification.id = self.log_id(),
-            tried = tried.len(),
-            "no time left for the next carrier in this invocation"
-        );
         match released {
             ClaimResult::Written(_) => {
                 let delay_seconds = i64::from(tried.is_empty()) * POSTPONED_SECONDS;

@@ -43,6 +43,8 @@ pub(super) enum Handover<'a> {
 pub(super) enum SkipReason {
     /// The verification has ended, or its code expires before the message arrives.
     Ended,
+    /// A newer send replaced the verification or its message. That send may be rolled back.
+    Replaced,
     /// The claim lapsed and another worker took the step.
     ClaimLost,
 }
@@ -116,6 +118,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
             Handover::Skipped(SkipReason::Ended) => {
                 self.end_undeliverable(delivery, true).await?;
                 Ok(())
+            }
+            Handover::Skipped(SkipReason::Replaced) => {
+                self.give_back(verification, delivery, &[]).await
             }
             Handover::Skipped(SkipReason::ClaimLost) => Ok(()),
         }
@@ -303,7 +308,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let current = stored.recipient.current;
         let current = current.filter(|current| current.params.nonce == self.claim.nonce);
         let Some(current) = current else {
-            return Ok(Some(SkipReason::Ended));
+            return Ok(Some(SkipReason::Replaced));
         };
         if self.claim.holds(&current) {
             let now = self.delivering.clock.now();
@@ -314,7 +319,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let is_left = deliveries
             .any(|left| left.tag == delivery.tag && left.status == DeliveryStatus::Sending);
         Ok(Some(match is_left {
-            true => SkipReason::Ended,
+            true => SkipReason::Replaced,
             false => SkipReason::ClaimLost,
         }))
     }

@@ -202,13 +202,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         recipient: Option<Box<Recipient>>,
         delivery: &Delivery,
     ) -> Result<(), DeliverError> {
-        let recipient = recipient.unwrap_or_default();
-        let mut deliveries = recipient.verifications().flat_map(|v| v.deliveries());
-        let is_left = deliveries
-            .any(|left| left.tag == delivery.tag && left.status == DeliveryStatus::Sending);
-        if is_left {
-            self.raise(delivery.tag, DeliveryStatus::Failed, None)
-                .await?;
+        if recipient.unwrap_or_default().has_left(delivery.tag) {
+            self.fail_left(delivery.tag).await?;
         }
         Ok(())
     }
@@ -235,12 +230,23 @@ impl<C: CarrierClient> StepWork<'_, C> {
         };
         let Some(recipient) = current.filter(|recipient| self.holds_current(recipient)) else {
             // Another send came first and planned its own step: only the status is left to record.
+            if record.status == DeliveryStatus::Failed {
+                return self.fail_left(record.tag).await;
+            }
             return self
                 .raise(record.tag, record.status, record.carrier.as_deref())
                 .await;
         };
-        // A report came first and says more: the next step follows from it.
+        // A report came first and says more, or an earlier worker of this step has stored that the
+        // outcome of its own handover is not known: the next step follows from it. All handovers so
+        // far count, so that there is no third one.
         if let Some(verification) = &recipient.current {
+            result.uncertain_handovers = match record.status {
+                DeliveryStatus::Sent | DeliveryStatus::Unknown => {
+                    verification.step.uncertain_handovers
+                }
+                _ => uncertain_before(verification),
+            };
             let (deliveries, uncertain) = (&verification.deliveries, result.uncertain_handovers);
             result.due = self.next_due(&recipient, verification, deliveries, uncertain, now);
         }
@@ -324,6 +330,25 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let raised = store
             .raise_delivery(self.claim.key, tag, status.into(), carrier, now)
             .await?;
+        self.raised(raised, tag, status, carrier).await
+    }
+
+    /// Moves a message to `failed` that a newer send left to this worker.
+    async fn fail_left(&self, tag: DeliveryTag) -> Result<Recorded, DeliverError> {
+        let (store, now) = (&self.delivering.store, self.delivering.clock.now());
+        let failed = store.fail_left_delivery(self.claim.key, tag, now).await?;
+        self.raised(failed, tag, DeliveryStatus::Failed, None).await
+    }
+
+    /// Counts a status that moved up.
+    async fn raised(
+        &self,
+        raised: RaiseResult,
+        tag: DeliveryTag,
+        status: DeliveryStatus,
+        carrier: Option<&str>,
+    ) -> Result<Recorded, DeliverError> {
+        let now = self.delivering.clock.now();
         match raised {
             RaiseResult::Raised(recipient) => {
                 let carrier = carrier.map(str::to_owned);

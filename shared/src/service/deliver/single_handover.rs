@@ -70,7 +70,7 @@ impl<C: CarrierClient> Delivering<C> {
                 let recorded = tokio::join!(recorded, work.finish_call(call)).0;
                 work.done(recorded, after)
             }
-            Handover::Skipped(SkipReason::Ended) => {
+            Handover::Skipped(SkipReason::Ended | SkipReason::Replaced) => {
                 let after = with_status(&recipient, latest, DeliveryStatus::Failed, None);
                 work.done(work.end_undeliverable(latest, true).await, after)
             }

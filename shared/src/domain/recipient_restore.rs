@@ -1,0 +1,153 @@
+//! What a roll back writes: the recipient as it was before a send, with what others have written
+//! since.
+
+use crate::domain::delivery::{DeliveryStatus, ReportedStatus};
+use crate::domain::ids::DeliveryTag;
+use crate::domain::recipient::Recipient;
+use crate::domain::time::Timestamp;
+
+impl Recipient {
+    /// Moves the status of each message up to the one that it has in `later`. A status that only
+    /// says that a send replaced the message is left out: no carrier got it, and it may be sent.
+    pub fn raise_deliveries_to_those_of(&mut self, later: &Recipient, now: Timestamp) {
+        let deliveries = later.verifications().flat_map(|known| known.deliveries());
+        for delivery in deliveries {
+            let is_of_replacement = delivery.carrier.is_none()
+                && matches!(
+                    delivery.status,
+                    DeliveryStatus::Sending | DeliveryStatus::Failed
+                );
+            if is_of_replacement {
+                continue;
+            }
+            let reported = ReportedStatus {
+                status: delivery.status,
+                is_account_fault: delivery.is_account_fault,
+            };
+            self.raise_delivery(delivery.tag, reported, delivery.carrier.as_deref(), now);
+        }
+    }
+
+    /// Whether a newer send left the message to the worker that claimed it.
+    #[must_use]
+    pub fn has_left(&self, tag: DeliveryTag) -> bool {
+        let mut deliveries = self.verifications().flat_map(|known| known.deliveries());
+        deliveries.any(|left| left.tag == tag && left.status == DeliveryStatus::Sending)
+    }
+
+    /// `later` without the message that a resend added to `self`. Attempts, a cancel and an unlock
+    /// since then stay. If the resend replaced the code, an attempt since then was compared with
+    /// that one: it does not approve the earlier code, and an approval stays.
+    #[must_use]
+    pub fn with_changes_since_resend(&self, later: &Recipient, now: Timestamp) -> Recipient {
+        let mut restored = later.clone();
+        restored.sends.clone_from(&self.sends);
+        let (Some(current), Some(before)) = (&mut restored.current, &self.current) else {
+            return restored;
+        };
+        if !current.is_approved() {
+            if current.expected_hash != before.expected_hash {
+                let has_attempts = current.attempts.len() > before.attempts.len();
+                current.attempts_at_earlier_codes = match has_attempts {
+                    true => current.attempts.len(),
+                    false => before.attempts_at_earlier_codes,
+                };
+            }
+            current.sealed_code.clone_from(&before.sealed_code);
+            current.expected_hash = before.expected_hash;
+            current.has_live_key = before.has_live_key;
+            current.text_reference = before.text_reference;
+        }
+        current.sealed_device.clone_from(&before.sealed_device);
+        current.requests.clone_from(&before.requests);
+        current.deliveries.clone_from(&before.deliveries);
+        current.fallbacks_used = before.fallbacks_used;
+        current.step.clone_from(&before.step);
+        restored.raise_deliveries_to_those_of(later, now);
+        restored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::attempt_log::Attempt;
+    use crate::domain::channel::Channel;
+    use crate::domain::delivery::Cause;
+    use crate::domain::ids::AttemptHash;
+    use crate::domain::verification::tests::{attempt, verification};
+    use crate::domain::verification::{SealedCode, Verification};
+
+    const AT: Timestamp = Timestamp(1010);
+
+    fn before() -> Recipient {
+        let mut current = verification(5);
+        current.add_delivery(Channel::Sms, Cause::Requested, DeliveryTag([1; 4]), AT);
+        Recipient {
+            sends: vec![AT],
+            current: Some(current),
+            ..Recipient::default()
+        }
+    }
+
+    fn resent(fresh: Option<AttemptHash>) -> Recipient {
+        let mut resent = before();
+        let code = fresh.map(|expected_hash| SealedCode {
+            sealed: vec![9],
+            expected_hash,
+        });
+        resent.resend(Channel::Sms, DeliveryTag([2; 4]), code, AT + 1);
+        resent
+    }
+
+    fn attempts_of(recipient: &mut Recipient) -> &mut Vec<Attempt> {
+        &mut recipient.current.as_mut().expect("a verification").attempts
+    }
+
+    #[test]
+    fn undone_resend_leaves_everything_as_it_was() {
+        for fresh in [None, Some(AttemptHash([8; 16]))] {
+            let restored = before().with_changes_since_resend(&resent(fresh), AT + 2);
+            assert_eq!(restored, before());
+        }
+    }
+
+    #[test]
+    fn undone_resend_keeps_attempts_and_reports() {
+        let mut later = resent(None);
+        attempts_of(&mut later).push(attempt(1, false));
+        later.cancel(AT + 1);
+        let report = DeliveryStatus::Delivered.into();
+        later.raise_delivery(DeliveryTag([1; 4]), report, Some("a"), AT + 1);
+        let restored = before().with_changes_since_resend(&later, AT + 2);
+        let current = restored.current.expect("a verification");
+        assert_eq!(current.attempts.len(), 1);
+        assert_eq!(current.canceled_at, Some(AT + 1));
+        let statuses: Vec<_> = current.deliveries.iter().map(|d| d.status).collect();
+        assert_eq!(statuses, [DeliveryStatus::Delivered]);
+    }
+
+    #[test]
+    fn attempt_at_an_undone_code_approves_nothing() {
+        let mut later = resent(Some(AttemptHash([8; 16])));
+        attempts_of(&mut later).push(attempt(1, true));
+        let restored = before().with_changes_since_resend(&later, AT + 2);
+        let current = restored.current.expect("a verification");
+        assert!(!current.is_approved(), "it was answered with wrong_code");
+        assert_eq!(current.attempts_left(), 4);
+    }
+
+    #[test]
+    fn approval_by_an_undone_code_stays() {
+        let mut later = resent(Some(AttemptHash([0; 16])));
+        attempts_of(&mut later).push(attempt(1, false));
+        assert!(
+            later
+                .current
+                .as_ref()
+                .is_some_and(Verification::is_approved)
+        );
+        let restored = before().with_changes_since_resend(&later, AT + 2);
+        assert!(restored.current.is_some_and(|v| v.is_approved()));
+    }
+}
