@@ -70,6 +70,11 @@ impl DataDir {
         }
     }
 
+    /// The directory at `path`, to read what a running server has stored there.
+    pub(crate) fn of_a_running_server(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     /// The path of the file called `name`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -24,6 +24,7 @@ mod lambda_runtime;
 mod listen;
 mod local_aws;
 mod metrics;
+mod operator;
 mod origin_check;
 mod page;
 mod plain_openapi;

@@ -3,6 +3,9 @@
 
 use crate::variables::Endpoints;
 
+/// What the URL of the queue of dead letters ends with.
+pub(crate) const DEAD_LETTERS_PATH: &str = "/dead-letters";
+
 /// URLs of proxies in front of the table, the queue and SNS, which tests use to cause faults. The
 /// [`crate::Server`] has the URLs behind them.
 #[derive(Default)]
@@ -23,7 +26,17 @@ impl Wires {
             dynamodb_url: or(self.dynamodb, dynamodb_url),
             sqs_url: or(self.sqs, sqs_url),
             sns_url: or(self.sns, sqs_url),
-            queue_url: format!("{sqs_url}/queue"),
+            queue_url: queue_url(sqs_url),
         }
     }
+}
+
+/// The URL of the dispatch queue at the local SQS.
+pub(crate) fn queue_url(sqs_url: &str) -> String {
+    format!("{sqs_url}/queue")
+}
+
+/// The URL of the queue of dead letters at the local SQS.
+pub(crate) fn dead_letters_url(sqs_url: &str) -> String {
+    format!("{sqs_url}{DEAD_LETTERS_PATH}")
 }

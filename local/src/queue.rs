@@ -141,6 +141,7 @@ impl LocalQueue {
         {
             if message.receives >= self.0.receives_max {
                 message.is_dead = true;
+                message.visible_at_millis = now;
             } else {
                 message.receives += 1;
                 message.visible_at_millis = now + self.0.visibility_millis;
@@ -164,7 +165,33 @@ impl LocalQueue {
         Some((batch, Work(self.clone())))
     }
 
-    /// Deletes a message that a worker has handled.
+    /// Up to `count_max` dead letters, hidden for `hidden_seconds` from other readers.
+    pub(crate) fn receive_dead_letters(
+        &self,
+        count_max: usize,
+        hidden_seconds: i64,
+    ) -> Vec<Message> {
+        let now = self.0.clock.now_millis();
+        let mut state = self.state();
+        let dead = state.messages.iter_mut().filter(|message| message.is_dead);
+        let visible = dead.filter(|message| message.visible_at_millis <= now);
+        let hide = |message: &mut Message| {
+            message.visible_at_millis = now + hidden_seconds * 1000;
+            message.clone()
+        };
+        visible.take(count_max).map(hide).collect()
+    }
+
+    /// Shows a dead letter to readers after so many seconds.
+    pub(crate) fn hide_dead_letter(&self, id: &str, hidden_seconds: i64) {
+        let now = self.0.clock.now_millis();
+        let mut state = self.state();
+        if let Some(message) = state.messages.iter_mut().find(|m| m.id == id && m.is_dead) {
+            message.visible_at_millis = now + hidden_seconds * 1000;
+        }
+    }
+
+    /// Deletes a message that a worker has handled, or a dead letter.
     pub(crate) fn delete(&self, id: &str) {
         self.state().messages.retain(|message| message.id != id);
         if let Some(store) = &self.0.store

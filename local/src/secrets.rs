@@ -1,6 +1,8 @@
 //! The keys of the local server: API keys from the environment or new ones, and the keys that seal
 //! and look up. With `--data` they are stored, so that they outlive a restart.
 
+use std::path::Path;
+
 use data_encoding::{BASE64, HEXLOWER};
 use otp::config::is_app_name;
 use otp::crypto::hashes::sha256;
@@ -65,6 +67,17 @@ impl Secrets {
     }
 }
 
+/// `OTP_SECRETS` of the server that uses the data directory at `data`, without API keys: as given,
+/// with the stored keys where it has none.
+pub(crate) fn stored(data: &Path, given: Option<String>) -> Result<String, DataDirError> {
+    let given = given.unwrap_or_else(|| "{}".to_owned());
+    let Some(text) = DataDir::of_a_running_server(data).read(SECRETS_FILE)? else {
+        return Ok(given);
+    };
+    let keys: GeneratedKeys = serde_json::from_str(&text).map_err(invalid)?;
+    Ok(keys.complete(&given).unwrap_or(given))
+}
+
 /// `OTP_SECRETS` with new keys in place of those that are missing.
 pub(crate) fn completed(given: &str) -> String {
     GeneratedKeys::new()
@@ -104,10 +117,6 @@ fn load_or_generate(data_dir: Option<&DataDir>) -> Result<GeneratedKeys, DataDir
     let Some(data_dir) = data_dir else {
         return Ok(GeneratedKeys::new());
     };
-    let invalid = |error: serde_json::Error| DataDirError::Invalid {
-        file: SECRETS_FILE,
-        problem: error.to_string(),
-    };
     // A file that cannot be read is an error: with new keys, all that the stored ones have sealed
     // would be lost.
     if let Some(text) = data_dir.read(SECRETS_FILE)? {
@@ -117,6 +126,13 @@ fn load_or_generate(data_dir: Option<&DataDir>) -> Result<GeneratedKeys, DataDir
     let text = serde_json::to_string_pretty(&keys).map_err(invalid)?;
     data_dir.write(SECRETS_FILE, &text)?;
     Ok(keys)
+}
+
+fn invalid(error: serde_json::Error) -> DataDirError {
+    DataDirError::Invalid {
+        file: SECRETS_FILE,
+        problem: error.to_string(),
+    }
 }
 
 /// `document` with the hashes of these keys added to its own; `None` if it is not a secrets

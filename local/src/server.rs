@@ -96,6 +96,8 @@ impl Server {
             template,
             functions: services.functions,
             table: storage.table,
+            dynamodb_url: storage.dynamodb_url,
+            sqs_url: services.sqs_url.clone(),
             queue: storage.queue,
             carriers: services.carriers,
             configured_carriers: services.configured_carriers,

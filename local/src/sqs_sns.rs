@@ -1,5 +1,5 @@
-//! The wire formats of SQS and SNS, for the two calls that the functions make: `SendMessage` and
-//! `Publish`.
+//! The wire formats of SQS and SNS, for the two calls that the functions make, `SendMessage` and
+//! `Publish`, and for those that operators make at the queue of dead letters.
 
 use std::collections::HashMap;
 
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::queue::LocalQueue;
 use crate::simulated_carriers::{Published, SimulatedCarriers, Target};
+use crate::wires::DEAD_LETTERS_PATH;
 
 /// Attribute of a message that holds the sender.
 const SENDER_ID: &str = "AWS.SNS.SMS.SenderID";
@@ -37,7 +38,7 @@ async fn call(
     let target = headers.get("x-amz-target");
     match target.and_then(|target| target.to_str().ok()) {
         Some("AmazonSQS.SendMessage") => send_message(&queue, &body),
-        Some(_) => sqs_error(StatusCode::BAD_REQUEST, "UnsupportedOperation"),
+        Some(target) => dead_letters(&queue, target, &body),
         None => publish(&carriers, &body).await,
     }
 }
@@ -60,6 +61,41 @@ fn send_message(queue: &LocalQueue, body: &[u8]) -> Response {
             );
             sqs_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
         }
+    }
+}
+
+/// A call at the queue of dead letters.
+fn dead_letters(queue: &LocalQueue, target: &str, body: &[u8]) -> Response {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let url = request["QueueUrl"].as_str().unwrap_or_default();
+    if !url.ends_with(DEAD_LETTERS_PATH) {
+        return sqs_error(StatusCode::BAD_REQUEST, "UnsupportedOperation");
+    }
+    let handle = request["ReceiptHandle"].as_str().unwrap_or_default();
+    let hidden_seconds = request["VisibilityTimeout"].as_i64().unwrap_or(0);
+    match target {
+        "AmazonSQS.ReceiveMessage" => {
+            let count_max = request["MaxNumberOfMessages"].as_u64().unwrap_or(1);
+            let count_max = usize::try_from(count_max).unwrap_or(1);
+            let letters = queue.receive_dead_letters(count_max, hidden_seconds);
+            let letters = letters.iter().map(|letter| {
+                let md5 = HEXLOWER.encode(&Md5::digest(&letter.body));
+                json!({
+                    "MessageId": letter.id, "ReceiptHandle": letter.id,
+                    "Body": letter.body, "MD5OfBody": md5,
+                })
+            });
+            Json(json!({"Messages": letters.collect::<Vec<_>>()})).into_response()
+        }
+        "AmazonSQS.ChangeMessageVisibility" => {
+            queue.hide_dead_letter(handle, hidden_seconds);
+            Json(json!({})).into_response()
+        }
+        "AmazonSQS.DeleteMessage" => {
+            queue.delete(handle);
+            Json(json!({})).into_response()
+        }
+        _ => sqs_error(StatusCode::BAD_REQUEST, "UnsupportedOperation"),
     }
 }
 

@@ -137,11 +137,16 @@ impl Template {
             .unwrap_or((HttpFunction::Verify, DEFAULT_ROUTE))
     }
 
+    /// The parameter that the template fills the variable `name` with.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let variables = &self.document["Globals"]["Function"]["Environment"]["Variables"];
+        untagged(&variables[name]).as_str()
+    }
+
     /// The default of the variable `name`, which is the default of the parameter that the template
     /// fills it with.
     pub(crate) fn default_value(&self, name: &str) -> Option<String> {
-        let variables = &self.document["Globals"]["Function"]["Environment"]["Variables"];
-        let parameter = untagged(&variables[name]).as_str()?;
+        let parameter = self.parameter(name)?;
         match &self.document["Parameters"][parameter]["Default"] {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),

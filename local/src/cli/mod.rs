@@ -1,17 +1,27 @@
 //! The command line of `lambda-otp`. A command is one file in this folder, one variant of
 //! `Command` and one arm of `run`.
 //!
-//! Exit codes: 0 after Ctrl-C or SIGTERM, 1 for what cannot work (a port in use, an invalid
-//! setting), 2 for wrong usage.
+//! Exit codes: 0 when the work is done and after Ctrl-C or SIGTERM, 1 for what cannot work (a port
+//! in use, an invalid setting) or was refused, 2 for wrong usage.
 
 mod carrier;
+mod completions;
+mod confirm;
+mod dead_letters;
 mod decide;
+mod output;
+mod recipient;
+mod reseal;
 mod serve;
+mod target;
 mod twilio_check;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use otp::platform::logging::causes;
+
+use crate::operator::OperatorError;
 
 /// One-time passcodes on this machine: the functions, an embedded table, a queue, and simulated
 /// phones.
@@ -36,6 +46,16 @@ enum Command {
     /// Try a carrier of `OTP_CARRIERS`
     #[command(subcommand)]
     Carrier(carrier::Command),
+    /// Support desk: look up, unlock or forget a recipient
+    #[command(subcommand)]
+    Recipient(recipient::Command),
+    /// Dispatches that failed three times
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Seal again, under the current key, what is sealed under an older one
+    Reseal(reseal::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -46,22 +66,42 @@ pub async fn run() -> ExitCode {
         Command::Decide(arguments) => decide::run(arguments),
         Command::TwilioCheck(arguments) => twilio_check::run(arguments).await,
         Command::Carrier(command) => carrier::run(command).await,
+        Command::Recipient(command) => exit_code(recipient::run(command).await),
+        Command::DeadLetters(command) => exit_code(dead_letters::run(command).await),
+        Command::Reseal(arguments) => exit_code(reseal::run(arguments).await),
+        Command::Completions(arguments) => {
+            completions::run(&arguments, CommandLine::command());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Prints why a command has not done its work.
+fn exit_code(result: Result<(), OperatorError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", causes(&error));
+            ExitCode::FAILURE
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn port(arguments: &[&str]) -> Option<u16> {
         let line = CommandLine::try_parse_from([&["lambda-otp"], arguments].concat()).ok()?;
         match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(arguments) => Some(arguments.port),
-            Command::Decide(_) => None,
-            Command::TwilioCheck(_) => None,
-            Command::Carrier(_) => None,
+            Command::Decide(_)
+            | Command::TwilioCheck(_)
+            | Command::Carrier(_)
+            | Command::Recipient(_)
+            | Command::DeadLetters(_)
+            | Command::Reseal(_)
+            | Command::Completions(_) => None,
         }
     }
 

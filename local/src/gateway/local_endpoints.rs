@@ -218,6 +218,17 @@ pub(super) async fn state(State(gateway): Shared) -> Response {
     }
 }
 
+/// `GET /local/endpoints`: where the table and the queue are, for the commands of operators. They
+/// are on this machine only.
+pub(super) async fn endpoints(State(gateway): Shared) -> Json<Value> {
+    Json(json!({
+        "dynamodb_url": gateway.dynamodb_url,
+        "sqs_url": gateway.sqs_url,
+        "table": gateway.table.name(),
+        "now_millis": gateway.clock.clock().now_millis(),
+    }))
+}
+
 /// `POST /2015-03-31/functions/{name}/invocations`: Lambda's call, as of `aws lambda invoke
 /// --endpoint-url`.
 pub(super) async fn invoke(

@@ -52,6 +52,7 @@ fn router(check: OriginCheck, gateway: Gateway) -> Router {
         .route("/local/reseal", post(local::reseal))
         .route("/local/metrics", get(local::metrics))
         .route("/local/state", get(local::state))
+        .route("/local/endpoints", get(local::endpoints))
         .route(
             "/2015-03-31/functions/{name}/invocations",
             post(local::invoke),

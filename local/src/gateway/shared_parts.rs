@@ -20,6 +20,10 @@ pub(crate) struct Gateway {
     pub(crate) template: Arc<Template>,
     pub(crate) functions: Functions,
     pub(crate) table: Table,
+    /// The URL of DynamoDB itself.
+    pub(crate) dynamodb_url: String,
+    /// The URL of SQS itself.
+    pub(crate) sqs_url: String,
     pub(crate) queue: LocalQueue,
     pub(crate) carriers: SimulatedCarriers,
     pub(crate) configured_carriers: ConfiguredCarriers,

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::config::{
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -193,6 +193,16 @@ impl Aws {
         instructions.apply_to_request_http1x(request);
         Ok(())
     }
+}
+
+/// The HTTP client of AWS clients that another configuration than [`Aws`] makes: the same
+/// connections and the same TLS.
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
+    let https = https::client(Duration::from_secs(CONNECT_SECONDS));
+    let clock_check = None;
+    let connector = SharedHttpConnector::new(Connector { https, clock_check });
+    http_client_fn(move |_, _| connector.clone())
 }
 
 /// A host of AWS that will be called.

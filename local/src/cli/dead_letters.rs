@@ -1,0 +1,107 @@
+//! `lambda-otp dead-letters`: the dispatches that failed three times.
+
+use serde_json::{Value, json};
+
+use super::confirm::Confirmation;
+use super::output;
+use super::target::TargetOptions;
+use crate::operator::{Deployment, OperatorError, explain};
+
+/// Letters that one run handles, at most.
+const LETTERS_MAX: usize = 10_000;
+
+/// Commands about dead letters.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Show what failed, and why
+    List {
+        #[command(flatten)]
+        target: TargetOptions,
+    },
+    /// Enqueue the dispatches again
+    Redrive {
+        #[command(flatten)]
+        target: TargetOptions,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
+}
+
+/// Runs a command.
+pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
+    match command {
+        Command::List { target } => {
+            let letters = list(&target.open().await?).await?;
+            print(&target, &letters);
+            Ok(())
+        }
+        Command::Redrive {
+            target,
+            confirmation,
+        } => {
+            let deployment = target.open().await?;
+            confirmation.ask(
+                "enqueues all dead letters again; messages whose code is still valid are sent",
+            )?;
+            let count = redrive(&deployment).await?;
+            match target.json {
+                true => output::json(&json!({"redriven": count})),
+                false => output::line(&format!("{count} enqueued again")),
+            }
+            Ok(())
+        }
+    }
+}
+
+fn print(target: &TargetOptions, letters: &[Value]) {
+    if target.json {
+        return output::json(&json!({"dead_letters": letters}));
+    }
+    let columns = [
+        "app",
+        "verification",
+        "status",
+        "channel",
+        "carrier",
+        "message",
+        "reason",
+    ];
+    output::table(&columns, letters);
+}
+
+/// Reads all letters, then shows them to other readers again.
+async fn list(deployment: &Deployment) -> Result<Vec<Value>, OperatorError> {
+    let (queue, sending) = (deployment.dead_letters()?, deployment.sending()?);
+    let mut letters = vec![];
+    while letters.len() < LETTERS_MAX {
+        let batch = queue.receive().await?;
+        if batch.is_empty() {
+            break;
+        }
+        letters.extend(batch);
+    }
+    for letter in &letters {
+        queue.put_back(letter).await?;
+    }
+    let mut explained = vec![];
+    for letter in &letters {
+        explained.push(explain(&sending, &letter.body, deployment.now()).await?);
+    }
+    Ok(explained)
+}
+
+async fn redrive(deployment: &Deployment) -> Result<usize, OperatorError> {
+    let queue = deployment.dead_letters()?;
+    let mut count = 0;
+    while count < LETTERS_MAX {
+        let batch = queue.receive().await?;
+        if batch.is_empty() {
+            break;
+        }
+        for letter in &batch {
+            queue.redrive(letter).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,79 @@
+//! What the commands of operators print: tables for people, JSON for programs.
+
+use std::io::{self, Write as _};
+
+use serde_json::Value;
+
+/// What stands for a value that is not there.
+const NONE: &str = "-";
+
+/// Prints a document for programs. A closed standard output ends nothing.
+pub(super) fn json(document: &Value) {
+    let _ = writeln!(io::stdout(), "{document}");
+}
+
+/// Prints a line for people. A closed standard output ends nothing.
+pub(super) fn line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Prints one row for each of `documents`, with its members of these names.
+pub(super) fn table(columns: &[&str], documents: &[Value]) {
+    let mut rows = vec![columns.iter().map(|name| (*name).to_owned()).collect()];
+    rows.extend(documents.iter().map(|document| {
+        let cells = columns.iter().map(|name| cell(&document[*name]));
+        cells.collect::<Vec<String>>()
+    }));
+    for row in aligned(&rows) {
+        line(&row);
+    }
+}
+
+/// Control characters, which a terminal would obey, are replaced.
+fn cell(value: &Value) -> String {
+    let text = match value {
+        Value::Null => NONE.to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    text.replace(char::is_control, "?")
+}
+
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let lengths = rows.iter().map(|row| row[column].chars().count());
+        lengths.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let row_text = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths);
+        let cells: Vec<String> = cells
+            .map(|(text, width)| format!("{text:<width$}"))
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(row_text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [["app", "status"], ["shop-of-many", "pending"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let expected = ["app           status", "shop-of-many  pending"];
+        assert_eq!(aligned(&rows), expected);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(cell(&"a\u{1b}[2Jb".into()), "a?[2Jb");
+        assert_eq!(
+            (cell(&Value::Null), cell(&5.into())),
+            ("-".into(), "5".into())
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! `lambda-otp reseal`: seals again, under the current key, what is sealed under an older one, part
+//! by part. It can be stopped at any time, and run again.
+
+use std::io::{self, IsTerminal as _};
+
+use data_encoding::BASE64URL_NOPAD;
+use otp::domain::ids::RecordKey;
+use otp::service::factors::reseal::reseal;
+use serde_json::json;
+
+use super::output;
+use super::target::TargetOptions;
+use crate::operator::OperatorError;
+
+/// Options of `reseal`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    target: TargetOptions,
+    /// Continue at the position that a stopped run printed
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    after: Option<RecordKey>,
+}
+
+fn position(text: &str) -> Result<RecordKey, &'static str> {
+    let key = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
+    let key = key.and_then(|key| key.try_into().ok());
+    key.map(RecordKey)
+        .ok_or("must be a position that a stopped run printed")
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: Arguments) -> Result<(), OperatorError> {
+    let deployment = arguments.target.open().await?;
+    let subjects = deployment.subjects()?;
+    let (mut scanned, mut resealed, mut after) = (0, 0, arguments.after);
+    loop {
+        let part = reseal(&subjects, after, deployment.now()).await;
+        let part = part.map_err(|cause| match after {
+            None => OperatorError::Store(cause),
+            Some(key) => OperatorError::Stopped {
+                after: BASE64URL_NOPAD.encode(&key.0),
+                cause,
+            },
+        })?;
+        scanned += part.scanned;
+        resealed += part.resealed;
+        after = part.after;
+        if io::stderr().is_terminal() {
+            eprint!("\r{scanned} items read, {resealed} sealed again");
+        }
+        if after.is_none() {
+            break;
+        }
+    }
+    if io::stderr().is_terminal() {
+        eprintln!();
+    }
+    match arguments.target.json {
+        true => output::json(&json!({"scanned": scanned, "resealed": resealed})),
+        false => output::line(&format!("{scanned} items read, {resealed} sealed again")),
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Why a command of an operator has not done its work, in sentences for standard error.
+//!
+//! Invariant: no error contains a key or a credential.
+
+use otp::platform::queue::QueueError;
+use otp::service::factors::SubjectError;
+use otp::store::StoreError;
+
+use crate::data_dir::DataDirError;
+use crate::template::TemplateError;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a command has not done its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OperatorError {
+    /// No region in the environment or the profile.
+    #[error("no region of AWS is set: set AWS_REGION, or the region of the profile")]
+    NoRegion,
+    /// No credentials, or they cannot be used.
+    #[error("no credentials of AWS: set AWS_PROFILE or sign in")]
+    NoCredentials(#[source] Cause),
+    /// A call of AWS failed.
+    #[error("{0} failed")]
+    Aws(&'static str, #[source] Cause),
+    /// The stack has no such output.
+    #[error("the stack has no output {0}: is it a stack of this template, and up to date?")]
+    NoOutput(&'static str),
+    /// The secret is not one of a stack.
+    #[error("the secret has no otp_secrets_with_carriers")]
+    Secret,
+    /// The local server does not respond as one.
+    #[error("--url: no local server responds there")]
+    NoLocalServer(#[source] Option<Cause>),
+    /// Its data directory cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    /// The functions would not start with these settings: one line per problem.
+    #[error("{}", .0.join("\n"))]
+    Settings(Vec<String>),
+    /// The command needs a queue, which the target does not name.
+    #[error("this command needs the queue: use --stack, or --url for a local server")]
+    NoQueue,
+    /// Neither a phone number nor an e-mail address.
+    #[error("TO: must be a phone number such as +33612345678, or an e-mail address")]
+    To,
+    /// A reseal ended early.
+    #[error("the reseal has stopped; continue with --after {after}")]
+    Stopped {
+        /// The position to continue at.
+        after: String,
+        /// The cause.
+        #[source]
+        cause: StoreError,
+    },
+    /// The operator did not confirm.
+    #[error("nothing was changed: not confirmed")]
+    NotConfirmed,
+    /// There is no terminal to ask on.
+    #[error("nothing was changed: without a terminal, confirm with --yes")]
+    NoTerminal,
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A subject.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    /// The template in this binary.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+impl OperatorError {
+    pub(super) fn aws(call: &'static str, error: impl Into<Cause>) -> Self {
+        Self::Aws(call, error.into())
+    }
+}
