@@ -6,6 +6,7 @@ mod error_logs;
 pub mod item_sizes;
 mod key_rotation;
 mod metrics;
+mod operator_commands;
 mod request_logs;
 mod secrecy;
 mod settings;

@@ -19,11 +19,16 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 20] = [
+const SHARED: [(&str, &[&str]); 22] = [
+    ("aws_config", &["local/src/operator/"]),
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
         &["shared/src/platform/aws.rs", "shared/src/store/"],
+    ),
+    (
+        "aws_sdk_sqs",
+        &["shared/src/platform/queue.rs", "local/src/operator/"],
     ),
     (
         "aws_smithy_types",
@@ -138,4 +143,41 @@ fn misplaced(name: &str, users: &[&str], places: &[&str]) -> Vec<String> {
         .map(|path| format!("{path} names {name}"))
         .chain(stale.map(|place| format!("{place} does not name {name}: remove it from the list")))
         .collect()
+}
+
+/// Crates for the command line, which would make the functions larger and their start slower.
+const OF_OPERATORS: [&str; 3] = [
+    "aws-config",
+    "aws-sdk-cloudformation",
+    "aws-sdk-secretsmanager",
+];
+
+#[test]
+fn functions_do_not_link_the_clients_of_operators() {
+    let functions = [
+        "send",
+        "verify",
+        "factors",
+        "delivery-callback",
+        "carrier-worker",
+    ];
+    let functions = functions.map(|name| format!("functions/{name}/Cargo.toml"));
+    let manifests = functions
+        .into_iter()
+        .chain(["shared/Cargo.toml".to_owned()]);
+    let problems: Vec<String> = manifests
+        .flat_map(|path| {
+            let manifest = read(&path);
+            let named = OF_OPERATORS
+                .iter()
+                .filter(move |name| manifest.contains(**name));
+            named
+                .map(move |name| format!("{path} names {name}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_none(&problems);
+    // They depend on one another and on `otp` only, so nothing of them comes through `local`.
+    let local = read("local/Cargo.toml");
+    assert!(OF_OPERATORS.iter().all(|name| local.contains(name)));
 }

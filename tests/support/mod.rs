@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `service` | a service for one test, and any request to it |
 //! | `api_calls` | requests of an app: send, resend, check, cancel, unlock, forget |
+//! | `aws_stand_in` | CloudFormation, Secrets Manager and SQS, for the commands of operators |
 //! | `local_calls` | the endpoints of the local server: clock, phones, simulated carriers, state |
 //! | `response` | a response, and assertions about it |
 //! | `rate_limits` | assertions about limits: which one rejects, until when, with which headers |
@@ -38,6 +39,7 @@
 )]
 
 pub mod api_calls;
+pub mod aws_stand_in;
 pub mod built_functions;
 pub mod contract;
 pub mod delay;
@@ -63,6 +65,7 @@ pub mod temp_directory;
 pub mod twilio;
 pub mod values;
 
+pub use aws_stand_in::AwsStandIn;
 pub use contract::CONTRACT;
 pub use deliveries::{assert_queue_is_empty, deliveries_of, delivery, field_of_each};
 pub use factors::{Authenticator, Decision, wrong_code_of};

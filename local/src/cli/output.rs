@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use serde_json::Value;
 
-/// What stands for a value that is not there.
+/// Printed in place of a missing value.
 const NONE: &str = "-";
 
 /// Prints a document for programs. A closed standard output ends nothing.
