@@ -13,9 +13,9 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::proxy_urls::DEAD_LETTERS_PATH;
 use crate::queue::LocalQueue;
 use crate::simulated_carriers::{Published, SimulatedCarriers, Target};
-use crate::wires::DEAD_LETTERS_PATH;
 
 /// Attribute of a message that holds the sender.
 const SENDER_ID: &str = "AWS.SNS.SMS.SenderID";

@@ -3,9 +3,9 @@
 //! Invariant: no number and no code; of an id as much as the logs have.
 
 use otp::domain::delivery::DeliveryStatus;
-use otp::domain::status::Status;
 use otp::domain::time::Timestamp;
 use otp::domain::verification_ref::VerificationRef;
+use otp::domain::verification_status::Status;
 use otp::platform::queue::{Dispatch, FeedbackDispatch};
 use otp::service::sending::Sending;
 use otp::store::StoreError;

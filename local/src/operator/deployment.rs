@@ -20,7 +20,7 @@ use super::error::OperatorError;
 use super::local_server::LocalServer;
 use super::stack::{self, Stack};
 use crate::template::Template;
-use crate::{local_aws, secrets, wires};
+use crate::{local_aws, proxy_urls, secrets};
 
 /// A queue that commands about recipients name and never use.
 const NO_QUEUE: &str = "http://127.0.0.1/no-queue";
@@ -110,8 +110,8 @@ impl Deployment {
         let mut deployment = Self::new(description, server.table, secrets, variables)?;
         deployment.queue = Some(DeadLetterQueue {
             client: aws_sdk_sqs::Client::new(&config),
-            url: wires::dead_letters_url(&server.sqs_url),
-            source_url: wires::queue_url(&server.sqs_url),
+            url: proxy_urls::dead_letters_url(&server.sqs_url),
+            source_url: proxy_urls::queue_url(&server.sqs_url),
         });
         deployment.clock.advance_to_millis(server.now_millis);
         Ok(deployment)
