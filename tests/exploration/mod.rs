@@ -14,6 +14,7 @@
 //! | `check`, `send`, `saving`, `cancel_and_report` | requests of the app, and reports |
 //! | `worker`, `handover`, `ending`, `following` | a worker with one dispatch |
 //! | `invariants` | what must hold in every state |
+//! | `subject/` | the same for the log of a subject: checks of factors, a removal, another write |
 
 mod broken;
 mod check;
@@ -25,6 +26,7 @@ mod invariants;
 mod cancel_and_report;
 mod saving;
 mod send;
+mod subject;
 mod table;
 mod worker;
 mod world;

@@ -34,7 +34,7 @@ const RECORDED_SECONDS: i64 = RETENTION_SECONDS + HOUR_SECONDS;
 const RECORDED_MAX: usize = 40;
 
 /// One submitted code, as an entry of the log.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FactorAttempt {
     /// Nonce, hash, decision, time and invocation.
     pub attempt: Attempt,
@@ -56,7 +56,7 @@ pub enum LogEntry {
 }
 
 /// How a submitted code was judged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
     /// It proves its factor.
     Accepted,
