@@ -1,6 +1,6 @@
-//! A check of a factor with an `Idempotency-Key`: one attempt, appended to the log in one conditional
-//! write and decided from the log that the write returns, as in `service::factors::check` and
-//! `store::subject_log`.
+//! A check of a factor with an `Idempotency-Key`: one attempt, appended to the log in one
+//! conditional write and decided from the log that the write returns, as in
+//! `service::factors::check` and `store::subject_log`.
 
 use otp::domain::attempt_log::Attempt;
 use otp::domain::factor_rejection::{Rejection, rejection};

@@ -1,7 +1,7 @@
 //! Explores every interleaving of three checks of factors, a removal and another write of one
 //! subject, with lost responses and repetitions. The rules are those of the program: `judge`,
-//! `rejection` and `Subject`. The table is a model of the conditional writes of the store; the order
-//! of reads and writes is that of the use cases.
+//! `rejection` and `Subject`. The table is a model of the conditional writes of the store; the
+//! order of reads and writes is that of the use cases.
 //!
 //! Each rule is also broken once: the exploration must find a violated invariant then.
 //!
