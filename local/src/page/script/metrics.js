@@ -1,7 +1,6 @@
 // The functions' metrics under their CloudWatch names. What is drawn is also there as text.
 
 const COUNTRIES_MAX = 8;
-const COUNTRIES_PER_CARRIER_MAX = 5;
 // The dimension of what does not exist: the country of an e-mail address, the carrier of a message
 // that none accepted.
 const NONE = "-";
@@ -28,7 +27,7 @@ async function readMetrics() {
   drawTimes("approved", select("SendToApprovalSeconds")[0], "approval");
   drawRejections(rejections);
   drawCountries(select("Sends", "country"), select("Approvals", "country"));
-  drawDeliveries(select("Deliveries", "carrier", "country", "status"));
+  drawDeliveries(select("Deliveries", "carrier", "status"));
 }
 
 function drawTotals(select, rejections) {
@@ -140,7 +139,7 @@ function drawCountries(sends, approvals) {
   byId("countries").replaceChildren(...items);
 }
 
-// A table: one row per carrier, and below it one per country.
+// A table: one row per carrier.
 function drawDeliveries(deliveries) {
   setText(
     byId("deliveries-note"),
@@ -151,60 +150,37 @@ function drawDeliveries(deliveries) {
     deliveries.some((metric) => metric.dimensions.status === status),
   );
   const largest = Math.max(...deliveries.map((metric) => metric.sum), 1);
-  const headings = ["Carrier, country", ...statuses].map((words) =>
+  const headings = ["Carrier", ...statuses].map((words) =>
     create("th", { scope: "col" }, words),
   );
   const carriers = [...new Set(deliveries.map((metric) => metric.dimensions.carrier))]
     .sort((a, b) => (a === NONE) - (b === NONE))
     .map((carrier) => {
       const own = deliveries.filter((metric) => metric.dimensions.carrier === carrier);
-      return carrierRows(carrier, own, statuses, largest);
+      return carrierRow(carrier, own, statuses, largest);
     });
   byId("deliveries-table").replaceChildren(
     create("thead", {}, create("tr", {}, ...headings)),
-    ...carriers,
+    create("tbody", {}, ...carriers),
   );
 }
 
-function carrierRows(carrier, deliveries, statuses, largest) {
-  const ofCountry = (country) =>
-    deliveries.filter((metric) => metric.dimensions.country === country);
-  const total = (country) => sumOf(ofCountry(country), (metric) => metric.sum);
-  const countries = [...new Set(deliveries.map((metric) => metric.dimensions.country))].sort(
-    (a, b) => total(b) - total(a),
-  );
-  const others = countries.slice(COUNTRIES_PER_CARRIER_MAX);
-  const rows = countries
-    .slice(0, COUNTRIES_PER_CARRIER_MAX)
-    .map((country) => [countryName(country), ofCountry(country)]);
-  if (others.length > 0) rows.push([`${others.length} more`, others.flatMap(ofCountry)]);
+function carrierRow(carrier, deliveries, statuses, largest) {
   const heading = carrier === NONE ? "no carrier" : carrier;
   return create(
-    "tbody",
+    "tr",
     {},
-    create(
-      "tr",
-      {},
-      create("th", { scope: "rowgroup", class: "mono" }, heading),
-      ...statuses.map((status) => statusCell(deliveries, status)),
-    ),
-    ...rows.map(([name, list]) =>
-      create(
-        "tr",
-        {},
-        create("th", { scope: "row" }, name),
-        ...statuses.map((status) => statusCell(list, status, largest)),
-      ),
-    ),
+    create("th", { scope: "row", class: "mono" }, heading),
+    ...statuses.map((status) => statusCell(deliveries, status, largest)),
   );
 }
 
-// The count of a status, shaded relative to `largest` where that is given.
+// The count of a status, shaded relative to `largest`.
 function statusCell(deliveries, status, largest) {
   const own = deliveries.filter((metric) => metric.dimensions.status === status);
   const sum = sumOf(own, (metric) => metric.sum);
   const cell = create("td", {}, sum > 0 ? String(sum) : "");
-  if (largest && sum > 0) {
+  if (sum > 0) {
     cell.dataset.tone = status === "sent" ? "none" : DELIVERY_STATUSES[status][0];
     cell.style.setProperty("--share", Math.sqrt(Math.min(sum / largest, 1)));
   }
