@@ -18,6 +18,34 @@ from vonage_voice.models import CreateCallRequest, Phone, Talk, ToPhone
 
 PRIVATE_KEY = pathlib.Path(__file__).with_name("data") / "sns-for-tests.key.pem"
 FROM = "+15017122661"
+TWILIO = {
+    "account_sid": "AC" + 32 * "a",
+    "auth_token": "twilio-auth-token-for-tests-0001",
+    "from": FROM,
+    "whatsapp_from": "+14155238886",
+    "content_sid": "HX" + 32 * "c",
+    "feedback": True,
+}
+VONAGE = {
+    "api_key": "abcd1234",
+    "api_secret": "secret-for-tests",
+    "signature_secret": "my-vonage-signature-secret-32bytes",
+    "application_id": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab",
+    "private_key": PRIVATE_KEY.read_text(),
+    "voice_from": "+447700900001",
+    "whatsapp_from": "+447700900002",
+    "whatsapp_template": "login_code",
+    "sender": "AcmeInc",
+}
+CM = {
+    "product_token": "00000000-0000-0000-0000-000000000000",
+    "callback_token": "callback-token-for-tests-0001",
+    "sender": "AcmeInc",
+    "voice_from": "+31201234567",
+    "whatsapp_from": "+31201234568",
+    "whatsapp_template": "login_code",
+    "whatsapp_namespace": "b6b61d04",
+}
 
 
 def requests(checks, start):
@@ -40,18 +68,10 @@ class Capture(HttpClient):
 
 
 def twilio_requests(checks, start):
-    account, token = "AC" + 32 * "a", "twilio-auth-token-for-tests-0001"
-    settings = {
-        "account_sid": account,
-        "auth_token": token,
-        "from": FROM,
-        "whatsapp_from": "+14155238886",
-        "content_sid": "HX" + 32 * "c",
-        "feedback": True,
-    }
+    account, token = TWILIO["account_sid"], TWILIO["auth_token"]
     capture = Capture()
     client = Client(account, token, http_client=capture)
-    with start("twilio", settings) as service:
+    with start("twilio", TWILIO) as service:
         for channel, number in (("sms", 0), ("whatsapp", 1), ("voice", 2)):
             _, (path, headers, body) = service.send(channel, f"+3361234568{number}")
             ours = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
@@ -82,18 +102,7 @@ def twilio_requests(checks, start):
 
 
 def vonage_requests(checks, start):
-    settings = {
-        "api_key": "abcd1234",
-        "api_secret": "secret-for-tests",
-        "signature_secret": "my-vonage-signature-secret-32bytes",
-        "application_id": "aaaaaaaa-bbbb-cccc-dddd-0123456789ab",
-        "private_key": PRIVATE_KEY.read_text(),
-        "voice_from": "+447700900001",
-        "whatsapp_from": "+447700900002",
-        "whatsapp_template": "login_code",
-        "sender": "AcmeInc",
-    }
-    with start("vonage", settings) as service:
+    with start("vonage", VONAGE) as service:
         for channel, number in (("sms", 3), ("whatsapp", 4), ("voice", 5)):
             _, (path, headers, body) = service.send(channel, f"+3361234568{number}")
             ours = json.loads(body)
@@ -158,17 +167,8 @@ def vonage_token(checks, channel, headers):
 
 
 def cm_requests(checks, start):
-    token = "00000000-0000-0000-0000-000000000000"
-    settings = {
-        "product_token": token,
-        "callback_token": "callback-token-for-tests-0001",
-        "sender": "AcmeInc",
-        "voice_from": "+31201234567",
-        "whatsapp_from": "+31201234568",
-        "whatsapp_template": "login_code",
-        "whatsapp_namespace": "b6b61d04",
-    }
-    with start("cm", settings) as service:
+    token = CM["product_token"]
+    with start("cm", CM) as service:
         for channel, number in (("sms", 6), ("voice", 7), ("whatsapp", 8)):
             _, (path, headers, body) = service.send(channel, f"+3361234568{number}")
             ours = json.loads(body)["messages"]["msg"][0]

@@ -1,12 +1,13 @@
 """Checks the built local server with the vendors' own libraries: they sign the reports that it must
 accept and those that it must reject, and the models and the signer of AWS check the requests that
 it sends. The checks of SNS are in `sns_sdk_checks.py`; those that compare requests with the ones that
-the SDKs make are in `vendor_request_checks.py`.
+the SDKs make are in `vendor_request_checks.py` and, for Node, `vendor_node_checks.py`.
 
 Usage: vendor_sdk_checks.py PATH_OF_THE_LOCAL_SERVER, with the function delivery-callback built in
 the same directory. Needs twilio, vonage, cm-text-sdk-python, standardwebhooks, boto3 and
-aws-sns-verifier, and next to this Python node with npm's sns-validator: `.ci/run` installs them. It does not sleep: advancing
-the clock by 0 seconds returns when all due work is done."""
+aws-sns-verifier, and next to this Python node with npm's sns-validator and the SDKs for Node:
+`.ci/run` installs them. It does not sleep: advancing the clock by 0 seconds returns when all due work
+is done."""
 
 import base64
 import hashlib
@@ -34,6 +35,7 @@ from twilio.request_validator import RequestValidator
 from vonage_jwt import verify_signature
 
 from sns_sdk_checks import sns
+from vendor_node_checks import node_requests
 from vendor_request_checks import requests
 
 AUTH_TOKEN = "twilio-auth-token-for-tests-0001"
@@ -410,7 +412,12 @@ def main():
     program, checks = sys.argv[1], Checks()
     for vendor in (twilio, vonage, webhooks, aws, sns):
         vendor(checks, program)
-    requests(checks, lambda kind, settings: Service(program, kind, **settings))
+
+    def start(kind, settings):
+        return Service(program, kind, **settings)
+
+    requests(checks, start)
+    node_requests(checks, start, Vendor)
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
 
