@@ -60,6 +60,14 @@ pub const END_USER_MESSAGING: Rows = &[
         ),
         Permanent,
     ),
+    // No other carrier should call this number either.
+    (
+        aws!(
+            "ServiceQuotaExceededException",
+            "DAILY_DESTINATION_CALL_LIMIT"
+        ),
+        Permanent,
+    ),
     (
         aws!(
             "ConflictException",
@@ -91,7 +99,37 @@ pub const END_USER_MESSAGING: Rows = &[
         Misconfigured,
     ),
     (
+        aws!("ValidationException", "SENDER_ID_NOT_SUPPORTED"),
+        Misconfigured,
+    ),
+    (
+        aws!("ValidationException", "SENDER_ID_NOT_REGISTERED"),
+        Misconfigured,
+    ),
+    (
+        aws!(
+            "ValidationException",
+            "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY"
+        ),
+        Misconfigured,
+    ),
+    (
+        aws!("ValidationException", "VOICE_CAPABILITY_NOT_AVAILABLE"),
+        Misconfigured,
+    ),
+    (
+        aws!("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"),
+        Misconfigured,
+    ),
+    (
         aws!("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"),
+        Misconfigured,
+    ),
+    (
+        aws!(
+            "ServiceQuotaExceededException",
+            "MONTHLY_SPEND_LIMIT_REACHED_FOR_VOICE"
+        ),
         Misconfigured,
     ),
     (
@@ -105,6 +143,10 @@ pub const END_USER_MESSAGING: Rows = &[
     (aws!("ResourceNotFoundException", ""), Misconfigured),
     (
         aws!("AccessDeniedException", "ACCOUNT_DISABLED"),
+        AccountRejected,
+    ),
+    (
+        aws!("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"),
         AccountRejected,
     ),
     (aws!("UnrecognizedClientException", ""), AccountRejected),
@@ -156,7 +198,11 @@ macro_rules! sns {
 
 pub const SNS: Rows = &[
     (sns!(400, "InvalidParameter"), Permanent),
+    (sns!(400, "InvalidParameterValue"), Permanent),
+    (sns!(400, "ParameterValueInvalid"), Permanent),
     (sns!(400, "OptedOut"), Permanent),
+    (sns!(404, "NotFound"), Misconfigured),
+    (sns!(400, "KMSDisabled"), Misconfigured),
     (sns!(403, "AuthorizationError"), Misconfigured),
     (sns!(400, "EndpointDisabled"), Misconfigured),
     (sns!(403, "InvalidClientTokenId"), AccountRejected),

@@ -20,6 +20,7 @@ mod shared_account;
 mod signed;
 mod slow_responses;
 mod unsigned;
+mod unsigned_response_tables;
 mod vendor;
 
 use vendor::Vendor;

@@ -217,10 +217,11 @@ pub fn parsed(request: &Request) -> Value {
 }
 
 pub fn recipient(vendor: &Vendor, n: u32) -> String {
-    if vendor.channel == "email" {
-        format!("user{n}@example.net")
-    } else {
-        phone(n)
+    match (vendor.kind, vendor.channel) {
+        (_, "email") => format!("user{n}@example.net"),
+        // A landline of Paris.
+        ("smsbox", "voice") => format!("+3314{:07}", n * 10_007),
+        _ => phone(n),
     }
 }
 
