@@ -18,7 +18,7 @@ fn vendors_with_account_urls() -> Vec<Vendor> {
         vendor.url = None;
     }
     all.retain(|vendor| vendor.url.is_none());
-    assert_eq!(all.len(), 12);
+    assert_eq!(all.len(), 13);
     all
 }
 

@@ -17,6 +17,7 @@ pub fn vendors() -> Vec<Vendor> {
         smspartner_voice(),
         smsbox(),
         cm(),
+        cm_rcs(),
         cm_voice(),
         cm_whatsapp(),
         cm_push(),
@@ -205,6 +206,20 @@ fn cm() -> Vendor {
 
 fn cm_settings(more: serde_json::Value) -> serde_json::Value {
     with(json!({"sender": "AcmeInc"}), &more)
+}
+
+/// RCS where the phone has it, else SMS: <https://developers.cm.com/messaging/docs/rcs>
+fn cm_rcs() -> Vendor {
+    Vendor {
+        settings: cm_settings(json!({"rcs": true})),
+        fields: vec![
+            ("/messages/msg/0/allowedChannels", json!(["RCS", "SMS"])),
+            ("/messages/msg/0/from", json!("AcmeInc")),
+            ("/messages/msg/0/body/type", json!("auto")),
+        ],
+        text: "/messages/msg/0/richContent/conversation/0/text",
+        ..cm()
+    }
 }
 
 fn cm_voice() -> Vendor {

@@ -1,8 +1,9 @@
-//! Kind `cm`: CM.com, over SMS, voice, WhatsApp and push.
+//! Kind `cm`: CM.com, over SMS (with RCS before it), voice, WhatsApp and push.
 //!
 //! API: Messages API v1.0, `POST {base_url}/v1.0/message`,
 //! <https://developers.cm.com/messaging/docs/integration>; reports:
-//! <https://developers.cm.com/messaging/docs/incoming-status-report>.
+//! <https://developers.cm.com/messaging/docs/incoming-status-report>; RCS:
+//! <https://developers.cm.com/messaging/docs/rcs>.
 //!
 //! A report is JSON, XML, a form or a query: the account chooses, and names may be in capitals.
 //! Reports are not signed, and the vendor knows one callback URL per account: the callback token of
@@ -37,6 +38,8 @@ pub struct Cm {
     /// Whether CM.com is informed when a code came back.
     has_feedback: bool,
     product_token: String,
+    /// Whether texts go out by RCS where the phone has it.
+    has_rcs: bool,
     /// The number that calls come from.
     voice_from: Option<String>,
     whatsapp: Option<Whatsapp>,
@@ -51,7 +54,7 @@ struct Whatsapp {
 }
 
 impl Cm {
-    /// Fields: `product_token`; optional `feedback`. For calls `voice_from`; for WhatsApp
+    /// Fields: `product_token`; optional `feedback` and `rcs`. For calls `voice_from`; for WhatsApp
     /// `whatsapp_template`, `whatsapp_namespace` and `whatsapp_from`; for notifications `app_key`.
     pub fn from_fields(fields: &mut Fields) -> Self {
         let template = WhatsappTemplate::from_fields(fields);
@@ -69,6 +72,7 @@ impl Cm {
             conversion_url,
             has_feedback: config_fields::flag(fields, "feedback"),
             product_token: config_fields::credential(fields, "product_token"),
+            has_rcs: config_fields::flag(fields, "rcs"),
             voice_from: config_fields::number(fields, "voice_from"),
             app_key: fields.parsed_text("app_key", app_key, "the UUID of an app"),
             whatsapp: template.map(|template| Whatsapp {
@@ -79,11 +83,15 @@ impl Cm {
         }
     }
 
-    /// What a message has beside a text, and where it comes from.
-    fn of_channel(&self, message: &OutgoingMessage<'_>) -> (&'static str, Value, Option<String>) {
+    /// The channels in the order of CM.com's tries, what a message has beside a text, and where it
+    /// comes from.
+    fn of_channel(
+        &self,
+        message: &OutgoingMessage<'_>,
+    ) -> (&'static [&'static str], Value, Option<String>) {
         let sender = message.sender.map(str::to_owned);
         match (message.channel, &self.whatsapp) {
-            (Channel::Voice, _) => ("Voice", json!({}), self.voice_from.clone()),
+            (Channel::Voice, _) => (&["Voice"], json!({}), self.voice_from.clone()),
             (Channel::Whatsapp, Some(whatsapp)) => {
                 let template = json!({
                     "namespace": whatsapp.namespace,
@@ -93,16 +101,22 @@ impl Cm {
                 });
                 let conversation = json!([{"template": {"whatsapp": template}}]);
                 let more = json!({"richContent": {"conversation": conversation}});
-                ("WhatsApp", more, Some(whatsapp.from.clone()))
+                (&["WhatsApp"], more, Some(whatsapp.from.clone()))
             }
-            (Channel::Push, _) => ("Push", json!({"appKey": self.app_key}), sender),
+            (Channel::Push, _) => (&["Push"], json!({"appKey": self.app_key}), sender),
             // WhatsApp without settings is not served; the registry has no e-mail for this kind.
             (Channel::Sms | Channel::Whatsapp | Channel::Email, _) => {
-                let parts = json!({
+                let mut more = json!({
                     "minimumNumberOfMessageParts": 1,
                     "maximumNumberOfMessageParts": PARTS_MAX,
                 });
-                ("SMS", parts, sender)
+                if !self.has_rcs {
+                    return (&["SMS"], more, sender);
+                }
+                // The text of SMS stays in `body`.
+                let text = &message.message.text;
+                more["richContent"] = json!({"conversation": [{"text": text}]});
+                (&["RCS", "SMS"], more, sender)
             }
         }
     }
@@ -152,9 +166,9 @@ impl Carrier for Cm {
     fn request(&self, message: &OutgoingMessage<'_>) -> Request<String> {
         // Whole minutes, rounded down: a message must not arrive after its code has expired.
         let minutes = (message.validity_seconds / 60).max(1);
-        let (channel, more, from) = self.of_channel(message);
+        let (channels, more, from) = self.of_channel(message);
         let mut body = json!({
-            "allowedChannels": [channel],
+            "allowedChannels": channels,
             "to": [{"number": format!("00{}", request::digits(message.to))}],
             // With `auto` CM chooses Unicode if the text needs it.
             "body": {"type": "auto", "content": message.message.text},
@@ -305,6 +319,26 @@ mod tests {
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric()),
             "the vendor allows no more"
+        );
+    }
+
+    #[test]
+    fn rcs_is_tried_before_sms_if_it_is_set() {
+        let entry = fixture::with(&entry(), "rcs", json!(true));
+        let carrier = fixture::read(Cm::from_fields, entry).0;
+        let request = fixture::request(&carrier, "Your code is 4217", Encoding::Gsm7, |_| ());
+        let message = &fixture::json(&request)["messages"]["msg"][0];
+        assert_eq!(
+            (
+                &message["allowedChannels"],
+                &message["body"]["content"],
+                &message["richContent"]
+            ),
+            (
+                &json!(["RCS", "SMS"]),
+                &json!("Your code is 4217"),
+                &json!({"conversation": [{"text": "Your code is 4217"}]})
+            )
         );
     }
 
