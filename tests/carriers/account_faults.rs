@@ -54,7 +54,9 @@ async fn account_fault_sends_the_code_through_the_next_carrier() {
         Box::new(move |message| rejected_by_vonage(message, error))
     };
     for (vendor, report, status) in [
-        // Account suspended, toll-free number not verified, number not registered.
+        // Queue of the account full, account suspended, toll-free number not verified, number not
+        // registered.
+        (&sms, twilio("failed", "30001"), "rejected"),
         (&sms, twilio("undelivered", "30002"), "undelivered"),
         (&sms, twilio("undelivered", "30032"), "undelivered"),
         (&sms, twilio("undelivered", "30034"), "undelivered"),

@@ -170,6 +170,20 @@ pub const SES: Rows = &[
         ),
         Misconfigured,
     ),
+    (
+        (
+            400,
+            r#"{"__type":"BadRequestException","message":"Missing final '@domain'"}"#,
+        ),
+        Permanent,
+    ),
+    (
+        (
+            400,
+            r#"{"__type":"BadRequestException","message":"Missing required header 'From'."}"#,
+        ),
+        Misconfigured,
+    ),
     ((404, r#"{"__type":"NotFoundException"}"#), Misconfigured),
     (
         aws!("MailFromDomainNotVerifiedException", ""),

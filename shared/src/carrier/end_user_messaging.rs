@@ -59,13 +59,19 @@ pub struct EndUserMessaging {
     base_url: String,
     origination_identity: String,
     configuration_set: Option<String>,
+    /// The rules by country and number that are checked for its messages; those of the account if
+    /// `None`.
+    protect_configuration: Option<String>,
+    /// Most that a text, or a minute of a call, may cost, in US dollars.
+    max_price: Option<String>,
     /// Whether AWS is informed when a code came back.
     has_feedback: bool,
 }
 
 impl EndUserMessaging {
     /// Fields: `origination_identity` (phone number, sender id, pool or ARN); optional
-    /// `configuration_set`, which has the destination of the events.
+    /// `configuration_set`, which has the destination of the events, `protect_configuration_id` and
+    /// `max_price`.
     pub fn from_fields(fields: &mut Fields, region: &str) -> Self {
         let default_url = format!("https://sms-voice.{region}.amazonaws.com");
         Self {
@@ -82,8 +88,26 @@ impl EndUserMessaging {
                 |name| is_identity(name).then(|| name.to_owned()),
                 "the name of a configuration set",
             ),
+            protect_configuration: fields.parsed_text(
+                "protect_configuration_id",
+                |id| is_identity(id).then(|| id.to_owned()),
+                "the id or the ARN of a protect configuration",
+            ),
+            max_price: fields.parsed_text(
+                "max_price",
+                |price| is_price(price).then(|| price.to_owned()),
+                "US dollars as text, with a point, such as \"0.50\"",
+            ),
         }
     }
+}
+
+/// As the API writes it: up to two digits, a point, and one to five digits.
+fn is_price(text: &str) -> bool {
+    let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('.').is_some_and(|(dollars, rest)| {
+        dollars.len() <= 2 && (1..=5).contains(&rest.len()) && is_number(dollars) && is_number(rest)
+    })
 }
 
 pub(super) fn is_identity(text: &str) -> bool {
@@ -133,6 +157,17 @@ impl Carrier for EndUserMessaging {
             "TimeToLive": validity_seconds,
             "Context": {REFERENCE_KEY: message.reference},
         });
+        if let Some(id) = &self.protect_configuration {
+            body["ProtectConfigurationId"] = id.as_str().into();
+        }
+        if let Some(price) = &self.max_price {
+            let name = if is_voice {
+                "MaxPricePerMinute"
+            } else {
+                "MaxPrice"
+            };
+            body[name] = price.as_str().into();
+        }
         let operation = if is_voice {
             // The text already contains the code digit by digit, so it needs no markup and no
             // escaping.
@@ -397,6 +432,32 @@ mod tests {
             "pool-1",
             "a name cannot call"
         );
+    }
+
+    #[test]
+    fn price_and_protect_configuration_are_passed_on() {
+        let entry = |price: Value| {
+            json!({
+                "origination_identity": "+12065550152",
+                "protect_configuration_id": "protect-1",
+                "max_price": price,
+            })
+        };
+        for (channel, name) in [
+            (Channel::Sms, "MaxPrice"),
+            (Channel::Voice, "MaxPricePerMinute"),
+        ] {
+            let request = request(entry(json!("0.50")), channel, "en", 300);
+            let body: Value = serde_json::from_str(request.body()).expect("JSON");
+            assert_eq!(
+                (&body["ProtectConfigurationId"], &body[name]),
+                (&json!("protect-1"), &json!("0.50"))
+            );
+        }
+        for wrong in ["1", "0.", "123.4", "0.123456", "-1.0", "0,5"] {
+            let fields = carrier(entry(json!(wrong))).err();
+            assert_eq!(fields, Some(vec!["max_price".to_owned()]), "{wrong}");
+        }
     }
 
     #[test]

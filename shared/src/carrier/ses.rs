@@ -128,6 +128,8 @@ fn classify_error(error_type: &str, body: &Value) -> Receipt {
         // The sender is not verified, or the account is in the sandbox, where every recipient has
         // to be: this is about the configuration, not about the recipient.
         "MessageRejected" if text.contains("not verified") => Receipt::Misconfigured,
+        // Such as `Missing required header 'From'.`
+        "BadRequestException" if text.contains("'From'") => Receipt::Misconfigured,
         "MessageRejected" | "BadRequestException" => Receipt::Permanent,
         "AccountSuspendedException" | "SendingPausedException" => Receipt::AccountRejected,
         // MailFromDomainNotVerifiedException, NotFoundException, permissions.
@@ -348,6 +350,12 @@ mod tests {
                 "BadRequestException",
                 "Missing final '@domain'",
                 Receipt::Permanent,
+            ),
+            (
+                400,
+                "BadRequestException",
+                "Missing required header 'From'.",
+                Receipt::Misconfigured,
             ),
             (
                 403,

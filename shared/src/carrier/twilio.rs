@@ -43,7 +43,9 @@ const RING_SECONDS: &str = "30";
 pub struct Twilio {
     base_url: String,
     account_sid: String,
+    /// The key of the signatures of reports, and the password of requests without an API key.
     auth_token: String,
+    api_key: Option<ApiKey>,
     from: Option<String>,
     messaging_service_sid: Option<String>,
     whatsapp_from: Option<String>,
@@ -52,9 +54,15 @@ pub struct Twilio {
     has_feedback: bool,
 }
 
+/// An API key of the account, for requests.
+struct ApiKey {
+    sid: String,
+    secret: String,
+}
+
 impl Twilio {
     /// Fields: `account_sid`, `auth_token`, `from` or `messaging_service_sid`; optional
-    /// `whatsapp_from` and `content_sid`.
+    /// `api_key_sid` with `api_key_secret`, `whatsapp_from` and `content_sid`.
     pub fn from_fields(fields: &mut Fields) -> Self {
         const SID: &str = "1 to 64 letters and digits";
         let base_url = config_fields::base_url(fields, Some("https://api.twilio.com"));
@@ -63,6 +71,10 @@ impl Twilio {
         let optional_sid = |fields: &mut Fields, name: &str| {
             fields.parsed_text(name, |sid| is_sid(sid).then(|| sid.to_owned()), SID)
         };
+        let api_key = optional_sid(fields, "api_key_sid").map(|sid| ApiKey {
+            sid,
+            secret: config_fields::credential(fields, "api_key_secret"),
+        });
         let from = config_fields::sender(fields, "from");
         let messaging_service_sid = optional_sid(fields, "messaging_service_sid");
         if from.is_none() && messaging_service_sid.is_none() {
@@ -79,6 +91,7 @@ impl Twilio {
             base_url,
             account_sid,
             auth_token,
+            api_key,
             from,
             messaging_service_sid,
             whatsapp_from,
@@ -251,7 +264,10 @@ impl Twilio {
             "{}/2010-04-01/Accounts/{}/{resource}.json",
             self.base_url, self.account_sid
         );
-        let authorization = request::basic_auth(&self.account_sid, &self.auth_token);
+        let authorization = match &self.api_key {
+            Some(key) => request::basic_auth(&key.sid, &key.secret),
+            None => request::basic_auth(&self.account_sid, &self.auth_token),
+        };
         request::post_form(&url, &[authorization], form)
     }
 
@@ -430,6 +446,26 @@ mod tests {
             requested(&vendor, Channel::Sms).uri(),
             &*format!("https://api.twilio.com/2010-04-01/Accounts/{SID}/Messages.json")
         );
+    }
+
+    #[test]
+    fn requests_use_the_api_key_if_there_is_one() {
+        let key = json!("SKaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+        let mut entry = fixture::with(&entry(), "api_key_sid", key);
+        let missing = fixture::read(Twilio::from_fields, entry.clone()).1;
+        assert_eq!(missing, ["api_key_secret"]);
+        entry["api_key_secret"] = json!("secret");
+        let (carrier, wrong) = fixture::read(Twilio::from_fields, entry);
+        assert_eq!(wrong, Vec::<String>::new());
+        let request = requested(&carrier, Channel::Sms);
+        assert_eq!(
+            request.uri().to_string(),
+            format!("{PATH}/Messages.json"),
+            "the account is in the path"
+        );
+        let basic = BASE64.encode(b"SKaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:secret");
+        let expected = format!("Basic {basic}");
+        assert_eq!(request.headers()["authorization"], expected.as_str());
     }
 
     #[test]
