@@ -13,7 +13,7 @@ async fn cut_after(writes: usize) -> (ProxiedService, String, String) {
     proxied.service.settle().await;
     let mut left = writes;
     proxied.table.break_by(move |call| {
-        if call.operation != "UpdateItem" && call.operation != "PutItem" {
+        if !call.is_write() {
             return None;
         }
         let is_allowed = left > 0;

@@ -7,6 +7,8 @@ mod decision_examples;
 mod decisions;
 mod enrolment;
 mod hotp;
+mod killed_approvals;
+mod killed_changes;
 mod proofs;
 mod races;
 mod recipients;

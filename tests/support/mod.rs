@@ -84,7 +84,7 @@ pub use response::{
     assert_rejected, assert_replays, assert_replays_send, assert_status,
 };
 pub use service::{DEFAULT_KEY, SHOP_KEY, Service};
-pub use stored_items::{stored_items, stored_recipients};
+pub use stored_items::{stored_items, stored_logs, stored_owners, stored_recipients};
 pub use temp_directory::TempDirectory;
 pub use twilio::Twilio;
 pub use values::{

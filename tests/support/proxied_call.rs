@@ -23,6 +23,11 @@ impl ProxiedCall {
         opens_queue || self.operation == "GetItem" && self.key() == BASE64.encode(&[0; 12])
     }
 
+    /// Whether it writes an item.
+    pub fn is_write(&self) -> bool {
+        self.operation == "UpdateItem" || self.operation == "PutItem"
+    }
+
     /// Whether the worker claims a step with it. This and the next ones recognize the functions'
     /// writes; no other file of the tests reads their expressions.
     pub fn claims_step(&self) -> bool {

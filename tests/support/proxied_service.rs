@@ -39,7 +39,8 @@ impl ProxiedService {
         Self::start(&[&[("OTP_CARRIERS", entries.as_str())], variables].concat()).await
     }
 
-    /// A service whose functions are processes: at most `processes` of each.
+    /// A service whose functions are processes: at most `processes` of each. Without `carriers` it
+    /// has the simulated ones.
     pub async fn start_processes(
         carriers: &[&HttpCarrier],
         variables: &[(&str, &str)],
@@ -52,7 +53,10 @@ impl ProxiedService {
         let of_service = FunctionProcesses::of(&functions);
         let entries: Value = carriers.iter().map(|carrier| carrier.entry()).collect();
         let entries = entries.to_string();
-        let variables = [&[("OTP_CARRIERS", entries.as_str())], variables].concat();
+        let mut variables = variables.to_vec();
+        if !carriers.is_empty() {
+            variables.push(("OTP_CARRIERS", entries.as_str()));
+        }
         (
             Self::start_as(&variables, Some(functions)).await,
             of_service,

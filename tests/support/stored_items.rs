@@ -21,6 +21,23 @@ pub async fn stored_recipients(service: &Service) -> Vec<Value> {
     items
 }
 
+/// How many items have a stored owner.
+pub async fn stored_owners(service: &Service) -> usize {
+    let items = stored_items(service).await;
+    items
+        .iter()
+        .filter(|item| item["owner"].is_object())
+        .count()
+}
+
+/// How many entries the log of each subject has.
+pub async fn stored_logs(service: &Service) -> Vec<usize> {
+    let items = stored_items(service).await;
+    let subjects = items.iter().filter(|item| item["kind"]["S"] == "subject");
+    let entries = |item: &Value| item["attempts"]["L"].as_array().map_or(0, Vec::len);
+    subjects.map(entries).collect()
+}
+
 /// A sliding window of a prefix or a client network.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StoredWindow {
