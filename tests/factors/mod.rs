@@ -9,6 +9,7 @@ mod enrolment;
 mod hotp;
 mod killed_approvals;
 mod killed_changes;
+mod parallel_processes;
 mod proofs;
 mod races;
 mod recipients;
