@@ -17,3 +17,4 @@ mod reseal;
 mod storage;
 mod subject_ids;
 mod uniqueness;
+mod walkthrough;
