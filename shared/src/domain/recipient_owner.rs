@@ -17,6 +17,14 @@ impl Recipient {
         claiming.map(|subject| subject.key).or(self.stored_owner)
     }
 
+    /// Whether its current verification was approved for a subject, and it is not known that this
+    /// was recorded.
+    #[must_use]
+    pub fn has_approval_to_record(&self) -> bool {
+        let current = self.current.as_ref().filter(|current| !current.is_recorded);
+        current.is_some_and(|current| current.approved_subject().is_some())
+    }
+
     /// Ends the ownership of a subject.
     pub fn release_owner(&mut self) {
         self.stored_owner = None;

@@ -289,13 +289,21 @@ impl Subject {
         factors.any(|factor| factor.confirmed_at.is_some()) || !self.recipients.is_empty()
     }
 
-    /// Recipients over the maximum: those that were verified longest ago. Of a settled subject.
+    /// Whether it has recipients over the maximum. Of a settled subject.
     #[must_use]
-    pub fn surplus_recipients(&self) -> Vec<&VerifiedRecipient> {
+    pub fn has_surplus_recipients(&self) -> bool {
+        self.recipients.len() > RECIPIENTS_MAX
+    }
+
+    /// Removes the recipients over the maximum: those that were verified longest ago. Of a settled
+    /// subject.
+    pub fn remove_surplus_recipients(&mut self) {
         let mut oldest: Vec<_> = self.recipients.iter().collect();
         oldest.sort_by_key(|recipient| recipient.verified_at);
         oldest.truncate(self.recipients.len().saturating_sub(RECIPIENTS_MAX));
-        oldest
+        let surplus: Vec<RecordKey> = oldest.iter().map(|known| known.recipient).collect();
+        self.recipients
+            .retain(|known| !surplus.contains(&known.recipient));
     }
 
     /// Removes a verified recipient.

@@ -41,7 +41,7 @@ impl Approvals<'_> {
         let stored = self.store.append_approval(subject_key, &approval).await?;
         self.store_owner(recipient, subject_key, &approval).await?;
         let judged = self.keyring.judge(subject_key, &stored.subject);
-        let has_surplus = !judged.subject.surplus_recipients().is_empty();
+        let has_surplus = judged.subject.has_surplus_recipients();
         if has_surplus || stored.subject.log.len() > LOG_ENTRIES_MAX {
             self.settle(subject_key, stored).await?;
         }
@@ -75,8 +75,8 @@ impl Approvals<'_> {
         self,
         recipient: &Recipient,
     ) -> Result<Option<(SubjectKey, Approval)>, StoreError> {
-        let is_recorded = recipient.current.as_ref().is_some_and(|v| v.is_recorded);
-        let Some((key, approval)) = self.approval(recipient).filter(|_| !is_recorded) else {
+        let is_missing = recipient.has_approval_to_record();
+        let Some((key, approval)) = self.approval(recipient).filter(|_| is_missing) else {
             return Ok(None);
         };
         if !self.store.has_recorded(key, approval.nonce).await? {
@@ -124,7 +124,7 @@ impl Approvals<'_> {
         }
     }
 
-    /// Settles the record of a subject, and removes the recipients over the maximum.
+    /// Settles the record of a subject, which removes the recipients over the maximum.
     async fn settle(self, key: SubjectKey, stored: StoredSubject) -> Result<(), StoreError> {
         let record = SubjectRecord {
             store: self.store,
@@ -132,14 +132,7 @@ impl Approvals<'_> {
             key,
             now: self.now,
         };
-        let remove_surplus = |subject: &mut Subject| {
-            let surplus = subject.surplus_recipients().into_iter();
-            let surplus: Vec<_> = surplus.map(|known| known.recipient).collect();
-            surplus
-                .into_iter()
-                .for_each(|key| subject.remove_recipient(key));
-            Ok::<_, StoreError>(Change::Write(()))
-        };
-        record.change_stored(stored, remove_surplus).await
+        let keep = |_: &mut Subject| Ok::<_, StoreError>(Change::Write(()));
+        record.change_stored(stored, keep).await
     }
 }

@@ -1,7 +1,6 @@
 //! Recipients: unlock, forget, release and lookup, for the operator's support desk. All do the same
 //! for recipients that were never seen.
 
-use super::approvals::Approvals;
 use super::sending::Sending;
 use crate::domain::address::Address;
 use crate::domain::ids::{AttemptNonce, VerificationId};
@@ -21,7 +20,11 @@ pub async fn unlock(
     to: &Address,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    modify_known(sending, app, to, now, Recipient::unlock).await
+    let unlock = |recipient: &mut Recipient| {
+        recipient.unlock();
+        Change::Write(())
+    };
+    modify_known(sending, app, to, now, unlock).await.map(drop)
 }
 
 /// Erases the verifications and the address of a recipient; keeps its counts.
@@ -34,7 +37,24 @@ pub async fn forget(
     to: &Address,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    modify_known(sending, app, to, now, |recipient| recipient.forget(now)).await
+    let approvals = sending.approvals(sending.keyring.recipient_key(app, &to.canonical()), now);
+    let mut completed = None;
+    loop {
+        let forget = |recipient: &mut Recipient| {
+            let current = recipient.current.as_ref().map(|v| v.params.nonce);
+            if recipient.has_approval_to_record() && current != completed {
+                return Change::Keep(Some(recipient.clone()));
+            }
+            recipient.forget(now);
+            Change::Write(None)
+        };
+        let Some(recipient) = modify_known(sending, app, to, now, forget).await?.flatten() else {
+            return Ok(());
+        };
+        // Forgotten before, it would leave an owner without the record of its subject.
+        approvals.complete_before_send(&recipient).await?;
+        completed = recipient.current.map(|v| v.params.nonce);
+    }
 }
 
 /// Ends the ownership of a recipient, whichever subject it belongs to, and removes it there.
@@ -47,19 +67,14 @@ pub async fn release(
     to: &Address,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (store, keyring) = (&sending.store, &sending.keyring);
-    let key = keyring.recipient_key(app, &to.canonical());
+    let store = &sending.store;
+    let key = sending.keyring.recipient_key(app, &to.canonical());
     let recipient = store.load(key, app, now).await?.recipient;
     let Some(owner) = recipient.owner() else {
         return Ok(());
     };
     // An approval that is recorded later would bring the recipient back.
-    let approvals = Approvals {
-        store,
-        keyring,
-        key,
-        now,
-    };
+    let approvals = sending.approvals(key, now);
     approvals.complete_before_send(&recipient).await?;
     let removal = Removal {
         nonce: AttemptNonce::Random(random_bytes()),
@@ -98,13 +113,14 @@ pub async fn lookup(
     Ok(FoundRecipient { recipient, ids })
 }
 
-async fn modify_known(
+/// Applies `change` to a recipient. `None`: it was never seen.
+async fn modify_known<T>(
     sending: &Sending,
     app: &str,
     to: &Address,
     now: Timestamp,
-    change: impl Fn(&mut Recipient),
-) -> Result<(), StoreError> {
+    change: impl Fn(&mut Recipient) -> Change<T>,
+) -> Result<Option<T>, StoreError> {
     let key = sending.keyring.recipient_key(app, &to.canonical());
     let unknown = Recipient {
         app: app.to_owned(),
@@ -112,10 +128,12 @@ async fn modify_known(
     };
     let rule = |recipient: &mut Recipient| {
         if *recipient == unknown {
-            return Ok(Change::Keep(()));
+            return Ok(Change::Keep(None));
         }
-        change(recipient);
-        Ok(Change::Write(()))
+        Ok::<_, StoreError>(match change(recipient) {
+            Change::Keep(value) => Change::Keep(Some(value)),
+            Change::Write(value) => Change::Write(Some(value)),
+        })
     };
     sending.store.modify(key, app, now, rule).await
 }

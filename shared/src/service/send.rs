@@ -6,7 +6,6 @@
 //! its reservation and leaves the recipient as it was.
 
 use super::admission::admit;
-use super::approvals::Approvals;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, replay};
@@ -78,6 +77,7 @@ pub(super) async fn open(
     let test_code = sending.test_numbers.code_of(&request.to, now);
     let verification = new_verification(context, request, &stored.recipient, test_code);
     if test_code.is_some() {
+        complete_replaced(context, &stored.recipient).await?;
         return send_to_test_number(context, stored, verification, &request.to).await;
     }
     let (nonce, channel) = (verification.params.nonce, request.channel);
@@ -85,15 +85,7 @@ pub(super) async fn open(
     if let Err(exceeded) = stored.recipient.check_limits(context.policy, now) {
         return Err(limits.rejection(exceeded).await);
     }
-    // Complete the approval that the new verification replaces.
-    let approvals = Approvals {
-        store: &sending.store,
-        keyring: &sending.keyring,
-        key,
-        now,
-    };
-    let completed = approvals.complete_before_send(&stored.recipient);
-    context.in_time(completed).await?;
+    complete_replaced(context, &stored.recipient).await?;
     // Reserve.
     let Some(reservation) = limits.reserve(stored).await? else {
         return Ok(None);
@@ -108,6 +100,16 @@ pub(super) async fn open(
         reservation.release().await;
     }
     result
+}
+
+/// Completes the approval of the verification that a new one replaces.
+async fn complete_replaced(
+    context: &SendContext<'_>,
+    recipient: &Recipient,
+) -> Result<(), SendError> {
+    let approvals = context.sending.approvals(context.key, context.now);
+    let completed = approvals.complete_before_send(recipient);
+    context.in_time(completed).await
 }
 
 /// Saves `recipient`, whose current verification has a new message, and enqueues that message. If

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::approvals::Approvals;
 use super::deliver::DeliverError;
 use super::dispatcher::{Dispatched, Dispatcher};
 use crate::carrier::ConfiguredCarrier;
@@ -83,6 +84,16 @@ impl Sending {
             test_numbers: config.test_numbers,
             dispatcher,
             metrics,
+        }
+    }
+
+    /// What approvals of the recipient under `key` need.
+    pub(super) fn approvals(&self, key: RecordKey, now: Timestamp) -> Approvals<'_> {
+        Approvals {
+            store: &self.store,
+            keyring: &self.keyring,
+            key,
+            now,
         }
     }
 

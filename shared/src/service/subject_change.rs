@@ -1,7 +1,8 @@
 //! Changes of a subject's record: load, settle, change, save. After a conflict the change runs
 //! again on what is stored then.
 //!
-//! Invariant: before a verified recipient is removed, the subject's ownership of it ends.
+//! Invariants: before a verified recipient is removed, the subject's ownership of it ends. Each
+//! write removes the recipients over the maximum.
 
 use crate::crypto::keyring::Keyring;
 use crate::domain::ids::SubjectKey;
@@ -48,6 +49,7 @@ impl SubjectRecord<'_> {
         for _ in 0..=CONFLICT_RETRIES_MAX {
             let before = self.keyring.judge(key, &stored.subject).settle(now);
             let mut subject = before.clone();
+            subject.remove_surplus_recipients();
             let value = match change(&mut subject)? {
                 Change::Keep(value) => return Ok(value),
                 Change::Write(value) => value,

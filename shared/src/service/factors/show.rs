@@ -97,14 +97,7 @@ async fn settled(context: SubjectContext<'_>) -> Result<Subject, StoreError> {
         confirm(context, &stored, &judged, factor.id).await?;
     }
     let mut subject = judged.settle(context.now);
-    for surplus in surplus(&subject) {
-        subject.remove_recipient(surplus);
-    }
+    // The next write removes them.
+    subject.remove_surplus_recipients();
     Ok(subject)
-}
-
-/// Recipients over the maximum, which are about to be removed.
-fn surplus(subject: &Subject) -> Vec<RecordKey> {
-    let surplus = subject.surplus_recipients().into_iter();
-    surplus.map(|recipient| recipient.recipient).collect()
 }
