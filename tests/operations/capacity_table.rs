@@ -129,6 +129,117 @@ async fn costs_page_lists_the_units_of_factors() {
 }
 
 #[tokio::test]
+async fn costs_page_lists_the_units_of_a_full_log() {
+    let proxied = ProxiedService::start(&[("OTP_FACTOR_GUESS_BUDGET", "4")]).await;
+    let service = &proxied.service;
+    let app = service.unconfirmed_totp("ann").await;
+    let code = app.code_at(service.now().await);
+    for _ in 0..4 {
+        assert_status(&service.check_factor(&app, &code).await, 200);
+    }
+    // Until then, checks are remembered for the SDK's own retries.
+    service.advance(20).await;
+    proxied.forget_calls();
+    assert_status(&service.check_factor(&app, &code).await, 200);
+    assert_listed(
+        &proxied,
+        "check of a factor that finds a log full of entries to settle",
+    );
+    for _ in 1..4 {
+        assert_status(&service.check_factor(&app, &code).await, 200);
+        assert_listed(&proxied, "check of a factor: right, wrong or replayed");
+    }
+}
+
+/// Opens a verification of an e-mail address. The worker does not get its dispatch.
+async fn send_for(proxied: &ProxiedService, subject: Option<&str>) -> String {
+    proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
+    let mut body = json!({"to": "ann@example.com", "channel": "email"});
+    if let Some(subject) = subject {
+        body["subject"] = json!(subject);
+    }
+    proxied.service.open_id(body).await
+}
+
+#[tokio::test]
+async fn costs_page_lists_units_of_sends_with_a_subject() {
+    for unique in ["off", "on"] {
+        let variables = [
+            ("OTP_UNIQUE_RECIPIENTS", unique),
+            ("OTP_COOLDOWN_SECONDS", "0"),
+        ];
+        let proxied = ProxiedService::start(&variables).await;
+        proxied.forget_calls();
+        send_for(&proxied, Some("ann")).await;
+        assert_listed(&proxied, "send to a new recipient");
+        send_for(&proxied, Some("ann")).await;
+        assert_listed(&proxied, "send to a known recipient");
+        let service = &proxied.service;
+        assert!(
+            service
+                .verify_for("ann", "ann@example.com")
+                .await
+                .is_valid()
+        );
+        proxied.forget_calls();
+        let id = send_for(&proxied, None).await;
+        match unique {
+            "on" => assert_listed(&proxied, "send to a known recipient"),
+            _ => assert_listed(
+                &proxied,
+                "send after an approval for a subject without owner",
+            ),
+        }
+        assert_status(&service.show(&id).await, 200);
+        assert_listed(&proxied, "get");
+    }
+}
+
+#[tokio::test]
+async fn costs_page_lists_the_units_of_reading_an_approval() {
+    for (unique, operation) in [
+        ("off", "get after an approval for a subject without owner"),
+        ("on", "get"),
+    ] {
+        let proxied = ProxiedService::start(&[("OTP_UNIQUE_RECIPIENTS", unique)]).await;
+        let service = &proxied.service;
+        let (id, code) = service.open_for("ann", "ann@example.com").await;
+        let body = json!({"code": code, "subject": "ann"});
+        assert!(service.check_body(&id, body).await.is_valid());
+        proxied.forget_calls();
+        assert_status(&service.show(&id).await, 200);
+        assert_listed(&proxied, operation);
+    }
+}
+
+#[tokio::test]
+async fn costs_page_lists_the_units_of_erasing_claims() {
+    let variables = [
+        ("OTP_UNIQUE_RECIPIENTS", "on"),
+        ("OTP_CLIENT_SENDS_PER_HOUR", "1000"),
+    ];
+    let proxied = ProxiedService::start(&variables).await;
+    let service = &proxied.service;
+    for address in ["ann@example.com", "ann@example.org"] {
+        assert!(service.verify_for("ann", address).await.is_valid());
+    }
+    let shown = service.show_subject("ann").await;
+    let id = shown["recipients"][0]["id"].as_str().expect("an id");
+    proxied.forget_calls();
+    let path = format!("/recipients/{id}");
+    assert_status(&service.subject("DELETE", "ann", &path, None).await, 200);
+    assert_listed(
+        &proxied,
+        "remove a recipient, or erase a subject, with one claim",
+    );
+    assert_status(&service.subject("DELETE", "ann", "", None).await, 200);
+    assert_listed(
+        &proxied,
+        "remove a recipient, or erase a subject, with one claim",
+    );
+}
+
+#[tokio::test]
 async fn costs_page_lists_the_units_of_verified_recipients() {
     for (unique, operation) in [
         ("off", "check with `subject`, right"),

@@ -3,7 +3,9 @@
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::support::{HttpCarrier, ProxiedService, Service, TO, assert_status, stored_recipients};
+use crate::support::{
+    HttpCarrier, ProxiedService, Service, TO, assert_status, stored_items, stored_recipients,
+};
 
 /// A write unit covers an item of up to this size.
 const UNIT_BYTES: usize = 1024;
@@ -129,5 +131,28 @@ async fn largest_item_is_below_8_kib() {
     assert!(
         worst > 7 * UNIT_BYTES,
         "docs/costs.md should list a smaller size: {worst} bytes"
+    );
+}
+
+#[tokio::test]
+async fn typical_subject_fits_one_write_unit() {
+    let proxied = ProxiedService::start(&[]).await;
+    let service = &proxied.service;
+    let app = service.active_totp("ann").await;
+    service.backup_codes("ann").await;
+    assert!(service.verify_for("ann", TO).await.is_valid());
+    for _ in 0..2 {
+        service.advance(300).await;
+        let decision = service.challenge("ann", "login").await;
+        let code = app.code_at(service.now().await);
+        let body = json!({"code": code, "decision": decision.id});
+        assert!(service.check_at(&app.path, body).await.is_valid());
+    }
+    let mut items = stored_items(service).await;
+    items.retain(|item| item["kind"]["S"] == "subject");
+    let used = size(&items[0]);
+    assert!(
+        used < UNIT_BYTES,
+        "an app, backup codes, a number, two logins with decisions: {used} bytes"
     );
 }
