@@ -2,17 +2,19 @@
 //!
 //! Every function reads all fields of an entry, so that a mistake stops all of them.
 //!
-//! Invariant: credentials are kept only if the caller passes `credentials`. An error never contains
-//! the value of a field.
+//! Invariant: credentials are kept only by [`read_carriers`]. An error never contains the value of a
+//! field.
+//! Invariant: [`check_carriers`] uses no adapter.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::adapters::{ADAPTERS, Adapter};
 use super::configured::ConfiguredCarrier;
 use super::registered_template;
-use super::registry::{Adapter, CallbackToken, KINDS, Kind, Transport};
+use super::registry::{CallbackToken, KINDS, Kind, Transport, served_by};
 use super::vendor_format::config_fields;
 use crate::domain::channel::Channel;
 use crate::domain::money::Money;
@@ -111,135 +113,189 @@ pub fn is_carrier_name(name: &str) -> bool {
             .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-/// Reads `OTP_CARRIERS`. `credentials` by carrier name are those of `OTP_SECRETS`; without them no
-/// adapters are kept. The kinds of AWS are called in `region`. Returns the valid carriers, and all
-/// errors.
+/// What the fields of one kind say.
+struct KindSettings {
+    /// The channels whose settings are present.
+    channels: Vec<Channel>,
+    adapter: Option<Adapter>,
+}
+
+/// How the entries are read.
+struct EntryReader<'a> {
+    /// Those of `OTP_SECRETS` by carrier name; `None` in functions that keep no credentials.
+    credentials: Option<&'a Map<String, Value>>,
+    /// In which the kinds of AWS are called.
+    region: &'a str,
+    kind_settings: fn(&Kind, &mut Fields, &str) -> KindSettings,
+}
+
+/// Reads `OTP_CARRIERS`, for functions that call carriers or verify their reports. `credentials`
+/// by carrier name are those of `OTP_SECRETS`. The kinds of AWS are called in `region`. Returns the
+/// valid carriers, and all errors.
 #[must_use]
 pub fn read_carriers(
     value: &str,
-    credentials: Option<&Map<String, Value>>,
+    credentials: &Map<String, Value>,
     region: &str,
 ) -> (Vec<ConfiguredCarrier>, Vec<CarrierConfigError>) {
-    let entries = match json::parse(value.as_bytes()) {
-        Ok(Value::Array(entries)) if (1..=CARRIERS_MAX).contains(&entries.len()) => entries,
-        _ => return (vec![], vec![CarrierConfigError::NotAList]),
-    };
-    let mut carriers: Vec<ConfiguredCarrier> = vec![];
-    let mut errors = vec![];
-    for (position, entry) in (1..).zip(entries) {
-        match read_entry(position, entry, credentials, region) {
-            Ok(carrier) if carriers.iter().any(|other| other.name == carrier.name) => {
-                errors.push(CarrierConfigError::DuplicateName {
-                    position,
-                    kind: carrier.kind.name,
-                    name: carrier.name,
-                });
+    let reader = EntryReader {
+        credentials: Some(credentials),
+        region,
+        kind_settings: |kind, fields, region| {
+            let adapter = ADAPTERS.iter().find(|(name, _)| *name == kind.name);
+            match adapter.map(|(_, read)| read(fields, region)) {
+                Some(adapter) => KindSettings {
+                    channels: served_by(adapter.carrier.as_ref()),
+                    adapter: Some(adapter),
+                },
+                None => check_kind(kind, fields, region),
             }
-            Ok(carrier) => carriers.push(carrier),
-            Err(error) => errors.push(error),
+        },
+    };
+    reader.read(value)
+}
+
+/// Reads `OTP_CARRIERS`, for functions without credentials: everything is checked, and no adapters
+/// are kept.
+#[must_use]
+pub fn check_carriers(
+    value: &str,
+    region: &str,
+) -> (Vec<ConfiguredCarrier>, Vec<CarrierConfigError>) {
+    let reader = EntryReader {
+        credentials: None,
+        region,
+        kind_settings: check_kind,
+    };
+    reader.read(value)
+}
+
+fn check_kind(kind: &Kind, fields: &mut Fields, region: &str) -> KindSettings {
+    KindSettings {
+        channels: (kind.check)(fields, region),
+        adapter: None,
+    }
+}
+
+impl EntryReader<'_> {
+    fn read(&self, value: &str) -> (Vec<ConfiguredCarrier>, Vec<CarrierConfigError>) {
+        let entries = match json::parse(value.as_bytes()) {
+            Ok(Value::Array(entries)) if (1..=CARRIERS_MAX).contains(&entries.len()) => entries,
+            _ => return (vec![], vec![CarrierConfigError::NotAList]),
+        };
+        let mut carriers: Vec<ConfiguredCarrier> = vec![];
+        let mut errors = vec![];
+        for (position, entry) in (1..).zip(entries) {
+            match self.read_entry(position, entry) {
+                Ok(carrier) if carriers.iter().any(|other| other.name == carrier.name) => {
+                    errors.push(CarrierConfigError::DuplicateName {
+                        position,
+                        kind: carrier.kind.name,
+                        name: carrier.name,
+                    });
+                }
+                Ok(carrier) => carriers.push(carrier),
+                Err(error) => errors.push(error),
+            }
+        }
+        (carriers, errors)
+    }
+
+    fn read_entry(
+        &self,
+        position: usize,
+        entry: Value,
+    ) -> Result<ConfiguredCarrier, CarrierConfigError> {
+        let Value::Object(mut entry) = entry else {
+            return Err(CarrierConfigError::NotAnObject { position });
+        };
+        let text = |field: &str| entry.get(field).and_then(Value::as_str);
+        let kind = text("kind")
+            .and_then(|name| KINDS.iter().find(|kind| kind.name == name))
+            .ok_or(CarrierConfigError::UnknownKind { position })?;
+        let name = text("name").unwrap_or(kind.name).to_owned();
+        if let Some(Value::Object(secrets)) = self.credentials.and_then(|all| all.get(&name)) {
+            entry.extend(secrets.clone());
+        }
+        let present: Vec<String> = entry
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(field, _)| field.clone())
+            .collect();
+        let mut fields = Fields::new(entry);
+        let mut carrier = self.read_fields(&mut fields, kind);
+        let mut wrong = fields.finish().err().unwrap_or_default();
+        if self.credentials.is_none() {
+            (carrier.callback_token, carrier.topic_arn) = (None, None);
+            // A missing field may be a credential in OTP_SECRETS, which this function does not read.
+            // The field `?` is present: it is an unknown field whose name is not shown.
+            wrong.retain(|FieldError { field, .. }| {
+                present.contains(field) || COMMON_FIELDS.contains(&field.as_str()) || field == "?"
+            });
+        }
+        if wrong.is_empty() {
+            Ok(carrier)
+        } else {
+            Err(CarrierConfigError::InvalidFields {
+                position,
+                kind: kind.name,
+                fields: wrong,
+            })
         }
     }
-    (carriers, errors)
-}
 
-fn read_entry(
-    position: usize,
-    entry: Value,
-    credentials: Option<&Map<String, Value>>,
-    region: &str,
-) -> Result<ConfiguredCarrier, CarrierConfigError> {
-    let Value::Object(mut entry) = entry else {
-        return Err(CarrierConfigError::NotAnObject { position });
-    };
-    let text = |field: &str| entry.get(field).and_then(Value::as_str);
-    let kind = text("kind")
-        .and_then(|name| KINDS.iter().find(|kind| kind.name == name))
-        .ok_or(CarrierConfigError::UnknownKind { position })?;
-    let name = text("name").unwrap_or(kind.name).to_owned();
-    if let Some(Value::Object(secrets)) = credentials.and_then(|all| all.get(&name)) {
-        entry.extend(secrets.clone());
-    }
-    let present: Vec<String> = entry
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(field, _)| field.clone())
-        .collect();
-    let mut fields = Fields::new(entry);
-    let mut carrier = read_fields(&mut fields, kind, region);
-    let mut wrong = fields.finish().err().unwrap_or_default();
-    if credentials.is_none() {
-        (carrier.adapter, carrier.callback_token, carrier.topic_arn) = (None, None, None);
-        // A missing field may be a credential in OTP_SECRETS, which this function does not read.
-        // The field `?` is present: it is an unknown field whose name is not shown.
-        wrong.retain(|FieldError { field, .. }| {
-            present.contains(field) || COMMON_FIELDS.contains(&field.as_str()) || field == "?"
-        });
-    }
-    if wrong.is_empty() {
-        Ok(carrier)
-    } else {
-        Err(CarrierConfigError::InvalidFields {
-            position,
-            kind: kind.name,
-            fields: wrong,
-        })
+    /// Reads the fields of an entry; what is wrong with them is noted in `fields`.
+    fn read_fields(&self, fields: &mut Fields, kind: &'static Kind) -> ConfiguredCarrier {
+        fields.text("kind");
+        let name = fields.parsed_text(
+            "name",
+            |name| is_carrier_name(name).then(|| name.to_owned()),
+            "1 to 32 lower-case letters, digits and hyphens",
+        );
+        let settings = (self.kind_settings)(kind, fields, self.region);
+        let topic_arn = match kind.transport {
+            Transport::SnsSdk | Transport::Http => None,
+            Transport::Aws { .. } => config_fields::topic_arn(fields),
+        };
+        let callback_token = match kind.callback_token {
+            CallbackToken::Unused => None,
+            CallbackToken::Optional => config_fields::callback_token(fields),
+            CallbackToken::Required => Some(config_fields::required_callback_token(fields)),
+        };
+        let channels = channels(fields, kind, &settings.channels);
+        ConfiguredCarrier {
+            name: name.unwrap_or_else(|| kind.name.to_owned()),
+            countries: fields.parsed_list(
+                "countries",
+                COUNTRIES_MAX,
+                |code| is_country(code).then(|| code.to_owned()),
+                "ISO 3166 codes",
+            ),
+            channels,
+            senders: config_fields::senders(fields, &kind.sender),
+            registered_templates: match kind.has_registered_templates {
+                true => registered_template::read(fields),
+                false => BTreeMap::new(),
+            },
+            price: price(fields),
+            timeout: timeout(fields),
+            callback_token,
+            topic_arn,
+            kind,
+            adapter: settings.adapter,
+        }
     }
 }
 
-/// Reads the fields of an entry; what is wrong with them is noted in `fields`.
-fn read_fields(fields: &mut Fields, kind: &'static Kind, region: &str) -> ConfiguredCarrier {
-    fields.text("kind");
-    let name = fields.parsed_text(
-        "name",
-        |name| is_carrier_name(name).then(|| name.to_owned()),
-        "1 to 32 lower-case letters, digits and hyphens",
-    );
-    let (adapter, topic_arn) = match kind.transport {
-        Transport::SnsSdk => (None, None),
-        Transport::Http { adapter } => (Some(adapter(fields)), None),
-        Transport::Aws { adapter, .. } => (
-            Some(adapter(fields, region)),
-            config_fields::topic_arn(fields),
-        ),
-    };
-    let callback_token = match kind.callback_token {
-        CallbackToken::Unused => None,
-        CallbackToken::Optional => config_fields::callback_token(fields),
-        CallbackToken::Required => Some(config_fields::required_callback_token(fields)),
-    };
-    let channels = channels(fields, kind, adapter.as_ref());
-    ConfiguredCarrier {
-        name: name.unwrap_or_else(|| kind.name.to_owned()),
-        countries: fields.parsed_list(
-            "countries",
-            COUNTRIES_MAX,
-            |code| is_country(code).then(|| code.to_owned()),
-            "ISO 3166 codes",
-        ),
-        channels,
-        senders: config_fields::senders(fields, &kind.sender),
-        registered_templates: match kind.has_registered_templates {
-            true => registered_template::read(fields),
-            false => BTreeMap::new(),
-        },
-        price: price(fields),
-        timeout: timeout(fields),
-        callback_token,
-        topic_arn,
-        kind,
-        adapter,
-    }
-}
-
-/// `channels`, or else all channels of the kind that the settings of the entry allow.
-fn channels(fields: &mut Fields, kind: &Kind, adapter: Option<&Adapter>) -> Vec<Channel> {
+/// `channels`, or else all channels of the kind that the settings of the entry allow: `served`.
+fn channels(fields: &mut Fields, kind: &Kind, served: &[Channel]) -> Vec<Channel> {
     let of_kind = |name: &str| {
         let channel = name.parse().ok();
         channel.filter(|channel| kind.channels.contains(channel))
     };
     let count_max = Channel::ALL.len();
     let channels = fields.parsed_list("channels", count_max, of_kind, "channels of this kind");
-    let serves = |channel: &Channel| adapter.is_none_or(|a| a.carrier.serves(*channel));
+    let serves = |channel: &Channel| served.contains(channel);
     if channels.is_empty() {
         return kind.channels.iter().copied().filter(serves).collect();
     }
@@ -278,7 +334,10 @@ mod tests {
 
     /// The problems with `entry`, for a function with these credentials.
     fn problems(entry: &str, credentials: Option<&Map<String, Value>>) -> Vec<String> {
-        let (_, errors) = read_carriers(entry, credentials, "eu-west-1");
+        let (_, errors) = match credentials {
+            Some(credentials) => read_carriers(entry, credentials, "eu-west-1"),
+            None => check_carriers(entry, "eu-west-1"),
+        };
         errors.iter().map(ToString::to_string).collect()
     }
 
@@ -288,7 +347,7 @@ mod tests {
             {"kind":"http","name":"a","base_url":"http://h",
              "token":"t","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg==","price":{"FR":0.04,"*":1}},
             {"kind":"sns","price":0.05}]"#;
-        let (carriers, errors) = read_carriers(entry, Some(&Map::new()), "eu-west-1");
+        let (carriers, errors) = read_carriers(entry, &Map::new(), "eu-west-1");
         assert_eq!((carriers.len(), errors), (2, vec![]));
         let bare = r#"[{"kind":"http","name":"a","base_url":"http://h"}]"#;
         let secrets =
@@ -351,7 +410,7 @@ mod tests {
         ] {
             let entry = format!("[{{\"kind\":\"{kind}\"}}]");
             let secrets = Map::from_iter([(kind.to_owned(), credentials)]);
-            let (carriers, errors) = read_carriers(&entry, Some(&secrets), "eu-west-1");
+            let (carriers, errors) = read_carriers(&entry, &secrets, "eu-west-1");
             assert_eq!(
                 (
                     errors,
@@ -397,7 +456,7 @@ mod tests {
              "callback_token":"0123456789abcdefghijkl"},
             {"kind":"ses","from":"a@b.example",
              "topic_arn":"arn:aws:sns:eu-west-1:123456789012:otp-dlr"}]"#;
-        let (carriers, errors) = read_carriers(entry, Some(&Map::new()), "eu-west-1");
+        let (carriers, errors) = read_carriers(entry, &Map::new(), "eu-west-1");
         let [http, text, mail] = &carriers[..] else {
             panic!("{errors:?}")
         };
@@ -468,8 +527,7 @@ mod tests {
             Value::Array(vec![entry]).to_string()
         };
         let token = |kind: &str, token: Value| {
-            let (carriers, errors) =
-                read_carriers(&entry(kind, token), Some(&Map::new()), "eu-west-1");
+            let (carriers, errors) = read_carriers(&entry(kind, token), &Map::new(), "eu-west-1");
             match carriers.into_iter().next() {
                 Some(carrier) => Ok(carrier.callback_token),
                 None => Err(errors[0].to_string()),
@@ -506,7 +564,7 @@ mod tests {
     fn credentials_are_dropped_where_they_are_not_needed() {
         let entry =
             format!(r#"[{{"kind":"cm","product_token":"t","callback_token":"{CALLBACK_TOKEN}"}}]"#);
-        let (carriers, errors) = read_carriers(&entry, None, "eu-west-1");
+        let (carriers, errors) = check_carriers(&entry, "eu-west-1");
         assert_eq!(errors, vec![]);
         assert!(
             carriers

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, Method};
 
+use super::adapters::Adapter;
 use super::carrier_trait::{Callback, Report, ReportError};
 use super::registered_template::RegisteredTemplate;
-use super::registry::{Adapter, Kind, Transport};
+use super::registry::{Kind, Transport};
 use super::sender::DefaultSender;
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
@@ -143,8 +144,8 @@ impl ConfiguredCarrier {
     /// The AWS service that its requests are signed for.
     pub(super) fn aws_service(&self) -> Option<&'static str> {
         match self.kind.transport {
-            Transport::Aws { service, .. } => Some(service),
-            Transport::Http { .. } | Transport::SnsSdk => None,
+            Transport::Aws { service } => Some(service),
+            Transport::Http | Transport::SnsSdk => None,
         }
     }
 
@@ -158,7 +159,7 @@ impl ConfiguredCarrier {
         now: Timestamp,
     ) -> Result<Vec<Report>, ReportError> {
         match (&self.kind.transport, &self.adapter) {
-            (Transport::Http { .. }, Some(adapter)) => adapter.carrier.report(callback, now),
+            (Transport::Http, Some(adapter)) => adapter.carrier.report(callback, now),
             (Transport::Aws { .. } | Transport::SnsSdk, _) | (_, None) => Err(ReportError::Forged),
         }
     }

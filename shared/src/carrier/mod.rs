@@ -1,7 +1,8 @@
 //! Carriers: the companies that deliver messages.
 //!
 //! * `carrier_trait`: the `Carrier` trait and its types. One file for each kind implements it.
-//! * `registry`: the table of kinds.
+//! * `registry`: the table of kinds, with which every function checks `OTP_CARRIERS`.
+//! * `adapters`: the table of what calls them, for the functions that get credentials.
 //! * `config`: reads `OTP_CARRIERS` into `configured`, the carriers of this service.
 //! * `sender`: what messages come from, by country and vendor.
 //! * `registered_template`: what the operator registered in India.
@@ -9,10 +10,11 @@
 //! * `sns_envelope`: verifies the reports that SNS posts.
 //! * `vendor_format`: what the formats of several vendors have in common.
 //!
-//! To add a kind, add one file here and one row to the table in `registry`.
+//! To add a kind, add one file here, one row to the table in `registry` and one to that in `adapters`.
 //!
 //! Invariant: no file here logs a body, a header, a URL or a response of a carrier.
 
+mod adapters;
 mod carrier_trait;
 mod carriers;
 mod client;
@@ -44,7 +46,9 @@ pub use carrier_trait::{
     Report, ReportError, StatusPolling,
 };
 pub use carriers::{Carriers, HandoverResponse};
-pub use config::{COMMON_FIELDS, CarrierConfigError, is_carrier_name, read_carriers};
+pub use config::{
+    COMMON_FIELDS, CarrierConfigError, check_carriers, is_carrier_name, read_carriers,
+};
 pub use configured::ConfiguredCarrier;
 pub use sender::WITHOUT_NAMES_AT_AWS as COUNTRIES_WITHOUT_NAMES;
 pub use sender_registration::{REGISTRATIONS, Registration, SenderWarning};

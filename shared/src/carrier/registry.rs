@@ -1,11 +1,11 @@
 //! The table of carrier kinds.
 //!
-//! Invariant: whatever differs by kind is a column of this table or a method of the kind's
-//! `Carrier`. No other file compares names of kinds.
+//! Invariant: whatever differs by kind is a column of this table, a row of `adapters` or a method of
+//! the kind's `Carrier`. No other file compares names of kinds.
+//! Invariant: this table leads to no adapter. Every function checks the configuration of carriers,
+//! but only those that call them contain the code for it.
 
-use std::sync::Arc;
-
-use super::carrier_trait::{Carrier, StatusPolling};
+use super::carrier_trait::Carrier;
 use super::cm::Cm;
 use super::end_user_messaging::EndUserMessaging;
 use super::http::Http;
@@ -31,6 +31,9 @@ pub struct Kind {
     pub channels: &'static [Channel],
     /// How messages are sent and how reports arrive.
     pub transport: Transport,
+    /// Checks the fields that only entries of this kind have, for an AWS region. Returns the
+    /// channels whose settings are present.
+    pub check: fn(&mut Fields, &str) -> Vec<Channel>,
     /// Whether its messages over a channel reach this type of recipient.
     pub reaches: fn(Channel, &Address) -> bool,
     /// Whether an entry has the field `callback_token`.
@@ -49,16 +52,11 @@ pub enum Transport {
     /// The AWS SDK publishes to SNS. There are no reports.
     SnsSdk,
     /// HTTP requests. Reports are HTTP requests to the callback URL.
-    Http {
-        /// Reads the adapter from the fields of an entry.
-        adapter: fn(&mut Fields) -> Adapter,
-    },
+    Http,
     /// HTTP requests to an AWS service. Reports are events of an SNS topic.
     Aws {
         /// The service that requests are signed for.
         service: &'static str,
-        /// Reads the adapter from the fields of an entry, for an AWS region.
-        adapter: fn(&mut Fields, &str) -> Adapter,
     },
 }
 
@@ -73,29 +71,10 @@ pub enum CallbackToken {
     Required,
 }
 
-/// The vendor's format with the credentials of one entry, and the abilities that its kind has.
-pub struct Adapter {
-    /// Requests, receipts, reports.
-    pub carrier: Arc<dyn Carrier>,
-    /// The status API, if the kind has one.
-    pub status_polling: Option<Arc<dyn StatusPolling>>,
-}
-
-impl Adapter {
-    fn new(carrier: impl Carrier + 'static) -> Self {
-        Self {
-            carrier: Arc::new(carrier),
-            status_polling: None,
-        }
-    }
-
-    fn with_status_polling(carrier: impl Carrier + StatusPolling + 'static) -> Self {
-        let carrier = Arc::new(carrier);
-        Self {
-            carrier: carrier.clone(),
-            status_polling: Some(carrier),
-        }
-    }
+/// The channels whose settings `carrier` has.
+pub fn served_by(carrier: &(impl Carrier + ?Sized)) -> Vec<Channel> {
+    let channels = Channel::ALL.into_iter();
+    channels.filter(|c| carrier.serves(*c)).collect()
 }
 
 const EVERY_RECIPIENT: fn(Channel, &Address) -> bool = |_, _| true;
@@ -116,6 +95,7 @@ pub const KINDS: &[Kind] = &[
         name: "sns",
         channels: &[Channel::Sms, Channel::Push],
         transport: Transport::SnsSdk,
+        check: |_, _| Channel::ALL.to_vec(),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
@@ -132,8 +112,8 @@ pub const KINDS: &[Kind] = &[
         channels: &[Channel::Sms, Channel::Voice],
         transport: Transport::Aws {
             service: "sms-voice",
-            adapter: |fields, region| Adapter::new(EndUserMessaging::from_fields(fields, region)),
         },
+        check: |fields, region| served_by(&EndUserMessaging::from_fields(fields, region)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
@@ -151,8 +131,8 @@ pub const KINDS: &[Kind] = &[
         channels: &[Channel::Sms, Channel::Voice],
         transport: Transport::Aws {
             service: "sms-voice",
-            adapter: |fields, region| Adapter::new(Notify::from_fields(fields, region)),
         },
+        check: |fields, region| served_by(&Notify::from_fields(fields, region)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
@@ -165,10 +145,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "ses",
         channels: &[Channel::Email],
-        transport: Transport::Aws {
-            service: "ses",
-            adapter: |fields, region| Adapter::new(Ses::from_fields(fields, region)),
-        },
+        transport: Transport::Aws { service: "ses" },
+        check: |fields, region| served_by(&Ses::from_fields(fields, region)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
@@ -182,9 +160,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "twilio",
         channels: &[Channel::Sms, Channel::Voice, Channel::Whatsapp],
-        transport: Transport::Http {
-            adapter: |fields| Adapter::new(Twilio::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&Twilio::from_fields(fields)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: true,
@@ -198,9 +175,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "vonage",
         channels: &[Channel::Sms, Channel::Voice, Channel::Whatsapp],
-        transport: Transport::Http {
-            adapter: |fields| Adapter::new(Vonage::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&Vonage::from_fields(fields)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Optional,
         signs_callback_url: false,
@@ -213,9 +189,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "smspartner",
         channels: &[Channel::Sms, Channel::Voice],
-        transport: Transport::Http {
-            adapter: |fields| Adapter::with_status_polling(SmsPartner::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&SmsPartner::from_fields(fields)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
@@ -228,9 +203,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "smsbox",
         channels: &[Channel::Sms, Channel::Voice, Channel::Whatsapp],
-        transport: Transport::Http {
-            adapter: |fields| Adapter::new(SmsBox::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&SmsBox::from_fields(fields)),
         reaches: CALLS_TO_FRENCH_LANDLINES,
         callback_token: CallbackToken::Required,
         signs_callback_url: false,
@@ -245,9 +219,8 @@ pub const KINDS: &[Kind] = &[
             Channel::Whatsapp,
             Channel::Push,
         ],
-        transport: Transport::Http {
-            adapter: |fields| Adapter::new(Cm::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&Cm::from_fields(fields)),
         reaches: DEVICES_BY_NUMBER,
         callback_token: CallbackToken::Required,
         signs_callback_url: false,
@@ -261,9 +234,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "smspm",
         channels: &[Channel::Sms],
-        transport: Transport::Http {
-            adapter: |fields| Adapter::new(SmsPm::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&SmsPm::from_fields(fields)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
@@ -273,9 +245,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "labsmobile",
         channels: &[Channel::Sms],
-        transport: Transport::Http {
-            adapter: |fields| Adapter::new(LabsMobile::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&LabsMobile::from_fields(fields)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,
@@ -285,9 +256,8 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "http",
         channels: &Channel::ALL,
-        transport: Transport::Http {
-            adapter: |fields| Adapter::new(Http::from_fields(fields)),
-        },
+        transport: Transport::Http,
+        check: |fields, _| served_by(&Http::from_fields(fields)),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,
         signs_callback_url: false,

@@ -29,7 +29,7 @@ use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::test_number::TestNumbers;
 use crate::platform::aws::Aws;
 use crate::platform::environment::{LAMBDA_BYTES_MAX, own_lambda_bytes, variable};
-use reader::{CarrierFields, DispatchMode, Reader};
+use reader::{DispatchMode, Reader, WITH_CREDENTIALS, WITHOUT_CREDENTIALS};
 
 /// What `send` needs.
 pub struct SendConfig {
@@ -153,7 +153,7 @@ impl SendConfig {
     /// All invalid variables.
     pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
-        let common = reader.common(CarrierFields::WithoutCredentials);
+        let common = reader.common(WITHOUT_CREDENTIALS);
         let dispatch = match common.dispatch {
             DispatchMode::Queue => Dispatch::Queue(reader.required_url("OTP_QUEUE_URL")),
             DispatchMode::Sns => {
@@ -196,7 +196,7 @@ impl VerifyConfig {
     /// All invalid variables.
     pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
-        let common = reader.common(CarrierFields::WithoutCredentials);
+        let common = reader.common(WITHOUT_CREDENTIALS);
         reader.optional_url("OTP_QUEUE_URL");
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
         reader.finish(Self {
@@ -228,7 +228,7 @@ impl FactorsConfig {
     /// All invalid variables.
     pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
-        let common = reader.common(CarrierFields::WithoutCredentials);
+        let common = reader.common(WITHOUT_CREDENTIALS);
         reader.optional_url("OTP_QUEUE_URL");
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
         let rules = reader.rules();
@@ -262,7 +262,7 @@ impl CallbackConfig {
     /// All invalid variables.
     pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
-        let common = reader.common(CarrierFields::WithCredentials);
+        let common = reader.common(WITH_CREDENTIALS);
         let queue_url = match common.dispatch {
             DispatchMode::Queue => Some(reader.required_url("OTP_QUEUE_URL")),
             DispatchMode::Sns => None,
@@ -306,7 +306,7 @@ impl WorkerConfig {
     /// All invalid variables.
     pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(variables);
-        let common = reader.common(CarrierFields::WithCredentials);
+        let common = reader.common(WITH_CREDENTIALS);
         let queue_url = reader.required_url("OTP_QUEUE_URL");
         let public_url = reader.required_url("OTP_PUBLIC_URL");
         reader.warn_about_senders(&common.apps, &common.carriers);

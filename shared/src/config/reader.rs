@@ -13,7 +13,7 @@ use super::decision_rules::RULES;
 use super::policy::SETTINGS;
 use super::secrets::{self, Secrets};
 use super::test_numbers::{canonical, read_test_numbers};
-use crate::carrier::{self, ConfiguredCarrier};
+use crate::carrier::{self, CarrierConfigError, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::policy::Policy;
@@ -29,12 +29,16 @@ const DEFAULT_CARRIERS: &str = r#"[{"kind":"sns"}]"#;
 /// A lookup of environment variables. An empty value is the same as none.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Whether a function gets the credentials of carriers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum CarrierFields {
-    WithCredentials,
-    WithoutCredentials,
-}
+/// Reads `OTP_CARRIERS` with the credentials in `OTP_SECRETS`, for a region. Given as a function, so
+/// that a function on Lambda contains only the reader that it uses.
+pub(super) type CarrierReader =
+    fn(&str, &Map<String, Value>, &str) -> (Vec<ConfiguredCarrier>, Vec<CarrierConfigError>);
+
+/// For functions that hand messages over or verify reports.
+pub(super) const WITH_CREDENTIALS: CarrierReader = carrier::read_carriers;
+/// For all other functions.
+pub(super) const WITHOUT_CREDENTIALS: CarrierReader =
+    |value, _, region| carrier::check_carriers(value, region);
 
 /// `OTP_DISPATCH`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,18 +87,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn common(&mut self, carrier_fields: CarrierFields) -> Common {
+    pub(super) fn common(&mut self, read_carriers: CarrierReader) -> Common {
         let apps = self.apps();
         let Secrets {
             keyring,
             api_keys,
             credentials,
         } = self.secrets();
-        let credentials = match carrier_fields {
-            CarrierFields::WithCredentials => Some(&credentials),
-            CarrierFields::WithoutCredentials => None,
-        };
-        let carriers = self.carriers(credentials);
+        let carriers = self.carriers(read_carriers, &credentials);
         self.check_prices(&apps, &carriers);
         self.check_senders(&apps, &carriers);
         Common {
@@ -207,13 +207,17 @@ impl<'a> Reader<'a> {
         Apps { default, apps }
     }
 
-    fn carriers(&mut self, credentials: Option<&Map<String, Value>>) -> Vec<ConfiguredCarrier> {
+    fn carriers(
+        &mut self,
+        read_carriers: CarrierReader,
+        credentials: &Map<String, Value>,
+    ) -> Vec<ConfiguredCarrier> {
         const NAME: &str = "OTP_CARRIERS";
         let value = self
             .variable(NAME)
             .unwrap_or_else(|| DEFAULT_CARRIERS.to_owned());
         let region = self.variable("AWS_REGION").unwrap_or_default();
-        let (carriers, problems) = carrier::read_carriers(&value, credentials, &region);
+        let (carriers, problems) = read_carriers(&value, credentials, &region);
         for problem in problems {
             let sentence = cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, &value));
             self.problem(NAME, &sentence);

@@ -27,7 +27,7 @@ static CARRIERS: LazyLock<Vec<ConfiguredCarrier>> = LazyLock::new(|| {
         {"kind": "ses", "from": "otp@example.com"},
     ]);
     let secrets = serde_json::Map::new();
-    let (carriers, errors) = read_carriers(&entries.to_string(), Some(&secrets), "eu-west-1");
+    let (carriers, errors) = read_carriers(&entries.to_string(), &secrets, "eu-west-1");
     assert!(errors.is_empty(), "{errors:?}");
     carriers
 });
