@@ -1,6 +1,6 @@
 // Makes, with the vendors' own SDKs for Node, the requests for the messages on standard input: a JSON list of
 // `{kind, channel, url, key, path, body}`, where `body` is the request of the local server and `url` receives
-// that of the SDK. `vendor_node_checks.py` runs it and compares.
+// that of the SDK. `vendor_language_checks.py` runs it and compares.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 

@@ -1,6 +1,7 @@
 """Compares the requests of the built local server with those that the vendors' own SDKs make for the
 same message. `vendor_sdk_checks.py` runs it. Needs twilio, vonage and cm-text-sdk-python."""
 
+import base64
 import json
 import logging
 import pathlib
@@ -51,6 +52,7 @@ CM = {
 def requests(checks, start):
     """`start(kind, settings)` starts a service with one carrier."""
     twilio_requests(checks, start)
+    twilio_api_key(checks, start)
     vonage_requests(checks, start)
     cm_requests(checks, start)
 
@@ -99,6 +101,20 @@ def twilio_requests(checks, start):
             checks.check(f"{same} the same form", found == expected, (found, expected))
             basic = (account, token)
             checks.check(f"{same} the same user and password", auth == basic, auth)
+
+
+def twilio_api_key(checks, start):
+    key = {"api_key_sid": "SK" + 32 * "d", "api_key_secret": "secret-of-the-key"}
+    capture = Capture()
+    client = Client(key["api_key_sid"], key["api_key_secret"], TWILIO["account_sid"], http_client=capture)
+    client.messages.create(to="+33612345683", from_=FROM, body="code")
+    with start("twilio", TWILIO | key) as service:
+        _, (path, headers, _) = service.send("sms", "+33612345683")
+    sdk_path, _, auth = capture.sent
+    checks.check("twilio API key: the SDK makes the same path", path == sdk_path, (path, sdk_path))
+    basic = "Basic " + base64.b64encode(":".join(auth).encode()).decode()
+    found = {name.lower(): value for name, value in headers.items()}["authorization"]
+    checks.check("twilio API key: the SDK makes the same authorization", found == basic, (found, basic))
 
 
 def vonage_requests(checks, start):

@@ -1,7 +1,8 @@
 """Checks the built local server with the vendors' own libraries: they sign the reports that it must
 accept and those that it must reject, and the models and the signer of AWS check the requests that
 it sends. The checks of SNS are in `sns_sdk_checks.py`; those that compare requests with the ones that
-the SDKs make are in `vendor_request_checks.py` and, for Node, `vendor_node_checks.py`.
+the SDKs make are in `vendor_request_checks.py` and, for Node, Java and Go, in
+`vendor_language_checks.py`.
 
 Usage: vendor_sdk_checks.py PATH_OF_THE_LOCAL_SERVER, with the function delivery-callback built in
 the same directory. Needs twilio, vonage, cm-text-sdk-python, standardwebhooks, boto3 and
@@ -35,7 +36,7 @@ from twilio.request_validator import RequestValidator
 from vonage_jwt import verify_signature
 
 from sns_sdk_checks import sns
-from vendor_node_checks import node_requests
+from vendor_language_checks import language_requests
 from vendor_request_checks import requests
 
 AUTH_TOKEN = "twilio-auth-token-for-tests-0001"
@@ -290,7 +291,13 @@ def webhooks(checks, program):
 
 
 def aws(checks, program):
-    text = {"origination_identity": "+12065550152", "configuration_set": "otp", "feedback": True}
+    text = {
+        "origination_identity": "+12065550152",
+        "configuration_set": "otp",
+        "protect_configuration_id": "protect-1",
+        "max_price": "0.50",
+        "feedback": True,
+    }
     text_operations = {"sms": "SendTextMessage", "voice": "SendVoiceMessage"}
     notify = {"notify_configuration_id": "nc-1", "notify_template": "otp-1", "feedback": True}
     notify_operations = {"sms": "SendNotifyTextMessage", "voice": "SendNotifyVoiceMessage"}
@@ -417,7 +424,7 @@ def main():
         return Service(program, kind, **settings)
 
     requests(checks, start)
-    node_requests(checks, start, Vendor)
+    language_requests(checks, start, Vendor)
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
 
