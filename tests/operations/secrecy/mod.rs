@@ -2,6 +2,7 @@
 //! the `to` of a response: not in stored items, not in errors, not in the log.
 
 mod scan;
+mod subjects;
 mod traffic;
 
 use std::collections::BTreeSet;
