@@ -14,8 +14,10 @@
 //! | `check`, `send`, `saving`, `cancel_and_report` | requests of the app, and reports |
 //! | `worker`, `handover`, `ending`, `following` | a worker with one dispatch |
 //! | `invariants` | what must hold in every state |
+//! | `approval/` | the same for an approval for a subject, its owner and its decision |
 //! | `subject/` | the same for the log of a subject: checks of factors, a removal, another write |
 
+mod approval;
 mod broken;
 mod check;
 mod ending;

@@ -16,7 +16,7 @@ pub const DECISIONS_MAX: usize = 20;
 pub const DECISION_SECONDS: i64 = DAY_SECONDS;
 
 /// Status of a decision.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum DecisionStatus {
     /// Waiting for proof.
     Pending,
