@@ -30,6 +30,7 @@ mod model;
 mod observations;
 mod requests;
 mod run;
+mod subjects;
 mod traffic;
 mod traffic_generators;
 
