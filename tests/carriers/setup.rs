@@ -111,7 +111,7 @@ impl VendorSetup {
     pub async fn start_with(vendor: &Vendor, of_second: &Value, more: &[(&str, &str)]) -> Self {
         let (server, second) = (
             VendorServer::start(vendor.accepted).await,
-            HttpCarrier::start("second").await,
+            HttpCarrier::start("second").await.with_timeout_ms(5_000),
         );
         let mut entry = vendor.settings.clone();
         entry["kind"] = vendor.kind.into();

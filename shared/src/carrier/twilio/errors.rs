@@ -24,9 +24,10 @@ const TRANSIENT: [i64; 2] = [20429, 63018];
 const BLOCKED: [&str; 3] = ["30007", "30450", "30453"];
 /// Error of reports: the message waited longer than its `ValidityPeriod`.
 const VALIDITY_EXPIRED: &str = "30036";
-/// Errors of reports that are about the account: its queue is full, suspended, daily cap of the brand reached, sender
-/// not provisioned, toll-free number not verified, campaign suspended, number not registered or
-/// still being registered, messaging disabled, WhatsApp message without a template.
+/// Errors of reports that are about the account: its queue is full, suspended, daily cap of the
+/// brand reached, sender not provisioned, toll-free number not verified, campaign suspended, number
+/// not registered or still being registered, messaging disabled, WhatsApp message without a
+/// template.
 const ACCOUNT_FAULTS: [&str; 10] = [
     "30001", "30002", "30023", "30024", "30032", "30033", "30034", "30035", "30037", "63016",
 ];
