@@ -25,19 +25,27 @@ fn vendors_with_account_urls() -> Vec<Vendor> {
 /// Genuine reports that name no message, a message of another program, or no status.
 fn reports(vendor: &Vendor, message: &VendorMessage) -> Vec<VendorReport> {
     match vendor.kind {
-        "smsbox" => [
-            "numero=33612345678&reference=123456789012&accuse=0&ts=1",
-            "accuse=0&m=",
-            "accuse=0&m=order-7",
-            "m=order-7",
-        ]
-        .map(|query| get_report(message, query))
-        .into(),
+        "smsbox" => smsbox_reports(message),
         "cm" => cm_reports(message),
         "vonage" => vonage_reports(message),
         "ses" => ses_reports(message),
         _ => end_user_messaging_reports(message),
     }
+}
+
+fn smsbox_reports(message: &VendorMessage) -> Vec<VendorReport> {
+    let queries = [
+        "numero=33612345678&reference=123456789012&accuse=0&ts=1",
+        "accuse=0&m=",
+        "accuse=0&m=order-7",
+        "m=order-7",
+    ];
+    let data = json!({"id": "wamid.1", "status": "delivered", "recipient_id": "33612345678"});
+    let of_whatsapp = json!({"requestType": "status_update", "requestProd": "WABA", "data": data,
+        "clientId": 123456, "reference": 1_234_567_890, "requestUUID": "1"});
+    let mut reports = vec![post_report(message, &of_whatsapp)];
+    reports.extend(queries.map(|query| get_report(message, query)));
+    reports
 }
 
 fn post_report(message: &VendorMessage, body: &Value) -> VendorReport {

@@ -4,7 +4,8 @@
 //!
 //! WhatsApp: `POST {base_url}/waba/1.1/json/{waba_id}/message/{phone_id}`,
 //! <https://github.com/smsbox-net/api-documentation>, `docs/whatsapp/openapi.yaml`, "Send OTP
-//! message". Its reports name the message by the vendor's reference alone, so none is read.
+//! message". Its reports name the message by the vendor's reference alone, so they are accepted and
+//! change nothing.
 //!
 //! Reports are not signed, and the vendor knows one callback URL per account: the callback token of
 //! the account authenticates them. A report names the message by a variable of ours, `cvar`.
@@ -180,6 +181,10 @@ impl Carrier for SmsBox {
 
     fn report(&self, callback: &Callback<'_>, _now: Timestamp) -> Result<Vec<Report>, ReportError> {
         let fields = flat_report::fields(callback)?;
+        // An event about WhatsApp, which does not name our message.
+        if fields.contains_key("requestType") {
+            return Ok(vec![Report::new(None, None)]);
+        }
         let (reference, code) = (fields.get(REFERENCE), fields.get("accuse"));
         if reference.is_none() && code.is_none() {
             return Err(ReportError::Unreadable);
