@@ -147,3 +147,28 @@ async fn erased_subject_is_not_brought_back_by_a_repetition() {
     service.show(&id).await;
     assert_eq!(service.show_subject("ann").await["recipients"], json!([]));
 }
+
+#[tokio::test]
+async fn removed_recipient_stays_removed_after_days() {
+    const HOUR: i64 = 3600;
+    let service = Service::start_with(&no_send_limits_and(&[])).await;
+    let (id, code) = service.open_for("ann", &phone(1)).await;
+    let body = json!({"code": code, "subject": "ann"});
+    assert!(service.check_body(&id, body).await.is_valid());
+    let shown = service.show_subject("ann").await;
+    let path = format!(
+        "/recipients/{}",
+        shown["recipients"][0]["id"].as_str().expect("an id")
+    );
+    service.subject("DELETE", "ann", &path, None).await;
+    // The verification is kept for two days from here.
+    service.advance(40 * HOUR).await;
+    assert_status(&service.unlock(&phone(1)).await, 200);
+    service.advance(20 * HOUR).await;
+    // Any write drops what is not remembered any more.
+    service.backup_codes("ann").await;
+    assert_status(&service.show(&id).await, 200);
+    assert!(service.verify_for("bob", &phone(1)).await.is_valid());
+    let shown = service.show_subject("ann").await;
+    assert_eq!(shown["recipients"], json!([]));
+}

@@ -1,7 +1,8 @@
 //! Approvals: the second and third write of a verification that was approved for a subject. The
 //! second records the recipient for the subject, the third stores the owner of the recipient.
 //!
-//! Invariants: each is written once. After a crash in between, the same check with its
+//! Invariants: each is written once, also after the subject has forgotten that it recorded the
+//! approval. After a crash in between, the same check with its
 //! `Idempotency-Key`, a read of the verification or the next send writes what is missing; the owner
 //! is in effect from the first write on.
 
@@ -11,7 +12,7 @@ use crate::crypto::sealing::SealedFor;
 use crate::domain::ids::{RecordKey, SubjectKey};
 use crate::domain::recipient::Recipient;
 use crate::domain::subject::Subject;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{RETENTION_SECONDS, Timestamp};
 use crate::domain::verified_recipient::Approval;
 use crate::store::{Change, Store, StoreError, StoredSubject};
 
@@ -92,6 +93,11 @@ impl Approvals<'_> {
         let success = current.success();
         // Without a code, the app has approved it.
         let at = success.map_or(current.approved_at, |attempt| Some(attempt.at))?;
+        // That an owner was stored is remembered with the verification. Otherwise the subject
+        // remembers it, but not for ever.
+        if !subject.is_unique && self.now >= at + RETENTION_SECONDS {
+            return None;
+        }
         let purpose = SealedFor::VerifiedRecipient(subject.key, self.key);
         let to = recipient.address.as_ref();
         let approval = Approval {
