@@ -10,6 +10,9 @@ use crate::support::{
     no_send_limits_and, phone,
 };
 
+/// Recognizes a write.
+type CallFilter = fn(&ProxiedCall) -> bool;
+
 const CLIENT: &str = "203.0.113.7";
 
 /// SplitMix64: the same losses in each run.
@@ -182,4 +185,63 @@ async fn limits_are_reserved_at_the_same_time() {
     let reserved = proxied.table.take_calls();
     let reserved = reserved.iter().filter(|call| ProxiedCall::reserves(call));
     assert_eq!(reserved.count(), 4);
+}
+
+/// Two sends to one recipient with one key are counted, and one of them is published. The response
+/// to the release of the other is lost, and its repetition arrives after the send to `neighbor(2)`.
+async fn release_twice(variables: &[(&str, &str)], releases: CallFilter) -> ProxiedService {
+    let variables = [variables, &[("OTP_CONVERSION_MIN", "0")]].concat();
+    let proxied = ProxiedService::start(&variables).await;
+    let service = proxied.service.clone();
+    let send = || {
+        let service = service.clone();
+        async move {
+            let body = json!({"to": neighbor(1)});
+            service.send_with_key(body, "k").await
+        }
+    };
+    let mut reservations = 0;
+    proxied.table.break_by(move |call| {
+        reservations += usize::from(call.reserves_in_window());
+        (reservations == 1 && call.reserves_in_window()).then_some(Fault::HoldRequest)
+    });
+    let late = tokio::spawn(send());
+    proxied.table.wait_for_held_call().await;
+    let published = send().await;
+    assert_status(&published, 201);
+    let mut calls = 0;
+    proxied.table.break_by(move |call| {
+        calls += usize::from(releases(call));
+        match (releases(call), calls) {
+            (true, 1) => Some(Fault::DropResponse),
+            (true, 2..) => Some(Fault::HoldRequest),
+            _ => None,
+        }
+    });
+    proxied.table.release_held();
+    proxied.table.wait_for_held_calls(2).await;
+    assert_status(&service.send(&neighbor(2)).await, 201);
+    proxied.table.release();
+    let late = late.await.expect("a response");
+    assert_eq!((late.status, late.id()), (201, published.id()), "{late:?}");
+    proxied
+}
+
+#[tokio::test]
+async fn release_repeated_after_another_send_releases_nothing() {
+    let exact = [("OTP_PREFIX_SENDS", "2/600")];
+    let proxied = release_twice(&exact, ProxiedCall::releases_from_window).await;
+    assert_rejected(&proxied.service.send(&neighbor(3)).await, "prefix");
+
+    let blocks = [("OTP_PREFIX_SENDS", "150/600")];
+    let proxied = release_twice(&blocks, ProxiedCall::releases_from_block).await;
+    let windows = stored_windows(&proxied.service).await;
+    assert_eq!(windows[0].newest_block, Some(2), "two sends");
+
+    let money = [
+        ("OTP_CARRIERS", r#"[{"kind":"sns","price":1}]"#),
+        ("OTP_SPEND_PER_DAY", "2"),
+    ];
+    let proxied = release_twice(&money, ProxiedCall::releases_money).await;
+    assert_rejected(&proxied.service.send(&neighbor(3)).await, "spend");
 }

@@ -21,6 +21,15 @@ use super::proxied_call::ProxiedCall;
 
 type Rule = Box<dyn FnMut(&ProxiedCall) -> Option<Fault> + Send>;
 
+/// Which held calls may continue.
+#[derive(Clone, Copy, Default)]
+struct Released {
+    /// How many calls, in the order in which they were held.
+    calls: usize,
+    /// All, also those that come later.
+    all: bool,
+}
+
 /// The proxy. Clones share one state.
 #[derive(Clone)]
 pub struct FaultProxy(Arc<Inner>);
@@ -36,7 +45,7 @@ struct Inner {
     recorded: watch::Sender<usize>,
     /// How many calls were frozen, delayed or held so far.
     held: watch::Sender<usize>,
-    released: watch::Sender<bool>,
+    released: watch::Sender<Released>,
     listener: OnceLock<Listener>,
 }
 
@@ -51,7 +60,7 @@ impl FaultProxy {
             date_shift_seconds: AtomicI64::new(0),
             recorded: watch::Sender::new(0),
             held: watch::Sender::new(0),
-            released: watch::Sender::new(false),
+            released: watch::Sender::default(),
             listener: OnceLock::new(),
         }));
         let weak = Arc::downgrade(&proxy.0);
@@ -119,7 +128,15 @@ impl FaultProxy {
 
     /// Releases what is held; nothing is held from now on.
     pub fn release(&self) {
-        self.0.released.send_replace(true);
+        self.0.released.send_modify(|released| released.all = true);
+    }
+
+    /// Releases what is held now; later calls are held again.
+    pub fn release_held(&self) {
+        let calls = *self.0.held.borrow();
+        self.0
+            .released
+            .send_modify(|released| released.calls = calls);
     }
 
     /// Returns once a call is frozen, delayed or held.
@@ -250,14 +267,21 @@ impl FaultProxy {
         }
     }
 
-    fn count_held(&self) {
-        self.0.held.send_modify(|count| *count += 1);
+    /// Returns how many there were before.
+    fn count_held(&self) -> usize {
+        let mut before = 0;
+        self.0.held.send_modify(|count| {
+            before = *count;
+            *count += 1;
+        });
+        before
     }
 
     async fn hold(&self) {
-        self.count_held();
+        let before = self.count_held();
+        let is_released = |released: &Released| released.all || released.calls > before;
         let mut released = self.0.released.subscribe();
-        let _ = released.wait_for(|released| *released).await;
+        let _ = released.wait_for(is_released).await;
     }
 
     fn record(&self, call: ProxiedCall) {

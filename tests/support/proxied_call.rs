@@ -71,9 +71,19 @@ impl ProxiedCall {
         self.updates("t0=if_not_exists(t1,")
     }
 
+    /// Whether it releases a send from a block of such a window.
+    pub fn releases_from_block(&self) -> bool {
+        self.updates("r0=if_not_exists(r1,") && self.updates("filled = filled - :one")
+    }
+
+    /// Whether it gives the money of a send back to a spend cap.
+    pub fn releases_money(&self) -> bool {
+        self.updates("spent - :price")
+    }
+
     /// Whether it releases a send from any limit.
     pub fn releases_reservation(&self) -> bool {
-        self.updates("=:none") || self.updates("spent - :price") || self.updates("REMOVE samples[")
+        self.updates("=:none") || self.releases_money() || self.updates("REMOVE samples[")
     }
 
     /// Whether it reads the breakers. All reads of recipients are consistent.
