@@ -139,6 +139,11 @@ async fn status_after_a_late_response(late: Behaviour) -> Value {
     assert_eq!(stalled.await.expect("a response"), NO_FAILURES);
     let stored = harness.proxied.service.show(&id).await.body;
     assert_eq!(stored["delivery"]["status"], "sending", "the step is held");
+    // When a retry round of the stalled worker would be due.
+    harness.advance(3);
+    let next = dispatch(&id, 2);
+    assert_eq!(handle(&harness.worker(), &[&next]).await, NO_FAILURES);
+    assert_eq!(harness.carrier.received().len(), 2, "no next step");
     harness.proxied.table.release();
     assert_eq!(other.await.expect("a response"), NO_FAILURES);
     assert_eq!(harness.carrier.received().len(), 2);
