@@ -2,8 +2,8 @@
 //!
 //! Every function reads all fields of an entry, so that a mistake stops all of them.
 //!
-//! Invariant: credentials are kept only by [`read_carriers`]. An error never contains the value of a
-//! field.
+//! Invariant: credentials are kept only by [`read_carriers`]. An error never contains the value of
+//! a field.
 //! Invariant: [`check_carriers`] uses no adapter.
 
 use std::collections::BTreeMap;
@@ -227,8 +227,8 @@ impl EntryReader<'_> {
         let mut wrong = fields.finish().err().unwrap_or_default();
         if self.credentials.is_none() {
             (carrier.callback_token, carrier.topic_arn) = (None, None);
-            // A missing field may be a credential in OTP_SECRETS, which this function does not read.
-            // The field `?` is present: it is an unknown field whose name is not shown.
+            // A missing field may be a credential in OTP_SECRETS, which this function does not
+            // read. The field `?` is present: it is an unknown field whose name is not shown.
             wrong.retain(|FieldError { field, .. }| {
                 present.contains(field) || COMMON_FIELDS.contains(&field.as_str()) || field == "?"
             });

@@ -10,7 +10,8 @@
 //! * `sns_envelope`: verifies the reports that SNS posts.
 //! * `vendor_format`: what the formats of several vendors have in common.
 //!
-//! To add a kind, add one file here, one row to the table in `registry` and one to that in `adapters`.
+//! To add a kind, add one file here, one row to the table in `registry` and one to that in
+//! `adapters`.
 //!
 //! Invariant: no file here logs a body, a header, a URL or a response of a carrier.
 

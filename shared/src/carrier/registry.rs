@@ -1,7 +1,7 @@
 //! The table of carrier kinds.
 //!
-//! Invariant: whatever differs by kind is a column of this table, a row of `adapters` or a method of
-//! the kind's `Carrier`. No other file compares names of kinds.
+//! Invariant: whatever differs by kind is a column of this table, a row of `adapters` or a method
+//! of the kind's `Carrier`. No other file compares names of kinds.
 //! Invariant: this table leads to no adapter. Every function checks the configuration of carriers,
 //! but only those that call them contain the code for it.
 

@@ -29,8 +29,8 @@ const DEFAULT_CARRIERS: &str = r#"[{"kind":"sns"}]"#;
 /// A lookup of environment variables. An empty value is the same as none.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Reads `OTP_CARRIERS` with the credentials in `OTP_SECRETS`, for a region. Given as a function, so
-/// that a function on Lambda contains only the reader that it uses.
+/// Reads `OTP_CARRIERS` with the credentials in `OTP_SECRETS`, for a region. Given as a function,
+/// so that a function on Lambda contains only the reader that it uses.
 pub(super) type CarrierReader =
     fn(&str, &Map<String, Value>, &str) -> (Vec<ConfiguredCarrier>, Vec<CarrierConfigError>);
 
