@@ -16,6 +16,7 @@ fn every_file_is_declared_as_a_module() {
             "tests/main.rs",
             "tests/support/mod.rs",
             "tests/attacks/main.rs",
+            "tests/fuzz/main.rs",
         ]
         .map(str::to_owned),
     ) {

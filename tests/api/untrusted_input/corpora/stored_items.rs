@@ -1,5 +1,5 @@
-//! Responses of the table with a stored recipient, read by the store through the SDK. Invariants:
-//! no panic; an item that cannot be read is an error or an absent value.
+//! Responses of the table with a stored recipient or subject, read by the store through the SDK.
+//! Invariants: no panic; an item that cannot be read is an error or an absent value.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use otp::crypto::keyring::Keyring;
-use otp::domain::ids::RecordKey;
+use otp::domain::ids::{RecordKey, SubjectKey};
 use otp::domain::time::Timestamp;
 use otp::store::Store;
 use tokio::runtime::Runtime;
@@ -73,5 +73,6 @@ pub fn run(response: &[u8]) {
             }
             let _ = recipient.wrong_attempts();
         }
+        let _ = runtime.block_on(store.load_subject(SubjectKey(RecordKey([5; 12]))));
     });
 }
