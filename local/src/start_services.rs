@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use otp::api::routing::BasePath;
 use otp::api::twilio::account::Account;
+use otp::config::OwnedVariables;
 use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
+use otp::platform::clock::Clock;
 use otp::platform::environment::LAMBDA_BYTES_MAX;
 use otp::service::deliver::breakers::Breakers;
 use otp::store::Store;
@@ -87,19 +89,13 @@ impl ServicesStart<'_> {
         let carriers = carriers.map_err(StartError::InternalPort)?;
         sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
         let metrics = RecordedMetrics::default();
-        let functions = match self.built {
-            Some(built) => {
-                let variable = |name: &str| variables.get(name);
-                let processes = Processes::new(built, template, clock, &metrics, variable)?;
-                Functions::Processes(processes)
-            }
-            None => Functions::InProcess(InProcess::new(settings, clock, &metrics)),
-        };
+        let lookup: OwnedVariables = Arc::new(move |name| variables.get(name));
+        let functions = start_functions(self.built, template, &lookup, clock, &metrics)?;
         let batches = queue_trigger::run(functions.clone(), queue.clone(), template.batch_size);
         tokio::spawn(batches);
         let restart_functions = {
             let (functions, clock, metrics) = (functions.clone(), clock.clone(), metrics.clone());
-            Box::new(move || functions.restart(&variables, &clock, &metrics))
+            Box::new(move || functions.restart(&lookup, &clock, &metrics))
         };
         Ok(Services {
             accounts,
@@ -112,6 +108,24 @@ impl ServicesStart<'_> {
             base,
         })
     }
+}
+
+/// The functions as processes if they are built, or else as handlers in this process.
+fn start_functions(
+    built: Option<&BuiltFunctions>,
+    template: &Template,
+    variables: &OwnedVariables,
+    clock: &Clock,
+    metrics: &RecordedMetrics,
+) -> Result<Functions, StartError> {
+    if let Some(built) = built {
+        let processes = Processes::new(built, template, clock, metrics, &**variables)?;
+        return Ok(Functions::Processes(processes));
+    }
+    let started = InProcess::new(variables, clock, metrics);
+    Ok(Functions::InProcess(
+        started.map_err(|error| StartError::Settings(error.0))?,
+    ))
 }
 
 /// Logs what the operator should look at, each once, and the space that the variables would take

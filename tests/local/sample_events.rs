@@ -1,14 +1,14 @@
 //! The samples in `events/`: each has the form of its trigger and reaches its function.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aws_lambda_events::sns::SnsEvent;
 use aws_lambda_events::sqs::SqsEvent;
 use data_encoding::BASE64;
 use lambda_http::{Body, Request, RequestExt as _, Response};
-use otp::config::{
-    CallbackConfig, ConfigError, FactorsConfig, SendConfig, Variables, VerifyConfig, WorkerConfig,
-};
+use otp::config::{ConfigError, OwnedVariables};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::metrics::Metrics;
@@ -83,9 +83,9 @@ pub fn expected_status(name: &str) -> u16 {
     }
 }
 
-/// The configuration of a function, with the table and the queue of `service`, and the API key of
-/// the samples.
-fn config<C>(service: &Service, read: impl Fn(Variables<'_>) -> Result<C, ConfigError>) -> C {
+/// The variables of a function, with the table and the queue of `service`, and the API key of the
+/// samples.
+fn variables(service: &Service) -> OwnedVariables {
     let key = BASE64.encode(&[7; 32]);
     let hash = data_encoding::HEXLOWER.encode(&otp::crypto::hashes::sha256(SAMPLE_KEY.as_bytes()));
     let secrets = json!({"seal": {"current": "k1", "keys": {"k1": key}}, "lookup": key, "api_keys": [{"app": "default", "sha256": hash}]});
@@ -102,13 +102,17 @@ fn config<C>(service: &Service, read: impl Fn(Variables<'_>) -> Result<C, Config
         ("AWS_ENDPOINT_URL_DYNAMODB", service.dynamodb_url.clone()),
         ("AWS_ENDPOINT_URL_SQS", service.sqs_url.clone()),
     ];
-    let lookup = |name: &str| {
-        variables
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value.clone())
-    };
-    read(&lookup).unwrap_or_else(|error| panic!("{error}"))
+    let variables = HashMap::from(variables);
+    Arc::new(move |name| variables.get(name).cloned())
+}
+
+/// A function with the variables of [`variables`].
+fn state<S>(
+    service: &Service,
+    new: impl Fn(OwnedVariables, Clock, Metrics) -> Result<S, ConfigError>,
+) -> S {
+    let state = new(variables(service), Clock::default(), no_metrics());
+    state.unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn no_metrics() -> Metrics {
@@ -117,25 +121,14 @@ fn no_metrics() -> Metrics {
 
 async fn handle(service: &Service, request: &Request) -> Response<Body> {
     let path = request.raw_http_path().to_owned();
-    let clock = Clock::default();
     match function_of(&path) {
         "delivery-callback" => {
-            let config = config(service, CallbackConfig::read);
-            let state = delivery_callback::State::new(config, clock, no_metrics());
+            let state = state(service, delivery_callback::State::new);
             delivery_callback::handle(&state, request).await
         }
-        "send" => {
-            let config = config(service, SendConfig::read);
-            send::handle(&send::State::new(config, clock, no_metrics()), request).await
-        }
-        "factors" => {
-            let config = config(service, FactorsConfig::read);
-            factors::handle(&factors::State::new(config, clock, no_metrics()), request).await
-        }
-        _ => {
-            let config = config(service, VerifyConfig::read);
-            verify::handle(&verify::State::new(config, clock, no_metrics()), request).await
-        }
+        "send" => send::handle(&state(service, send::State::new), request).await,
+        "factors" => factors::handle(&state(service, factors::State::new), request).await,
+        _ => verify::handle(&state(service, verify::State::new), request).await,
     }
 }
 
@@ -243,11 +236,7 @@ async fn dispatch_sample_is_a_batch_for_the_worker() {
             "{record:?}"
         );
     }
-    let worker = carrier_worker::State::new(
-        config(&service, WorkerConfig::read),
-        Clock::default(),
-        no_metrics(),
-    );
+    let worker = state(&service, carrier_worker::State::new);
     let response = carrier_worker::handle(&worker, event, Deadline::default()).await;
     assert!(
         response.batch_item_failures.is_empty(),
@@ -266,8 +255,7 @@ fn topic_sample_is_an_sns_event() {
 #[tokio::test]
 async fn reseal_sample_reads_a_part_of_the_table() {
     let service = Service::start().await;
-    let config = config(&service, FactorsConfig::read);
-    let state = factors::State::new(config, Clock::default(), no_metrics());
+    let state = state(&service, factors::State::new);
     let event: Value = serde_json::from_str(&sample("reseal.json")).expect("JSON");
     let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
     let part = factors::invoke(&state, event).await.expect("a part");

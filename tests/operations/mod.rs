@@ -2,6 +2,8 @@
 
 mod capacity;
 mod capacity_table;
+mod config_document;
+mod config_items;
 mod error_logs;
 pub mod item_sizes;
 mod key_rotation;

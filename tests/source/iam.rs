@@ -12,13 +12,14 @@ use super::rust_source::{functions, program_sources, read};
 type Actions = BTreeSet<String>;
 
 /// Calls of the SDK's clients, and texts that identify a call without one.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 15] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get_item()", "dynamodb:BatchGetItem"),
     (".put_item()", "dynamodb:PutItem"),
     (".update_item()", "dynamodb:UpdateItem"),
     (".delete_item()", "dynamodb:DeleteItem"),
     (".scan()", "dynamodb:Scan"),
+    (".transact_write_items()", "dynamodb:PutItem"),
     (".send_message()", "sqs:SendMessage"),
     (".publish()", "sns:Publish"),
     ("\"SendTextMessage\"", "sms-voice:SendTextMessage"),

@@ -2,7 +2,7 @@
 //! what they consume, and breaks those that a test names. It reads the AWS JSON protocol only;
 //! neither side can see that it is there.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http_body_util::{BodyExt as _, Full};
@@ -39,6 +39,9 @@ struct Inner {
     client: Client<HttpConnector, Full<Bytes>>,
     calls: Mutex<Vec<ProxiedCall>>,
     rule: Mutex<Option<Rule>>,
+    /// Readings of the configuration so far, and what breaks them. They belong to no request.
+    config_reads: AtomicUsize,
+    config_fault: Mutex<Option<Fault>>,
     /// Seconds that the dates of responses are ahead.
     date_shift_seconds: AtomicI64,
     /// How many calls were recorded so far.
@@ -57,6 +60,8 @@ impl FaultProxy {
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             calls: Mutex::default(),
             rule: Mutex::default(),
+            config_reads: AtomicUsize::new(0),
+            config_fault: Mutex::default(),
             date_shift_seconds: AtomicI64::new(0),
             recorded: watch::Sender::new(0),
             held: watch::Sender::new(0),
@@ -114,6 +119,17 @@ impl FaultProxy {
             calls += 1;
             (calls == count + 1).then_some(fault)
         });
+    }
+
+    /// Breaks every reading of the configuration, which the faults of other calls leave alone, or
+    /// none.
+    pub fn break_config_reads(&self, fault: Option<Fault>) {
+        *lock(&self.0.config_fault) = fault;
+    }
+
+    /// How often the configuration was read so far.
+    pub fn config_reads(&self) -> usize {
+        self.0.config_reads.load(Ordering::Relaxed)
     }
 
     /// Forwards every call again.
@@ -185,9 +201,20 @@ impl FaultProxy {
             units: None,
             condition_failed: false,
         };
-        if call.is_warm_up() {
+        if call.opens_queue() {
             let forwarded = self.forward(request, call).await;
             return forwarded.map(|(response, _)| response);
+        }
+        if call.reads_config() {
+            self.0.config_reads.fetch_add(1, Ordering::Relaxed);
+            let fault = *lock(&self.0.config_fault);
+            return match fault {
+                Some(fault) => self.respond_without_forwarding(&request, fault).await,
+                None => {
+                    let forwarded = self.forward(request, call).await;
+                    forwarded.map(|(response, _)| response)
+                }
+            };
         }
         let fault = lock(&self.0.rule).as_mut().and_then(|rule| rule(&call));
         // A call that is on its way arrives although its client has closed the connection.

@@ -25,6 +25,7 @@
 //! | `factors` | requests about subjects, and a simulated authenticator |
 //! | `deliveries` | the deliveries of a verification and the queue behind them |
 //! | `parallel` | calls that run at once |
+//! | `stored_config` | an operator who writes the configuration document |
 //! | `stored_items` | the items of the table |
 //! | `twilio` | a client of Twilio's dialect, and what every response of it must be |
 //! | `temp_directory` | a directory for one test |
@@ -59,6 +60,7 @@ pub mod proxied_service;
 pub mod rate_limits;
 pub mod response;
 pub mod service;
+pub mod stored_config;
 pub mod stored_items;
 pub mod target;
 pub mod temp_directory;

@@ -17,10 +17,27 @@ pub struct ProxiedCall {
 }
 
 impl ProxiedCall {
-    /// Whether a process opens its connection with it at its start: it belongs to no operation.
-    pub fn is_warm_up(&self) -> bool {
-        let opens_queue = self.operation.is_empty() && self.body.is_null();
-        opens_queue || self.operation == "GetItem" && self.key() == BASE64.encode(&[0; 12])
+    /// Whether a process opens its connection to the queue with it at its start.
+    pub fn opens_queue(&self) -> bool {
+        self.operation.is_empty() && self.body.is_null()
+    }
+
+    /// Whether it reads the configuration, as an instance does at its start and then once a minute.
+    pub fn reads_config(&self) -> bool {
+        let key = BASE64.encode(b"config");
+        let names_it = |keys: &Value| {
+            keys.as_array()
+                .is_some_and(|keys| keys[0]["pk"]["B"] == key)
+        };
+        match self.operation.as_str() {
+            "GetItem" => self.key() == key,
+            "BatchGetItem" => {
+                let tables = self.body["RequestItems"].as_object();
+                let mut tables = tables.into_iter().flatten();
+                tables.any(|(_, table)| names_it(&table["Keys"]))
+            }
+            _ => false,
+        }
     }
 
     /// Whether it writes an item.

@@ -1,8 +1,10 @@
 //! Workers that a test runs itself, each like a Lambda instance of its own.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use data_encoding::BASE64;
-use otp::config::WorkerConfig;
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::metrics::Metrics;
@@ -78,21 +80,11 @@ impl WorkerHarness {
 
     /// A worker whose table is at `url`.
     pub fn worker_at(&self, url: &str) -> Worker {
-        let variable = |name: &str| {
-            self.variables
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone())
-        };
-        let lookup = |name: &str| {
-            if name == "AWS_ENDPOINT_URL_DYNAMODB" {
-                Some(url.to_owned())
-            } else {
-                variable(name)
-            }
-        };
-        let config = WorkerConfig::read(&lookup).unwrap_or_else(|error| panic!("{error}"));
-        Worker::new(config, self.clock.clone(), Metrics::to_sink(|_| {}))
+        let own = [("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), url.to_owned())];
+        let variables: HashMap<_, _> = self.variables.iter().cloned().chain(own).collect();
+        let lookup = Arc::new(move |name: &str| variables.get(name).cloned());
+        let worker = Worker::new(lookup, self.clock.clone(), Metrics::to_sink(|_| {}));
+        worker.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A worker whose calls to the table pass the fault proxy.

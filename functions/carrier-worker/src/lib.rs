@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use otp::carrier::Carriers;
-use otp::config::WorkerConfig;
-use otp::platform::aws::Service;
+use otp::config::document::StoredConfig;
+use otp::config::instance_config::{Configured, InstanceConfig};
+use otp::config::{ConfigError, Infrastructure, OwnedVariables, WorkerConfig};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::logging::causes;
@@ -14,46 +15,109 @@ use otp::platform::metrics::Metrics;
 use otp::platform::queue::{Dispatch, FeedbackDispatch, Queue};
 use otp::service::deliver::Delivering;
 use otp::service::deliver::breakers::Breakers;
-use otp::store::Store;
+use otp::store::{ConfigReadError, StoredVersions};
 use tokio::task::JoinSet;
 
-/// What the function keeps between invocations.
+/// What the function keeps between invocations. Clones share it.
 #[derive(Clone)]
-pub struct State(Arc<Delivering<Carriers>>);
+pub struct State(Arc<InstanceConfig<SettingsSource>>);
 
-impl State {
-    /// From the configuration.
-    #[must_use]
-    pub fn new(config: WorkerConfig, clock: Clock, metrics: Metrics) -> Self {
-        let dynamodb = config.aws.config(Service::DynamoDb);
-        let store = Store::new(&dynamodb, config.table, config.keyring.clone());
-        let queue = Queue::new(&config.aws, config.queue_url);
-        Self(Arc::new(Delivering {
-            breakers: Breakers::new(store.clone(), &config.keyring, clock.clone()),
-            store,
-            queue: Some(queue),
-            carriers: Carriers::new(config.carriers, &config.aws),
+/// Reads the configuration, and makes what deliveries need of it.
+struct SettingsSource {
+    infrastructure: Infrastructure,
+    /// Has the connections to carriers.
+    carriers: Carriers,
+    breakers: Arc<Breakers>,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+impl Configured for SettingsSource {
+    type Settings = Delivering<Carriers>;
+
+    const FUNCTION: &'static str = "carrier-worker";
+
+    async fn read_stored(&self, is_consistent: bool) -> Result<StoredVersions, ConfigReadError> {
+        let store = &self.infrastructure.store;
+        let carrier_seal = self.infrastructure.carrier_seal();
+        store
+            .read_config_and_secrets(carrier_seal, is_consistent)
+            .await
+    }
+
+    fn configure(
+        &self,
+        stored: StoredConfig<'_>,
+    ) -> Result<(Self::Settings, Vec<String>), ConfigError> {
+        let config = WorkerConfig::over(&self.infrastructure, stored)?;
+        let delivering = Delivering {
+            store: self.infrastructure.store.clone(),
+            queue: Some(Queue::new(&config.aws, config.queue_url)),
+            carriers: self.carriers.with_carriers(config.carriers),
+            breakers: self.breakers.clone(),
             keyring: config.keyring,
             apps: config.apps,
             waits: config.waits,
             public_url: Some(config.public_url),
-            clock,
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        };
+        Ok((delivering, config.warnings))
+    }
+}
+
+impl State {
+    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn new(
+        variables: OwnedVariables,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, ConfigError> {
+        let infrastructure = Infrastructure::read(variables, WorkerConfig::read)?;
+        let max_age_seconds = infrastructure.config_max_age_seconds;
+        let store = infrastructure.store.clone();
+        let breakers = Breakers::new(store, infrastructure.keyring(), clock.clone());
+        let source = SettingsSource {
+            carriers: Carriers::new(vec![], infrastructure.aws()),
+            breakers: Arc::new(breakers),
+            infrastructure,
+            clock: clock.clone(),
             metrics,
-        }))
+        };
+        let config = InstanceConfig::new(source, clock, max_age_seconds);
+        Ok(Self(Arc::new(config)))
     }
 
     /// Does during init what the first dispatch would wait for.
-    pub async fn warm_up(&self) {
-        self.0.store.warm_up().await;
+    ///
+    /// # Errors
+    /// All invalid variables and members of the configuration document.
+    pub async fn warm_up(&self) -> Result<(), ConfigError> {
+        self.0.start().await
     }
 }
 
 /// Processes a batch at once, within `deadline`. Returns the ids of the messages that must be
 /// received again.
 pub async fn handle(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsBatchResponse {
+    state.0.beside(process_all(state, batch, deadline)).await
+}
+
+async fn process_all(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    let Ok(settings) = state.0.current().await else {
+        // The reason was logged where it was found.
+        for record in batch.records {
+            response.add_failure(record.message_id.unwrap_or_default());
+        }
+        return response;
+    };
     let (mut running, mut message_ids) = (JoinSet::new(), HashMap::new());
     for record in batch.records {
-        let (delivering, message_id) = (state.0.clone(), record.message_id.unwrap_or_default());
+        let (delivering, message_id) = (settings.clone(), record.message_id.unwrap_or_default());
         let body = record.body.unwrap_or_default();
         let task = running.spawn({
             let message_id = message_id.clone();
@@ -61,7 +125,6 @@ pub async fn handle(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsBa
         });
         message_ids.insert(task.id(), message_id);
     }
-    let mut response = SqsBatchResponse::default();
     while let Some(joined) = running.join_next_with_id().await {
         let failed = match joined {
             Ok((_, true)) => continue,

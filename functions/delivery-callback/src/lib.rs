@@ -4,6 +4,8 @@
 //! Invariants: a report is authenticated before it is parsed. Nothing is fetched that a report
 //! names, except from SNS itself.
 
+use std::sync::Arc;
+
 use lambda_http::http::Method;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service as _, service_fn};
@@ -15,7 +17,9 @@ use otp::api::response::{Success, respond};
 use otp::api::routing::{BasePath, Route, route};
 use otp::carrier::sns_envelope::{Envelope, Notice, SnsClient};
 use otp::carrier::{Callback, ConfiguredCarrier, Report, ReportError};
-use otp::config::CallbackConfig;
+use otp::config::document::StoredConfig;
+use otp::config::instance_config::{Configured, InstanceConfig};
+use otp::config::{CallbackConfig, ConfigError, Infrastructure, OwnedVariables};
 use otp::crypto::signatures::equal_in_constant_time;
 use otp::domain::time::Timestamp;
 use otp::platform::aws::Service;
@@ -23,17 +27,59 @@ use otp::platform::clock::Clock;
 use otp::platform::metrics::Metrics;
 use otp::platform::queue::Queue;
 use otp::service::report::{ApplyReportError, ReportOutcome, Reporting};
-use otp::store::Store;
+use otp::store::{ConfigReadError, StoredVersions};
 use serde_json::Value;
 
 /// What the function keeps between invocations.
 pub struct State {
-    reporting: Reporting,
-    carriers: Vec<ConfiguredCarrier>,
+    config: InstanceConfig<SettingsSource>,
     sns: SnsClient,
     public_url: String,
     base: BasePath,
     clock: Clock,
+}
+
+/// What the function makes of its configuration.
+struct Settings {
+    reporting: Reporting,
+    carriers: Vec<ConfiguredCarrier>,
+}
+
+/// Reads and makes [`Settings`].
+struct SettingsSource {
+    infrastructure: Infrastructure,
+    metrics: Metrics,
+}
+
+impl Configured for SettingsSource {
+    type Settings = Settings;
+
+    const FUNCTION: &'static str = "delivery-callback";
+
+    async fn read_stored(&self, is_consistent: bool) -> Result<StoredVersions, ConfigReadError> {
+        let store = &self.infrastructure.store;
+        let carrier_seal = self.infrastructure.carrier_seal();
+        store
+            .read_config_and_secrets(carrier_seal, is_consistent)
+            .await
+    }
+
+    fn configure(&self, stored: StoredConfig<'_>) -> Result<(Settings, Vec<String>), ConfigError> {
+        let config = CallbackConfig::over(&self.infrastructure, stored)?;
+        let queue = |url| Queue::new(&config.aws, url);
+        let reporting = Reporting {
+            store: self.infrastructure.store.clone(),
+            queue: config.queue_url.map(queue),
+            keyring: config.keyring,
+            waits: config.waits,
+            metrics: self.metrics.clone(),
+        };
+        let settings = Settings {
+            reporting,
+            carriers: config.carriers,
+        };
+        Ok((settings, config.warnings))
+    }
 }
 
 static ROUTES: &[Route] = &[Route {
@@ -42,31 +88,38 @@ static ROUTES: &[Route] = &[Route {
 }];
 
 impl State {
-    /// From the configuration.
-    #[must_use]
-    pub fn new(config: CallbackConfig, clock: Clock, metrics: Metrics) -> Self {
-        let dynamodb = config.aws.config(Service::DynamoDb);
-        let queue = |url| Queue::new(&config.aws, url);
-        let reporting = Reporting {
-            store: Store::new(&dynamodb, config.table, config.keyring.clone()),
-            queue: config.queue_url.map(queue),
-            keyring: config.keyring,
-            waits: config.waits,
+    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn new(
+        variables: OwnedVariables,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, ConfigError> {
+        let infrastructure = Infrastructure::read(variables, CallbackConfig::read)?;
+        let public_url = infrastructure.public_url.clone();
+        let max_age_seconds = infrastructure.config_max_age_seconds;
+        let sns = SnsClient::new(infrastructure.aws().endpoint_url(Service::Sns));
+        let source = SettingsSource {
+            infrastructure,
             metrics,
         };
-        Self {
-            reporting,
-            carriers: config.carriers,
-            sns: SnsClient::new(config.aws.endpoint_url(Service::Sns)),
-            base: BasePath::of(config.public_url.as_deref()),
-            public_url: config.public_url.unwrap_or_default(),
+        Ok(Self {
+            config: InstanceConfig::new(source, clock.clone(), max_age_seconds),
+            sns,
+            base: BasePath::of(public_url.as_deref()),
+            public_url: public_url.unwrap_or_default(),
             clock,
-        }
+        })
     }
 
-    /// Does during init what the first report would wait for.
-    pub async fn warm_up(&self) {
-        self.reporting.store.warm_up().await;
+    /// Does during init what the first request would wait for.
+    ///
+    /// # Errors
+    /// All invalid variables and members of the configuration document.
+    pub async fn warm_up(&self) -> Result<(), ConfigError> {
+        self.config.start().await
     }
 }
 
@@ -78,7 +131,8 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
     if event.payload["Records"][0]["EventSource"] == "aws:sns" {
         let records = event.payload["Records"].as_array();
         let records = records.map(Vec::as_slice).unwrap_or_default();
-        apply_topic_messages(state, records).await?;
+        let apply = apply_topic_messages(state, records);
+        state.config.beside(apply).await?;
         return Ok(Value::Null);
     }
     let request = serde_json::from_value::<LambdaRequest>(event.payload)?;
@@ -92,6 +146,10 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
+    state.config.beside(respond_to(state, request)).await
+}
+
+async fn respond_to(state: &State, request: &Request) -> Response<Body> {
     let mut log = RequestLog::new("delivery-callback", request_id(request));
     let deadline = deadline_of(request, &state.clock);
     let result = answer_in_time(deadline, answer(state, request, &mut log)).await;
@@ -100,23 +158,29 @@ pub async fn handle(state: &State, request: &Request) -> Response<Body> {
 
 /// Applies messages of a topic. Each belongs to the carrier that can read it and, if several can,
 /// to the one that has the message.
-async fn apply_topic_messages(state: &State, records: &[Value]) -> Result<(), ApplyReportError> {
+async fn apply_topic_messages(state: &State, records: &[Value]) -> Result<(), Error> {
+    let settings = state.config.current().await?;
     let now = state.clock.now();
     for message in records.iter().map(|record| &record["Sns"]) {
         let topic_arn = message["TopicArn"].as_str();
         let text = message["Message"].as_str().unwrap_or_default();
-        for carrier in &state.carriers {
+        for carrier in &settings.carriers {
             let own_topic = carrier.topic_arn.as_deref();
             if own_topic.is_some() && own_topic != topic_arn {
                 continue;
             }
             let reports = carrier.event(text, now).unwrap_or_default();
-            if apply_all(state, carrier, &reports, now).await? {
+            if apply_all(&settings.reporting, carrier, &reports, now).await? {
                 break;
             }
         }
     }
     Ok(())
+}
+
+async fn settings(state: &State) -> Result<Arc<Settings>, Problem> {
+    let settings = state.config.current().await;
+    settings.map_err(|error| Problem::unavailable(&error))
 }
 
 async fn answer(
@@ -127,17 +191,19 @@ async fn answer(
     let matched = route(request, ROUTES, &state.base)?;
     let [name, token] = <[String; 2]>::try_from(matched.values).unwrap_or_default();
     let body = bounded_body(request)?;
-    let carrier = state.carriers.iter().find(|carrier| carrier.name == name);
+    let settings = settings(state).await?;
+    let reporting = &settings.reporting;
+    let carrier = settings
+        .carriers
+        .iter()
+        .find(|carrier| carrier.name == name);
     let carrier = carrier.ok_or_else(not_found)?;
     log.set_carrier(&carrier.name);
     let is_account_token = carrier
         .callback_token
         .as_ref()
         .is_some_and(|expected| equal_in_constant_time(expected.as_bytes(), token.as_bytes()));
-    let of_message = state
-        .reporting
-        .keyring
-        .open_callback_token(&carrier.name, &token);
+    let of_message = reporting.keyring.open_callback_token(&carrier.name, &token);
     if !is_account_token && of_message.is_none() {
         return Err(not_found());
     }
@@ -172,7 +238,7 @@ async fn answer(
             (of_message, named) => of_message.map(str::to_owned).or(named),
         };
     }
-    let applied = apply_all(state, carrier, &reports, now).await;
+    let applied = apply_all(reporting, carrier, &reports, now).await;
     applied.map_err(|error| Problem::unavailable(&error))?;
     // One vendor requires this word; the others look at the status.
     Ok(Success::text("OK"))
@@ -181,7 +247,7 @@ async fn answer(
 /// Whether a report moved a status up. Without a reference a report is about a message of another
 /// system that uses the account.
 async fn apply_all(
-    state: &State,
+    reporting: &Reporting,
     carrier: &ConfiguredCarrier,
     reports: &[Report],
     now: Timestamp,
@@ -191,8 +257,7 @@ async fn apply_all(
         let Some(reference) = &report.reference else {
             continue;
         };
-        let outcome = state
-            .reporting
+        let outcome = reporting
             .apply(&carrier.name, reference, report.reported(), now)
             .await?;
         is_raised |= outcome == ReportOutcome::Raised;

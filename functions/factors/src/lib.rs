@@ -20,7 +20,9 @@ use otp::api::v1::subjects::errors::{factor_not_found, subject_problem};
 use otp::api::v1::subjects::factor::render_factor;
 use otp::api::v1::subjects::subject::{render_factors, render_subject, render_verified_recipient};
 use otp::api::v1::subjects::{read_empty, read_subject};
-use otp::config::{ApiKeys, FactorsConfig};
+use otp::config::document::StoredConfig;
+use otp::config::instance_config::{Configured, InstanceConfig};
+use otp::config::{ApiKeys, ConfigError, FactorsConfig, Infrastructure, OwnedVariables};
 use otp::domain::ids::FactorId;
 use otp::domain::policy::Policy;
 use otp::domain::subject_id::SubjectId;
@@ -32,14 +34,47 @@ use otp::service::factors::check::check;
 use otp::service::factors::decide::{decide, deny};
 use otp::service::factors::enrol::enrol;
 use otp::service::factors::{SubjectContext, SubjectError, Subjects, remove, show};
+use otp::store::{ConfigReadError, StoredVersions};
 use serde_json::{Value, json};
 
 /// What the function keeps between invocations.
 pub struct State {
-    subjects: Subjects,
-    api_keys: ApiKeys,
+    config: InstanceConfig<SettingsSource>,
     base: BasePath,
     clock: Clock,
+}
+
+/// What the function makes of its configuration.
+struct Settings {
+    subjects: Subjects,
+    api_keys: ApiKeys,
+}
+
+/// Reads and makes [`Settings`].
+struct SettingsSource {
+    infrastructure: Infrastructure,
+    metrics: Metrics,
+}
+
+impl Configured for SettingsSource {
+    type Settings = Settings;
+
+    const FUNCTION: &'static str = "factors";
+
+    async fn read_stored(&self, is_consistent: bool) -> Result<StoredVersions, ConfigReadError> {
+        let store = &self.infrastructure.store;
+        let document = store.read_config(is_consistent).await?;
+        Ok(StoredVersions::of_document(document))
+    }
+
+    fn configure(&self, stored: StoredConfig<'_>) -> Result<(Settings, Vec<String>), ConfigError> {
+        let mut config = FactorsConfig::over(&self.infrastructure, stored)?;
+        let api_keys = std::mem::take(&mut config.api_keys);
+        let warnings = std::mem::take(&mut config.warnings);
+        let store = self.infrastructure.store.clone();
+        let subjects = Subjects::with_store(store, config, self.metrics.clone());
+        Ok((Settings { subjects, api_keys }, warnings))
+    }
 }
 
 const SUBJECT: &str = "/v1/subjects/{}";
@@ -87,22 +122,35 @@ static ROUTES: &[Route] = &[
 ];
 
 impl State {
-    /// From the configuration.
-    #[must_use]
-    pub fn new(mut config: FactorsConfig, clock: Clock, metrics: Metrics) -> Self {
-        let api_keys = std::mem::take(&mut config.api_keys);
-        let base = BasePath::of(config.public_url.as_deref());
-        Self {
-            subjects: Subjects::new(config, metrics),
-            api_keys,
+    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn new(
+        variables: OwnedVariables,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, ConfigError> {
+        let infrastructure = Infrastructure::read(variables, FactorsConfig::read)?;
+        let base = BasePath::of(infrastructure.public_url.as_deref());
+        let max_age_seconds = infrastructure.config_max_age_seconds;
+        let source = SettingsSource {
+            infrastructure,
+            metrics,
+        };
+        Ok(Self {
+            config: InstanceConfig::new(source, clock.clone(), max_age_seconds),
             base,
             clock,
-        }
+        })
     }
 
     /// Does during init what the first request would wait for.
-    pub async fn warm_up(&self) {
-        self.subjects.store.warm_up().await;
+    ///
+    /// # Errors
+    /// All invalid variables and members of the configuration document.
+    pub async fn warm_up(&self) -> Result<(), ConfigError> {
+        self.config.start().await
     }
 }
 
@@ -112,7 +160,8 @@ impl State {
 /// The event is of neither kind, or the table failed: Lambda reports the invocation as failed.
 pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, Error> {
     if let Some(part) = event.payload.get("reseal") {
-        return reseal::reseal(&state.subjects, part, state.clock.now()).await;
+        let settings = state.config.current().await?;
+        return reseal::reseal(&settings.subjects, part, state.clock.now()).await;
     }
     let request = serde_json::from_value::<LambdaRequest>(event.payload)?;
     let handler = async |request| Ok::<_, Error>(handle(state, &request).await);
@@ -125,6 +174,10 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
+    state.config.beside(respond_to(state, request)).await
+}
+
+async fn respond_to(state: &State, request: &Request) -> Response<Body> {
     let mut log = RequestLog::new("factors", request_id(request));
     let deadline = deadline_of(request, &state.clock);
     let result = answer_in_time(deadline, answer(state, request, &mut log)).await;
@@ -150,19 +203,21 @@ async fn answer(
     log: &mut RequestLog,
 ) -> Result<Success, Problem> {
     let matched = route(request, ROUTES, &state.base)?;
-    let app = authorize(request, &state.api_keys)?;
+    let settings = state.config.current().await;
+    let settings = settings.map_err(|error| Problem::unavailable(&error))?;
+    let (subjects, now) = (&settings.subjects, state.clock.now());
+    let app = authorize(request, &settings.api_keys, now)?;
     log.set_app(&app);
     let mut values = matched.values.iter().map(String::as_str);
     let [segment, id] = [(); 2].map(|()| values.next().unwrap_or_default());
     let subject = read_subject(segment)?;
-    let now = state.clock.now();
     let request = SubjectRequest {
         http: request,
         matched: &matched,
         app: &app,
         id,
-        policy: state.subjects.apps.policy(&app),
-        context: state.subjects.of(&app, &subject, now),
+        policy: subjects.apps.policy(&app),
+        context: subjects.of(&app, &subject, now),
         subject,
         now,
     };
@@ -171,12 +226,12 @@ async fn answer(
         SUBJECT if is_deletion => request.erase().await,
         SUBJECT => request.show().await,
         UNLOCK => request.unlock().await,
-        FACTORS if request.http.method() == Method::POST => request.enrol(state).await,
+        FACTORS if request.http.method() == Method::POST => request.enrol(subjects).await,
         FACTORS => request.list_factors().await,
         FACTOR => request.factor(is_deletion).await,
         CHECK => request.check().await,
         RECIPIENT => request.remove_recipient().await,
-        DECISIONS => request.decide(state).await,
+        DECISIONS => request.decide(subjects).await,
         _ => request.decision(is_deletion).await,
     }
 }
@@ -217,8 +272,8 @@ impl SubjectRequest<'_> {
         Ok(self.subject_only())
     }
 
-    async fn enrol(&self, state: &State) -> Result<Success, Problem> {
-        let keyring = &state.subjects.keyring;
+    async fn enrol(&self, subjects: &Subjects) -> Result<Success, Problem> {
+        let keyring = &subjects.keyring;
         let read = read_enrolment(self.http, keyring, self.app, self.policy)?;
         let enrolled = enrol(self.context, &read.request).await;
         let enrolled = enrolled.map_err(|error| self.problem(error))?;
@@ -265,8 +320,8 @@ impl SubjectRequest<'_> {
         Ok(Success::ok(&body))
     }
 
-    async fn decide(&self, state: &State) -> Result<Success, Problem> {
-        let request = read_decision(self.http, &state.subjects.keyring, self.app)?;
+    async fn decide(&self, subjects: &Subjects) -> Result<Success, Problem> {
+        let request = read_decision(self.http, &subjects.keyring, self.app)?;
         let decided = decide(self.context, &request).await;
         let decided = decided.map_err(|error| self.problem(error))?;
         if request.is_dry_run {

@@ -2,7 +2,6 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use lambda_http::Error;
-use otp::domain::ids::RecordKey;
 use otp::domain::time::Timestamp;
 use otp::service::factors::Subjects;
 use otp::service::factors::reseal::reseal as reseal_part;
@@ -22,15 +21,15 @@ pub(super) async fn reseal(
         Value::Null => None,
         after => Some(position(after).ok_or("`after` must be that of an earlier response")?),
     };
-    let done = reseal_part(subjects, after, now).await?;
+    let done = reseal_part(subjects, after.as_deref(), now).await?;
     Ok(json!({
         "scanned": done.scanned,
         "resealed": done.resealed,
-        "after": done.after.map(|key| BASE64URL_NOPAD.encode(&key.0)),
+        "after": done.after.map(|key| BASE64URL_NOPAD.encode(&key)),
     }))
 }
 
-fn position(after: &Value) -> Option<RecordKey> {
+fn position(after: &Value) -> Option<Vec<u8>> {
     let key = BASE64URL_NOPAD.decode(after.as_str()?.as_bytes()).ok()?;
-    key.try_into().ok().map(RecordKey)
+    (!key.is_empty()).then_some(key)
 }

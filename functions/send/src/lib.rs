@@ -3,6 +3,8 @@
 
 mod twilio;
 
+use std::sync::Arc;
+
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use otp::api::authorization::authorize;
@@ -16,23 +18,66 @@ use otp::api::twilio::path::path_of;
 use otp::api::v1::errors::{not_found, send_problem};
 use otp::api::v1::recipient::{read_to, render_lookup};
 use otp::api::v1::send::{read_resend, read_send, render_sent};
-use otp::config::{ApiKeys, SendConfig};
+use otp::config::document::StoredConfig;
+use otp::config::instance_config::{Configured, InstanceConfig};
+use otp::config::{ApiKeys, ConfigError, Infrastructure, OwnedVariables, SendConfig};
 use otp::domain::time::Timestamp;
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
-use otp::platform::metrics::{Metric, Metrics};
+use otp::platform::metrics::Metrics;
+use otp::platform::queue;
+use otp::service::deliver::breakers::Breakers;
 use otp::service::sending::{SendError, Sending};
 use otp::service::{recipients, resend, send};
+use otp::store::{ConfigReadError, StoredVersions};
 use serde_json::json;
 
 /// What the function keeps between invocations.
 pub struct State {
-    sending: Sending,
-    api_keys: ApiKeys,
+    config: InstanceConfig<SettingsSource>,
     base: BasePath,
     public_url: Option<String>,
     clock: Clock,
+}
+
+/// What the function makes of its configuration.
+struct Settings {
+    sending: Sending,
+    api_keys: ApiKeys,
+}
+
+/// Reads and makes [`Settings`].
+struct SettingsSource {
+    infrastructure: Infrastructure,
+    breakers: Arc<Breakers>,
+    clock: Clock,
     metrics: Metrics,
+}
+
+impl Configured for SettingsSource {
+    type Settings = Settings;
+
+    const FUNCTION: &'static str = "send";
+
+    async fn read_stored(&self, is_consistent: bool) -> Result<StoredVersions, ConfigReadError> {
+        let store = &self.infrastructure.store;
+        let document = store.read_config(is_consistent).await?;
+        Ok(StoredVersions::of_document(document))
+    }
+
+    fn configure(&self, stored: StoredConfig<'_>) -> Result<(Settings, Vec<String>), ConfigError> {
+        let mut config = SendConfig::over(&self.infrastructure, stored)?;
+        let api_keys = std::mem::take(&mut config.api_keys);
+        let warnings = std::mem::take(&mut config.warnings);
+        let sending = Sending::with_store(
+            self.infrastructure.store.clone(),
+            self.breakers.clone(),
+            config,
+            self.clock.clone(),
+            self.metrics.clone(),
+        );
+        Ok((Settings { sending, api_keys }, warnings))
+    }
 }
 
 const SEND: &str = "/v1/verifications";
@@ -70,31 +115,62 @@ static ROUTES: &[Route] = &[
 ];
 
 impl State {
-    /// From the configuration.
-    #[must_use]
-    pub fn new(mut config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
-        let api_keys = std::mem::take(&mut config.api_keys);
-        let public_url = config.public_url.clone();
-        let base = BasePath::of(public_url.as_deref());
-        let sending = Sending::new(config, clock.clone(), metrics.clone());
-        Self {
-            sending,
-            api_keys,
-            base,
+    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn new(
+        variables: OwnedVariables,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, ConfigError> {
+        let infrastructure = Infrastructure::read(variables, SendConfig::read)?;
+        let public_url = infrastructure.public_url.clone();
+        let max_age_seconds = infrastructure.config_max_age_seconds;
+        let store = infrastructure.store.clone();
+        let breakers = Breakers::new(store, infrastructure.keyring(), clock.clone());
+        let source = SettingsSource {
+            infrastructure,
+            breakers: Arc::new(breakers),
+            clock: clock.clone(),
+            metrics,
+        };
+        Ok(Self {
+            config: InstanceConfig::new(source, clock.clone(), max_age_seconds),
+            base: BasePath::of(public_url.as_deref()),
             public_url,
             clock,
-            metrics,
-        }
+        })
     }
 
-    /// Does during init what the first request would wait for.
-    pub async fn warm_up(&self) {
-        self.sending.warm_up().await;
+    /// Does during init what the first request would wait for: reads the configuration and opens
+    /// the connection to the queue, at the same time, and builds tables for numbers.
+    ///
+    /// # Errors
+    /// All invalid variables and members of the configuration document.
+    pub async fn warm_up(&self) -> Result<(), ConfigError> {
+        let infrastructure = &self.config.configured().infrastructure;
+        let queue = async {
+            if let Some(url) = &infrastructure.queue_url {
+                queue::warm_up(infrastructure.aws(), url).await;
+            }
+        };
+        tokio::join!(self.config.start(), queue).0?;
+        if let Some(settings) = self.config.in_force() {
+            settings.sending.warm_up();
+        }
+        Ok(())
     }
 }
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
+    // Boxed: the compiler limits how deep futures are nested.
+    let response = Box::pin(respond_to(state, request));
+    state.config.beside(response).await
+}
+
+async fn respond_to(state: &State, request: &Request) -> Response<Body> {
     let mut log = RequestLog::new("send", request_id(request));
     let deadline = deadline_of(request, &state.clock);
     if let Some(path) = path_of(request, &state.base) {
@@ -112,27 +188,28 @@ async fn answer(
     deadline: Deadline,
 ) -> Result<Success, Problem> {
     let matched = route(request, ROUTES, &state.base)?;
-    let app = authorize(request, &state.api_keys)?;
+    let settings = state.config.current().await;
+    let settings = settings.map_err(|error| Problem::unavailable(&error))?;
+    let (sending, now) = (&settings.sending, state.clock.now());
+    let app = authorize(request, &settings.api_keys, now)?;
     log.set_app(&app);
-    let now = state.clock.now();
     match matched.route {
-        SEND => open(state, request, &matched.base, &app, log, deadline, now).await,
+        SEND => open(sending, request, &matched.base, &app, log, deadline, now).await,
         RESEND => {
             let id = matched.values.into_iter().next().unwrap_or_default();
-            send_again(state, request, &app, &id, log, deadline, now).await
+            send_again(sending, request, &app, &id, log, deadline, now).await
         }
-        path => serve_support_desk(state, request, path, &app, now).await,
+        path => serve_support_desk(sending, request, path, &app, now).await,
     }
 }
 
 async fn serve_support_desk(
-    state: &State,
+    sending: &Sending,
     request: &Request,
     path: &str,
     app: &str,
     now: Timestamp,
 ) -> Result<Success, Problem> {
-    let sending = &state.sending;
     let to = read_to(json_body(request)?)?;
     let done = match path {
         UNLOCK => recipients::unlock(sending, app, &to, now).await,
@@ -150,7 +227,7 @@ async fn serve_support_desk(
 }
 
 async fn open(
-    state: &State,
+    sending: &Sending,
     request: &Request,
     base: &str,
     app: &str,
@@ -158,11 +235,10 @@ async fn open(
     deadline: Deadline,
     now: Timestamp,
 ) -> Result<Success, Problem> {
-    let sending = &state.sending;
     let policy = sending.apps.policy(app);
     let request = read_send(request, &sending.keyring, app, policy)?;
     let sent = send::send(sending, app, &request, deadline, now).await;
-    let sent = sent.map_err(|error| problem(state, &error, app, now))?;
+    let sent = sent.map_err(|error| problem(sending, &error, app, now))?;
     log.set_verification(sent.id);
     let location = format!("{base}{SEND}/{}", sent.id);
     let body = render_sent(&sent, policy, now)?;
@@ -170,7 +246,7 @@ async fn open(
 }
 
 async fn send_again(
-    state: &State,
+    sending: &Sending,
     request: &Request,
     app: &str,
     id: &str,
@@ -178,12 +254,11 @@ async fn send_again(
     deadline: Deadline,
     now: Timestamp,
 ) -> Result<Success, Problem> {
-    let sending = &state.sending;
     let request = read_resend(request)?;
     let id = id.parse().map_err(|_| not_found())?;
     log.set_verification(id);
     let sent = resend::resend(sending, app, id, &request, deadline, now).await;
-    let sent = sent.map_err(|error| problem(state, &error, app, now))?;
+    let sent = sent.map_err(|error| problem(sending, &error, app, now))?;
     Ok(Success::ok(&render_sent(
         &sent,
         sending.apps.policy(app),
@@ -192,14 +267,7 @@ async fn send_again(
 }
 
 /// The problem document of `error`. A rejection by a limit is counted.
-fn problem(state: &State, error: &SendError, app: &str, now: Timestamp) -> Problem {
-    count_rejection(state, error, now);
-    send_problem(error, &state.sending.apps, app, now)
-}
-
-fn count_rejection(state: &State, error: &SendError, now: Timestamp) {
-    if let SendError::LimitExceeded(exceeded) = error {
-        let limit = exceeded.limit.name();
-        state.metrics.count(&Metric::Refusal { limit }, now);
-    }
+fn problem(sending: &Sending, error: &SendError, app: &str, now: Timestamp) -> Problem {
+    sending.count_rejection(error, now);
+    send_problem(error, &sending.apps, app, now)
 }

@@ -3,6 +3,7 @@
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, Response};
 use otp::api::deadline::answer_in_time;
+use otp::api::problem::Problem;
 use otp::api::request_log::RequestLog;
 use otp::api::response::Success;
 use otp::api::routing::{Route, route};
@@ -14,7 +15,7 @@ use otp::api::twilio::verification::{After, View};
 use otp::platform::deadline::Deadline;
 use otp::service::open_or_continue::open_or_continue;
 
-use crate::{State, count_rejection};
+use crate::State;
 
 static ROUTES: &[Route] = &[Route {
     path: "/v2/Services/{}/Verifications",
@@ -41,17 +42,18 @@ async fn create(
     deadline: Deadline,
 ) -> Result<Success, Rejection> {
     let matched = route(request, ROUTES, &state.base).map_err(Rejection::of)?;
-    let (sending, keys) = (&state.sending, &state.api_keys);
-    let account = Account::authorize(request, keys, &sending.keyring)?;
+    let settings = state.config.current().await;
+    let settings = settings.map_err(|error| Rejection::of(Problem::unavailable(&error)))?;
+    let (sending, now) = (&settings.sending, state.clock.now());
+    let account = Account::authorize(request, &settings.api_keys, &sending.keyring, now)?;
     log.set_app(&account.app);
     account.check_service(&matched.values[0])?;
-    let now = state.clock.now();
     let policy = sending.apps.policy(&account.app);
     let create = read_create(request, policy)?;
     let (send, voice_fallback) = (create.send, create.voice_fallback);
     let sent = open_or_continue(sending, &account.app, send, voice_fallback, deadline, now).await;
     let sent = sent.map_err(|error| {
-        count_rejection(state, &error, now);
+        sending.count_rejection(&error, now);
         Rejection::of_send(&error, &sending.apps, &account.app, now)
     })?;
     log.set_verification(sent.id);

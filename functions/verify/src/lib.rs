@@ -17,7 +17,9 @@ use otp::api::v1::app::render_app;
 use otp::api::v1::check::{read_check, render_check};
 use otp::api::v1::errors::{not_found, verify_problem};
 use otp::api::v1::verification::render;
-use otp::config::{ApiKeys, VerifyConfig};
+use otp::config::document::StoredConfig;
+use otp::config::instance_config::{Configured, InstanceConfig};
+use otp::config::{ApiKeys, ConfigError, Infrastructure, OwnedVariables, VerifyConfig};
 use otp::domain::ids::VerificationId;
 use otp::platform::clock::Clock;
 use otp::platform::metrics::Metrics;
@@ -25,15 +27,52 @@ use otp::service::check::check;
 use otp::service::target::Target;
 use otp::service::verifying::Verifying;
 use otp::service::{cancel, show};
+use otp::store::{ConfigReadError, StoredVersions};
 use serde_json::json;
 
 /// What the function keeps between invocations.
 pub struct State {
-    verifying: Verifying,
-    api_keys: ApiKeys,
+    config: InstanceConfig<SettingsSource>,
     base: BasePath,
     public_url: Option<String>,
     clock: Clock,
+}
+
+/// What the function makes of its configuration.
+struct Settings {
+    verifying: Verifying,
+    api_keys: ApiKeys,
+}
+
+/// Reads and makes [`Settings`].
+struct SettingsSource {
+    infrastructure: Infrastructure,
+    metrics: Metrics,
+}
+
+impl Configured for SettingsSource {
+    type Settings = Settings;
+
+    const FUNCTION: &'static str = "verify";
+
+    async fn read_stored(&self, is_consistent: bool) -> Result<StoredVersions, ConfigReadError> {
+        let store = &self.infrastructure.store;
+        let document = store.read_config(is_consistent).await?;
+        Ok(StoredVersions::of_document(document))
+    }
+
+    fn configure(&self, stored: StoredConfig<'_>) -> Result<(Settings, Vec<String>), ConfigError> {
+        let mut config = VerifyConfig::over(&self.infrastructure, stored)?;
+        let api_keys = std::mem::take(&mut config.api_keys);
+        let warnings = std::mem::take(&mut config.warnings);
+        let store = self.infrastructure.store.clone();
+        let verifying = Verifying::new(store, config, self.metrics.clone());
+        let settings = Settings {
+            verifying,
+            api_keys,
+        };
+        Ok((settings, warnings))
+    }
 }
 
 const VERIFICATION: &str = "/v1/verifications/{}";
@@ -61,29 +100,45 @@ static ROUTES: &[Route] = &[
 ];
 
 impl State {
-    /// From the configuration.
-    #[must_use]
-    pub fn new(mut config: VerifyConfig, clock: Clock, metrics: Metrics) -> Self {
-        let api_keys = std::mem::take(&mut config.api_keys);
-        let public_url = config.public_url.clone();
-        let base = BasePath::of(public_url.as_deref());
-        Self {
-            verifying: Verifying::new(config, metrics),
-            api_keys,
-            base,
+    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    ///
+    /// # Errors
+    /// All invalid variables.
+    pub fn new(
+        variables: OwnedVariables,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, ConfigError> {
+        let infrastructure = Infrastructure::read(variables, VerifyConfig::read)?;
+        let public_url = infrastructure.public_url.clone();
+        let max_age_seconds = infrastructure.config_max_age_seconds;
+        let source = SettingsSource {
+            infrastructure,
+            metrics,
+        };
+        Ok(Self {
+            config: InstanceConfig::new(source, clock.clone(), max_age_seconds),
+            base: BasePath::of(public_url.as_deref()),
             public_url,
             clock,
-        }
+        })
     }
 
     /// Does during init what the first request would wait for.
-    pub async fn warm_up(&self) {
-        self.verifying.store.warm_up().await;
+    ///
+    /// # Errors
+    /// All invalid variables and members of the configuration document.
+    pub async fn warm_up(&self) -> Result<(), ConfigError> {
+        self.config.start().await
     }
 }
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
+    state.config.beside(respond_to(state, request)).await
+}
+
+async fn respond_to(state: &State, request: &Request) -> Response<Body> {
     let mut log = RequestLog::new("verify", request_id(request));
     let deadline = deadline_of(request, &state.clock);
     if let Some(path) = path_of(request, &state.base) {
@@ -102,10 +157,12 @@ async fn answer(
     if matched.route == HEALTH {
         return Ok(Success::ok(&json!({"status": "ok"})));
     }
-    let verifying = &state.verifying;
-    let app = authorize(request, &state.api_keys)?;
+    let settings = state.config.current().await;
+    let settings = settings.map_err(|error| Problem::unavailable(&error))?;
+    let (verifying, now) = (&settings.verifying, state.clock.now());
+    let app = authorize(request, &settings.api_keys, now)?;
     log.set_app(&app);
-    let (policy, now) = (verifying.apps.policy(&app), state.clock.now());
+    let policy = verifying.apps.policy(&app);
     if matched.route == APP {
         return Ok(Success::ok(&render_app(&app, policy, &verifying.keyring)));
     }

@@ -1,16 +1,17 @@
 //! The verify function on Lambda.
 
+use std::sync::Arc;
+
 use lambda_http::{Error, run, service_fn};
-use otp::config::VerifyConfig;
-use otp::platform::{clock::Clock, logging, metrics::Metrics};
+use otp::platform::{clock::Clock, environment::variable, logging, metrics::Metrics};
 use verify::{State, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init(logging::Format::Json);
-    let config = VerifyConfig::from_environment().unwrap_or_else(|error| error.exit());
-    let state = &State::new(config, Clock::default(), Metrics::to_stdout());
-    state.warm_up().await;
+    let started = State::new(Arc::new(variable), Clock::default(), Metrics::to_stdout());
+    let state = &started.unwrap_or_else(|error| error.exit());
+    state.warm_up().await.unwrap_or_else(|error| error.exit());
     run(service_fn(async |request| {
         Ok::<_, Error>(handle(state, &request).await)
     }))

@@ -3,7 +3,7 @@
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
 use otp::api::deadline::answer_in_time;
-use otp::api::problem::ErrorCode;
+use otp::api::problem::{ErrorCode, Problem};
 use otp::api::request_log::RequestLog;
 use otp::api::response::Success;
 use otp::api::routing::{Matched, Route, route};
@@ -21,6 +21,7 @@ use otp::service::approve::approve;
 use otp::service::cancel::cancel;
 use otp::service::check::check;
 use otp::service::show::show;
+use otp::service::verifying::Verifying;
 
 use crate::State;
 
@@ -62,18 +63,19 @@ async fn answer(
     log: &mut RequestLog,
 ) -> Result<Success, Rejection> {
     let matched = matched(state, request, path)?;
-    let (verifying, keys) = (&state.verifying, &state.api_keys);
-    let account = Account::authorize(request, keys, &verifying.keyring)?;
+    let settings = state.config.current().await;
+    let settings = settings.map_err(|error| Rejection::of(Problem::unavailable(&error)))?;
+    let (verifying, now) = (&settings.verifying, state.clock.now());
+    let account = Account::authorize(request, &settings.api_keys, &verifying.keyring, now)?;
     log.set_app(&account.app);
     account.check_service(&matched.values[0])?;
-    let now = state.clock.now();
     let links = Links::new(state.public_url.as_deref(), request, &matched.base);
     match matched.route {
         SERVICE => {
             let policy = verifying.apps.policy(&account.app);
             Ok(Success::ok(&render_service(&account, policy, &links)))
         }
-        CHECK => check_code(state, request, &account, log, now).await,
+        CHECK => check_code(verifying, request, &account, log, now).await,
         _ => {
             let view = View {
                 account: &account,
@@ -81,7 +83,7 @@ async fn answer(
                 links: &links,
                 now,
             };
-            fetch_or_update(state, request, &view, &matched.values[1], log).await
+            fetch_or_update(verifying, request, &view, &matched.values[1], log).await
         }
     }
 }
@@ -101,13 +103,13 @@ fn matched(state: &State, request: &Request, path: &str) -> Result<Matched, Reje
 }
 
 async fn check_code(
-    state: &State,
+    verifying: &Verifying,
     request: &Request,
     account: &Account,
     log: &mut RequestLog,
     now: Timestamp,
 ) -> Result<Success, Rejection> {
-    let (verifying, app) = (&state.verifying, account.app.as_str());
+    let app = account.app.as_str();
     let policy = verifying.apps.policy(app);
     let (target, check_request) = read_check(request, app, &verifying.keyring, policy)?;
     let checked = check(verifying, app, &target, &check_request, now).await;
@@ -119,13 +121,13 @@ async fn check_code(
 }
 
 async fn fetch_or_update(
-    state: &State,
+    verifying: &Verifying,
     request: &Request,
     view: &View<'_>,
     segment: &str,
     log: &mut RequestLog,
 ) -> Result<Success, Rejection> {
-    let (verifying, app, now) = (&state.verifying, view.account.app.as_str(), view.now);
+    let (app, now) = (view.account.app.as_str(), view.now);
     let update = match *request.method() {
         Method::POST => Some(read_update(request)?),
         _ => None,

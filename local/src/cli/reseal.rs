@@ -4,7 +4,6 @@
 use std::io::{self, IsTerminal as _};
 
 use data_encoding::BASE64URL_NOPAD;
-use otp::domain::ids::RecordKey;
 use otp::service::factors::reseal::reseal;
 use serde_json::json;
 
@@ -19,27 +18,30 @@ pub(super) struct Arguments {
     target: TargetOptions,
     /// Continue at the position that a stopped run printed
     #[arg(long, value_name = "POSITION", value_parser = position)]
-    after: Option<RecordKey>,
+    after: Option<Position>,
 }
 
-fn position(text: &str) -> Result<RecordKey, &'static str> {
-    let key = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
-    let key = key.and_then(|key| key.try_into().ok());
-    key.map(RecordKey)
-        .ok_or("must be a position that a stopped run printed")
+/// The key of the item after which a run continues.
+#[derive(Clone)]
+struct Position(Vec<u8>);
+
+fn position(text: &str) -> Result<Position, &'static str> {
+    let key = BASE64URL_NOPAD.decode(text.as_bytes());
+    key.map(Position)
+        .map_err(|_| "must be a position that a stopped run printed")
 }
 
 /// Runs the command.
 pub(super) async fn run(arguments: Arguments) -> Result<(), OperatorError> {
     let deployment = arguments.target.open().await?;
     let subjects = deployment.subjects()?;
-    let (mut scanned, mut resealed, mut after) = (0, 0, arguments.after);
+    let (mut scanned, mut resealed, mut after) = (0, 0, arguments.after.map(|position| position.0));
     loop {
-        let part = reseal(&subjects, after, deployment.now()).await;
-        let part = part.map_err(|cause| match after {
+        let part = reseal(&subjects, after.as_deref(), deployment.now()).await;
+        let part = part.map_err(|cause| match &after {
             None => OperatorError::Store(cause),
             Some(key) => OperatorError::Stopped {
-                after: BASE64URL_NOPAD.encode(&key.0),
+                after: BASE64URL_NOPAD.encode(key),
                 cause,
             },
         })?;

@@ -6,12 +6,12 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::body::Body;
 use axum::response::Response;
 use lambda_http::{Context, LambdaEvent};
+use otp::config::{ConfigError, OwnedVariables};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use serde_json::Value;
 
 use crate::metrics::RecordedMetrics;
-use crate::settings::Settings;
 use crate::template::HttpFunction;
 
 /// The handlers. Clones share them.
@@ -28,15 +28,28 @@ struct Handlers {
 }
 
 impl InProcess {
-    pub(crate) fn new(settings: Settings, clock: &Clock, metrics: &RecordedMetrics) -> Self {
-        let handlers = Arc::new(Handlers::new(settings, clock, metrics));
-        Self(Arc::new(RwLock::new(handlers)))
+    /// # Errors
+    /// One line per invalid variable.
+    pub(crate) fn new(
+        variables: &OwnedVariables,
+        clock: &Clock,
+        metrics: &RecordedMetrics,
+    ) -> Result<Self, ConfigError> {
+        let handlers = Arc::new(Handlers::new(variables, clock, metrics)?);
+        Ok(Self(Arc::new(RwLock::new(handlers))))
     }
 
     /// Starts over with new state, as new instances do.
-    pub(crate) fn restart(&self, settings: Settings, clock: &Clock, metrics: &RecordedMetrics) {
-        let handlers = Arc::new(Handlers::new(settings, clock, metrics));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = handlers;
+    pub(crate) fn restart(
+        &self,
+        variables: &OwnedVariables,
+        clock: &Clock,
+        metrics: &RecordedMetrics,
+    ) {
+        // The same variables were valid at the start.
+        if let Ok(handlers) = Handlers::new(variables, clock, metrics) {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(handlers);
+        }
     }
 
     fn handlers(&self) -> Arc<Handlers> {
@@ -80,21 +93,18 @@ impl InProcess {
 }
 
 impl Handlers {
-    fn new(settings: Settings, clock: &Clock, metrics: &RecordedMetrics) -> Self {
-        Self {
-            send: send::State::new(settings.send, clock.clone(), metrics.sink()),
-            verify: verify::State::new(settings.verify, clock.clone(), metrics.sink()),
-            factors: factors::State::new(settings.factors, clock.clone(), metrics.sink()),
-            delivery_callback: delivery_callback::State::new(
-                settings.delivery_callback,
-                clock.clone(),
-                metrics.sink(),
-            ),
-            carrier_worker: carrier_worker::State::new(
-                settings.carrier_worker,
-                clock.clone(),
-                metrics.sink(),
-            ),
-        }
+    fn new(
+        variables: &OwnedVariables,
+        clock: &Clock,
+        metrics: &RecordedMetrics,
+    ) -> Result<Self, ConfigError> {
+        let (variables, clock) = (|| variables.clone(), || clock.clone());
+        Ok(Self {
+            send: send::State::new(variables(), clock(), metrics.sink())?,
+            verify: verify::State::new(variables(), clock(), metrics.sink())?,
+            factors: factors::State::new(variables(), clock(), metrics.sink())?,
+            delivery_callback: delivery_callback::State::new(variables(), clock(), metrics.sink())?,
+            carrier_worker: carrier_worker::State::new(variables(), clock(), metrics.sink())?,
+        })
     }
 }

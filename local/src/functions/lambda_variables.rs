@@ -93,7 +93,9 @@ fn template_variables(
 fn without_carriers(secrets: &str) -> Result<String, BuiltFunctionsError> {
     let mut secrets: Value = serde_json::from_str(secrets).map_err(BuiltFunctionsError::Secrets)?;
     if let Value::Object(secrets) = &mut secrets {
-        secrets.remove("carriers");
+        for name in ["carriers", "carrier_seal"] {
+            secrets.remove(name);
+        }
     }
     Ok(secrets.to_string())
 }

@@ -9,14 +9,13 @@ mod processes;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::response::Response;
+use otp::config::OwnedVariables;
 use otp::platform::clock::Clock;
 use serde_json::Value;
 
 use crate::lambda_runtime::InvocationResult;
 use crate::metrics::RecordedMetrics;
-use crate::settings::Settings;
 use crate::template::HttpFunction;
-use crate::variables::FunctionVariables;
 
 pub use built::{BuiltFunctions, BuiltFunctionsError};
 pub(crate) use in_process::InProcess;
@@ -62,17 +61,12 @@ impl Functions {
     /// Lets the functions start over with new state, with the variables of the start.
     pub(crate) fn restart(
         &self,
-        variables: &FunctionVariables,
+        variables: &OwnedVariables,
         clock: &Clock,
         metrics: &RecordedMetrics,
     ) {
         match self {
-            // The same variables were valid at the start.
-            Self::InProcess(functions) => {
-                if let Ok(settings) = Settings::read(&|name| variables.get(name)) {
-                    functions.restart(settings, clock, metrics);
-                }
-            }
+            Self::InProcess(functions) => functions.restart(variables, clock, metrics),
             Self::Processes(processes) => processes.restart(),
         }
     }

@@ -5,12 +5,13 @@ use lambda_http::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 
 use super::problem::{ErrorCode, Problem};
 use crate::config::ApiKeys;
+use crate::domain::time::Timestamp;
 
-/// The app whose API key the request carries.
+/// The app whose API key the request carries, if the key is valid at `now`.
 ///
 /// # Errors
 /// 401.
-pub fn authorize(request: &Request, keys: &ApiKeys) -> Result<String, Problem> {
+pub fn authorize(request: &Request, keys: &ApiKeys, now: Timestamp) -> Result<String, Problem> {
     let header = request
         .headers()
         .get(AUTHORIZATION)
@@ -19,7 +20,7 @@ pub fn authorize(request: &Request, keys: &ApiKeys) -> Result<String, Problem> {
         .and_then(|header| header.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, key)| key.trim());
-    let app = key.and_then(|key| keys.app_of(key));
+    let app = key.and_then(|key| keys.app_of(key, now));
     app.map(str::to_owned).ok_or_else(|| {
         Problem::new(
             ErrorCode::Unauthorized,

@@ -68,6 +68,15 @@ impl Carriers {
         }
     }
 
+    /// Other carriers, which share the connection pool of these.
+    #[must_use]
+    pub fn with_carriers(&self, carriers: Vec<ConfiguredCarrier>) -> Self {
+        Self {
+            client: CarrierClient::clone(&self.client),
+            ..Self::new(carriers, &self.aws)
+        }
+    }
+
     /// To call `carrier`, which the caller keeps.
     #[must_use]
     pub fn for_one(carrier: &ConfiguredCarrier, aws: &Aws) -> Self {

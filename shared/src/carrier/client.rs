@@ -29,7 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// A request body that notes when a connection takes it.
 type TrackedBody = UnsyncBoxBody<Bytes, Infallible>;
 
-/// An HTTP client with a connection pool.
+/// An HTTP client with a connection pool, which clones share.
+#[derive(Clone)]
 pub struct CarrierClient(https::Client<TrackedBody>);
 
 /// Why there is no response.

@@ -1,4 +1,5 @@
-//! The decision rules of all apps: `OTP_RULES`, and `rules` in `OTP_APPS`.
+//! The decision rules of all apps: `OTP_RULES`, `rules` in `OTP_APPS`, and
+//! `rules` of the configuration document.
 
 use std::collections::BTreeMap;
 
@@ -25,11 +26,24 @@ impl Reader<'_> {
             }
         };
         let mut apps = BTreeMap::new();
-        for (app, settings) in self.object("OTP_APPS") {
+        for (source, app, settings) in self.app_entries() {
             if let Some(value) = settings.get(RULES) {
-                let rules = self.rules_of(&format!("OTP_APPS: {app}.{RULES}"), value);
+                let rules = self.rules_of(&format!("{source}: {app}.{RULES}"), value);
                 apps.insert(app, rules);
             }
+        }
+        let stored = self.stored.document.map(|document| &document.rules);
+        for (app, value) in stored.into_iter().flatten() {
+            // An empty list: the app has the common rules.
+            if value.as_array().is_some_and(Vec::is_empty) {
+                apps.remove(app);
+                continue;
+            }
+            let rules = decision_rules::read(value).unwrap_or_else(|error| {
+                self.problem("config.rules", &format!("{app} {error}"));
+                Rules::default()
+            });
+            apps.insert(app.clone(), rules);
         }
         AppRules { default, apps }
     }

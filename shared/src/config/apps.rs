@@ -8,6 +8,7 @@ use super::policy::SETTINGS;
 use crate::crypto::hashes::sha256;
 use crate::domain::decision_rules::Rules;
 use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
 
 /// Policies by app.
 #[derive(Clone, Debug)]
@@ -48,14 +49,24 @@ impl AppRules {
 
 /// API keys, as hashes, and their apps.
 #[derive(Clone, Default)]
-pub struct ApiKeys(pub(super) HashMap<[u8; 32], String>);
+pub struct ApiKeys(pub(super) HashMap<[u8; 32], ApiKey>);
+
+/// What is known of one API key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ApiKey {
+    pub(super) app: String,
+    /// From this moment on it is refused.
+    pub(super) expires_at: Option<Timestamp>,
+}
 
 impl ApiKeys {
-    /// The app that `key` belongs to. The lookup is by hash, so its timing reveals nothing about
-    /// the key.
+    /// The app that `key` belongs to; `None` if the key is unknown or expired. The lookup is by
+    /// hash, so its timing reveals nothing about the key.
     #[must_use]
-    pub fn app_of(&self, key: &str) -> Option<&str> {
-        self.0.get(&sha256(key.as_bytes())).map(String::as_str)
+    pub fn app_of(&self, key: &str, now: Timestamp) -> Option<&str> {
+        let key = self.0.get(&sha256(key.as_bytes()))?;
+        let is_expired = key.expires_at.is_some_and(|expires_at| expires_at <= now);
+        (!is_expired).then_some(key.app.as_str())
     }
 }
 

@@ -39,7 +39,7 @@ impl Reader<'_> {
                     carrier.name,
                     countries.join(", ")
                 );
-                self.problem("OTP_CARRIERS", &problem);
+                self.problem(self.carriers_source(), &problem);
                 break;
             }
         }
@@ -48,9 +48,10 @@ impl Reader<'_> {
     /// Logs what the operator should know about the senders of `carriers`. Only the function that
     /// hands messages over does so: the others have the same settings.
     pub(super) fn warn_about_senders(&self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
+        let source = self.carriers_source();
         for carrier in carriers {
             for warning in carrier.sender_warnings(apps.all().map(|(_, policy)| policy)) {
-                tracing::warn!(delivery.carrier = carrier.name, "OTP_CARRIERS: {warning}");
+                tracing::warn!(delivery.carrier = carrier.name, "{source}: {warning}");
             }
         }
     }

@@ -6,7 +6,8 @@ use super::reader::Reader;
 use crate::domain::policy::{GUESS_PROBABILITY_MAX, Policy, TTL_SECONDS_NIST_MAX};
 
 impl Reader<'_> {
-    /// Checks what no single setting can. `app`: the app with settings of its own.
+    /// Checks what no single setting can. `app`: what defines the app with settings of its own, and
+    /// its name: `OTP_APPS: shop`.
     pub(super) fn check_policy(&mut self, app: Option<&str>, policy: &Policy) {
         for (settings, probability) in [
             (
@@ -19,9 +20,9 @@ impl Reader<'_> {
             ),
         ] {
             if probability > GUESS_PROBABILITY_MAX {
-                let name = app.map_or(settings.to_owned(), |app| format!("OTP_APPS: {app}"));
+                let name = app.unwrap_or(settings);
                 let problem = too_guessable(probability);
-                self.problem(&name, &problem);
+                self.problem(name, &problem);
             }
         }
     }

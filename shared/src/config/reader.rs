@@ -10,21 +10,24 @@ use super::ConfigError;
 use super::advice::{carrier_problem, cut_json};
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
 use super::decision_rules::RULES;
+use super::document::{CarrierCredentials, Document, StoredConfig};
+use super::infrastructure_values::InfrastructureValues;
 use super::policy::SETTINGS;
-use super::secrets::{self, Secrets};
 use super::test_numbers::{canonical, read_test_numbers};
 use crate::carrier::{self, CarrierConfigError, ConfiguredCarrier};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
 use crate::domain::policy::Policy;
 use crate::domain::test_number::TestNumbers;
-use crate::platform::aws::{Aws, AwsSettings};
+use crate::platform::aws::Aws;
 use crate::platform::clock::Clock;
 use crate::platform::json;
 use crate::platform::url::is_base_url;
 
 /// Carriers without `OTP_CARRIERS`.
 const DEFAULT_CARRIERS: &str = r#"[{"kind":"sns"}]"#;
+
+const DISPATCH: &str = "OTP_DISPATCH";
 
 /// A lookup of environment variables. An empty value is the same as none.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -51,6 +54,7 @@ pub(super) enum DispatchMode {
 pub(super) struct Common {
     pub(super) apps: Apps,
     pub(super) keyring: Arc<Keyring>,
+    pub(super) carrier_seal: Option<Keyring>,
     pub(super) api_keys: ApiKeys,
     pub(super) carriers: Vec<ConfiguredCarrier>,
     pub(super) dispatch: DispatchMode,
@@ -65,16 +69,33 @@ pub(super) struct Common {
 /// [`Self::finish`] never returns.
 pub(super) struct Reader<'a> {
     variables: Variables<'a>,
-    problems: Vec<String>,
+    pub(super) stored: StoredConfig<'a>,
+    /// What was read before.
+    infrastructure: Option<&'a InfrastructureValues>,
+    pub(super) problems: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(variables: Variables<'a>) -> Self {
+    pub(super) fn new(variables: Variables<'a>, stored: StoredConfig<'a>) -> Self {
         Self {
             variables,
+            stored,
+            infrastructure: None,
             problems: vec![],
             warnings: vec![],
+        }
+    }
+
+    /// With the `infrastructure` that was read before.
+    pub(super) fn over(
+        variables: Variables<'a>,
+        stored: StoredConfig<'a>,
+        infrastructure: &'a InfrastructureValues,
+    ) -> Self {
+        Self {
+            infrastructure: Some(infrastructure),
+            ..Self::new(variables, stored)
         }
     }
 
@@ -87,13 +108,66 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What a function refuses: with `credentials`, one that calls carriers.
+    pub(super) fn all_problems(mut self, credentials: Option<&CarrierCredentials>) -> Vec<String> {
+        let common = self.common(match credentials {
+            Some(_) => WITH_CREDENTIALS,
+            None => WITHOUT_CREDENTIALS,
+        });
+        self.canonical_test_numbers(common.test_numbers);
+        self.rules();
+        self.problems
+    }
+
+    /// The apps with settings of their own, each with what defines it.
+    pub(super) fn app_entries(&mut self) -> Vec<(&'static str, String, Value)> {
+        const NAME: &str = "OTP_APPS";
+        let stored = self.stored.document.map(|document| &document.apps);
+        let is_replaced = |app: &str| stored.is_some_and(|apps| apps.contains_key(app));
+        let variables = self.object(NAME).into_iter();
+        let mut entries: Vec<_> = variables
+            .filter(|(app, _)| !is_replaced(app))
+            .map(|(app, settings)| (NAME, app, settings))
+            .collect();
+        let stored = stored.into_iter().flatten();
+        entries
+            .extend(stored.map(|(app, settings)| ("config.apps", app.clone(), settings.clone())));
+        entries
+    }
+
+    /// The text of a list, and what defines it: a member of the document, or else a variable.
+    fn list_text(
+        &self,
+        variable: &'static str,
+        member: &'static str,
+        stored: impl Fn(&Document) -> Option<&Value>,
+    ) -> (&'static str, Option<String>) {
+        match self.stored.document.and_then(stored) {
+            Some(list) => (member, Some(list.to_string())),
+            None => (variable, self.variable(variable)),
+        }
+    }
+
     pub(super) fn common(&mut self, read_carriers: CarrierReader) -> Common {
         let apps = self.apps();
-        let Secrets {
+        let InfrastructureValues {
+            table,
+            aws,
             keyring,
-            api_keys,
-            credentials,
-        } = self.secrets();
+            carrier_seal,
+            mut api_keys,
+            mut credentials,
+        } = match self.infrastructure {
+            Some(infrastructure) => infrastructure.clone(),
+            None => self.infrastructure(),
+        };
+        self.config_max_age_seconds();
+        if let Some(document) = self.stored.document {
+            document.add_api_keys(&mut api_keys);
+        }
+        if let Some(stored) = self.stored.credentials {
+            credentials.extend(stored.0.clone());
+        }
         let carriers = self.carriers(read_carriers, &credentials);
         self.check_prices(&apps, &carriers);
         self.check_senders(&apps, &carriers);
@@ -104,37 +178,22 @@ impl<'a> Reader<'a> {
                 unknown_seconds: self.integer("OTP_UNKNOWN_WAIT_SECONDS", 1..=600, 15),
                 fallback_seconds: self.integer("OTP_FALLBACK_SECONDS", 1..=900, 60),
             },
-            table: self.table(),
-            aws: self.aws(),
+            table,
+            aws,
             warnings: std::mem::take(&mut self.warnings),
             apps,
-            keyring: Arc::new(keyring),
+            keyring,
+            carrier_seal,
             api_keys,
             carriers,
         }
-    }
-
-    fn secrets(&mut self) -> Secrets {
-        const NAME: &str = "OTP_SECRETS";
-        let problems_before = self.problems.len();
-        self.required(NAME);
-        let document = self.object(NAME);
-        let is_readable = self.problems.len() == problems_before;
-        let (secrets, problems) = secrets::read(document);
-        // Without a readable document its missing fields are not worth a line each.
-        if is_readable {
-            problems
-                .iter()
-                .for_each(|problem| self.problem(NAME, &problem.to_string()));
-        }
-        secrets
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         (self.variables)(name).filter(|value| !value.is_empty())
     }
 
-    fn required(&mut self, name: &str) -> String {
+    pub(super) fn required(&mut self, name: &str) -> String {
         self.variable(name).unwrap_or_else(|| {
             self.problem(name, "must be set");
             String::new()
@@ -148,7 +207,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn integer(&mut self, name: &str, range: RangeInclusive<i64>, default: i64) -> i64 {
+    pub(super) fn integer(&mut self, name: &str, range: RangeInclusive<i64>, default: i64) -> i64 {
         let Some(value) = self.variable(name) else {
             return default;
         };
@@ -186,25 +245,37 @@ impl<'a> Reader<'a> {
         self.check_policy(None, &default);
         self.check_ttl("OTP_CODE_TTL_SECONDS", &default);
         let mut apps = BTreeMap::new();
-        for (app, settings) in self.object("OTP_APPS") {
+        for (source, app, settings) in self.app_entries() {
             let mut policy = default.clone();
             let Some(settings) = settings.as_object().filter(|_| is_app_name(&app)) else {
-                self.problem("OTP_APPS", "must map names of apps to objects of settings");
+                self.problem(source, "must map names of apps to objects of settings");
                 continue;
             };
             // `factors` reads the rules; the other functions need none.
             for (name, value) in settings.iter().filter(|(name, _)| *name != RULES) {
                 if let Err(problem) = set_by_json(&mut policy, name, value) {
-                    self.problem("OTP_APPS", &format!("{app}.{name} {problem}"));
+                    self.problem(source, &format!("{app}.{name} {problem}"));
                 }
             }
-            self.check_policy(Some(&app), &policy);
+            self.check_policy(Some(&format!("{source}: {app}")), &policy);
             if policy.code_ttl_seconds != default.code_ttl_seconds {
-                self.check_ttl(&format!("OTP_APPS: {app}.code_ttl_seconds"), &policy);
+                self.check_ttl(&format!("{source}: {app}.code_ttl_seconds"), &policy);
             }
             apps.insert(app, policy);
         }
         Apps { default, apps }
+    }
+
+    /// What defines the carriers.
+    pub(super) fn carriers_source(&self) -> &'static str {
+        match self
+            .stored
+            .document
+            .and_then(|document| document.carriers.as_ref())
+        {
+            Some(_) => "config.carriers",
+            None => "OTP_CARRIERS",
+        }
     }
 
     fn carriers(
@@ -212,62 +283,74 @@ impl<'a> Reader<'a> {
         read_carriers: CarrierReader,
         credentials: &Map<String, Value>,
     ) -> Vec<ConfiguredCarrier> {
-        const NAME: &str = "OTP_CARRIERS";
-        let value = self
-            .variable(NAME)
-            .unwrap_or_else(|| DEFAULT_CARRIERS.to_owned());
+        let (name, value) = self.list_text("OTP_CARRIERS", "config.carriers", |document| {
+            document.carriers.as_ref()
+        });
+        let value = value.unwrap_or_else(|| DEFAULT_CARRIERS.to_owned());
         let region = self.variable("AWS_REGION").unwrap_or_default();
         let (carriers, problems) = read_carriers(&value, credentials, &region);
         for problem in problems {
             let sentence = cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, &value));
-            self.problem(NAME, &sentence);
+            self.problem(name, &sentence);
         }
         carriers
     }
 
     fn test_numbers(&mut self, apps: &Apps) -> TestNumbers {
-        const NAME: &str = "OTP_TEST_NUMBERS";
-        let Some(value) = self.variable(NAME) else {
+        let (name, value) = self.test_number_text();
+        let Some(value) = value else {
             return TestNumbers::default();
         };
         let now = Clock::default().now();
         let numbers = read_test_numbers(&value, apps, now).unwrap_or_else(|problem| {
-            self.problem(NAME, &cut_json(&value).unwrap_or(problem));
+            self.problem(name, &cut_json(&value).unwrap_or(problem));
             TestNumbers::default()
         });
         let count = numbers.in_effect(now).count();
         if count > 0 {
             self.warnings.push(format!(
-                "{NAME}: numbers with a known code and no message: {count}"
+                "{name}: numbers with a known code and no message: {count}"
             ));
         }
         numbers
     }
 
+    fn test_number_text(&self) -> (&'static str, Option<String>) {
+        self.list_text("OTP_TEST_NUMBERS", "config.test_numbers", |document| {
+            document.test_numbers.as_ref()
+        })
+    }
+
     pub(super) fn canonical_test_numbers(&mut self, numbers: TestNumbers) -> TestNumbers {
         canonical(numbers).unwrap_or_else(|problem| {
-            self.problem("OTP_TEST_NUMBERS", &problem);
+            let (name, _) = self.test_number_text();
+            self.problem(name, &problem);
             TestNumbers::default()
         })
     }
 
-    fn dispatch(&mut self, carriers: &[ConfiguredCarrier]) -> DispatchMode {
-        const NAME: &str = "OTP_DISPATCH";
-        match self.variable(NAME).as_deref() {
+    pub(super) fn dispatch_mode(&mut self) -> DispatchMode {
+        match self.variable(DISPATCH).as_deref() {
             None | Some("queue") => DispatchMode::Queue,
-            Some("sns") => {
-                if !carriers.iter().all(ConfiguredCarrier::is_sns) {
-                    let problem = "`sns` publishes within the request, so every carrier in \
-                                   OTP_CARRIERS must be of kind `sns`";
-                    self.problem(NAME, problem);
-                }
-                DispatchMode::Sns
-            }
+            Some("sns") => DispatchMode::Sns,
             Some(_) => {
-                self.problem(NAME, "must be `queue` or `sns`");
+                self.problem(DISPATCH, "must be `queue` or `sns`");
                 DispatchMode::Queue
             }
         }
+    }
+
+    fn dispatch(&mut self, carriers: &[ConfiguredCarrier]) -> DispatchMode {
+        let mode = self.dispatch_mode();
+        if mode == DispatchMode::Sns && !carriers.iter().all(ConfiguredCarrier::is_sns) {
+            let source = self.carriers_source();
+            let problem = format!(
+                "`sns` publishes within the request, so every carrier in {source} must be of kind \
+                 `sns`"
+            );
+            self.problem(DISPATCH, &problem);
+        }
+        mode
     }
 
     /// An http(s) URL without a slash at the end; `None` if it is not set.
@@ -283,50 +366,5 @@ impl<'a> Reader<'a> {
     pub(super) fn required_url(&mut self, name: &str) -> String {
         self.required(name);
         self.optional_url(name).unwrap_or_default()
-    }
-
-    /// A name or an ARN:
-    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>
-    fn table(&mut self) -> String {
-        const NAME: &str = "OTP_TABLE";
-        let table = self.required(NAME);
-        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
-        let is_plain = |name: &str| name.bytes().all(is_allowed);
-        let is_name = (3..=255).contains(&table.len()) && is_plain(&table);
-        let is_arn = (1..=1024).contains(&table.len())
-            && table.starts_with("arn:")
-            && table.split([':', '/']).all(is_plain);
-        if !table.is_empty() && !is_name && !is_arn {
-            let problem = "must be the name of a table (3 to 255 letters, digits, hyphens, \
-                           underscores and dots) or its ARN";
-            self.problem(NAME, problem);
-        }
-        table
-    }
-
-    fn aws(&mut self) -> Aws {
-        let endpoint_urls = ["DYNAMODB", "SQS", "SNS"].map(|service| {
-            let own = format!("AWS_ENDPOINT_URL_{service}");
-            let has_own = self.variable(&own).is_some();
-            self.optional_url(if has_own { &own } else { "AWS_ENDPOINT_URL" })
-        });
-        let region = self.required("AWS_REGION");
-        // The region is part of AWS's host names.
-        if !region
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        {
-            self.problem(
-                "AWS_REGION",
-                "must be the name of a region such as `eu-west-1`",
-            );
-        }
-        Aws::new(AwsSettings {
-            endpoint_urls,
-            region,
-            access_key_id: self.required("AWS_ACCESS_KEY_ID"),
-            secret_access_key: self.required("AWS_SECRET_ACCESS_KEY"),
-            session_token: self.variable("AWS_SESSION_TOKEN"),
-        })
     }
 }

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use serde_json::{Map, Value};
 
-use super::apps::{ApiKeys, is_app_name};
+use super::apps::{ApiKey, ApiKeys, is_app_name};
 use crate::carrier;
 use crate::crypto::keyring::Keyring;
 
 /// What the document holds.
 pub(super) struct Secrets {
     pub(super) keyring: Keyring,
+    /// Seals the credentials in the table; `None` in functions that do not read them.
+    pub(super) carrier_seal: Option<Keyring>,
     pub(super) api_keys: ApiKeys,
     /// By carrier name.
     pub(super) credentials: Map<String, Value>,
@@ -27,6 +29,14 @@ pub(super) fn read(mut document: Map<String, Value>) -> (Secrets, Vec<String>) {
     if lookup.is_none() {
         problems.push("lookup must be the base64 of 32 bytes".to_owned());
     }
+    let carrier_seal = document.remove("carrier_seal");
+    let carrier_seal = carrier_seal.and_then(|key| {
+        let key = key_of_32_bytes(&key);
+        if key.is_none() {
+            problems.push("carrier_seal must be the base64 of 32 bytes".to_owned());
+        }
+        key.map(|key| Keyring::with_one_seal_key("carrier_seal", key))
+    });
     let api_keys = document.remove("api_keys");
     let api_keys = api_keys
         .map(|keys| read_api_keys(&keys, &mut problems))
@@ -36,12 +46,15 @@ pub(super) fn read(mut document: Map<String, Value>) -> (Secrets, Vec<String>) {
         .map(|carriers| read_credentials(carriers, &mut problems))
         .unwrap_or_default();
     if !document.is_empty() {
-        problems.push("unknown field; allowed: seal, lookup, api_keys, carriers".to_owned());
+        problems.push(
+            "unknown field; allowed: seal, lookup, carrier_seal, api_keys, carriers".to_owned(),
+        );
     }
     let keyring = Keyring::new(current, &keys, &lookup.unwrap_or_default());
     (
         Secrets {
             keyring,
+            carrier_seal,
             api_keys,
             credentials,
         },
@@ -77,7 +90,7 @@ fn seal_keys(seal: &Value, problems: &mut Vec<String>) -> (String, BTreeMap<Stri
 
 /// App of each key, by the hash of the key.
 fn read_api_keys(entries: &Value, problems: &mut Vec<String>) -> ApiKeys {
-    let mut apps: HashMap<[u8; 32], String> = HashMap::new();
+    let mut apps: HashMap<[u8; 32], ApiKey> = HashMap::new();
     let Some(entries) = entries.as_array() else {
         problems.push("api_keys must be a list".to_owned());
         return ApiKeys(apps);
@@ -91,8 +104,12 @@ fn read_api_keys(entries: &Value, problems: &mut Vec<String>) -> ApiKeys {
             );
             continue;
         };
-        let other = apps.insert(hash, app.to_owned());
-        if other.is_some_and(|other| other != app) {
+        let key = ApiKey {
+            app: app.to_owned(),
+            expires_at: None,
+        };
+        let other = apps.insert(hash, key);
+        if other.is_some_and(|other| other.app != app) {
             problems.push("a key of api_keys must belong to one app".to_owned());
         }
     }
@@ -100,7 +117,7 @@ fn read_api_keys(entries: &Value, problems: &mut Vec<String>) -> ApiKeys {
 }
 
 /// Credentials by carrier name. Fields that every function needs are not allowed here.
-fn read_credentials(carriers: Value, problems: &mut Vec<String>) -> Map<String, Value> {
+pub(super) fn read_credentials(carriers: Value, problems: &mut Vec<String>) -> Map<String, Value> {
     let Value::Object(carriers) = carriers else {
         problems.push("carriers must be an object of credentials by carrier name".to_owned());
         return Map::new();
@@ -134,7 +151,7 @@ fn api_key(entry: &Value) -> Option<([u8; 32], &str)> {
     Some((HEXLOWER_PERMISSIVE.decode(hash).ok()?.try_into().ok()?, app))
 }
 
-fn key_of_32_bytes(value: &Value) -> Option<[u8; 32]> {
+pub(super) fn key_of_32_bytes(value: &Value) -> Option<[u8; 32]> {
     BASE64
         .decode(value.as_str()?.as_bytes())
         .ok()?

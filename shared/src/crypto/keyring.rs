@@ -6,6 +6,7 @@ use std::fmt;
 use ring::hmac;
 
 /// The seal keys, by id, and the lookup key.
+#[derive(Clone)]
 pub struct Keyring {
     pub(super) current_seal_key: String,
     pub(super) seal_keys: BTreeMap<String, hmac::Key>,
@@ -26,6 +27,14 @@ impl Keyring {
                 .collect(),
             lookup: hmac_key(lookup),
         }
+    }
+
+    /// For values that are sealed under one key of their own, called `id`. Nothing is hashed with
+    /// it.
+    #[must_use]
+    pub fn with_one_seal_key(id: &str, key: [u8; 32]) -> Self {
+        let keys = BTreeMap::from([(id.to_owned(), key)]);
+        Self::new(id.to_owned(), &keys, &[0; 32])
     }
 
     /// Ids of the seal keys that can open values.

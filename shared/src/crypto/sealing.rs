@@ -29,6 +29,10 @@ pub enum SealedFor {
     VerifiedRecipient(SubjectKey, RecordKey),
     /// The device for the notifications of one verification.
     Device(RecordKey, VerificationNonce),
+    /// One version of the configuration document.
+    Config(u64),
+    /// One version of the credentials beside the configuration document.
+    ConfigSecrets(u64),
 }
 
 impl SealedFor {
@@ -46,6 +50,8 @@ impl SealedFor {
                 [&key.0.0[..], &recipient.0[..]].concat(),
             ),
             Self::Device(key, nonce) => ("device", [&key.0[..], &nonce.0[..]].concat()),
+            Self::Config(version) => ("config", version.to_be_bytes().to_vec()),
+            Self::ConfigSecrets(version) => ("config secrets", version.to_be_bytes().to_vec()),
         }
     }
 }

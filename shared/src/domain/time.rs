@@ -35,6 +35,13 @@ impl Timestamp {
         Some(Self(midnight.timestamp().as_second()))
     }
 
+    /// A moment in RFC 3339: `2026-11-28T20:00:00Z`.
+    #[must_use]
+    pub fn from_rfc3339(value: &str) -> Option<Self> {
+        let moment: jiff::Timestamp = value.parse().ok()?;
+        Some(Self(moment.as_second()))
+    }
+
     /// The same day and time of the next year, in UTC.
     #[must_use]
     pub fn a_year_later(self) -> Self {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::ids::{DeliveryTag, VerificationId};
-use crate::platform::aws::{Aws, Host, Service};
+use crate::platform::aws::{Aws, Service};
 
 /// Longest delay that SQS supports.
 const DELAY_SECONDS_MAX: i64 = 900;
@@ -122,7 +122,6 @@ impl Dispatch {
 pub struct Queue {
     client: Client,
     url: String,
-    host: Host,
 }
 
 /// A dispatch was not enqueued, or it is not known whether it was.
@@ -130,20 +129,20 @@ pub struct Queue {
 #[error("the request to the queue failed")]
 pub struct QueueError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
+/// Opens the connection to the queue at `url`, which its first message will use. A failure is
+/// ignored: that message will report it.
+pub async fn warm_up(aws: &Aws, url: &str) {
+    aws.host(Service::Sqs, url).connect().await;
+}
+
 impl Queue {
     /// The queue at `url`.
     #[must_use]
     pub fn new(aws: &Aws, url: String) -> Self {
         Self {
             client: Client::new(&aws.config(Service::Sqs)),
-            host: aws.host(Service::Sqs, &url),
             url,
         }
-    }
-
-    /// Opens the connection. A failure is ignored: the first message will report it.
-    pub async fn warm_up(&self) {
-        self.host.connect().await;
     }
 
     /// Enqueues `dispatch`, to be received no earlier than `delay_seconds` from now (0 to 900).
@@ -203,15 +202,15 @@ mod tests {
     use super::*;
     use crate::platform::aws::AwsSettings;
 
-    fn queue_at(url: String) -> Queue {
+    fn aws_at(url: &str) -> Aws {
         let settings = AwsSettings {
             region: "local".into(),
             access_key_id: "local".into(),
             secret_access_key: "local".into(),
             session_token: None,
-            endpoint_urls: [None, Some(url.clone()), None],
+            endpoint_urls: [None, Some(url.to_owned()), None],
         };
-        Queue::new(&Aws::new(settings), format!("{url}/queue"))
+        Aws::new(settings)
     }
 
     fn dispatch() -> Dispatch {
@@ -246,8 +245,9 @@ mod tests {
                 respond(&mut stream, "200 OK", r#"{"MessageId":"1"}"#),
             )
         });
-        let queue = queue_at(url);
-        queue.warm_up().await;
+        let (aws, url) = (aws_at(&url), format!("{url}/queue"));
+        warm_up(&aws, &url).await;
+        let queue = Queue::new(&aws, url);
         let enqueued = queue.enqueue(&dispatch(), 0).await;
         assert!(enqueued.is_ok(), "{enqueued:?}");
         let (opened, sent) = server.join().expect("a server");
@@ -261,7 +261,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);
         for url in [url, "not a url".to_owned()] {
-            queue_at(url).warm_up().await;
+            warm_up(&aws_at(&url), &url).await;
         }
     }
 

@@ -47,6 +47,7 @@ impl Dispatcher {
         dispatch: config::Dispatch,
         aws: &Aws,
         store: &Store,
+        breakers: Arc<Breakers>,
         keyring: Arc<Keyring>,
         apps: Apps,
         carriers: Arc<Vec<ConfiguredCarrier>>,
@@ -57,7 +58,7 @@ impl Dispatcher {
         match dispatch {
             config::Dispatch::Queue(url) => Self::Queue(Box::new(Queue::new(aws, url))),
             config::Dispatch::Sns => Self::Sns(Box::new(Delivering {
-                breakers: Breakers::new(store.clone(), &keyring, clock.clone()),
+                breakers,
                 store: store.clone(),
                 queue: None,
                 carriers: SnsPublisher::new(carriers, aws),
@@ -68,13 +69,6 @@ impl Dispatcher {
                 clock,
                 metrics,
             })),
-        }
-    }
-
-    /// Opens the connection to the queue, if messages are enqueued.
-    pub(super) async fn warm_up(&self) {
-        if let Self::Queue(queue) = self {
-            queue.warm_up().await;
         }
     }
 

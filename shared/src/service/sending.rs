@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::approvals::Approvals;
 use super::deliver::DeliverError;
+use super::deliver::breakers::Breakers;
 use super::dispatcher::{Dispatched, Dispatcher};
 use crate::carrier::ConfiguredCarrier;
 use crate::config::{Apps, SendConfig};
@@ -64,11 +65,26 @@ impl Sending {
     pub fn new(config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
         let dynamodb = config.aws.config(Service::DynamoDb);
         let store = Store::new(&dynamodb, config.table.clone(), config.keyring.clone());
+        let breakers = Breakers::new(store.clone(), &config.keyring, clock.clone());
+        Self::with_store(store, Arc::new(breakers), config, clock, metrics)
+    }
+
+    /// From the configuration of `send`, with the connections of `store` and the calls in flight
+    /// that `breakers` counts.
+    #[must_use]
+    pub fn with_store(
+        store: Store,
+        breakers: Arc<Breakers>,
+        config: SendConfig,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
         let carriers = Arc::new(config.carriers);
         let dispatcher = Dispatcher::new(
             config.dispatch,
             &config.aws,
             &store,
+            breakers,
             config.keyring.clone(),
             config.apps.clone(),
             carriers.clone(),
@@ -87,6 +103,14 @@ impl Sending {
         }
     }
 
+    /// Counts `error` if it is a rejection by a limit.
+    pub fn count_rejection(&self, error: &SendError, now: Timestamp) {
+        if let SendError::LimitExceeded(exceeded) = error {
+            let limit = exceeded.limit.name();
+            self.metrics.count(&Metric::Refusal { limit }, now);
+        }
+    }
+
     /// What approvals of the recipient under `key` need.
     pub(super) fn approvals(&self, key: RecordKey, now: Timestamp) -> Approvals<'_> {
         Approvals {
@@ -97,14 +121,12 @@ impl Sending {
         }
     }
 
-    /// Builds the tables for numbers of the first allowed country, or of the US, and opens the
-    /// connections to the table and to the queue, at the same time.
-    pub async fn warm_up(&self) {
+    /// Builds the tables for numbers of the first allowed country, or of the US.
+    pub fn warm_up(&self) {
         for (_, policy) in self.apps.all().take(WARM_APPS_MAX) {
             let country = policy.allowed_countries.first();
             phone::warm_up(country.map_or("US", String::as_str));
         }
-        tokio::join!(self.store.warm_up(), self.dispatcher.warm_up());
     }
 }
 

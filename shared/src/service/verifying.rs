@@ -8,7 +8,6 @@ use crate::crypto::keyring::Keyring;
 use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
 use crate::domain::verification_status::Status;
-use crate::platform::aws::Service;
 use crate::platform::metrics::Metrics;
 use crate::store::{Store, StoreError};
 
@@ -34,11 +33,9 @@ impl Verifying {
         }
     }
 
-    /// From the configuration of `verify`.
+    /// From the configuration of `verify`, with the connections of `store`.
     #[must_use]
-    pub fn new(config: VerifyConfig, metrics: Metrics) -> Self {
-        let dynamodb = config.aws.config(Service::DynamoDb);
-        let store = Store::new(&dynamodb, config.table, config.keyring.clone());
+    pub fn new(store: Store, config: VerifyConfig, metrics: Metrics) -> Self {
         Self {
             store,
             keyring: config.keyring,

@@ -1,5 +1,5 @@
 //! Store: the DynamoDB table. One item per app and recipient, one per app and subject, one per rate
-//! limit, one for the breakers.
+//! limit, one for the breakers, one for the configuration document and one for its credentials.
 //!
 //! Invariants: one decision is one conditional write; limits are decided by conditions, never
 //! read and then written. This folder alone names the DynamoDB client.
@@ -22,6 +22,7 @@ mod deliveries;
 mod delivery_item;
 mod delivery_status;
 mod breakers;
+mod config_items;
 mod limits;
 mod owners;
 mod scan;
@@ -32,6 +33,7 @@ use aws_sdk_dynamodb::Client;
 
 pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
+pub use config_items::{ConfigItem, ConfigReadError, ConfigVersion, ConfigWrite, StoredVersions};
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
 pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
@@ -44,7 +46,6 @@ pub use versioned::jittered_backoff;
 use limits::GuardCache;
 
 use crate::crypto::keyring::Keyring;
-use crate::domain::ids::RecordKey;
 use crate::domain::time::{HOUR_SECONDS, RETENTION_SECONDS};
 use crate::platform::random::random_bytes;
 
@@ -106,17 +107,5 @@ impl Store {
             keyring,
             guards: Arc::default(),
         }
-    }
-
-    /// Opens the connection by reading an item that does not exist. A failure is ignored: the first
-    /// request will report it.
-    pub async fn warm_up(&self) {
-        let key = attributes::binary(&RecordKey([0; 12]).0);
-        let read = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(attributes::KEY, key);
-        let _ = read.send().await;
     }
 }

@@ -21,7 +21,7 @@ pub struct ScannedPage {
     /// Records with a value that is sealed under an old key.
     pub outdated: Vec<OutdatedRecord>,
     /// Where the next part begins; `None` if this was the last one.
-    pub after: Option<RecordKey>,
+    pub after: Option<Vec<u8>>,
 }
 
 /// A record with a value that is sealed under an old key.
@@ -40,10 +40,10 @@ impl Store {
     /// [`StoreError`].
     pub async fn scan(
         &self,
-        after: Option<RecordKey>,
+        after: Option<&[u8]>,
         now: Timestamp,
     ) -> Result<ScannedPage, StoreError> {
-        let start = after.map(|key| Item::from([(attributes::KEY.into(), binary(&key.0))]));
+        let start = after.map(|key| Item::from([(attributes::KEY.into(), binary(key))]));
         let page = self
             .client
             .scan()
@@ -55,7 +55,8 @@ impl Store {
             .map_err(StoreError::request)?;
         let items = page.items.unwrap_or_default();
         let outdated = items.iter().filter_map(|item| self.outdated(item, now));
-        let after = page.last_evaluated_key.as_ref().and_then(key_of);
+        let after = page.last_evaluated_key.as_ref();
+        let after = after.map(|item| bytes(item, attributes::KEY).to_vec());
         Ok(ScannedPage {
             scanned: items.len(),
             outdated: outdated.collect(),

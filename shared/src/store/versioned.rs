@@ -1,6 +1,7 @@
 //! Versioned items: reads and writes a whole item under optimistic locking.
 //!
-//! Invariant: no other file writes a whole item.
+//! Invariant: no other file writes a whole item, except `config_items`, which no function calls to
+//! write.
 
 use std::time::Duration;
 

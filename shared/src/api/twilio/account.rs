@@ -9,6 +9,7 @@ use super::sid::{is_sid, sid};
 use crate::api::problem::{ErrorCode, Problem};
 use crate::config::ApiKeys;
 use crate::crypto::keyring::Keyring;
+use crate::domain::time::Timestamp;
 
 /// What the user name of an API key of Twilio begins with. Any one is accepted: the password
 /// determines the app.
@@ -38,7 +39,7 @@ impl Account {
         }
     }
 
-    /// The account whose credentials the request has.
+    /// The account whose credentials the request has, if they are valid at `now`.
     ///
     /// # Errors
     /// 401.
@@ -46,11 +47,12 @@ impl Account {
         request: &Request,
         keys: &ApiKeys,
         keyring: &Keyring,
+        now: Timestamp,
     ) -> Result<Self, Rejection> {
         let account = credentials(request).and_then(|(user, password)| {
             let mut candidates = OMITTED_PREFIXES.iter();
             let app =
-                candidates.find_map(|omitted| keys.app_of(&format!("{omitted}{password}")))?;
+                candidates.find_map(|omitted| keys.app_of(&format!("{omitted}{password}"), now))?;
             let account = Self::of(app, keyring);
             let is_own = user.eq_ignore_ascii_case(&account.account_sid);
             let is_allowed = is_sid(&user) && (is_own || user.starts_with(API_KEY_PREFIX));

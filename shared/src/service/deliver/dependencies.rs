@@ -20,7 +20,7 @@ pub struct Delivering<C> {
     /// The carriers.
     pub carriers: C,
     /// Their circuit breakers.
-    pub breakers: Breakers,
+    pub breakers: Arc<Breakers>,
     /// Seal keys and lookup key.
     pub keyring: Arc<Keyring>,
     /// Policies of the apps.

@@ -48,7 +48,14 @@ impl Subjects {
     #[must_use]
     pub fn new(config: FactorsConfig, metrics: Metrics) -> Self {
         let dynamodb = config.aws.config(Service::DynamoDb);
-        let store = Store::new(&dynamodb, config.table, config.keyring.clone());
+        let table = config.table.clone();
+        let store = Store::new(&dynamodb, table, config.keyring.clone());
+        Self::with_store(store, config, metrics)
+    }
+
+    /// From the configuration of `factors`, with the connections of `store`.
+    #[must_use]
+    pub fn with_store(store: Store, config: FactorsConfig, metrics: Metrics) -> Self {
         Self {
             store,
             keyring: config.keyring,

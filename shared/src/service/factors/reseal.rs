@@ -2,21 +2,20 @@
 //! table at a time. Once all parts are done, the old key can be removed.
 
 use super::Subjects;
-use crate::domain::ids::RecordKey;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::service::subject_change::SubjectRecord;
 use crate::store::{Change, OutdatedRecord, StoreError};
 
 /// What was done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resealed {
     /// Items that were read.
     pub scanned: usize,
     /// Items of which something was sealed again.
     pub resealed: usize,
     /// Where the next part begins; `None` if this was the last one.
-    pub after: Option<RecordKey>,
+    pub after: Option<Vec<u8>>,
 }
 
 /// Seals again what is sealed under an old key in the part of the table that begins after `after`.
@@ -25,7 +24,7 @@ pub struct Resealed {
 /// [`StoreError`]: the part is to be repeated.
 pub async fn reseal(
     subjects: &Subjects,
-    after: Option<RecordKey>,
+    after: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<Resealed, StoreError> {
     let page = subjects.store.scan(after, now).await?;

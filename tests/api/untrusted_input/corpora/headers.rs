@@ -6,6 +6,7 @@ use lambda_http::{Body, Request as LambdaRequest};
 use otp::api::authorization::authorize;
 use otp::api::request::{idempotency_key, json_body, request_id};
 use otp::config::ApiKeys;
+use otp::domain::time::Timestamp;
 
 fn request(lines: &[u8]) -> Option<LambdaRequest> {
     let mut request = Request::post("/v1/verifications");
@@ -22,7 +23,7 @@ pub fn run(lines: &[u8]) {
     let Some(request) = request(lines) else {
         return;
     };
-    assert!(authorize(&request, &ApiKeys::default()).is_err());
+    assert!(authorize(&request, &ApiKeys::default(), Timestamp::default()).is_err());
     if let Ok(Some(key)) = idempotency_key(&request) {
         assert!((1..=255).contains(&key.len()) && key.is_ascii());
     }

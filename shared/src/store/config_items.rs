@@ -1,0 +1,428 @@
+//! The items of the configuration: the document, its last versions, and the credentials of
+//! carriers. Only the operator's tool writes them.
+//!
+//! `read_config` returns the stored text, which `config::document` parses. `write_config` writes
+//! the next version if `expected` is the current one (0: there is none), and keeps it in the
+//! history as well, in one transaction. `config_history` returns the last 20 versions, newest
+//! first. The credentials have a version of their own and no history: a credential that was
+//! replaced is not kept.
+//!
+//! Invariants: a write decides by its condition on the version alone. A text is sealed for its item
+//! and version, so one that was moved to another does not open. These items have no TTL.
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, TransactWriteItem};
+use thiserror::Error;
+
+use super::attributes::{self, FORMAT, Item, binary, bytes, number, number_value, text};
+use super::versioned::conflict_backoff;
+use super::{Store, StoreError};
+use crate::crypto::keyring::Keyring;
+use crate::crypto::sealing::{SealedFor, seal_key_id};
+use crate::domain::time::Timestamp;
+
+/// Versions that are kept.
+const HISTORY_LENGTH: u64 = 20;
+/// Format of the items; that of the document is in its text.
+const ITEM_FORMAT: i64 = 1;
+/// How often a write or a reading of the history is tried again.
+const TRIES_MAX: u32 = 4;
+/// Longest name of an author that is kept.
+const AUTHOR_CHARS_MAX: usize = 256;
+
+const VERSION: &str = "version";
+const DOCUMENT: &str = "document";
+const WRITTEN_AT: &str = "written_at";
+const AUTHOR: &str = "author";
+
+/// One of the two items. Its partition key is its name in ASCII, so that policies can name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigItem {
+    /// The document.
+    Config,
+    /// The credentials.
+    ConfigSecrets,
+}
+
+impl ConfigItem {
+    /// Its partition key.
+    #[must_use]
+    pub fn key(self) -> &'static [u8] {
+        match self {
+            Self::Config => b"config",
+            Self::ConfigSecrets => b"config_secrets",
+        }
+    }
+
+    fn sealed_for(self, version: u64) -> SealedFor {
+        match self {
+            Self::Config => SealedFor::Config(version),
+            Self::ConfigSecrets => SealedFor::ConfigSecrets(version),
+        }
+    }
+}
+
+/// One version of an item.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfigVersion {
+    /// Counted from 1.
+    pub version: u64,
+    /// The text; `None` if the seal key called [`Self::seal_key`] was removed, or the item altered.
+    pub text: Option<String>,
+    /// Id of the key that sealed the text.
+    pub seal_key: String,
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// Who wrote it: an ARN or the name of a user.
+    pub author: String,
+}
+
+/// The current versions of both items.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct StoredVersions {
+    /// The document, if there is one.
+    pub document: Option<ConfigVersion>,
+    /// The credentials, if there are any and they were read.
+    pub credentials: Option<ConfigVersion>,
+}
+
+impl StoredVersions {
+    /// For a function that does not read the credentials.
+    #[must_use]
+    pub fn of_document(document: Option<ConfigVersion>) -> Self {
+        Self {
+            document,
+            credentials: None,
+        }
+    }
+}
+
+/// Result of a write.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ConfigWrite {
+    /// Written as this version.
+    Written(u64),
+    /// The current version is not the expected one: nothing was written. The current version, if
+    /// there is one.
+    Conflict(Option<ConfigVersion>),
+}
+
+/// Why an item could not be read.
+#[derive(Debug, Error)]
+pub enum ConfigReadError {
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The item has no version, or a value of another type.
+    #[error("the item `{0}` is not one of the configuration")]
+    Malformed(&'static str),
+    /// The table did not return both items.
+    #[error("the table did not return both items")]
+    Incomplete,
+}
+
+impl Store {
+    /// The current version of the document; `None` if there is none. `is_consistent`: the last one
+    /// that was written, for the cost of two eventually consistent reads.
+    ///
+    /// # Errors
+    /// [`ConfigReadError`].
+    pub async fn read_config(
+        &self,
+        is_consistent: bool,
+    ) -> Result<Option<ConfigVersion>, ConfigReadError> {
+        self.read_config_item(ConfigItem::Config, &self.keyring, is_consistent)
+            .await
+    }
+
+    /// The current version of the credentials, which `carrier_seal` opens; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`ConfigReadError`].
+    pub async fn read_config_secrets(
+        &self,
+        carrier_seal: &Keyring,
+        is_consistent: bool,
+    ) -> Result<Option<ConfigVersion>, ConfigReadError> {
+        self.read_config_item(ConfigItem::ConfigSecrets, carrier_seal, is_consistent)
+            .await
+    }
+
+    /// The current versions of the document and of the credentials, in one call. They may be of
+    /// different moments. Without `carrier_seal`, which opens them, no credentials are read.
+    ///
+    /// # Errors
+    /// [`ConfigReadError`].
+    pub async fn read_config_and_secrets(
+        &self,
+        carrier_seal: Option<&Keyring>,
+        is_consistent: bool,
+    ) -> Result<StoredVersions, ConfigReadError> {
+        let Some(carrier_seal) = carrier_seal else {
+            let document = self.read_config(is_consistent).await?;
+            return Ok(StoredVersions::of_document(document));
+        };
+        let items = [ConfigItem::Config, ConfigItem::ConfigSecrets];
+        let keys = items.map(|item| key_item(item.key()));
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(keys.to_vec()))
+            .consistent_read(is_consistent)
+            .build()
+            .map_err(StoreError::request)?;
+        let read = self.client.batch_get_item();
+        let read = read.request_items(&self.table, keys).send();
+        let output = Box::pin(read).await.map_err(StoreError::request)?;
+        if output.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(ConfigReadError::Incomplete);
+        }
+        let stored = output.responses.unwrap_or_default();
+        let stored: Vec<Item> = stored.into_values().flatten().collect();
+        let version = |item: ConfigItem, keyring: &Keyring| {
+            let own = |stored: &&Item| bytes(stored, attributes::KEY) == item.key();
+            let stored = stored.iter().find(own);
+            stored
+                .map(|stored| open_item(item, keyring, stored))
+                .transpose()
+        };
+        Ok(StoredVersions {
+            document: version(ConfigItem::Config, &self.keyring)?,
+            credentials: version(ConfigItem::ConfigSecrets, carrier_seal)?,
+        })
+    }
+
+    /// Writes `document` as the version after `expected`, and keeps it in the history.
+    ///
+    /// # Errors
+    /// [`ConfigReadError`]: not known to be written.
+    pub async fn write_config(
+        &self,
+        expected: u64,
+        document: &str,
+        author: &str,
+        now: Timestamp,
+    ) -> Result<ConfigWrite, ConfigReadError> {
+        let item = ConfigItem::Config;
+        let written = sealed_item(item, &self.keyring, expected + 1, document, author, now);
+        self.write_config_item(item, &self.keyring, expected, written)
+            .await
+    }
+
+    /// Writes `credentials` as the version after `expected`, sealed under `carrier_seal`. To add a
+    /// carrier, write its credentials before the document that names it.
+    ///
+    /// # Errors
+    /// [`ConfigReadError`]: not known to be written.
+    pub async fn write_config_secrets(
+        &self,
+        carrier_seal: &Keyring,
+        expected: u64,
+        credentials: &str,
+        author: &str,
+        now: Timestamp,
+    ) -> Result<ConfigWrite, ConfigReadError> {
+        let item = ConfigItem::ConfigSecrets;
+        let written = sealed_item(item, carrier_seal, expected + 1, credentials, author, now);
+        self.write_config_item(item, carrier_seal, expected, written)
+            .await
+    }
+
+    /// The last versions of the document, newest first.
+    ///
+    /// # Errors
+    /// [`ConfigReadError`].
+    pub async fn config_history(&self) -> Result<Vec<ConfigVersion>, ConfigReadError> {
+        let keys = (0..HISTORY_LENGTH).map(|slot| key_item(&history_key(slot)));
+        let mut unread = KeysAndAttributes::builder()
+            .set_keys(Some(keys.collect()))
+            .consistent_read(true)
+            .build()
+            .map_err(StoreError::request)?;
+        let mut versions = vec![];
+        // A response has at most 16 MB, so the versions may come in several.
+        for _ in 0..HISTORY_LENGTH {
+            let read = self.client.batch_get_item();
+            let read = read.request_items(&self.table, unread).send();
+            let output = Box::pin(read).await.map_err(StoreError::request)?;
+            let items = output.responses.into_iter().flatten();
+            for item in items.flat_map(|(_, items)| items) {
+                let version = open(ConfigItem::Config, &self.keyring, &item);
+                versions.push(version.ok_or(ConfigReadError::Malformed("config version"))?);
+            }
+            let left = output.unprocessed_keys.unwrap_or_default();
+            match left.into_values().next() {
+                Some(left) => unread = left,
+                None => {
+                    versions.sort_by_key(|version| std::cmp::Reverse(version.version));
+                    return Ok(versions);
+                }
+            }
+            conflict_backoff().await;
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    async fn read_config_item(
+        &self,
+        item: ConfigItem,
+        keyring: &Keyring,
+        is_consistent: bool,
+    ) -> Result<Option<ConfigVersion>, ConfigReadError> {
+        let read = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(attributes::KEY, binary(item.key()))
+            .consistent_read(is_consistent);
+        let output = Box::pin(read.send()).await.map_err(StoreError::request)?;
+        let Some(stored) = output.item else {
+            return Ok(None);
+        };
+        open_item(item, keyring, &stored).map(Some)
+    }
+
+    async fn write_config_item(
+        &self,
+        item: ConfigItem,
+        keyring: &Keyring,
+        expected: u64,
+        written: Item,
+    ) -> Result<ConfigWrite, ConfigReadError> {
+        let mut puts = vec![(item.key().to_vec(), true)];
+        if item == ConfigItem::Config {
+            puts.push((history_key((expected + 1) % HISTORY_LENGTH), false));
+        }
+        for _ in 0..TRIES_MAX {
+            let mut write = self.client.transact_write_items();
+            for (key, is_conditional) in &puts {
+                let put = self.put_of(key, &written, is_conditional.then_some(expected))?;
+                write = write.transact_items(put);
+            }
+            let Err(error) = Box::pin(write.send()).await else {
+                return Ok(ConfigWrite::Written(expected + 1));
+            };
+            let is_cancelled = matches!(
+                error.as_service_error(),
+                Some(TransactWriteItemsError::TransactionCanceledException(_))
+            );
+            if !is_cancelled {
+                return Err(StoreError::request(error).into());
+            }
+            let current = self.read_config_item(item, keyring, true).await?;
+            if current.as_ref().map_or(0, |current| current.version) != expected {
+                return Ok(ConfigWrite::Conflict(current));
+            }
+            // Another transaction was in flight, and has failed or is not done.
+            conflict_backoff().await;
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Puts `written` under `key`. `expected`: only over this version.
+    fn put_of(
+        &self,
+        key: &[u8],
+        written: &Item,
+        expected: Option<u64>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item = written.clone();
+        item.extend(key_item(key));
+        let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
+        put = match expected {
+            None => put,
+            Some(0) => put.condition_expression("attribute_not_exists(pk)"),
+            Some(expected) => put
+                .condition_expression("#version = :expected")
+                .expression_attribute_names("#version", VERSION)
+                .expression_attribute_values(":expected", number_value(expected)),
+        };
+        let put = put.build().map_err(StoreError::request)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}
+
+/// The item of a version, without its key.
+fn sealed_item(
+    item: ConfigItem,
+    keyring: &Keyring,
+    version: u64,
+    document: &str,
+    author: &str,
+    now: Timestamp,
+) -> Item {
+    let author: String = author.chars().take(AUTHOR_CHARS_MAX).collect();
+    let sealed = keyring.seal(item.sealed_for(version), document);
+    Item::from([
+        (FORMAT.into(), number_value(ITEM_FORMAT)),
+        (VERSION.into(), number_value(version)),
+        (DOCUMENT.into(), binary(&sealed)),
+        (WRITTEN_AT.into(), number_value(now.0)),
+        (AUTHOR.into(), text(author)),
+    ])
+}
+
+fn open_item(
+    item: ConfigItem,
+    keyring: &Keyring,
+    stored: &Item,
+) -> Result<ConfigVersion, ConfigReadError> {
+    let name = std::str::from_utf8(item.key()).unwrap_or_default();
+    open(item, keyring, stored).ok_or(ConfigReadError::Malformed(name))
+}
+
+fn open(item: ConfigItem, keyring: &Keyring, stored: &Item) -> Option<ConfigVersion> {
+    if number(stored, FORMAT) != ITEM_FORMAT {
+        return None;
+    }
+    let version = u64::try_from(number(stored, VERSION)).ok();
+    let version = version.filter(|version| *version > 0)?;
+    let sealed = bytes(stored, DOCUMENT);
+    Some(ConfigVersion {
+        version,
+        text: keyring.open(item.sealed_for(version), sealed),
+        seal_key: seal_key_id(sealed).to_owned(),
+        written_at: Timestamp(number(stored, WRITTEN_AT)),
+        author: attributes::optional_text(stored, AUTHOR).unwrap_or_default(),
+    })
+}
+
+/// Where a version is kept: each place has every 20th one.
+fn history_key(slot: u64) -> Vec<u8> {
+    format!("config_version_{slot:02}").into_bytes()
+}
+
+fn key_item(key: &[u8]) -> Item {
+    Item::from([(attributes::KEY.into(), binary(key))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_291_200);
+
+    fn keyring(id: &str) -> Keyring {
+        Keyring::with_one_seal_key(id, [7; 32])
+    }
+
+    #[test]
+    fn version_opens_under_its_own_number_and_key() {
+        let item = ConfigItem::Config;
+        let mut stored = sealed_item(item, &keyring("k1"), 3, "{}", "ada", NOW);
+        let read = open(item, &keyring("k1"), &stored).expect("a version");
+        assert_eq!((read.version, read.text.as_deref()), (3, Some("{}")));
+        assert_eq!((read.author.as_str(), read.written_at), ("ada", NOW));
+        let other_key = open(item, &keyring("k2"), &stored).expect("a version");
+        assert_eq!((other_key.text, other_key.seal_key.as_str()), (None, "k1"));
+        let secrets = open(ConfigItem::ConfigSecrets, &keyring("k1"), &stored);
+        assert_eq!(secrets.expect("a version").text, None);
+        stored.insert(VERSION.into(), number_value(4));
+        assert_eq!(
+            open(item, &keyring("k1"), &stored).expect("a version").text,
+            None
+        );
+        stored.insert(FORMAT.into(), number_value(2));
+        assert!(open(item, &keyring("k1"), &stored).is_none());
+        stored.remove(VERSION);
+        assert!(open(item, &keyring("k1"), &stored).is_none());
+    }
+}
