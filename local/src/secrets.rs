@@ -90,6 +90,8 @@ pub(crate) fn completed(given: &str) -> String {
 struct GeneratedKeys {
     seal: String,
     lookup: String,
+    /// Missing in the directories of earlier versions.
+    carrier_seal: Option<String>,
 }
 
 impl GeneratedKeys {
@@ -97,6 +99,7 @@ impl GeneratedKeys {
         Self {
             seal: BASE64.encode(&random_bytes::<32>()),
             lookup: BASE64.encode(&random_bytes::<32>()),
+            carrier_seal: Some(BASE64.encode(&random_bytes::<32>())),
         }
     }
 
@@ -108,6 +111,10 @@ impl GeneratedKeys {
         document
             .entry("lookup")
             .or_insert_with(|| json!(self.lookup));
+        if let Some(key) = &self.carrier_seal {
+            let member = document.entry("carrier_seal");
+            member.or_insert_with(|| json!(key));
+        }
         Some(Value::Object(document).to_string())
     }
 }
@@ -119,10 +126,17 @@ fn load_or_generate(data_dir: Option<&DataDir>) -> Result<GeneratedKeys, DataDir
     };
     // A file that cannot be read is an error: with new keys, all that the stored ones have sealed
     // would be lost.
+    let mut keys = GeneratedKeys::new();
     if let Some(text) = data_dir.read(SECRETS_FILE)? {
-        return serde_json::from_str(&text).map_err(invalid);
+        let stored: GeneratedKeys = serde_json::from_str(&text).map_err(invalid)?;
+        if stored.carrier_seal.is_some() {
+            return Ok(stored);
+        }
+        keys = GeneratedKeys {
+            carrier_seal: keys.carrier_seal,
+            ..stored
+        };
     }
-    let keys = GeneratedKeys::new();
     let text = serde_json::to_string_pretty(&keys).map_err(invalid)?;
     data_dir.write(SECRETS_FILE, &text)?;
     Ok(keys)

@@ -101,6 +101,7 @@ impl Server {
             queue: storage.queue,
             carriers: services.carriers,
             configured_carriers: services.configured_carriers,
+            simulated_carriers: services.simulated_carriers,
             restart_functions: services.restart_functions,
             metrics: services.metrics,
             clock: storage.clock,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use otp::config::document::StoredConfig;
 use otp::config::{
     CallbackConfig, FactorsConfig, SendConfig, Variables, VerifyConfig, WorkerConfig,
 };
@@ -34,11 +35,19 @@ impl Settings {
     /// # Errors
     /// One line per invalid variable, sorted.
     pub(crate) fn read(variables: Variables<'_>) -> Result<Self, Vec<String>> {
-        let send = SendConfig::read(variables);
-        let verify = VerifyConfig::read(variables);
-        let factors = FactorsConfig::read(variables);
-        let delivery_callback = CallbackConfig::read(variables);
-        let carrier_worker = WorkerConfig::read(variables);
+        Self::read_with(variables, StoredConfig::default())
+    }
+
+    /// As [`Self::read`], with what the table holds over the variables.
+    pub(crate) fn read_with(
+        variables: Variables<'_>,
+        stored: StoredConfig<'_>,
+    ) -> Result<Self, Vec<String>> {
+        let send = SendConfig::read_with(variables, stored);
+        let verify = VerifyConfig::read_with(variables, stored);
+        let factors = FactorsConfig::read_with(variables, stored);
+        let delivery_callback = CallbackConfig::read_with(variables, stored);
+        let carrier_worker = WorkerConfig::read_with(variables, stored);
         match (send, verify, factors, delivery_callback, carrier_worker) {
             (Ok(send), Ok(verify), Ok(factors), Ok(delivery_callback), Ok(carrier_worker)) => {
                 Ok(Self {

@@ -36,6 +36,8 @@ pub(crate) struct Services {
     pub(crate) restart_functions: Box<dyn Fn() + Send + Sync>,
     pub(crate) carriers: SimulatedCarriers,
     pub(crate) configured_carriers: ConfiguredCarriers,
+    /// `OTP_CARRIERS` with the simulated carriers, if they are used.
+    pub(crate) simulated_carriers: Option<String>,
     pub(crate) metrics: RecordedMetrics,
     pub(crate) sqs_url: String,
     /// The path of `OTP_PUBLIC_URL`.
@@ -89,6 +91,7 @@ impl ServicesStart<'_> {
         let carriers = carriers.map_err(StartError::InternalPort)?;
         sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
         let metrics = RecordedMetrics::default();
+        let simulated_carriers = variables.simulated_carriers();
         let lookup: OwnedVariables = Arc::new(move |name| variables.get(name));
         let functions = start_functions(self.built, template, &lookup, clock, &metrics)?;
         let batches = queue_trigger::run(functions.clone(), queue.clone(), template.batch_size);
@@ -103,6 +106,7 @@ impl ServicesStart<'_> {
             restart_functions,
             carriers,
             configured_carriers,
+            simulated_carriers,
             metrics,
             sqs_url,
             base,

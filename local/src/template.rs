@@ -139,8 +139,15 @@ impl Template {
 
     /// The parameter that the template fills the variable `name` with.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        let variables = &self.document["Globals"]["Function"]["Environment"]["Variables"];
-        untagged(&variables[name]).as_str()
+        let global = &self.document["Globals"]["Function"];
+        let resources = Self::FUNCTIONS.map(|(_, resource)| {
+            let resource = &self.document["Resources"][resource];
+            &resource["Properties"]
+        });
+        let owners = std::iter::once(global).chain(resources);
+        let mut values = owners.map(|owner| &owner["Environment"]["Variables"][name]);
+        let value = values.find(|value| !value.is_null())?;
+        untagged(value).as_str()
     }
 
     /// The default of the variable `name`, which is the default of the parameter that the template

@@ -98,6 +98,13 @@ impl FunctionVariables {
         self.has_simulated_carriers
     }
 
+    /// `OTP_CARRIERS` with the simulated carriers, if they are used.
+    pub(crate) fn simulated_carriers(&self) -> Option<String> {
+        self.has_simulated_carriers
+            .then(|| self.get("OTP_CARRIERS"))
+            .flatten()
+    }
+
     /// The value of `name`.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         self.set_here

@@ -2,36 +2,13 @@
 
 use std::process::Output;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::Service;
-use crate::support::listener::{Listener, Request, response};
+use crate::support::listener::Listener;
 use crate::support::local_process::{run_to_end, stderr};
-
-const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
-const ACCEPTED: &str =
-    r#"{"success":true,"code":200,"message_id":307,"nb_sms":1,"cost":0.038,"currency":"EUR"}"#;
-
-/// A stand-in for SMS Partner, which responds with this, and reports `status` before it does.
-async fn vendor(response_of: (u16, &'static str), status: Option<&'static str>) -> Listener {
-    Listener::open(0, move |request: Request| async move {
-        let sent: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        if let Some(status) = status {
-            let url = sent["urlDlr"].as_str().expect("a callback URL").to_owned();
-            tokio::spawn(report(url, status));
-        }
-        response(response_of.0, &[], response_of.1)
-    })
-    .await
-}
-
-async fn report(url: String, status: &str) {
-    let path_at = url.find("/v1/").expect("a path");
-    let body = json!({"message_id": 307, "status": status}).to_string();
-    let headers = [("content-type", "application/json")];
-    let service = Service::at(&url[..path_at]);
-    service.raw("POST", &url[path_at..], &headers, body).await;
-}
+use crate::support::sms_partner::{
+    SMS_PARTNER_ACCEPTED as ACCEPTED, SMS_PARTNER_KEY as KEY, sms_partner,
+};
 
 async fn carrier_test(vendor: &Listener, more: &[&str]) -> (Output, String) {
     let entry =
@@ -56,8 +33,8 @@ async fn message_is_sent_and_its_report_is_shown() {
         ("delivered", "sms", "/v1/send"),
         ("undelivered", "sms", "/v1/send"),
     ] {
-        let vendor = vendor((200, ACCEPTED), Some(status)).await;
-        let arguments = ["--carrier", "first", "--channel", channel];
+        let vendor = sms_partner((200, ACCEPTED), Some(status)).await;
+        let arguments = ["first", "--channel", channel];
         let (output, printed) = carrier_test(&vendor, &arguments).await;
         assert_eq!(
             output.status.code(),
@@ -92,8 +69,8 @@ async fn refused_message_fails_the_command() {
         (r#"{"success":false,"code":13}"#, "misconfigured"),
         (r#"{"success":false,"code":500}"#, "transient"),
     ] {
-        let vendor = vendor((200, body), None).await;
-        let (output, printed) = carrier_test(&vendor, &["--carrier", "first"]).await;
+        let vendor = sms_partner((200, body), None).await;
+        let (output, printed) = carrier_test(&vendor, &["first"]).await;
         assert_eq!(output.status.code(), Some(1), "{printed}");
         assert!(printed.contains(&format!("class     {class}")), "{printed}");
     }
@@ -101,17 +78,14 @@ async fn refused_message_fails_the_command() {
 
 #[tokio::test]
 async fn wrong_options_are_named() {
-    let vendor = vendor((200, ACCEPTED), None).await;
+    let vendor = sms_partner((200, ACCEPTED), None).await;
     for (arguments, problem) in [
         (
-            &["--carrier", "other"][..],
-            "OTP_CARRIERS has no carrier of this name, but first",
+            &["other"][..],
+            "there is no carrier of this name, but first",
         ),
-        (
-            &["--carrier", "first", "--channel", "whatsapp"],
-            "--channel",
-        ),
-        (&["--carrier", "first", "--channel", "email"], "--channel"),
+        (&["first", "--channel", "whatsapp"], "--channel"),
+        (&["first", "--channel", "email"], "--channel"),
     ] {
         let (output, _) = carrier_test(&vendor, arguments).await;
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -121,7 +95,6 @@ async fn wrong_options_are_named() {
         &[
             "carrier",
             "test",
-            "--carrier",
             "a",
             "--to",
             "+33612345678",
@@ -143,7 +116,6 @@ async fn kinds_of_aws_need_its_credentials() {
     let arguments = [
         "carrier",
         "test",
-        "--carrier",
         "sns",
         "--to",
         "+33612345678",

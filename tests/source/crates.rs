@@ -19,12 +19,17 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 22] = [
+const SHARED: [(&str, &[&str]); 24] = [
     ("aws_config", &["local/src/operator/"]),
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
         &["shared/src/platform/aws.rs", "shared/src/store/"],
+    ),
+    ("aws_sdk_secretsmanager", &["local/src/operator/"]),
+    (
+        "aws_sdk_sns",
+        &["shared/src/carrier/sns.rs", "local/src/operator/"],
     ),
     (
         "aws_sdk_sqs",
@@ -146,10 +151,11 @@ fn misplaced(name: &str, users: &[&str], places: &[&str]) -> Vec<String> {
 }
 
 /// Crates for the command line, which would make the functions larger and their start slower.
-const OF_OPERATORS: [&str; 3] = [
+const OF_OPERATORS: [&str; 4] = [
     "aws-config",
     "aws-sdk-cloudformation",
     "aws-sdk-secretsmanager",
+    "aws-sdk-sts",
 ];
 
 #[test]

@@ -173,6 +173,41 @@ fn every_route_is_documented() {
     }
 }
 
+#[test]
+fn every_command_is_documented() {
+    let pages = ["docs/operations.md", "docs/local.md"].map(text);
+    let rows: Vec<_> = pages.iter().flat_map(|page| rows(page)).collect();
+    let is_documented = |first: &str, second: &str| {
+        rows.iter().any(|row| {
+            let mut words =
+                code_words(&row[0]).map(|words| words.trim_start_matches("lambda-otp "));
+            let is_first = words.next().is_some_and(|word| word.starts_with(first));
+            let all = format!("{first} {second}");
+            let has_second = code_words(&row[0]).any(|words| {
+                words.split(' ').next() == Some(second) || words.starts_with(all.trim_end())
+            });
+            is_first && (second.is_empty() || has_second)
+                || code_words(&row[0]).any(|words| words == first && second.is_empty())
+        })
+    };
+    let command = local::cli::command();
+    let mut count = 0;
+    for command in command.get_subcommands() {
+        let (first, subcommands) = (command.get_name(), command.get_subcommands());
+        let seconds: Vec<&str> = subcommands.map(|command| command.get_name()).collect();
+        let seconds = if seconds.is_empty() {
+            vec![""]
+        } else {
+            seconds
+        };
+        for second in seconds {
+            count += 1;
+            assert!(is_documented(first, second), "{first} {second}");
+        }
+    }
+    assert!(count > 30, "{count} commands");
+}
+
 /// All Markdown pages, from the root.
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![];

@@ -1,56 +1,93 @@
-//! A stand-in for CloudFormation, Secrets Manager and SQS: the few calls that the commands of
-//! operators make, for a stack called `otp`.
+//! A stand-in for CloudFormation, Secrets Manager, SQS, SNS and STS: the few calls that the commands
+//! of operators make, for a stack called `otp`.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::listener::{Listener, Request, Response, response};
+
+/// The ARN of the operator.
+pub const OPERATOR_ARN: &str = "arn:aws:iam::123456789012:user/ada";
 
 /// A stack, its secret, and its queue of dead letters.
 pub struct AwsStandIn {
     pub listener: Listener,
-    queues: Arc<Mutex<Queues>>,
+    stack: Arc<Mutex<Stack>>,
 }
 
-/// Bodies of messages.
-#[derive(Default)]
-struct Queues {
+/// What the stack has.
+pub struct Stack {
+    /// Bodies of dead letters.
     dead: Vec<String>,
-    /// Read and not put back.
+    /// Those that were read and not put back.
     hidden: Vec<String>,
     enqueued: Vec<String>,
+    /// By name. CloudFormation does not show the value of one with `NoEcho`.
+    pub parameters: BTreeMap<&'static str, String>,
+    pub api_url: String,
+    /// ARNs of the subscriptions to alarms, or the word for one that is pending.
+    pub subscriptions: Vec<&'static str>,
+    /// Entries of the secret.
+    pub secret: Map<String, Value>,
+    /// Counted from 1.
+    pub secret_version: u64,
+    /// In seconds since 1970.
+    pub secret_changed_at: i64,
+    /// A new value that is not current yet.
+    pending: Option<Map<String, Value>>,
 }
 
 impl AwsStandIn {
     /// A stack with the table called `otp`, with these `OTP_SECRETS` and these dead letters.
     pub async fn open(secrets: String, dead_letters: &[String]) -> Self {
-        let dead = dead_letters.to_vec();
-        let queues = Arc::new(Mutex::new(Queues {
-            dead,
-            ..Queues::default()
+        let parameters = [("OtpTestNumbers", "****"), ("OtpBrand", "Acme")];
+        let parameters = parameters.map(|(name, value)| (name, value.to_owned()));
+        let secrets = Value::from(secrets);
+        let entries = ["otp_secrets", "otp_secrets_with_carriers"];
+        let stack = Arc::new(Mutex::new(Stack {
+            dead: dead_letters.to_vec(),
+            hidden: vec![],
+            enqueued: vec![],
+            parameters: parameters.into(),
+            api_url: "https://api.example".into(),
+            subscriptions: vec!["arn:aws:sns:eu-west-1:1:alarms:1"],
+            secret: Map::from_iter(entries.map(|name| (name.to_owned(), secrets.clone()))),
+            secret_version: 1,
+            secret_changed_at: 1_795_291_200,
+            pending: None,
         }));
-        let state = queues.clone();
+        let state = stack.clone();
         let listener = Listener::open(0, move |request: Request| {
-            let answered = answer(&request, &secrets, &state);
+            let mut stack = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let answered = stack.answer(&request);
             async move { answered }
         })
         .await;
-        Self { listener, queues }
+        Self { listener, stack }
     }
 
     /// What was enqueued again.
     pub fn enqueued(&self) -> Vec<String> {
-        self.queues().enqueued.clone()
+        self.stack().enqueued.clone()
     }
 
     /// The dead letters that a reader would see.
     pub fn dead_letters(&self) -> Vec<String> {
-        self.queues().dead.clone()
+        self.stack().dead.clone()
     }
 
-    fn queues(&self) -> std::sync::MutexGuard<'_, Queues> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the stack has, to change it.
+    pub fn stack(&self) -> std::sync::MutexGuard<'_, Stack> {
+        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An entry of the secret.
+    pub fn secrets(&self, name: &str) -> Value {
+        let stack = self.stack();
+        let text = stack.secret[name].as_str().expect("a text");
+        serde_json::from_str(text).expect("JSON")
     }
 
     /// Variables of an operator: credentials, and these endpoints instead of those of AWS.
@@ -65,76 +102,144 @@ impl AwsStandIn {
     }
 }
 
-fn answer(request: &Request, secrets: &str, state: &Mutex<Queues>) -> Response {
-    let target = request.headers.get("x-amz-target");
-    let target = target.and_then(|target| target.to_str().ok());
-    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    let mut queues = state.lock().unwrap_or_else(PoisonError::into_inner);
-    let handle = || {
-        body["ReceiptHandle"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let answered = match target {
-        None => return described_stack(&String::from_utf8_lossy(&request.body)),
-        Some("secretsmanager.GetSecretValue") => {
-            let entries = json!({"otp_secrets_with_carriers": secrets}).to_string();
-            json!({"Name": body["SecretId"], "SecretString": entries})
+impl Stack {
+    fn answer(&mut self, request: &Request) -> Response {
+        let target = request.headers.get("x-amz-target");
+        let Some(target) = target.and_then(|target| target.to_str().ok()) else {
+            return self.answer_form(&String::from_utf8_lossy(&request.body));
+        };
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let answered = match target.split_once('.') {
+            Some(("secretsmanager", call)) => self.answer_about_secret(call, &body),
+            Some(("AmazonSQS", call)) => self.answer_about_queue(call, &body),
+            _ => None,
+        };
+        let headers = [("content-type", "application/x-amz-json-1.0")];
+        match answered {
+            Some(answered) => response(200, &headers, answered.to_string()),
+            None => response(400, &headers, r#"{"__type":"InvalidRequestException"}"#),
         }
-        Some("AmazonSQS.ReceiveMessage") => {
-            let dead = std::mem::take(&mut queues.dead);
-            queues.hidden.extend(dead.clone());
-            let message = |body| json!({"MessageId": body, "ReceiptHandle": body, "Body": body});
-            json!({"Messages": dead.iter().map(message).collect::<Vec<_>>()})
+    }
+
+    fn answer_about_secret(&mut self, call: &str, body: &Value) -> Option<Value> {
+        let next = format!("v{}", self.secret_version + 1);
+        match call {
+            "GetSecretValue" => Some(json!({
+                "Name": body["SecretId"],
+                "SecretString": json!(self.secret).to_string(),
+                "VersionId": format!("v{}", self.secret_version),
+                "CreatedDate": self.secret_changed_at,
+            })),
+            "PutSecretValue" => {
+                assert_eq!(body["VersionStages"], json!(["lambda-otp-pending"]));
+                self.pending = serde_json::from_str(body["SecretString"].as_str()?).ok();
+                Some(json!({"VersionId": next}))
+            }
+            "UpdateSecretVersionStage" => {
+                let is_current = body["RemoveFromVersionId"] == format!("v{}", self.secret_version);
+                if !is_current || body["MoveToVersionId"] != next {
+                    return None;
+                }
+                self.secret = self.pending.take()?;
+                self.secret_version += 1;
+                Some(json!({"Name": body["SecretId"]}))
+            }
+            _ => None,
         }
-        Some("AmazonSQS.ChangeMessageVisibility") => {
-            queues.hidden.retain(|body| *body != handle());
-            queues.dead.push(handle());
-            json!({})
+    }
+
+    fn answer_about_queue(&mut self, call: &str, body: &Value) -> Option<Value> {
+        let handle = || {
+            let handle = body["ReceiptHandle"].as_str();
+            handle.unwrap_or_default().to_owned()
+        };
+        match call {
+            "ReceiveMessage" => {
+                let dead = std::mem::take(&mut self.dead);
+                self.hidden.extend(dead.clone());
+                let message =
+                    |body| json!({"MessageId": body, "ReceiptHandle": body, "Body": body});
+                Some(json!({"Messages": dead.iter().map(message).collect::<Vec<_>>()}))
+            }
+            "ChangeMessageVisibility" => {
+                self.hidden.retain(|body| *body != handle());
+                self.dead.push(handle());
+                Some(json!({}))
+            }
+            "DeleteMessage" => {
+                self.hidden.retain(|body| *body != handle());
+                Some(json!({}))
+            }
+            "SendMessage" => {
+                let text = body["MessageBody"].as_str().unwrap_or_default().to_owned();
+                self.enqueued.push(text);
+                Some(json!({"MessageId": "1"}))
+            }
+            _ => None,
         }
-        Some("AmazonSQS.DeleteMessage") => {
-            queues.hidden.retain(|body| *body != handle());
-            json!({})
-        }
-        Some("AmazonSQS.SendMessage") => {
-            let text = body["MessageBody"].as_str().unwrap_or_default().to_owned();
-            queues.enqueued.push(text);
-            json!({"MessageId": "1"})
-        }
-        Some(_) => return response(400, &[], r#"{"__type":"UnknownOperationException"}"#),
-    };
-    let headers = [("content-type", "application/x-amz-json-1.0")];
-    response(200, &headers, answered.to_string())
+    }
+
+    /// A request in the query protocol.
+    fn answer_form(&self, form: &str) -> Response {
+        let action = form
+            .split('&')
+            .find_map(|field| field.strip_prefix("Action="));
+        let is_of_stack = form.split('&').any(|field| field == "StackName=otp");
+        let result = match action.unwrap_or_default() {
+            "GetCallerIdentity" => format!(
+                "<GetCallerIdentityResult><Arn>{OPERATOR_ARN}</Arn><UserId>AIDA</UserId>\
+                 <Account>123456789012</Account></GetCallerIdentityResult>"
+            ),
+            "ListSubscriptionsByTopic" => {
+                let subscriptions = self.subscriptions.iter();
+                let members = subscriptions.map(|arn| {
+                    format!("<member><SubscriptionArn>{arn}</SubscriptionArn></member>")
+                });
+                let members: String = members.collect();
+                format!(
+                    "<ListSubscriptionsByTopicResult><Subscriptions>{members}</Subscriptions>\
+                     </ListSubscriptionsByTopicResult>"
+                )
+            }
+            "DescribeStacks" if is_of_stack => self.described(),
+            _ => {
+                let error = "<ErrorResponse><Error><Code>ValidationError</Code>\
+                             <Message>Stack does not exist</Message></Error></ErrorResponse>";
+                return response(400, &[], error);
+            }
+        };
+        let action = action.unwrap_or_default();
+        let xml = format!("<{action}Response>{result}</{action}Response>");
+        response(200, &[("content-type", "text/xml")], xml)
+    }
+
+    fn described(&self) -> String {
+        let outputs = [
+            ("TableName", "otp"),
+            ("ApiUrl", &self.api_url),
+            (
+                "SecretsArn",
+                "arn:aws:secretsmanager:eu-west-1:1:secret:otp",
+            ),
+            ("DispatchQueueUrl", "https://sqs.example/1/dispatch"),
+            ("DeadLetterQueueUrl", "https://sqs.example/1/dead"),
+            ("AlarmTopicArn", "arn:aws:sns:eu-west-1:1:alarms"),
+        ];
+        let outputs = outputs.map(|(key, value)| member("Output", key, value));
+        let parameters = self.parameters.iter();
+        let parameters = parameters.map(|(key, value)| member("Parameter", key, value));
+        format!(
+            "<DescribeStacksResult><Stacks><member><StackName>otp</StackName>\
+             <CreationTime>2026-11-28T20:00:00Z</CreationTime>\
+             <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs>\
+             <Parameters>{}</Parameters></member></Stacks></DescribeStacksResult>",
+            outputs.concat(),
+            parameters.collect::<String>()
+        )
+    }
 }
 
-fn described_stack(form: &str) -> Response {
-    if !form.contains("Action=DescribeStacks")
-        || !form.contains("StackName=otp&") && !form.ends_with("StackName=otp")
-    {
-        let error = "<ErrorResponse><Error><Code>ValidationError</Code>\
-                     <Message>Stack does not exist</Message></Error></ErrorResponse>";
-        return response(400, &[], error);
-    }
-    let outputs = [
-        ("TableName", "otp"),
-        (
-            "SecretsArn",
-            "arn:aws:secretsmanager:eu-west-1:1:secret:otp",
-        ),
-        ("DispatchQueueUrl", "https://sqs.example/1/dispatch"),
-        ("DeadLetterQueueUrl", "https://sqs.example/1/dead"),
-    ];
-    let outputs = outputs.map(|(key, value)| {
-        format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
-    });
-    let xml = format!(
-        "<DescribeStacksResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\">\
-         <DescribeStacksResult><Stacks><member><StackName>otp</StackName>\
-         <CreationTime>2026-11-28T20:00:00Z</CreationTime>\
-         <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs>\
-         </member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
-        outputs.concat()
-    );
-    response(200, &[("content-type", "text/xml")], xml)
+fn member(kind: &str, key: &str, value: &str) -> String {
+    let value = value.replace('&', "&amp;").replace('<', "&lt;");
+    format!("<member><{kind}Key>{key}</{kind}Key><{kind}Value>{value}</{kind}Value></member>")
 }

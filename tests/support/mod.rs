@@ -18,6 +18,8 @@
 //! | `proxied_service` | a service with a fault proxy before its table and one before its queue |
 //! | `http_carrier` | a carrier of kind `http` that a test controls |
 //! | `listener` | an HTTP server whose responses a test sets |
+//! | `operator` | the commands of operators, on a local server and on a stack |
+//! | `sms_partner` | a vendor of text messages that reports about each |
 //! | `log_capture` | the log lines of the functions in this process |
 //! | `local_process` | the local server as a process |
 //! | `built_functions` | the built functions, which run as processes |
@@ -53,6 +55,7 @@ pub mod listener;
 pub mod local_calls;
 pub mod local_process;
 pub mod log_capture;
+pub mod operator;
 pub mod parallel;
 pub mod processes;
 pub mod proxied_call;
@@ -60,6 +63,7 @@ pub mod proxied_service;
 pub mod rate_limits;
 pub mod response;
 pub mod service;
+pub mod sms_partner;
 pub mod stored_config;
 pub mod stored_items;
 pub mod target;
@@ -77,6 +81,7 @@ pub use http_carrier::{Behaviour, HttpCarrier, ReceivedMessage, SignedReport};
 pub use listener::{Listener, SilentListener};
 pub use local_process::LocalProcess;
 pub use log_capture::LogCapture;
+pub use operator::{OperatedServer, stdout};
 pub use parallel::at_once;
 pub use processes::FunctionProcesses;
 pub use proxied_call::ProxiedCall;

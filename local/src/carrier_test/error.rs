@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::operator::OperatorError;
+
 /// Why nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CarrierTestError {
@@ -9,8 +11,11 @@ pub(crate) enum CarrierTestError {
     #[error("{}", .0.join("\n"))]
     Settings(Vec<String>),
     /// There is no such carrier.
-    #[error("--carrier: OTP_CARRIERS has no carrier of this name, but {}", .0.join(", "))]
+    #[error("NAME: there is no carrier of this name, but {}", .0.join(", "))]
     UnknownCarrier(Vec<String>),
+    /// The deployment cannot be used.
+    #[error(transparent)]
+    Deployment(#[from] OperatorError),
     /// A kind of AWS without credentials.
     #[error(
         "AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: are required for this kind of carrier"

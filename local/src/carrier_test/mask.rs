@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
+use crate::operator::is_credential;
+
 /// What a credential is replaced by.
 const MASK: &str = "***";
 /// Shorter values are not masked in texts: they occur in many words.
 const SECRET_LENGTH_MIN: usize = 4;
-/// Parts of the names of fields that have a credential.
-const SECRET_WORDS: [&str; 5] = ["token", "secret", "key", "hash", "password"];
 /// Headers whose value is masked whatever it is.
 const SECRET_HEADERS: [&str; 4] = [
     "authorization",
@@ -68,8 +68,7 @@ fn collect(value: &Value, is_secret: bool, secrets: &mut Vec<String>) {
             .for_each(|item| collect(item, is_secret, secrets)),
         Value::Object(members) => {
             for (name, member) in members {
-                let has_word = SECRET_WORDS.iter().any(|word| name.contains(word));
-                collect(member, is_secret || has_word, secrets);
+                collect(member, is_secret || is_credential(name), secrets);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

@@ -1,5 +1,6 @@
-//! One real message through a carrier of `OTP_CARRIERS`, as the worker hands it over: the same
-//! settings, texts and adapters. It needs no table, no queue and, but for the kinds of AWS, no AWS.
+//! One real message through a carrier, as the worker hands it over: the same settings, texts and
+//! adapters. With the carriers of `OTP_CARRIERS` it needs no table, no queue and, but for the kinds
+//! of AWS, no AWS.
 //!
 //! Invariant: no credential is printed.
 
@@ -15,12 +16,12 @@ use std::time::Duration;
 
 use otp::carrier::{Carriers, Notification, OutgoingMessage, Receipt};
 use otp::domain::channel::Channel;
-use otp::platform::clock::Clock;
 
-use self::error::CarrierTestError;
+pub(crate) use self::error::CarrierTestError;
 pub(crate) use self::message::Message;
 use self::reports::Reports;
 use self::settings::Settings;
+pub(crate) use self::settings::Source;
 
 /// Sends `message`, prints what goes over the wire, and follows its reports for `wait`. Returns
 /// whether the carrier accepted it.
@@ -31,25 +32,18 @@ pub(crate) async fn run(
     message: &Message,
     port: u16,
     wait: Duration,
-    variables: &dyn Fn(&str) -> Option<String>,
+    source: Source<'_>,
 ) -> Result<bool, CarrierTestError> {
     let listener = reports::listen(port).await?;
     let address = listener.local_addr().map_err(CarrierTestError::Port)?;
-    let settings = Settings::read(variables, address)?;
+    let settings = Settings::read(source, address)?;
     let carrier = settings.carrier(&message.carrier)?;
     let composed = text::compose(&settings, carrier, message)?;
-    let clock = Clock::default();
+    let clock = settings.clock.clone();
     let now = clock.now();
     let policy = settings.config.apps.policy(&message.app);
-    let notification = match (message.channel, &message.device) {
-        (Channel::Push, None) => return Err(CarrierTestError::NoDevice),
-        (Channel::Push, Some(device)) => Some(Notification {
-            device: device.reveal(),
-            title: &policy.brand,
-            verification_id: &composed.verification_id,
-        }),
-        (_, _) => None,
-    };
+    let verification_id = &composed.verification_id;
+    let notification = notification(message, &policy.brand, verification_id)?;
     let (path, callback_url) = settings.callback(carrier, &composed.reference);
     let sender = carrier.sender_for(policy, &composed.to);
     let outgoing = OutgoingMessage {
@@ -72,6 +66,15 @@ pub(crate) async fn run(
     if !matches!(trial.receipt, Receipt::Accepted | Receipt::Unknown) {
         return Ok(false);
     }
+    if !settings.is_reached {
+        printed::line(
+            "report    goes to the deployment; to follow it here, set OTP_PUBLIC_URL to a tunnel \
+             that leads to --port",
+        );
+        if trial.vendor_id.is_none() {
+            return Ok(trial.receipt == Receipt::Accepted);
+        }
+    }
     let reports = Reports {
         carrier,
         carriers: &carriers,
@@ -83,4 +86,21 @@ pub(crate) async fn run(
     };
     reports.follow(listener, wait).await;
     Ok(trial.receipt == Receipt::Accepted)
+}
+
+/// The notification of a message on channel push.
+fn notification<'a>(
+    message: &'a Message,
+    title: &'a str,
+    verification_id: &'a str,
+) -> Result<Option<Notification<'a>>, CarrierTestError> {
+    match (message.channel, &message.device) {
+        (Channel::Push, None) => Err(CarrierTestError::NoDevice),
+        (Channel::Push, Some(device)) => Ok(Some(Notification {
+            device: device.reveal(),
+            title,
+            verification_id,
+        })),
+        (_, _) => Ok(None),
+    }
 }

@@ -1,20 +1,26 @@
-//! The settings of the worker, from the variables of this process. What only the table and the
-//! queue need is filled in.
+//! The settings of the worker, from the variables of this process or from a deployment. In the
+//! first case, what only the table and the queue need is filled in.
 
 use std::net::SocketAddr;
 
 use otp::carrier::ConfiguredCarrier;
-use otp::config::WorkerConfig;
+use otp::config::{Variables, WorkerConfig};
+use otp::platform::clock::Clock;
+use otp::platform::environment::variable;
 use serde_json::Value;
 
 use super::error::CarrierTestError;
 use super::mask::Secrets;
+use crate::operator::{Configuration, Deployment};
 use crate::secrets;
 
 /// Settings of a run.
 pub(super) struct Settings {
     pub(super) config: WorkerConfig,
     pub(super) secrets: Secrets,
+    pub(super) clock: Clock,
+    /// Whether the public URL leads to this process.
+    pub(super) is_reached: bool,
     /// Whether this process has a region and credentials of AWS.
     has_aws: bool,
 }
@@ -22,10 +28,27 @@ pub(super) struct Settings {
 /// What the kinds of AWS need.
 const AWS: [&str; 3] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
+/// Where the settings of a run are.
+pub(crate) enum Source<'a> {
+    /// In variables.
+    Variables(Variables<'a>),
+    /// In a deployment.
+    Deployment(&'a Deployment, &'a Configuration<'a>),
+}
+
 impl Settings {
-    /// Reads `variables`. Without `OTP_PUBLIC_URL` reports are expected at `address`.
-    pub(super) fn read(
-        variables: &dyn Fn(&str) -> Option<String>,
+    /// Reads the settings. Reports are expected at `address`, unless `OTP_PUBLIC_URL` is set.
+    pub(super) fn read(source: Source<'_>, address: SocketAddr) -> Result<Self, CarrierTestError> {
+        match source {
+            Source::Variables(variables) => Self::of_variables(variables, address),
+            Source::Deployment(deployment, configuration) => {
+                Self::of_deployment(deployment, configuration, address)
+            }
+        }
+    }
+
+    fn of_variables(
+        variables: Variables<'_>,
         address: SocketAddr,
     ) -> Result<Self, CarrierTestError> {
         let given = |name: &str| variables(name).filter(|value| !value.is_empty());
@@ -47,6 +70,36 @@ impl Settings {
             config,
             secrets: Secrets::of(documents),
             has_aws: AWS.iter().all(|name| given(name).is_some()),
+            clock: Clock::default(),
+            is_reached: true,
+        })
+    }
+
+    /// A local server calls this process. A carrier of a stack does so through `OTP_PUBLIC_URL` of
+    /// this process only.
+    fn of_deployment(
+        deployment: &Deployment,
+        configuration: &Configuration<'_>,
+        address: SocketAddr,
+    ) -> Result<Self, CarrierTestError> {
+        let tunnel = variable("OTP_PUBLIC_URL").filter(|url| !url.is_empty());
+        let here = format!("http://{address}");
+        let public_url = match deployment.variable("OTP_PUBLIC_URL") {
+            _ if deployment.is_local() => Some(here),
+            Some(_) => tunnel,
+            None => Some(here),
+        };
+        let config = configuration.worker_config(public_url.as_deref())?;
+        let texts = ["OTP_CARRIERS", "OTP_SECRETS"].map(|name| deployment.variable(name));
+        let documents = texts.into_iter().flatten();
+        let documents = documents.filter_map(|text| serde_json::from_str::<Value>(&text).ok());
+        let stored = Value::Object(configuration.credentials.0.clone());
+        Ok(Self {
+            config,
+            secrets: Secrets::of(documents.chain([stored])),
+            has_aws: !deployment.is_local(),
+            clock: deployment.clock(),
+            is_reached: public_url.is_some(),
         })
     }
 

@@ -1,17 +1,63 @@
-//! `lambda-otp completions`: prints what a shell needs to complete commands and options.
+//! `lambda-otp completions`: prints what a shell needs to complete commands and options, or the
+//! manual page.
 
-use clap_complete::Shell;
+use std::io;
 
-/// The shell.
+use clap::ValueEnum;
+use clap_complete::{Generator, Shell};
+use clap_mangen::Man;
+
+/// What to print.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The shell
-    shell: Shell,
+    /// The shell, or `man` for the manual page
+    #[arg(value_name = "SHELL")]
+    output: Output,
 }
 
-/// Prints the completions of `command`.
-pub(super) fn run(arguments: &Arguments, mut command: clap::Command) {
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Bash,
+    Elvish,
+    Fish,
+    #[value(name = "powershell")]
+    PowerShell,
+    Zsh,
+    /// The manual page, with a section for each command
+    Man,
+}
+
+/// Prints the completions of `command`, or its manual page.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn run(arguments: &Arguments, mut command: clap::Command) -> io::Result<()> {
+    let shell = match arguments.output {
+        Output::Bash => Shell::Bash,
+        Output::Elvish => Shell::Elvish,
+        Output::Fish => Shell::Fish,
+        Output::PowerShell => Shell::PowerShell,
+        Output::Zsh => Shell::Zsh,
+        Output::Man => return manual(command),
+    };
     let name = command.get_name().to_owned();
-    let mut output = std::io::stdout();
-    clap_complete::generate(arguments.shell, &mut command, name, &mut output);
+    command.set_bin_name(name);
+    command.build();
+    shell.try_generate(&command, &mut io::stdout())
+}
+
+/// One page after another: the program, then each command with its options.
+fn manual(mut command: clap::Command) -> io::Result<()> {
+    command.build();
+    pages(&command, &mut io::stdout())
+}
+
+fn pages(command: &clap::Command, output: &mut impl io::Write) -> io::Result<()> {
+    Man::new(command.clone()).render(output)?;
+    for subcommand in command.get_subcommands() {
+        if subcommand.get_name() != "help" {
+            pages(subcommand, output)?;
+        }
+    }
+    Ok(())
 }

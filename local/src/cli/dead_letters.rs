@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Deployment, OperatorError, explain};
+use crate::operator::{Configuration, Deployment, OperatorError, explain};
 
 /// Letters that one run handles, at most.
 const LETTERS_MAX: usize = 10_000;
@@ -71,7 +71,8 @@ fn print(target: &TargetOptions, letters: &[Value]) {
 
 /// Reads all letters, then shows them to other readers again.
 async fn list(deployment: &Deployment) -> Result<Vec<Value>, OperatorError> {
-    let (queue, sending) = (deployment.dead_letters()?, deployment.sending()?);
+    let queue = deployment.dead_letters()?;
+    let sending = Configuration::read(deployment).await?.usable()?.sending()?;
     let mut letters = vec![];
     while letters.len() < LETTERS_MAX {
         let batch = queue.receive().await?;

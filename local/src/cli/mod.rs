@@ -4,14 +4,22 @@
 //! Exit codes: 0 when the work is done and after Ctrl-C or SIGTERM, 1 for what cannot work (a port
 //! in use, an invalid setting) or was refused, 2 for wrong usage.
 
+mod app;
 mod carrier;
+mod change;
 mod completions;
+mod config;
 mod confirm;
 mod dead_letters;
 mod decide;
+mod doctor;
+mod exit;
+mod key;
 mod output;
+mod prompt;
 mod recipient;
 mod reseal;
+mod seal_key;
 mod serve;
 mod target;
 mod twilio_check;
@@ -19,9 +27,8 @@ mod twilio_check;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use otp::platform::logging::causes;
 
-use crate::operator::OperatorError;
+use exit::{exit_code, failure};
 
 /// One-time passcodes on this machine: the functions, an embedded table, a queue, and simulated
 /// phones.
@@ -43,9 +50,18 @@ enum Command {
     Decide(decide::Arguments),
     /// Check a deployed stack with the requests of Twilio's SDKs
     TwilioCheck(twilio_check::Arguments),
-    /// Try a carrier of `OTP_CARRIERS`
+    /// Apps and their settings
+    #[command(subcommand)]
+    App(app::Command),
+    /// API keys of apps
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Carriers in order of preference
     #[command(subcommand)]
     Carrier(carrier::Command),
+    /// The configuration document: apps, keys, carriers, test numbers, rules
+    #[command(subcommand)]
+    Config(config::Command),
     /// Support desk: look up, unlock or forget a recipient
     #[command(subcommand)]
     Recipient(recipient::Command),
@@ -54,8 +70,19 @@ enum Command {
     DeadLetters(dead_letters::Command),
     /// Seal again, under the current key, what is sealed under an older one
     Reseal(reseal::Arguments),
-    /// Print the completions of a shell
+    /// Keys that seal what the table holds
+    #[command(subcommand)]
+    SealKey(seal_key::Command),
+    /// Check a deployment, and print what to do
+    Doctor(doctor::Arguments),
+    /// Print the completions of a shell, or the manual page
     Completions(completions::Arguments),
+}
+
+/// The commands with their options, to compare them with the documentation.
+#[must_use]
+pub fn command() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Parses the command line of this process and runs the command. Wrong usage ends the process.
@@ -65,24 +92,20 @@ pub async fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Decide(arguments) => decide::run(arguments),
         Command::TwilioCheck(arguments) => twilio_check::run(arguments).await,
+        Command::App(command) => exit_code(app::run(command).await),
+        Command::Key(command) => exit_code(key::run(command).await),
         Command::Carrier(command) => carrier::run(command).await,
+        Command::Config(command) => exit_code(config::run(command).await),
         Command::Recipient(command) => exit_code(recipient::run(command).await),
         Command::DeadLetters(command) => exit_code(dead_letters::run(command).await),
         Command::Reseal(arguments) => exit_code(reseal::run(arguments).await),
+        Command::SealKey(command) => exit_code(seal_key::run(command).await),
+        Command::Doctor(arguments) => exit_code(doctor::run(arguments).await),
         Command::Completions(arguments) => {
-            completions::run(&arguments, CommandLine::command());
-            ExitCode::SUCCESS
-        }
-    }
-}
-
-/// Prints why a command has not done its work.
-fn exit_code(result: Result<(), OperatorError>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}", causes(&error));
-            ExitCode::FAILURE
+            match completions::run(&arguments, CommandLine::command()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failure(&error),
+            }
         }
     }
 }
@@ -97,10 +120,15 @@ mod tests {
             Command::Serve(arguments) => Some(arguments.port),
             Command::Decide(_)
             | Command::TwilioCheck(_)
+            | Command::App(_)
+            | Command::Key(_)
             | Command::Carrier(_)
+            | Command::Config(_)
             | Command::Recipient(_)
             | Command::DeadLetters(_)
             | Command::Reseal(_)
+            | Command::SealKey(_)
+            | Command::Doctor(_)
             | Command::Completions(_) => None,
         }
     }

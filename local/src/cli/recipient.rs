@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::OperatorError;
+use crate::operator::{Configuration, OperatorError};
 
 /// Commands about one recipient.
 #[derive(clap::Subcommand)]
@@ -61,7 +61,10 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
         Command::Unlock(arguments) => {
             let to = arguments.address()?;
             let deployment = arguments.target.open().await?;
-            let sending = deployment.sending()?;
+            let sending = Configuration::read(&deployment)
+                .await?
+                .usable()?
+                .sending()?;
             recipients::unlock(&sending, &arguments.app, &to, deployment.now()).await?;
             arguments.print_done(&to, "the wrong attempts are cleared");
             Ok(())
@@ -77,7 +80,10 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
                 to.reveal(),
                 arguments.app
             ))?;
-            let sending = deployment.sending()?;
+            let sending = Configuration::read(&deployment)
+                .await?
+                .usable()?
+                .sending()?;
             recipients::forget(&sending, &arguments.app, &to, deployment.now()).await?;
             arguments.print_done(&to, "the recipient is forgotten");
             Ok(())
@@ -88,7 +94,13 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
 async fn lookup(arguments: &Arguments) -> Result<(), OperatorError> {
     let to = arguments.address()?;
     let deployment = arguments.target.open().await?;
-    let (sending, now) = (deployment.sending()?, deployment.now());
+    let (sending, now) = (
+        Configuration::read(&deployment)
+            .await?
+            .usable()?
+            .sending()?,
+        deployment.now(),
+    );
     let found = recipients::lookup(&sending, &arguments.app, &to, now).await?;
     let policy = sending.apps.policy(&arguments.app);
     let shown = render_lookup(&to, &found, policy, now);

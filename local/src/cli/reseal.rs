@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::OperatorError;
+use crate::operator::{Configuration, OperatorError};
 
 /// Options of `reseal`.
 #[derive(clap::Args)]
@@ -34,7 +34,10 @@ fn position(text: &str) -> Result<Position, &'static str> {
 /// Runs the command.
 pub(super) async fn run(arguments: Arguments) -> Result<(), OperatorError> {
     let deployment = arguments.target.open().await?;
-    let subjects = deployment.subjects()?;
+    let subjects = Configuration::read(&deployment)
+        .await?
+        .usable()?
+        .subjects()?;
     let (mut scanned, mut resealed, mut after) = (0, 0, arguments.after.map(|position| position.0));
     loop {
         let part = reseal(&subjects, after.as_deref(), deployment.now()).await;
@@ -58,6 +61,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), OperatorError> {
     if io::stderr().is_terminal() {
         eprintln!();
     }
+    // A document under an old key is written again, as a new version.
+    let configuration = Configuration::read(&deployment).await?.usable()?;
+    resealed += usize::from(configuration.reseal().await?);
     match arguments.target.json {
         true => output::json(&json!({"scanned": scanned, "resealed": resealed})),
         false => output::line(&format!("{scanned} items read, {resealed} sealed again")),

@@ -6,7 +6,21 @@ use crate::operator::{Deployment, OperatorError, Target};
 
 /// Which deployment, and in which form to print.
 #[derive(clap::Args)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("required_place").required(true)
+    .args(["stack", "table", "url"]))]
 pub(super) struct TargetOptions {
+    #[command(flatten)]
+    target: OptionalTarget,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Which deployment, if any.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(super) struct OptionalTarget {
     #[command(flatten)]
     place: Place,
     /// Name or ARN of the secret, with --table
@@ -15,13 +29,10 @@ pub(super) struct TargetOptions {
     /// Data directory of the local server, with --url
     #[arg(long, value_name = "DIR", requires = "url")]
     data: Option<PathBuf>,
-    /// Print JSON for programs
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 #[derive(clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Place {
     /// Name of a CloudFormation stack
     #[arg(long, value_name = "NAME")]
@@ -46,6 +57,15 @@ impl TargetOptions {
     /// Opens the deployment, and prints on standard error which one it is and with which
     /// credentials.
     pub(super) async fn open(&self) -> Result<Deployment, OperatorError> {
+        // The group of arguments requires one.
+        let deployment = self.target.open().await?;
+        deployment.ok_or(OperatorError::NoTarget)
+    }
+}
+
+impl OptionalTarget {
+    /// As [`TargetOptions::open`]; `None` if no target is named.
+    pub(super) async fn open(&self) -> Result<Option<Deployment>, OperatorError> {
         let target = match (&self.place, &self.secret, &self.data) {
             (
                 Place {
@@ -61,11 +81,13 @@ impl TargetOptions {
                 url: url.clone(),
                 data: data.clone(),
             },
-            // One of the three is required.
-            (place, ..) => Target::Stack(place.stack.clone().unwrap_or_default()),
+            (place, ..) => match &place.stack {
+                Some(stack) => Target::Stack(stack.clone()),
+                None => return Ok(None),
+            },
         };
         let deployment = Deployment::open(target).await?;
         eprintln!("{}", deployment.description);
-        Ok(deployment)
+        Ok(Some(deployment))
     }
 }

@@ -218,14 +218,15 @@ pub(super) async fn state(State(gateway): Shared) -> Response {
     }
 }
 
-/// `GET /local/endpoints`: where the table and the queue are, for the commands of operators. They
-/// are on this machine only.
+/// `GET /local/endpoints`: where the table and the queue are, and which carriers are simulated, for
+/// the commands of operators. All of it is on this machine only.
 pub(super) async fn endpoints(State(gateway): Shared) -> Json<Value> {
     Json(json!({
         "dynamodb_url": gateway.dynamodb_url,
         "sqs_url": gateway.sqs_url,
         "table": gateway.table.name(),
         "now_millis": gateway.clock.clock().now_millis(),
+        "simulated_carriers": gateway.simulated_carriers,
     }))
 }
 

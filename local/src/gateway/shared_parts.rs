@@ -27,6 +27,8 @@ pub(crate) struct Gateway {
     pub(crate) queue: LocalQueue,
     pub(crate) carriers: SimulatedCarriers,
     pub(crate) configured_carriers: ConfiguredCarriers,
+    /// `OTP_CARRIERS` with the simulated carriers, if they are used.
+    pub(crate) simulated_carriers: Option<String>,
     pub(crate) metrics: RecordedMetrics,
     pub(crate) clock: SimulatedClock,
     pub(crate) page: String,

@@ -1,8 +1,8 @@
 //! Region and credentials of the operator, by the standard chain of AWS (environment, profile, SSO,
 //! instance), for the clients of the SDK and for the functions' own code.
 
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_sqs::config::ProvideCredentials as _;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
 use otp::platform::aws::http_client;
 
 use super::error::OperatorError;
@@ -48,4 +48,42 @@ impl AwsSession {
         ]
         .map(|(name, value)| (name.to_owned(), value))
     }
+
+    /// The ARN of the operator.
+    pub(super) async fn arn(&self) -> Result<String, OperatorError> {
+        let client = aws_sdk_sts::Client::new(&self.config);
+        let identity = client.get_caller_identity().send().await;
+        let identity = identity.map_err(|e| OperatorError::aws("GetCallerIdentity", e))?;
+        Ok(identity.arn().unwrap_or(&self.access_key_id).to_owned())
+    }
+
+    /// How many subscribers of a topic have confirmed, of the first hundred.
+    pub(super) async fn confirmed_subscribers(&self, topic: &str) -> Result<usize, OperatorError> {
+        let client = aws_sdk_sns::Client::new(&self.config);
+        let listed = client.list_subscriptions_by_topic().topic_arn(topic).send();
+        let listed = listed.await;
+        let listed = listed.map_err(|e| OperatorError::aws("ListSubscriptionsByTopic", e))?;
+        let arns = listed.subscriptions().iter();
+        let arns = arns.filter_map(|subscription| subscription.subscription_arn());
+        // In place of an ARN, the others say that they are pending or deleted.
+        Ok(arns.filter(|arn| arn.starts_with("arn:")).count())
+    }
+}
+
+/// For a client of the service at `url`.
+pub(super) fn fixed_config(
+    region: &str,
+    access_key_id: &str,
+    secret_access_key: &str,
+    url: &str,
+) -> SdkConfig {
+    let credentials =
+        Credentials::new(access_key_id, secret_access_key, None, None, "local server");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(url)
+        .http_client(http_client())
+        .build()
 }

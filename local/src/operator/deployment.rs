@@ -4,14 +4,11 @@
 
 use std::collections::HashMap;
 
-use aws_config::{BehaviorVersion, Region};
-use otp::config::{FactorsConfig, SendConfig};
+use aws_config::SdkConfig;
 use otp::domain::time::Timestamp;
 use otp::platform::clock::Clock;
 use otp::platform::environment::variable;
-use otp::platform::metrics::Metrics;
-use otp::service::factors::Subjects;
-use otp::service::sending::Sending;
+use serde_json::Value;
 
 use super::Target;
 use super::aws_session::AwsSession;
@@ -30,6 +27,8 @@ const ENDPOINTS: [&str; 3] = [
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_SQS",
 ];
+/// Variable of the public URL.
+pub(super) const PUBLIC_URL: &str = "OTP_PUBLIC_URL";
 
 /// The functions' own code with the settings of a target.
 pub(crate) struct Deployment {
@@ -38,9 +37,15 @@ pub(crate) struct Deployment {
     variables: HashMap<String, String>,
     /// Of a stack, by name; without a stack, the variables of this process count.
     parameters: Option<HashMap<String, String>>,
-    template: Template,
+    pub(crate) template: Template,
     queue: Option<DeadLetterQueue>,
     clock: Clock,
+    /// `None`: a local server.
+    session: Option<AwsSession>,
+    /// Name or ARN of the secret.
+    secret_id: Option<String>,
+    /// ARN of the topic for alarms.
+    alarm_topic: Option<String>,
 }
 
 impl Deployment {
@@ -51,7 +56,10 @@ impl Deployment {
             Target::Table { table, secret } => {
                 let session = AwsSession::open().await?;
                 let secrets = stack::secrets(&session, &secret).await?;
-                Self::on_aws(&session, &format!("table {table}"), table.clone(), secrets)
+                let what = format!("table {table}");
+                let mut deployment = Self::on_aws(session, &what, table, secrets)?;
+                deployment.secret_id = Some(secret);
+                Ok(deployment)
             }
             Target::Local { url, data } => {
                 let server = LocalServer::ask(&url).await?;
@@ -64,20 +72,32 @@ impl Deployment {
     async fn of_stack(name: &str) -> Result<Self, OperatorError> {
         let session = AwsSession::open().await?;
         let stack = Stack::read(&session, name).await?;
-        let secrets = stack::secrets(&session, &stack.output("SecretsArn")?).await?;
+        let secret_id = stack.output("SecretsArn")?;
+        let secrets = stack::secrets(&session, &secret_id).await?;
         let table = stack.output("TableName")?;
-        let mut deployment = Self::on_aws(&session, &format!("stack {name}"), table, secrets)?;
-        deployment.queue = Some(DeadLetterQueue {
+        let queue = DeadLetterQueue {
             client: aws_sdk_sqs::Client::new(&session.config),
             url: stack.output("DeadLetterQueueUrl")?,
             source_url: stack.output("DispatchQueueUrl")?,
-        });
+        };
+        let mut deployment = Self::on_aws(session, &format!("stack {name}"), table, secrets)?;
+        let queue_url = queue.source_url.clone();
+        deployment.queue = Some(queue);
+        deployment.set("OTP_QUEUE_URL", queue_url);
+        let own_url = stack.parameters.get("OtpPublicUrl").cloned();
+        let own_url = own_url.filter(|url| !url.is_empty());
+        let public_url = own_url.or_else(|| stack.output("ApiUrl").ok());
+        if let Some(url) = public_url {
+            deployment.set(PUBLIC_URL, url);
+        }
+        deployment.secret_id = Some(secret_id);
+        deployment.alarm_topic = stack.output("AlarmTopicArn").ok();
         deployment.parameters = Some(stack.parameters);
         Ok(deployment)
     }
 
     fn on_aws(
-        session: &AwsSession,
+        session: AwsSession,
         what: &str,
         table: String,
         secrets: String,
@@ -87,12 +107,10 @@ impl Deployment {
         let profile = profile.unwrap_or_default();
         let endpoints = ENDPOINTS.map(|name| (name.to_owned(), variable(name).unwrap_or_default()));
         let variables = session.variables().into_iter().chain(endpoints);
-        Self::new(
-            format!("{what} in {region}, with access key {key}{profile}"),
-            table,
-            secrets,
-            variables.collect(),
-        )
+        let description = format!("{what} in {region}, with access key {key}{profile}");
+        let mut deployment = Self::new(description, table, secrets, variables.collect())?;
+        deployment.session = Some(session);
+        Ok(deployment)
     }
 
     fn of_local_server(
@@ -105,9 +123,15 @@ impl Deployment {
         let mut variables = HashMap::from(variables);
         variables.insert("AWS_ENDPOINT_URL_DYNAMODB".into(), server.dynamodb_url);
         variables.insert("AWS_ENDPOINT_URL_SQS".into(), server.sqs_url.clone());
+        if let Some(carriers) = server.simulated_carriers {
+            variables.insert("OTP_CARRIERS".into(), carriers);
+        }
         let config = local_sqs(&server.sqs_url);
         let description = format!("local server at {url}");
         let mut deployment = Self::new(description, server.table, secrets, variables)?;
+        if variable(PUBLIC_URL).is_none_or(|url| url.is_empty()) {
+            deployment.set(PUBLIC_URL, url.to_owned());
+        }
         deployment.queue = Some(DeadLetterQueue {
             client: aws_sdk_sqs::Client::new(&config),
             url: proxy_urls::dead_letters_url(&server.sqs_url),
@@ -121,48 +145,46 @@ impl Deployment {
         description: String,
         table: String,
         secrets: String,
-        mut variables: HashMap<String, String>,
+        variables: HashMap<String, String>,
     ) -> Result<Self, OperatorError> {
-        variables.insert("OTP_TABLE".into(), table);
-        variables.insert("OTP_SECRETS".into(), secrets);
-        variables.insert("OTP_QUEUE_URL".into(), NO_QUEUE.into());
-        Ok(Self {
+        let mut deployment = Self {
             description,
             variables,
             parameters: None,
             template: Template::read()?,
             queue: None,
             clock: Clock::default(),
-        })
+            session: None,
+            secret_id: None,
+            alarm_topic: None,
+        };
+        deployment.set("OTP_TABLE", table);
+        deployment.set("OTP_SECRETS", secrets);
+        deployment.set("OTP_QUEUE_URL", NO_QUEUE.into());
+        Ok(deployment)
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        self.variables.insert(name.to_owned(), value);
     }
 
     /// The variables of the functions: those of the target, then the parameters of the stack, then
     /// the defaults.
-    fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        self.set_variable(name)
+            .or_else(|| self.template.default_value(name))
+    }
+
+    /// As [`Self::variable`], without the defaults.
+    pub(crate) fn set_variable(&self, name: &str) -> Option<String> {
         let own = self.variables.get(name).cloned();
         own.or_else(|| match &self.parameters {
-            Some(parameters) => parameters.get(self.template.parameter(name)?).cloned(),
+            Some(parameters) => {
+                let value = parameters.get(self.template.parameter(name)?);
+                value.filter(|value| !is_hidden(value)).cloned()
+            }
             None => variable(name).filter(|value| !value.is_empty()),
         })
-        .or_else(|| self.template.default_value(name))
-    }
-
-    /// What the use cases of recipients need.
-    pub(crate) fn sending(&self) -> Result<Sending, OperatorError> {
-        let config = SendConfig::read(&|name| self.variable(name));
-        let config = config.map_err(|error| OperatorError::Settings(error.0))?;
-        Ok(Sending::new(
-            config,
-            self.clock.clone(),
-            Metrics::to_sink(|_| ()),
-        ))
-    }
-
-    /// What the use cases of subjects need.
-    pub(crate) fn subjects(&self) -> Result<Subjects, OperatorError> {
-        let config = FactorsConfig::read(&|name| self.variable(name));
-        let config = config.map_err(|error| OperatorError::Settings(error.0))?;
-        Ok(Subjects::new(config, Metrics::to_sink(|_| ())))
     }
 
     /// The queue of dead letters.
@@ -170,33 +192,92 @@ impl Deployment {
         self.queue.as_ref().ok_or(OperatorError::NoQueue)
     }
 
+    /// Whether this is a local server.
+    pub(crate) fn is_local(&self) -> bool {
+        self.session.is_none()
+    }
+
+    /// The clock of the deployment.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// The time of the deployment.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
+
+    /// Who is noted as the author of a change: an ARN, or the name of a user of this machine.
+    pub(crate) async fn author(&self) -> Result<String, OperatorError> {
+        match &self.session {
+            Some(session) => session.arn().await,
+            None => {
+                let user = ["USER", "LOGNAME", "USERNAME"]
+                    .into_iter()
+                    .find_map(variable);
+                Ok(user.unwrap_or_else(|| "local user".to_owned()))
+            }
+        }
+    }
+
+    /// A client for the secret, and its name or ARN; `None`: a local server has none.
+    pub(super) fn secret_client(&self) -> Option<(aws_sdk_secretsmanager::Client, String)> {
+        let client = aws_sdk_secretsmanager::Client::new(&self.session.as_ref()?.config);
+        Some((client, self.secret_id.clone()?))
+    }
+
+    /// How many subscribers of alarms have confirmed; `None`: the target names no topic.
+    pub(super) async fn alarm_subscribers(&self) -> Result<Option<usize>, OperatorError> {
+        match (&self.session, &self.alarm_topic, &self.parameters) {
+            (Some(session), Some(topic), _) => session.confirmed_subscribers(topic).await.map(Some),
+            (_, None, Some(_)) => Err(OperatorError::NoOutput("AlarmTopicArn")),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the table is.
+    pub(super) fn dynamodb_url(&self) -> String {
+        let names = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
+        let mut urls = names.into_iter().filter_map(|name| self.variable(name));
+        let own = urls.find(|url| !url.is_empty());
+        own.unwrap_or_else(|| {
+            let region = self.variable("AWS_REGION").unwrap_or_default();
+            let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+            format!("https://dynamodb.{region}.amazonaws.com{suffix}")
+        })
+    }
+
+    /// A member of `OTP_SECRETS`.
+    pub(crate) fn secret(&self, member: &str) -> Value {
+        let secrets = self.variable("OTP_SECRETS").unwrap_or_default();
+        let mut secrets: Value = serde_json::from_str(&secrets).unwrap_or_default();
+        secrets[member].take()
+    }
+
+    /// Id of the key that seals new values.
+    pub(crate) fn current_seal_key(&self) -> Result<String, OperatorError> {
+        let current = self.secret("seal")["current"].as_str().map(str::to_owned);
+        current.ok_or(OperatorError::Secret)
+    }
+}
+
+/// Whether CloudFormation shows asterisks in place of the value of a parameter.
+fn is_hidden(value: &str) -> bool {
+    value.len() > 1 && value.bytes().all(|byte| byte == b'*')
 }
 
 /// SQS of a local server.
-fn local_sqs(url: &str) -> aws_config::SdkConfig {
+fn local_sqs(url: &str) -> SdkConfig {
     let local = |name: &str| {
         let variable = local_aws::VARIABLES
             .iter()
             .find(|(other, _)| *other == name);
         variable.map_or_else(String::new, |(_, value)| (*value).to_owned())
     };
-    let credentials = aws_sdk_sqs::config::Credentials::new(
-        local("AWS_ACCESS_KEY_ID"),
-        local("AWS_SECRET_ACCESS_KEY"),
-        None,
-        None,
-        "local server",
-    );
-    let provider = aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials);
-    aws_config::SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(local("AWS_REGION")))
-        .credentials_provider(provider)
-        .endpoint_url(url)
-        .http_client(otp::platform::aws::http_client())
-        .build()
+    super::aws_session::fixed_config(
+        &local("AWS_REGION"),
+        &local("AWS_ACCESS_KEY_ID"),
+        &local("AWS_SECRET_ACCESS_KEY"),
+        url,
+    )
 }

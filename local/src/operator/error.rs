@@ -2,9 +2,10 @@
 //!
 //! Invariant: no error contains a key or a credential.
 
+use otp::domain::time::Timestamp;
 use otp::platform::queue::QueueError;
 use otp::service::factors::SubjectError;
-use otp::store::StoreError;
+use otp::store::{ConfigReadError, StoreError};
 
 use crate::data_dir::DataDirError;
 use crate::template::TemplateError;
@@ -14,6 +15,9 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// Why a command has not done its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OperatorError {
+    /// No option names a deployment.
+    #[error("name a deployment: --stack, --table with --secret, or --url with --data")]
+    NoTarget,
     /// No region in the environment or the profile.
     #[error("no region of AWS is set: set AWS_REGION, or the region of the profile")]
     NoRegion,
@@ -38,6 +42,50 @@ pub(crate) enum OperatorError {
     /// The functions would not start with these settings: one line per problem.
     #[error("{}", .0.join("\n"))]
     Settings(Vec<String>),
+    /// The target names no secret of AWS.
+    #[error("this command needs the secret: use --stack, or --table with --secret")]
+    NoSecret,
+    /// `doctor` has found problems.
+    #[error("{0} to solve")]
+    Problems(usize),
+    /// The stored document cannot be used: one line per problem.
+    #[error("the stored configuration cannot be used; `config rollback` or `config apply` replaces it\n{}", .0.join("\n"))]
+    Document(Vec<String>),
+    /// Another operator has written the document.
+    #[error(
+        "nothing was changed: {author} has written version {version} at {written_at}\n{}",
+        .changes.join("\n")
+    )]
+    Changed {
+        /// The version.
+        version: u64,
+        /// Who wrote it.
+        author: String,
+        /// When.
+        written_at: Timestamp,
+        /// What differs from the document that this command has read.
+        changes: Vec<String>,
+    },
+    /// Another operator has written the credentials.
+    #[error("nothing was changed: {author} has changed credentials of carriers at the same time")]
+    CredentialsChanged {
+        /// Who wrote them.
+        author: String,
+    },
+    /// There is no key for the credentials of carriers.
+    #[error(
+        "the secret has no carrier_seal, which seals credentials: see `lambda-otp seal-key add --carriers`"
+    )]
+    NoCarrierSeal,
+    /// An argument names something that does not exist, or that does already.
+    #[error("{0}")]
+    Refused(String),
+    /// A file cannot be read or written.
+    #[error("{0}: cannot be used")]
+    File(String, #[source] std::io::Error),
+    /// The configuration in the table cannot be read or written.
+    #[error(transparent)]
+    Config(#[from] ConfigReadError),
     /// The command needs a queue, which the target does not name.
     #[error("this command needs the queue: use --stack, or --url for a local server")]
     NoQueue,

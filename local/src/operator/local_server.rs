@@ -12,7 +12,7 @@ use super::error::OperatorError;
 /// Time for opening a connection, and for the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-const RESPONSE_BYTES_MAX: usize = 4096;
+const RESPONSE_BYTES_MAX: usize = 65_536;
 
 /// What `GET /local/endpoints` answers.
 #[derive(Deserialize)]
@@ -21,6 +21,8 @@ pub(super) struct LocalServer {
     pub(super) sqs_url: String,
     pub(super) table: String,
     pub(super) now_millis: i64,
+    /// `OTP_CARRIERS` that the server has set.
+    pub(super) simulated_carriers: Option<String>,
 }
 
 impl LocalServer {

@@ -4,16 +4,31 @@
 use std::path::PathBuf;
 
 mod aws_session;
+mod carrier_list;
+mod configuration;
+mod credential_fields;
 mod dead_letter_queue;
 mod dead_letter_reason;
 mod deployment;
+mod diagnosis;
+mod document_changes;
 mod error;
+mod known_apps;
+mod secret_document;
 mod local_server;
 mod stack;
+mod use_cases;
 
+pub(crate) use carrier_list::{CarrierList, name_of};
+pub(crate) use configuration::{Configuration, parse};
+pub(crate) use credential_fields::is_credential;
 pub(crate) use dead_letter_reason::explain;
 pub(crate) use deployment::Deployment;
+pub(crate) use diagnosis::{Finding, diagnose};
+pub(crate) use document_changes::document_changes;
 pub(crate) use error::OperatorError;
+pub(crate) use known_apps::{KnownApp, known_apps, secret_keys};
+pub(crate) use secret_document::SecretDocument;
 
 /// Where a deployment is.
 pub(crate) enum Target {

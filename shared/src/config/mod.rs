@@ -21,6 +21,7 @@ mod reader;
 mod decision_rules;
 mod secrets;
 mod start_log;
+mod table_config;
 mod test_numbers;
 
 pub use apps::{ApiKeys, AppRules, Apps, is_app_name};
@@ -29,8 +30,9 @@ pub use decision_rules::{RulesError, read as read_rules};
 pub use dispatch::Dispatch;
 pub use function_configs::{CallbackConfig, FactorsConfig, SendConfig, VerifyConfig, WorkerConfig};
 pub use infrastructure::{Infrastructure, OwnedVariables};
-pub use policy::{android_hash, brand};
+pub use policy::{SETTINGS, android_hash, brand};
 pub use reader::Variables;
+pub use table_config::TableConfig;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
-//! `lambda-otp carrier test`: sends one real message through a carrier of `OTP_CARRIERS`, and
-//! prints what goes over the wire.
+//! `lambda-otp carrier test`: sends one real message through a carrier, and prints what goes over
+//! the wire.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,21 +8,19 @@ use otp::domain::channel::Channel;
 use otp::domain::device::Device;
 use otp::platform::environment::variable;
 
-use crate::carrier_test::{self, Message};
-
-/// Commands about one carrier.
-#[derive(clap::Subcommand)]
-pub(super) enum Command {
-    /// Send one real message, and follow its report
-    Test(Arguments),
-}
+use crate::carrier_test::{self, CarrierTestError, Message, Source};
+use crate::cli::exit::failure;
+use crate::cli::target::OptionalTarget;
+use crate::operator::Configuration;
 
 /// Options of `carrier test`.
 #[derive(clap::Args)]
-pub(super) struct Arguments {
-    /// Name of the carrier in OTP_CARRIERS
-    #[arg(long, value_name = "NAME")]
-    carrier: String,
+pub(in crate::cli) struct Arguments {
+    /// Name of the carrier
+    name: String,
+    /// Where the carrier is configured; without it, in the variables of this process
+    #[command(flatten)]
+    target: OptionalTarget,
     /// Phone number in E.164, or e-mail address
     #[arg(long, value_name = "ADDRESS")]
     to: String,
@@ -56,10 +54,17 @@ fn device(text: &str) -> Result<Device, &'static str> {
 }
 
 /// Runs the command; returns the exit code of the process: 0 if the carrier accepted the message.
-pub(super) async fn run(command: Command) -> ExitCode {
-    let Command::Test(arguments) = command;
+pub(super) async fn run(arguments: Arguments) -> ExitCode {
+    match send(arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => failure(&error),
+    }
+}
+
+async fn send(arguments: Arguments) -> Result<bool, CarrierTestError> {
     let message = Message {
-        carrier: arguments.carrier,
+        carrier: arguments.name,
         to: arguments.to,
         channel: arguments.channel,
         locale: arguments.locale,
@@ -67,12 +72,11 @@ pub(super) async fn run(command: Command) -> ExitCode {
         app: arguments.app,
     };
     let wait = Duration::from_secs(arguments.wait.into());
-    match carrier_test::run(&message, arguments.port, wait, &variable).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let Some(deployment) = arguments.target.open().await? else {
+        let source = Source::Variables(&variable);
+        return carrier_test::run(&message, arguments.port, wait, source).await;
+    };
+    let configuration = Configuration::read(&deployment).await?.usable()?;
+    let source = Source::Deployment(&deployment, &configuration);
+    carrier_test::run(&message, arguments.port, wait, source).await
 }

@@ -1,0 +1,55 @@
+//! Credentials from a terminal or from standard input.
+//!
+//! Invariant: what is entered is not shown.
+
+use std::io::{self, IsTerminal as _, Read as _};
+
+use otp::platform::json::parse_object;
+use serde_json::{Map, Value};
+
+use crate::operator::{OperatorError, is_credential};
+
+/// Longest standard input.
+const INPUT_BYTES_MAX: u64 = 65_536;
+
+/// Asks for the value of `field`. Without a terminal, nothing can be asked for.
+pub(super) fn ask(field: &str, expected: &str) -> Result<Value, OperatorError> {
+    if !io::stdin().is_terminal() {
+        let problem = format!(
+            "{field}: {expected} Without a terminal, give settings as {field}=VALUE, and \
+             credentials as a JSON object on standard input, with --credentials"
+        );
+        return Err(OperatorError::Refused(problem));
+    }
+    let prompt = format!("{field}: ");
+    let text = match is_credential(field) {
+        true => rpassword::prompt_password(&prompt),
+        false => {
+            eprint!("{prompt}");
+            let mut line = String::new();
+            io::stdin().read_line(&mut line).map(|_| line)
+        }
+    };
+    let text = text.map_err(|error| OperatorError::File("standard input".into(), error))?;
+    match text.trim() {
+        "" => Err(OperatorError::NotConfirmed),
+        text => Ok(text.into()),
+    }
+}
+
+/// The object on standard input, which has credentials only.
+pub(super) fn credentials() -> Result<Map<String, Value>, OperatorError> {
+    let mut text = vec![];
+    let input = io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut text);
+    input.map_err(|error| OperatorError::File("standard input".into(), error))?;
+    let object = parse_object(&text)
+        .map_err(|error| OperatorError::Refused(format!("standard input: {error}")))?;
+    match object.keys().find(|field| !is_credential(field)) {
+        Some(field) => {
+            let field: String = field.escape_debug().take(32).collect();
+            let problem = format!("standard input: {field} is not a credential");
+            Err(OperatorError::Refused(problem))
+        }
+        None => Ok(object),
+    }
+}

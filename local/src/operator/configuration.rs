@@ -1,0 +1,219 @@
+//! The configuration document of a deployment: read, checked by the functions' own code, and
+//! written if no other operator has written meanwhile.
+//!
+//! Invariants: a document that a function would refuse is not written. Credentials of carriers are
+//! written to their own item only.
+
+use std::sync::Arc;
+
+use otp::config::TableConfig;
+use otp::config::document::{CarrierCredentials, Document, StoredConfig};
+use otp::crypto::keyring::Keyring;
+use otp::platform::aws::Service;
+use otp::store::{ConfigVersion, ConfigWrite, Store};
+use serde_json::{Map, Value};
+
+use super::credential_fields::is_credential;
+use super::deployment::Deployment;
+use super::document_changes::document_changes;
+use super::error::OperatorError;
+
+/// What the table holds, with what reads and writes it.
+pub(crate) struct Configuration<'a> {
+    pub(super) deployment: &'a Deployment,
+    store: Store,
+    carrier_seal: Option<Arc<Keyring>>,
+    /// Version of the document; 0 if there is none.
+    pub(crate) version: u64,
+    /// The stored version, as it is.
+    pub(crate) current: Option<ConfigVersion>,
+    /// Why the stored document cannot be used; its place is taken by an empty one.
+    pub(crate) problems: Vec<String>,
+    pub(crate) document: Document,
+    credentials_version: u64,
+    /// Of the carriers, beside those of `OTP_SECRETS`.
+    pub(crate) credentials: CarrierCredentials,
+}
+
+impl<'a> Configuration<'a> {
+    /// Reads the items, also those that cannot be used.
+    pub(crate) async fn read(deployment: &'a Deployment) -> Result<Self, OperatorError> {
+        let config = TableConfig::read(&|name| deployment.variable(name));
+        let config = config.map_err(|error| OperatorError::Settings(error.0))?;
+        let aws = config.aws.config(Service::DynamoDb);
+        let store = Store::new(&aws, config.table, config.keyring);
+        let carrier_seal = config.carrier_seal.map(Arc::new);
+        let current = store.read_config(true).await?;
+        let parsed = current.as_ref().map(parse);
+        let (document, problems) = match parsed {
+            None => (Document::default(), vec![]),
+            Some(Ok(document)) => (document, vec![]),
+            Some(Err(problems)) => (Document::default(), problems),
+        };
+        let stored = match &carrier_seal {
+            Some(key) => store.read_config_secrets(key, true).await?,
+            None => None,
+        };
+        let (credentials_version, credentials) = match stored {
+            None => (0, CarrierCredentials::default()),
+            Some(stored) => (stored.version, credentials(&stored)?),
+        };
+        Ok(Self {
+            deployment,
+            store,
+            carrier_seal,
+            version: current.as_ref().map_or(0, |current| current.version),
+            current,
+            problems,
+            document,
+            credentials_version,
+            credentials,
+        })
+    }
+
+    /// The document; an error if the stored one cannot be used.
+    pub(crate) fn usable(self) -> Result<Self, OperatorError> {
+        match self.problems.is_empty() {
+            true => Ok(self),
+            false => Err(OperatorError::Document(self.problems)),
+        }
+    }
+
+    /// For `read_with` of the functions' configuration.
+    pub(crate) fn stored(&self) -> StoredConfig<'_> {
+        StoredConfig {
+            document: Some(&self.document),
+            credentials: Some(&self.credentials),
+        }
+    }
+
+    /// The last versions, newest first.
+    pub(crate) async fn history(&self) -> Result<Vec<ConfigVersion>, OperatorError> {
+        Ok(self.store.config_history().await?)
+    }
+
+    /// Checks `document` as the functions do, with `credentials`.
+    pub(crate) fn check(
+        &self,
+        document: &Document,
+        credentials: &CarrierCredentials,
+    ) -> Result<(), OperatorError> {
+        let mut problems = misplaced_credentials(document);
+        let checked = document.check(Some(credentials), &|name| self.deployment.variable(name));
+        problems.extend(checked.err().into_iter().flat_map(|error| error.0));
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(OperatorError::Settings(problems)),
+        }
+    }
+
+    /// Checks `document` and writes it as the next version, whose number it returns.
+    pub(crate) async fn write(&self, document: &Document) -> Result<u64, OperatorError> {
+        self.check(document, &self.credentials)?;
+        let text = document
+            .to_stored()
+            .map_err(|error| OperatorError::Settings(error.0))?;
+        let (author, now) = (self.deployment.author().await?, self.deployment.now());
+        let written = self.store.write_config(self.version, &text, &author, now);
+        match written.await? {
+            ConfigWrite::Written(version) => Ok(version),
+            ConfigWrite::Conflict(current) => Err(self.conflict(current)),
+        }
+    }
+
+    /// Writes `credentials`. For a new carrier this goes before the document, for one that is
+    /// removed after it, so that a crash in between leaves nothing that a function refuses.
+    pub(crate) async fn write_credentials(
+        &mut self,
+        credentials: CarrierCredentials,
+    ) -> Result<(), OperatorError> {
+        if credentials == self.credentials {
+            return Ok(());
+        }
+        let key = self.carrier_seal.clone();
+        let key = key.ok_or(OperatorError::NoCarrierSeal)?;
+        let text = credentials.to_stored();
+        let (author, now) = (self.deployment.author().await?, self.deployment.now());
+        let version = self.credentials_version;
+        let written = self
+            .store
+            .write_config_secrets(&key, version, &text, &author, now);
+        match written.await? {
+            ConfigWrite::Written(version) => {
+                self.credentials_version = version;
+                self.credentials = credentials;
+                Ok(())
+            }
+            ConfigWrite::Conflict(current) => Err(OperatorError::CredentialsChanged {
+                author: current.map(|current| current.author).unwrap_or_default(),
+            }),
+        }
+    }
+
+    fn conflict(&self, current: Option<ConfigVersion>) -> OperatorError {
+        let Some(current) = current else {
+            return OperatorError::Document(vec!["the document was deleted meanwhile".to_owned()]);
+        };
+        let changes = match parse(&current) {
+            Ok(document) => document_changes(&self.document, &document),
+            Err(problems) => problems,
+        };
+        OperatorError::Changed {
+            version: current.version,
+            author: current.author,
+            written_at: current.written_at,
+            changes,
+        }
+    }
+
+    /// Writes the document again if it is sealed under a key that is not the current one.
+    pub(crate) async fn reseal(&self) -> Result<bool, OperatorError> {
+        let current = self.deployment.current_seal_key()?;
+        match &self.current {
+            Some(stored) if stored.seal_key != current => {
+                self.write(&self.document).await?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// The document of a version.
+///
+/// # Errors
+/// One line for each problem.
+pub(crate) fn parse(version: &ConfigVersion) -> Result<Document, Vec<String>> {
+    match &version.text {
+        Some(text) => Document::parse(text).map_err(|error| error.0),
+        None => Err(vec![format!(
+            "version {} is sealed under the key {:?}, which OTP_SECRETS does not have",
+            version.version, version.seal_key
+        )]),
+    }
+}
+
+fn credentials(stored: &ConfigVersion) -> Result<CarrierCredentials, OperatorError> {
+    let text = stored.text.as_deref().ok_or_else(|| {
+        let problem = "the stored credentials of carriers do not open with carrier_seal";
+        OperatorError::Document(vec![problem.to_owned()])
+    })?;
+    CarrierCredentials::parse(text).map_err(|error| OperatorError::Document(error.0))
+}
+
+/// Credentials in the list of carriers, which every function reads.
+fn misplaced_credentials(document: &Document) -> Vec<String> {
+    let carriers = document.carriers.as_ref().and_then(Value::as_array);
+    let entries = carriers.into_iter().flatten().zip(1..);
+    let found = entries.flat_map(|(entry, position)| {
+        let fields = entry.as_object().into_iter().flat_map(Map::keys);
+        let fields = fields.filter(|field| is_credential(field));
+        fields.map(move |field| {
+            format!(
+                "config.carriers: carrier {position}: {field} is a credential; set it with \
+                 `lambda-otp carrier set`"
+            )
+        })
+    });
+    found.collect()
+}

@@ -1,0 +1,143 @@
+//! The commands of operators, as processes: on a local server, and on a stack whose AWS is a
+//! stand-in.
+
+use std::process::{Output, Stdio};
+
+use data_encoding::BASE64;
+use otp::crypto::hashes::sha256;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+use super::aws_stand_in::AwsStandIn;
+use super::deliveries::enqueue;
+use super::local_process::{LocalProcess, local_command, stderr};
+use super::temp_directory::TempDirectory;
+
+/// A local server with its directory, and the service that a test calls.
+pub struct OperatedServer {
+    pub process: LocalProcess,
+    pub data: TempDirectory,
+    pub secrets: String,
+}
+
+impl OperatedServer {
+    /// With these seal keys, of which the first is current.
+    pub async fn start(seal: &[&str]) -> Self {
+        Self::start_in(TempDirectory::new(), seal).await
+    }
+
+    pub async fn start_in(data: TempDirectory, seal: &[&str]) -> Self {
+        let key = |id: &&str| {
+            (
+                (*id).to_owned(),
+                json!(BASE64.encode(&sha256(id.as_bytes()))),
+            )
+        };
+        let keys: serde_json::Map<_, _> = seal.iter().map(key).collect();
+        let seal = json!({"current": seal[0], "keys": keys});
+        let secrets = json!({
+            "seal": seal,
+            "lookup": BASE64.encode(&[7; 32]),
+            "carrier_seal": BASE64.encode(&[8; 32]),
+        })
+        .to_string();
+        let variables = [("OTP_SECRETS", secrets.as_str())];
+        let mut process = LocalProcess::start(&variables, Some(data.path())).await;
+        let endpoints = process.call("GET", "/local/endpoints", None).await.body;
+        let text = |name: &str| endpoints[name].as_str().expect("a text").to_owned();
+        process.service.sqs_url = text("sqs_url");
+        process.service.dynamodb_url = text("dynamodb_url");
+        Self {
+            process,
+            data,
+            secrets,
+        }
+    }
+
+    /// The options that name this server.
+    pub fn target(&self) -> [&str; 4] {
+        [
+            "--url",
+            &self.process.service.base,
+            "--data",
+            self.data.as_str(),
+        ]
+    }
+
+    /// Runs a command with this server as its target.
+    pub async fn run(&self, command: &[&str]) -> Output {
+        self.run_with(command, "", &[]).await
+    }
+
+    /// As [`Self::run`], with this standard input and these variables.
+    pub async fn run_with(
+        &self,
+        command: &[&str],
+        input: &str,
+        variables: &[(&str, &str)],
+    ) -> Output {
+        let secrets = [("OTP_SECRETS", self.secrets.as_str()), ("USER", "ada")];
+        let variables = [&secrets[..], variables].concat();
+        run_with_input(&[command, &self.target()].concat(), input, &variables).await
+    }
+
+    /// Runs a command on the stack `otp` of the stand-in, whose table is that of this server.
+    pub async fn run_on_stack(&self, aws: &AwsStandIn, command: &[&str]) -> Output {
+        self.run_on_stack_with(aws, command, "").await
+    }
+
+    /// As [`Self::run_on_stack`], with this standard input.
+    pub async fn run_on_stack_with(
+        &self,
+        aws: &AwsStandIn,
+        command: &[&str],
+        input: &str,
+    ) -> Output {
+        let variables = aws.variables(&self.process.service.dynamodb_url);
+        let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        run_with_input(&[command, &["--stack", "otp"]].concat(), input, &variables).await
+    }
+
+    /// As [`Self::run`], for a command that succeeds; what it printed.
+    pub async fn done(&self, command: &[&str]) -> String {
+        let output = self.run(command).await;
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).starts_with("local server at http://"));
+        stdout(&output)
+    }
+
+    pub async fn json(&self, command: &[&str]) -> Value {
+        let printed = self.done(&[command, &["--json"]].concat()).await;
+        serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{printed}"))
+    }
+
+    /// A message that the worker has failed to handle three times.
+    pub async fn dead_letter(&self) {
+        enqueue(&self.process.service, "malformed", 0).await;
+        for _ in 0..4 {
+            self.process.service.settle().await;
+            self.process.service.advance(61).await;
+        }
+    }
+}
+
+/// What an ended process printed on standard output.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a command with this standard input.
+async fn run_with_input(arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
+    let mut command = local_command(arguments, variables);
+    let command = command.stdin(Stdio::piped());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // A command that reads no input may have ended.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    child.wait_with_output().await.expect("it ran")
+}
