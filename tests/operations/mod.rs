@@ -10,6 +10,7 @@ mod key_rotation;
 mod metrics;
 mod operator_commands;
 mod operator_config;
+mod operator_doctor;
 mod operator_rollback;
 mod operator_seal_keys;
 mod request_logs;

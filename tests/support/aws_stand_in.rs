@@ -1,5 +1,5 @@
-//! A stand-in for CloudFormation, Secrets Manager, SQS, SNS and STS: the few calls that the commands
-//! of operators make, for a stack called `otp`.
+//! A stand-in for CloudFormation, Secrets Manager, SQS, SNS and STS: the few calls that
+//! the commands of operators make, for a stack called `otp`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
