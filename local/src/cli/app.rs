@@ -154,7 +154,7 @@ async fn write(arguments: &Arguments, is_new: bool) -> Result<(), OperatorError>
     let after = guess_probability(&deployment, &configuration, &document, name)?;
     if !arguments.target.json {
         output::line(&sentence(after));
-        if before > after || before < after {
+        if before.to_bits() != after.to_bits() {
             output::line(&format!("before this change: {before:.1e}"));
         }
     }
