@@ -1,5 +1,5 @@
-//! `POST /local/reset`: the server as at its start, with the same keys. Tests call it between two
-//! cases.
+//! `POST /local/reset`: the server as at its start, with the same keys and the same configuration
+//! document. Tests call it between two cases.
 
 use std::io;
 

@@ -1,6 +1,8 @@
 //! The table that the functions share, as the local server itself sees it: created at the start,
 //! shown raw, and cleared of expired items. It is in the embedded engine, or in another DynamoDB.
 
+use data_encoding::BASE64;
+use otp::store::is_config_key;
 use serde_json::{Value, json};
 
 use crate::dynamodb::{Engine, EngineError, create_table_request};
@@ -86,9 +88,14 @@ impl Table {
         Ok(())
     }
 
-    /// Deletes all items.
+    /// Deletes all items but those of the configuration.
     pub(crate) async fn clear(&self) -> Result<(), TableError> {
         for item in self.items().await? {
+            let key = item[&self.key.attribute]["B"].as_str().unwrap_or_default();
+            let key = BASE64.decode(key.as_bytes());
+            if key.is_ok_and(|key| is_config_key(&key)) {
+                continue;
+            }
             let key = json!({(&self.key.attribute): item[&self.key.attribute]});
             self.delete(json!({"TableName": self.name, "Key": key}))
                 .await?;

@@ -211,6 +211,20 @@ async fn document_of_the_largest_size_is_read() {
     }
 }
 
+#[tokio::test]
+async fn reset_keeps_the_document() {
+    let (service, writer) = start_processes(1, &[]).await;
+    writer.write(0, desk("Desk")).await;
+    let (to, sent) = (phone(1), service.send_as(DESK_KEY, &phone(1)).await);
+    assert_status(&sent, 201);
+    let reset = service.raw("POST", "/local/reset", &[], "").await;
+    assert_status(&reset, 200);
+    assert_eq!(statuses(&service, DESK_KEY).await, [200; 3]);
+    assert!(service.messages(&to).await.is_empty());
+    let history = writer.store.config_history().await.expect("a history");
+    assert_eq!(history.len(), 1);
+}
+
 /// A local server with these seal keys and its table in `data`, whose functions are processes.
 async fn start_in(data: &TempDirectory, ids: &[&str]) -> LocalProcess {
     let directory = built_functions::functions().directory;

@@ -189,6 +189,7 @@ impl<C: Configured> InstanceConfig<C> {
             return;
         }
         reading.tried_at = Some(now);
+        let is_first = reading.in_force.is_none();
         let read = match is_used {
             true => tokio::time::timeout(READ_TIME_MAX, self.read(reading))
                 .await
@@ -201,6 +202,9 @@ impl<C: Configured> InstanceConfig<C> {
                 reading.tried_at = None;
                 for warning in warnings {
                     tracing::warn!(function = C::FUNCTION, "{warning}");
+                }
+                if is_first {
+                    return;
                 }
                 let versions = reading.in_force.as_ref();
                 let document = versions.map(|versions| version_of(&versions.document));

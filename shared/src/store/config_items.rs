@@ -15,14 +15,13 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, TransactWriteItem};
 use thiserror::Error;
 
 use super::attributes::{self, FORMAT, Item, binary, bytes, number, number_value, text};
+use super::config_keys::{CONFIG, CONFIG_SECRETS, HISTORY_LENGTH, history_key};
 use super::versioned::conflict_backoff;
 use super::{Store, StoreError};
 use crate::crypto::keyring::Keyring;
 use crate::crypto::sealing::{SealedFor, seal_key_id};
 use crate::domain::time::Timestamp;
 
-/// Versions that are kept.
-const HISTORY_LENGTH: u64 = 20;
 /// Format of the items; that of the document is in its text.
 const ITEM_FORMAT: i64 = 1;
 /// How often a write or a reading of the history is tried again.
@@ -49,8 +48,8 @@ impl ConfigItem {
     #[must_use]
     pub fn key(self) -> &'static [u8] {
         match self {
-            Self::Config => b"config",
-            Self::ConfigSecrets => b"config_secrets",
+            Self::Config => CONFIG,
+            Self::ConfigSecrets => CONFIG_SECRETS,
         }
     }
 
@@ -383,11 +382,6 @@ fn open(item: ConfigItem, keyring: &Keyring, stored: &Item) -> Option<ConfigVers
         written_at: Timestamp(number(stored, WRITTEN_AT)),
         author: attributes::optional_text(stored, AUTHOR).unwrap_or_default(),
     })
-}
-
-/// Where a version is kept: each place has every 20th one.
-fn history_key(slot: u64) -> Vec<u8> {
-    format!("config_version_{slot:02}").into_bytes()
 }
 
 fn key_item(key: &[u8]) -> Item {
