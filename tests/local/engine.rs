@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use otp::platform::aws::{Aws, AwsSettings};
+use otp::platform::aws::{Aws, AwsSettings, Service as AwsService};
 
 use crate::support::{Service, at_once};
 
@@ -20,7 +20,7 @@ async fn engine() -> (Client, String) {
         endpoint_urls: [Some(service.dynamodb_url), None, None],
     };
     (
-        Client::new(&Aws::new(settings).config(otp::platform::aws::Service::DynamoDb)),
+        Client::new(&Aws::new(settings).config(AwsService::DynamoDb).sdk),
         service.table,
     )
 }

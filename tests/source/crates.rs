@@ -65,7 +65,10 @@ const SHARED: [(&str, &[&str]); 24] = [
     ("lambda_runtime", &["functions/"]),
     ("postcard", &["shared/src/store/"]),
     ("rand", &["shared/src/"]),
-    ("ring", &["shared/src/crypto/"]),
+    (
+        "ring",
+        &["shared/src/crypto/", "shared/src/platform/aws_signature.rs"],
+    ),
     (
         "rlibphonenumber",
         &[

@@ -21,6 +21,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use super::carrier_trait::{Notification, OutgoingMessage, Receipt};
 use super::sender::is_number;
 use super::vendor_format::aws_json::is_credential_error;
+use crate::platform::aws::ClientConfig;
 use crate::platform::https::is_not_connected;
 
 /// The SNS client.
@@ -30,15 +31,16 @@ pub struct Sns {
 }
 
 impl Sns {
-    /// `config` is the SDK's configuration for SNS.
+    /// `config` is that for SNS.
     #[must_use]
-    pub fn new(config: &aws_types::SdkConfig) -> Self {
+    pub fn new(config: &ClientConfig) -> Self {
         let no_retries = aws_smithy_types::retry::RetryConfig::disabled();
-        let config = aws_sdk_sns::config::Builder::from(config)
-            .retry_config(no_retries)
-            .build();
+        let mut settings = aws_sdk_sns::config::Builder::from(&config.sdk).retry_config(no_retries);
+        if let Some(signing) = &config.signing {
+            settings = settings.push_auth_scheme(signing.clone());
+        }
         Self {
-            client: Client::from_conf(config),
+            client: Client::from_conf(settings.build()),
         }
     }
 

@@ -1,5 +1,5 @@
-//! AWS: the configuration that all AWS clients share, and the signature of requests to AWS that no
-//! SDK client sends. The only file that names the signer and the SDK's runtime.
+//! AWS: the configuration that all AWS clients share, and the signature of their requests and of
+//! those that no SDK client sends. The only file that names the SDK's runtime.
 //!
 //! Invariant: credentials and region come from the Lambda environment alone: no profiles, no SSO,
 //! no instance metadata.
@@ -7,28 +7,33 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, IdentityCache, Region, StalledStreamProtectionConfig,
 };
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::auth::{
+    AuthScheme, AuthSchemeEndpointConfig, AuthSchemeId, Sign,
+};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
+use aws_smithy_runtime_api::client::identity::{Identity, SharedIdentityResolver};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::{GetIdentityResolver, RuntimeComponents};
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use http_body_util::BodyExt as _;
-use thiserror::Error;
 
 use crate::domain::time::Timestamp;
+use crate::platform::aws_signature::{AwsCredentials, SignError, Signer, Unsigned};
 use crate::platform::clock::Clock;
 use crate::platform::clock_check::{ClockCheck, ClockSkewError};
 use crate::platform::https;
@@ -68,11 +73,38 @@ pub enum Service {
     Sns,
 }
 
+impl Service {
+    /// Its name in signatures.
+    fn signing_name(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "dynamodb",
+            Self::Sqs => "sqs",
+            Self::Sns => "sns",
+        }
+    }
+}
+
+/// The configuration for the client of one service.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// What is the same in the SDKs of all services.
+    pub sdk: SdkConfig,
+    /// Replaces the signer of the SDK.
+    pub signing: Option<Signing>,
+}
+
+impl From<SdkConfig> for ClientConfig {
+    /// With the signer of the SDK, which also takes credentials that change.
+    fn from(sdk: SdkConfig) -> Self {
+        Self { sdk, signing: None }
+    }
+}
+
 /// One configuration, one connection pool, for all clients of a function.
 #[derive(Clone)]
 pub struct Aws {
     config: SdkConfig,
-    credentials: Credentials,
+    credentials: AwsCredentials,
     https: https::Client<SdkBody>,
     /// Sends to DynamoDB, and compares clocks.
     checked: SharedHttpConnector,
@@ -83,10 +115,15 @@ impl Aws {
     /// One configuration from `settings`.
     #[must_use]
     pub fn new(settings: AwsSettings) -> Self {
+        let own = AwsCredentials {
+            access_key_id: settings.access_key_id,
+            secret_access_key: settings.secret_access_key,
+            session_token: settings.session_token,
+        };
         let credentials = Credentials::new(
-            settings.access_key_id,
-            settings.secret_access_key,
-            settings.session_token,
+            own.access_key_id.clone(),
+            own.secret_access_key.clone(),
+            own.session_token.clone(),
             None,
             "lambda environment",
         );
@@ -102,7 +139,7 @@ impl Aws {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region))
-            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
             .timeout_config(timeouts.build())
             .retry_config(RetryConfig::standard())
             .http_client(http_client_fn(move |_, _| unchecked.clone()))
@@ -114,7 +151,7 @@ impl Aws {
             .build();
         Self {
             config,
-            credentials,
+            credentials: own,
             https,
             checked,
             endpoint_urls: settings.endpoint_urls,
@@ -123,14 +160,26 @@ impl Aws {
 
     /// The configuration for the client of one service.
     #[must_use]
-    pub fn config(&self, service: Service) -> SdkConfig {
+    pub fn config(&self, service: Service) -> ClientConfig {
         let mut builder = self.config.to_builder();
         builder.set_endpoint_url(self.endpoint_urls[service as usize].clone());
         if let Service::DynamoDb = service {
             let checked = self.checked.clone();
             builder.set_http_client(Some(http_client_fn(move |_, _| checked.clone())));
         }
-        builder.build()
+        ClientConfig {
+            sdk: builder.build(),
+            signing: Some(Signing(Arc::new(self.signer(service.signing_name())))),
+        }
+    }
+
+    fn signer(&self, service: &'static str) -> Signer {
+        let region = self.config.region().map(ToString::to_string);
+        Signer::new(
+            self.credentials.clone(),
+            region.unwrap_or_default(),
+            service,
+        )
     }
 
     /// The endpoint URL that replaces AWS for `service`, if there is one.
@@ -153,46 +202,77 @@ impl Aws {
     /// included. Its URL, headers and body must not change afterwards.
     ///
     /// # Errors
-    /// [`SignError`] if the URL has no host or a header is not text.
+    /// [`SignError`] if the URL is not absolute or a header is not text.
     pub fn sign(
         &self,
         request: &mut http::Request<String>,
-        service: &str,
+        service: &'static str,
         now: Timestamp,
     ) -> Result<(), SignError> {
-        let region = self.config.region().map(Region::as_ref).unwrap_or_default();
-        let since_1970 = Duration::from_secs(now.0.max(0).unsigned_abs());
-        let time = UNIX_EPOCH
-            .checked_add(since_1970)
-            .ok_or(SignError::TimeOutOfRange)?;
-        // The signer panics on a URL without a host.
-        if request.uri().host().is_none() {
-            return Err(SignError::NoHost);
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let unsigned = Unsigned {
+            method: request.method().as_str(),
+            url: &request.uri().to_string(),
+            headers: headers.collect::<Option<_>>().ok_or(SignError::Header)?,
+            body: request.body().as_bytes(),
+        };
+        for (name, value) in self.signer(service).sign(unsigned, now)? {
+            let value = value.parse().map_err(|_| SignError::Header)?;
+            request.headers_mut().insert(name, value);
         }
-        let identity = self.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(service)
-            .time(time)
-            .settings(SigningSettings::default())
-            .build()?
-            .into();
-        let headers = request
-            .headers()
-            .iter()
-            .map(|(name, value)| Ok((name.as_str(), value.to_str()?)))
-            .collect::<Result<Vec<_>, SignError>>()?;
-        let signable = SignableRequest::new(
-            request.method().as_str(),
-            request.uri().to_string(),
-            headers.into_iter(),
-            SignableBody::Bytes(request.body().as_bytes()),
-        )?;
-        let (instructions, _) = sign(signable, &params)?.into_parts();
-        instructions.apply_to_request_http1x(request);
         Ok(())
     }
+}
+
+/// Signs the requests of SDK clients.
+#[derive(Clone, Debug)]
+pub struct Signing(Arc<Signer>);
+
+impl AuthScheme for Signing {
+    /// That of the SDK's signer, which it replaces.
+    fn scheme_id(&self) -> AuthSchemeId {
+        AuthSchemeId::new("sigv4")
+    }
+
+    fn identity_resolver(
+        &self,
+        resolvers: &dyn GetIdentityResolver,
+    ) -> Option<SharedIdentityResolver> {
+        resolvers.identity_resolver(self.scheme_id())
+    }
+
+    fn signer(&self) -> &dyn Sign {
+        self
+    }
+}
+
+impl Sign for Signing {
+    fn sign_http_request(
+        &self,
+        request: &mut HttpRequest,
+        _: &Identity,
+        _: AuthSchemeEndpointConfig<'_>,
+        components: &RuntimeComponents,
+        _: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        let time = components.time_source().unwrap_or_default().now();
+        let unsigned = Unsigned {
+            method: request.method(),
+            url: request.uri(),
+            headers: request.headers().iter().collect(),
+            body: request.body().bytes().ok_or(SignError::Body)?,
+        };
+        for (name, value) in self.0.sign(unsigned, timestamp_of(time))? {
+            request.headers_mut().insert(name, value);
+        }
+        Ok(())
+    }
+}
+
+fn timestamp_of(time: SystemTime) -> Timestamp {
+    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The HTTP client of AWS clients that another configuration than [`Aws`] makes: the same
@@ -236,27 +316,6 @@ fn root_of(url: &http::Uri) -> Option<http::Request<SdkBody>> {
     parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     let url = http::Uri::from_parts(parts).ok()?;
     http::Request::get(url).body(SdkBody::empty()).ok()
-}
-
-/// Why a request could not be signed. Neither the error nor its sources contain anything of the
-/// request.
-#[derive(Debug, Error)]
-pub enum SignError {
-    /// The time is beyond what the system can represent.
-    #[error("the time of signing is out of range")]
-    TimeOutOfRange,
-    /// The URL is relative.
-    #[error("the URL of the request has no host")]
-    NoHost,
-    /// Not printable ASCII.
-    #[error("a header value is not text")]
-    Header(#[from] http::header::ToStrError),
-    /// A bug: a parameter is missing.
-    #[error("incomplete signing parameters")]
-    Parameters(#[from] v4::signing_params::BuildError),
-    /// Not a valid request.
-    #[error("the signer rejected the request")]
-    Signer(#[from] SigningError),
 }
 
 /// Lets the SDK send through our HTTP client.
@@ -354,7 +413,7 @@ mod tests {
         url: &str,
         headers: &[(&'static str, &str)],
         body: &str,
-        service: &str,
+        service: &'static str,
         session_token: Option<&str>,
     ) -> String {
         let mut request = http::Request::builder().method("POST").uri(url);

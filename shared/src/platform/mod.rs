@@ -2,6 +2,7 @@
 //! and metrics.
 
 pub mod aws;
+pub mod aws_signature;
 pub mod clock;
 pub mod clock_check;
 pub mod deadline;

@@ -139,8 +139,13 @@ impl Queue {
     /// The queue at `url`.
     #[must_use]
     pub fn new(aws: &Aws, url: String) -> Self {
+        let config = aws.config(Service::Sqs);
+        let mut settings = aws_sdk_sqs::config::Builder::from(&config.sdk);
+        if let Some(signing) = config.signing {
+            settings = settings.push_auth_scheme(signing);
+        }
         Self {
-            client: Client::new(&aws.config(Service::Sqs)),
+            client: Client::from_conf(settings.build()),
             url,
         }
     }

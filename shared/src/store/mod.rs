@@ -49,6 +49,7 @@ use limits::GuardCache;
 
 use crate::crypto::keyring::Keyring;
 use crate::domain::time::{HOUR_SECONDS, RETENTION_SECONDS};
+use crate::platform::aws::ClientConfig;
 use crate::platform::random::random_bytes;
 
 /// Longer than every window that an item enforces.
@@ -102,9 +103,13 @@ impl WriteId {
 impl Store {
     /// The table called `table`.
     #[must_use]
-    pub fn new(config: &aws_types::SdkConfig, table: String, keyring: Arc<Keyring>) -> Self {
+    pub fn new(config: &ClientConfig, table: String, keyring: Arc<Keyring>) -> Self {
+        let mut settings = aws_sdk_dynamodb::config::Builder::from(&config.sdk);
+        if let Some(signing) = &config.signing {
+            settings = settings.push_auth_scheme(signing.clone());
+        }
         Self {
-            client: Client::new(config),
+            client: Client::from_conf(settings.build()),
             table,
             keyring,
             guards: Arc::default(),

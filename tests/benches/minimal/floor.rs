@@ -19,7 +19,7 @@ async fn main() -> Result<(), Error> {
         endpoint_urls: [variable("AWS_ENDPOINT_URL_DYNAMODB"), None, None],
     };
     let (client, table) = (
-        &Client::new(&Aws::new(settings).config(Service::DynamoDb)),
+        &Client::new(&Aws::new(settings).config(Service::DynamoDb).sdk),
         &required("OTP_TABLE"),
     );
     let key = || AttributeValue::B(Blob::new(*b"bench-floor-0001"));

@@ -57,7 +57,7 @@ fn store() -> Store {
         .http_client(http_client_fn(move |_, _| table.clone()))
         .build();
     let keyring = Keyring::new("k1".into(), &[("k1".to_owned(), [1; 32])].into(), &[2; 32]);
-    Store::new(&config, "table".to_owned(), Arc::new(keyring))
+    Store::new(&config.into(), "table".to_owned(), Arc::new(keyring))
 }
 
 /// Reads one input.
