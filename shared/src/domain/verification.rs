@@ -469,6 +469,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn approval_has_its_attempt_and_its_subject() {
+        let mut v = verification(5);
+        let subject = VerificationSubject {
+            key: SubjectKey(RecordKey([1; 12])),
+            sealed_id: vec![],
+            id: None,
+            is_unique: true,
+            is_taken: false,
+        };
+        v.params.subject = Some(subject.clone());
+        v.attempts = vec![attempt(1, false)];
+        assert_eq!((v.success(), v.approved_subject()), (None, None));
+        v.attempts.push(attempt(2, true));
+        assert_eq!(v.success(), Some(&attempt(2, true)));
+        assert_eq!(v.approved_subject(), Some(&subject));
+        assert_eq!(v.status(Timestamp(1002)), Status::Approved);
+    }
+
+    #[test]
+    fn code_expires_with_its_time_or_its_key() {
+        let mut v = verification(5);
+        assert_eq!(v.status(Timestamp(1299)), Status::Pending);
+        assert_eq!(v.status(Timestamp(1300)), Status::Expired);
+        v.has_live_key = false;
+        assert_eq!(v.status(Timestamp(1299)), Status::Expired);
+    }
+
+    #[test]
     fn last_wrong_code_exhausts_the_verification() {
         let mut v = verification(2);
         v.attempts = vec![attempt(1, false), attempt(2, false)];
