@@ -35,6 +35,10 @@ const READERS: [(&str, Reader); 6] = [
     ("stored_items", stored_items::run),
 ];
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of this program, not of the service"
+)]
 static READER: LazyLock<Reader> = LazyLock::new(|| {
     let target = std::env::var("OTP_FUZZ_TARGET").unwrap_or_default();
     let reader = READERS.iter().find(|(name, _)| *name == target);

@@ -220,12 +220,13 @@ async fn seal_finding(keys: &[&str], has_carrier_seal: bool, days: i64) -> Vec<[
             .expect("an object")
             .remove("carrier_seal");
     }
-    let mut stack = checked.aws.stack();
-    for name in ["otp_secrets", "otp_secrets_with_carriers"] {
-        stack.secret.insert(name.into(), secrets.to_string().into());
+    {
+        let mut stack = checked.aws.stack();
+        for name in ["otp_secrets", "otp_secrets_with_carriers"] {
+            stack.secret.insert(name.into(), secrets.to_string().into());
+        }
+        stack.secret_changed_at = now() - days * DAY;
     }
-    stack.secret_changed_at = now() - days * DAY;
-    drop(stack);
     checked.findings().await
 }
 
