@@ -74,7 +74,8 @@ async fn empty_and_loose_codes() -> String {
 }
 
 async fn parsed_codes() -> String {
-    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    let more = [("OTP_PREFIX_SENDS", "1000/600")];
+    let service = Service::start_with(&no_send_limits_and(&more)).await;
     let (id, _) = service.open(TO).await;
     for code in [
         "+12345",
