@@ -11,6 +11,7 @@ mod metrics;
 mod operator_commands;
 mod operator_config;
 mod operator_doctor;
+mod operator_functions;
 mod operator_rollback;
 mod operator_seal_keys;
 mod request_logs;
