@@ -70,7 +70,7 @@ async fn refused_message_fails_the_command() {
         (r#"{"success":false,"code":500}"#, "transient"),
     ] {
         let vendor = sms_partner((200, body), None).await;
-        let (output, printed) = carrier_test(&vendor, &["first"]).await;
+        let (output, printed) = carrier_test(&vendor, &["--carrier", "first"]).await;
         assert_eq!(output.status.code(), Some(1), "{printed}");
         assert!(printed.contains(&format!("class     {class}")), "{printed}");
     }

@@ -17,7 +17,11 @@ use crate::operator::Configuration;
 #[derive(clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// Name of the carrier
-    name: String,
+    #[arg(required_unless_present = "carrier")]
+    name: Option<String>,
+    /// The same as NAME
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    carrier: Option<String>,
     /// Where the carrier is configured; without it, in the variables of this process
     #[command(flatten)]
     target: OptionalTarget,
@@ -64,7 +68,7 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
 
 async fn send(arguments: Arguments) -> Result<bool, CarrierTestError> {
     let message = Message {
-        carrier: arguments.name,
+        carrier: arguments.name.or(arguments.carrier).unwrap_or_default(),
         to: arguments.to,
         channel: arguments.channel,
         locale: arguments.locale,
