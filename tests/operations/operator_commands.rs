@@ -142,7 +142,12 @@ async fn table_and_secret_replace_a_stack() {
     let aws = AwsStandIn::open(server.secrets.clone(), &[]).await;
     let variables = aws.variables(&server.process.service.dynamodb_url);
     let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
-    let target = ["--table", "otp", "--secret", "otp"];
+    let target = [
+        "--table",
+        server.process.service.table.as_str(),
+        "--secret",
+        "otp",
+    ];
     let lookup = ["recipient", "lookup", "--app", "default", TO];
     let output = run_to_end(&[&lookup[..], &target].concat(), &variables).await;
     assert!(stdout(&output).contains(&id), "{}", stderr(&output));

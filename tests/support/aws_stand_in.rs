@@ -19,6 +19,8 @@ pub struct AwsStandIn {
 
 /// What the stack has.
 pub struct Stack {
+    /// Name of the table.
+    pub table: String,
     /// Bodies of dead letters.
     dead: Vec<String>,
     /// Those that were read and not put back.
@@ -47,6 +49,7 @@ impl AwsStandIn {
         let secrets = Value::from(secrets);
         let entries = ["otp_secrets", "otp_secrets_with_carriers"];
         let stack = Arc::new(Mutex::new(Stack {
+            table: "otp".into(),
             dead: dead_letters.to_vec(),
             hidden: vec![],
             enqueued: vec![],
@@ -215,7 +218,7 @@ impl Stack {
 
     fn described(&self) -> String {
         let outputs = [
-            ("TableName", "otp"),
+            ("TableName", self.table.as_str()),
             ("ApiUrl", &self.api_url),
             (
                 "SecretsArn",

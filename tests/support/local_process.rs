@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::response::TestResponse;
-use super::service::{DEFAULT_KEY, SHOP_KEY, Service};
+use super::service::{Service, local_api_keys};
 use super::target;
 
 /// The command of the local server, with these arguments and these variables only.
@@ -64,7 +64,7 @@ pub struct LocalProcess {
 impl LocalProcess {
     /// With the API keys of the suite and these variables; with its table in `data`.
     pub async fn start(variables: &[(&str, &str)], data: Option<&Path>) -> Self {
-        let keys = format!("default={DEFAULT_KEY},shop={SHOP_KEY}");
+        let keys = local_api_keys();
         let variables = [&[("OTP_LOCAL_API_KEYS", keys.as_str())], variables].concat();
         let data = data.map(|data| data.to_str().expect("a path in UTF-8"));
         let arguments: Vec<&str> = data.into_iter().flat_map(|data| ["--data", data]).collect();

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::aws_stand_in::AwsStandIn;
+use super::built_functions::dynamodb_for_suite;
 use super::deliveries::enqueue;
 use super::local_process::{LocalProcess, local_command, stderr};
+use super::service::local_api_keys;
 use super::temp_directory::TempDirectory;
 
 /// A local server with its directory, and the service that a test calls.
@@ -41,12 +43,12 @@ impl OperatedServer {
             "carrier_seal": BASE64.encode(&[8; 32]),
         })
         .to_string();
-        let variables = [("OTP_SECRETS", secrets.as_str())];
-        let mut process = LocalProcess::start(&variables, Some(data.path())).await;
+        let mut process = start_process(&data, &secrets).await;
         let endpoints = process.call("GET", "/local/endpoints", None).await.body;
         let text = |name: &str| endpoints[name].as_str().expect("a text").to_owned();
         process.service.sqs_url = text("sqs_url");
         process.service.dynamodb_url = text("dynamodb_url");
+        process.service.table = text("table");
         Self {
             process,
             data,
@@ -93,7 +95,9 @@ impl OperatedServer {
         command: &[&str],
         input: &str,
     ) -> Output {
-        let variables = aws.variables(&self.process.service.dynamodb_url);
+        let service = &self.process.service;
+        aws.stack().table.clone_from(&service.table);
+        let variables = aws.variables(&service.dynamodb_url);
         let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
         run_with_input(&[command, &["--stack", "otp"]].concat(), input, &variables).await
     }
@@ -119,6 +123,20 @@ impl OperatedServer {
             self.process.service.advance(61).await;
         }
     }
+}
+
+/// A local server; on another DynamoDB, if the suite has one, with a table of its own, which a
+/// restart in the same directory finds again.
+async fn start_process(data: &TempDirectory, secrets: &str) -> LocalProcess {
+    let (keys, table) = (local_api_keys(), format!("otp-{}", data.name()));
+    let mut arguments = vec!["--data", data.as_str()];
+    let mut variables = vec![("OTP_SECRETS", secrets), ("OTP_LOCAL_API_KEYS", &keys)];
+    let dynamodb = dynamodb_for_suite();
+    if let Some(url) = &dynamodb {
+        arguments.extend(["--dynamodb", url]);
+        variables.push(("OTP_TABLE", &table));
+    }
+    LocalProcess::start_with_arguments(&arguments, &variables).await
 }
 
 /// What an ended process printed on standard output.

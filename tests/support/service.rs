@@ -27,6 +27,11 @@ use super::twilio;
 pub const DEFAULT_KEY: &str = "otp_test_default_0000000000";
 pub const SHOP_KEY: &str = "otp_test_shop_0000000000000";
 
+/// `OTP_LOCAL_API_KEYS` with both.
+pub fn local_api_keys() -> String {
+    format!("default={DEFAULT_KEY},shop={SHOP_KEY}")
+}
+
 /// A running service and a client for it.
 #[derive(Clone)]
 pub struct Service {
@@ -104,7 +109,7 @@ impl Service {
             .collect();
         values
             .entry("OTP_LOCAL_API_KEYS".into())
-            .or_insert_with(|| format!("default={DEFAULT_KEY},shop={SHOP_KEY}"));
+            .or_insert_with(local_api_keys);
         let dynamodb = built_functions::dynamodb_for_suite();
         if dynamodb.is_some() {
             // The service has its own table. A restart with the same directory finds it again.

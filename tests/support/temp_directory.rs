@@ -20,6 +20,12 @@ impl TempDirectory {
         &self.0
     }
 
+    /// The last part of the path.
+    pub fn name(&self) -> &str {
+        let name = self.0.file_name().and_then(|name| name.to_str());
+        name.expect("a name in UTF-8")
+    }
+
     /// The path as an argument of a program.
     pub fn as_str(&self) -> &str {
         self.0.to_str().expect("a path in UTF-8")
