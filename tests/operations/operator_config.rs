@@ -1,6 +1,7 @@
 //! Commands that change the configuration document: what they refuse, what they print, and two
 //! operators at once.
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::support::local_process::stderr;
@@ -22,9 +23,11 @@ type Refusal = (&'static [&'static str], &'static str, &'static str);
 
 const CREDENTIAL: &str = r#"{"format":1,"carriers":[{"kind":"twilio","auth_token":"t"}]}"#;
 const NEWER: &str = r#"{"format":2}"#;
+/// One character more than a name may have.
+const LONG_NAME: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 #[rustfmt::skip]
-const REFUSALS: [Refusal; 22] = [
+const REFUSALS: [Refusal; 25] = [
     (&["app", "set", "books", "code_length=3"], "", "books.code_length must be"),
     (&["app", "set", "books", "code_length=4"], "", "could be guessed"),
     (&["app", "set", "books", "colour=red"], "", "colour: is not a setting"),
@@ -35,7 +38,10 @@ const REFUSALS: [Refusal; 22] = [
     (&["app", "delete", "other", "--yes"], "", "no app other"),
     (&["app", "delete", "books"], "", "--yes"),
     (&["key", "create", "--app", "other"], "", "there is no app other"),
+    (&["key", "create", "--app", "books", "--name", LONG_NAME], "", "[0].name: must be up to 64"),
+    (&["key", "create", "--app", "books", "--name", "a\u{1b}b"], "", "without control characters"),
     (&["key", "revoke", "ak_1", "--yes"], "", "no key ak_1"),
+    (&["recipient", "forget", "--app", "other", "--yes", "+33612345678"], "", "no app other"),
     (&["config", "apply", "-", "--yes"], CREDENTIAL, "auth_token is a credential"),
     (&["config", "apply", "-", "--yes"], NEWER, "2 is newer than 1"),
     (&["config", "apply", "/nowhere", "--yes"], "", "/nowhere: cannot be used"),
@@ -236,6 +242,87 @@ async fn removed_carrier_is_not_rolled_back_without_credentials() {
     server.done(&["carrier", "remove", "second", "--yes"]).await;
     let error = refused(&server, &["config", "rollback", "1", "--yes"], "").await;
     assert!(error.contains("api_key is required"), "{error}");
+}
+
+const ADD_SECOND: [&str; 6] = [
+    "carrier",
+    "add",
+    "second",
+    "--kind",
+    "smspartner",
+    "--credentials",
+];
+
+#[tokio::test]
+async fn rollback_removes_credentials_of_carriers() {
+    let server = OperatedServer::start(&["k1"]).await;
+    let added = server.run_with(&ADD_SECOND, r#"{"api_key":"a"}"#, &[]);
+    assert_eq!(added.await.status.code(), Some(0));
+    server.done(&["config", "rollback", "0", "--yes"]).await;
+    let error = refused(&server, &ADD_SECOND, "{}").await;
+    assert!(error.contains("api_key"), "{error}");
+    let carriers = server.json(&["carrier", "list"]).await["carriers"].clone();
+    let carriers = carriers.as_array().expect("a list");
+    assert!(
+        carriers
+            .iter()
+            .all(|carrier| carrier["from"] == "OTP_CARRIERS")
+    );
+    assert!(
+        carriers
+            .iter()
+            .all(|carrier| carrier["credentials"] != "table")
+    );
+}
+
+#[tokio::test]
+async fn rollback_names_keys_that_become_valid() {
+    let server = OperatedServer::start(&["k1"]).await;
+    let created = server.json(&["key", "create", "--app", "default"]).await;
+    let id = created["id"].as_str().expect("an id");
+    server.done(&["key", "revoke", id, "--yes"]).await;
+    let output = server.run(&["config", "rollback", "1", "--yes"]).await;
+    let expected = format!("become valid, also if one was revoked before: {id}");
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn unreadable_credentials_are_replaced() {
+    let mut server = OperatedServer::start(&["k1"]).await;
+    let added = server.run_with(&ADD_SECOND, r#"{"api_key":"a"}"#, &[]);
+    assert_eq!(added.await.status.code(), Some(0));
+    let mut secrets: Value = serde_json::from_str(&server.secrets).expect("JSON");
+    secrets["carrier_seal"] = json!(BASE64.encode(&[9; 32]));
+    server.secrets = secrets.to_string();
+    let created = server.json(&["key", "create", "--app", "default"]).await;
+    let id = created["id"].as_str().expect("an id");
+    server.done(&["key", "revoke", id, "--yes"]).await;
+    let found = server.run(&["doctor"]).await;
+    let problem = "the stored credentials of carriers do not open with carrier_seal";
+    assert!(stdout(&found).contains(problem), "{}", stdout(&found));
+    for name in ["sim-a", "sim-b"] {
+        server.done(&["carrier", "remove", name, "--yes"]).await;
+    }
+    let set = ["carrier", "set", "second", "--credentials"];
+    let set = server.run_with(&set, r#"{"api_key":"b"}"#, &[]).await;
+    assert_eq!(set.status.code(), Some(0), "{}", stderr(&set));
+    let found = server.run(&["doctor"]).await;
+    assert!(!stdout(&found).contains(problem), "{}", stdout(&found));
+}
+
+#[tokio::test]
+async fn empty_document_ends_unreadable_credentials() {
+    let mut server = OperatedServer::start(&["k1"]).await;
+    let added = server.run_with(&ADD_SECOND, r#"{"api_key":"a"}"#, &[]);
+    assert_eq!(added.await.status.code(), Some(0));
+    server.secrets = server
+        .secrets
+        .replace(&BASE64.encode(&[8; 32]), &BASE64.encode(&[9; 32]));
+    server.done(&["config", "rollback", "0", "--yes"]).await;
+    let added = server
+        .run_with(&ADD_SECOND, r#"{"api_key":"b"}"#, &[])
+        .await;
+    assert_eq!(added.status.code(), Some(0), "{}", stderr(&added));
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ impl Change<'_> {
     pub(super) async fn write(self, more: Map<String, Value>) -> Result<(), OperatorError> {
         let credentials = &self.configuration.credentials;
         self.configuration.check(&self.document, credentials)?;
+        if let Some(problem) = &self.configuration.credentials_problem {
+            eprintln!("{problem}; `doctor` says what to do");
+        }
         let changes = self.changes();
         if changes.is_empty() && self.configuration.problems.is_empty() {
             return self.print_no_difference();

@@ -3,12 +3,14 @@
 use otp::api::v1::recipient::{read_to, render_lookup};
 use otp::domain::address::Address;
 use otp::service::recipients;
+use otp::service::sending::Sending;
 use serde_json::{Map, Value, json};
 
+use super::app::unknown;
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Configuration, OperatorError};
+use crate::operator::{Configuration, Deployment, OperatorError, known_apps};
 
 /// Commands about one recipient.
 #[derive(clap::Subcommand)]
@@ -46,6 +48,15 @@ impl Arguments {
         read_to(body).map_err(|_| OperatorError::To)
     }
 
+    /// What the use cases need, if the app exists: a typing error must not look like a success.
+    async fn sending(&self, deployment: &Deployment) -> Result<Sending, OperatorError> {
+        let configuration = Configuration::read(deployment).await?.usable()?;
+        match known_apps(deployment, &configuration.document).contains_key(&self.app) {
+            true => configuration.sending(),
+            false => Err(unknown(&self.app)),
+        }
+    }
+
     fn print_done(&self, to: &Address, what: &str) {
         match self.target.json {
             true => output::json(&json!({"to": to.reveal()})),
@@ -61,10 +72,7 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
         Command::Unlock(arguments) => {
             let to = arguments.address()?;
             let deployment = arguments.target.open().await?;
-            let sending = Configuration::read(&deployment)
-                .await?
-                .usable()?
-                .sending()?;
+            let sending = arguments.sending(&deployment).await?;
             recipients::unlock(&sending, &arguments.app, &to, deployment.now()).await?;
             arguments.print_done(&to, "the wrong attempts are cleared");
             Ok(())
@@ -75,15 +83,12 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
         } => {
             let to = arguments.address()?;
             let deployment = arguments.target.open().await?;
+            let sending = arguments.sending(&deployment).await?;
             confirmation.ask(&format!(
                 "erases the verifications and the address of {} in app {}",
                 to.reveal(),
                 arguments.app
             ))?;
-            let sending = Configuration::read(&deployment)
-                .await?
-                .usable()?
-                .sending()?;
             recipients::forget(&sending, &arguments.app, &to, deployment.now()).await?;
             arguments.print_done(&to, "the recipient is forgotten");
             Ok(())
@@ -94,13 +99,7 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
 async fn lookup(arguments: &Arguments) -> Result<(), OperatorError> {
     let to = arguments.address()?;
     let deployment = arguments.target.open().await?;
-    let (sending, now) = (
-        Configuration::read(&deployment)
-            .await?
-            .usable()?
-            .sending()?,
-        deployment.now(),
-    );
+    let (sending, now) = (arguments.sending(&deployment).await?, deployment.now());
     let found = recipients::lookup(&sending, &arguments.app, &to, now).await?;
     let policy = sending.apps.policy(&arguments.app);
     let shown = render_lookup(&to, &found, policy, now);

@@ -3,7 +3,7 @@
 //! Invariant: no entry contains a credential.
 
 use otp::carrier::{CarrierConfigError, check_carriers, read_carriers};
-use otp::config::document::CarrierCredentials;
+use otp::config::document::{CarrierCredentials, Document};
 use otp::platform::json::FieldError;
 use serde_json::{Map, Value, json};
 
@@ -16,6 +16,8 @@ pub(crate) struct CarrierList {
     pub(crate) entries: Vec<Map<String, Value>>,
     /// By carrier name, for the table.
     pub(crate) credentials: CarrierCredentials,
+    /// Carriers whose credentials are in `OTP_CARRIERS`, as those of the simulated ones are.
+    in_variable: Vec<String>,
     /// Of `OTP_SECRETS`, by carrier name.
     of_secret: Map<String, Value>,
     /// Whether the list is in the document, and not in a variable.
@@ -42,6 +44,7 @@ impl CarrierList {
         let mut carriers = Self {
             entries: vec![],
             credentials: configuration.credentials.clone(),
+            in_variable: vec![],
             of_secret: of_secret.as_object().cloned().unwrap_or_default(),
             is_stored,
             region: deployment.variable("AWS_REGION").unwrap_or_default(),
@@ -54,6 +57,7 @@ impl CarrierList {
             let taken = take_credentials(&mut entry);
             if !taken.is_empty() {
                 carriers.add_credentials(&name_of(&entry), taken);
+                carriers.in_variable.push(name_of(&entry));
             }
             carriers.entries.push(entry);
         }
@@ -108,6 +112,7 @@ impl CarrierList {
         let row = |entry: &Map<String, Value>| {
             let name = name_of(entry);
             let credentials = match &name {
+                name if self.in_variable.contains(name) => "OTP_CARRIERS",
                 name if self.credentials.0.contains_key(name) => "table",
                 name if self.of_secret.contains_key(name) => "secret",
                 _ => "-",
@@ -128,6 +133,31 @@ impl CarrierList {
     /// The list for the document.
     pub(crate) fn to_json(&self) -> Value {
         Value::from_iter(self.entries.clone())
+    }
+}
+
+impl Configuration<'_> {
+    /// The credentials without those of carriers that are not in the list of `document`.
+    pub(crate) fn credentials_of(&self, document: &Document) -> CarrierCredentials {
+        let listed = document.carriers.as_ref().and_then(Value::as_array);
+        let listed = listed.into_iter().flatten().filter_map(Value::as_object);
+        let names: Vec<String> = listed.map(name_of).collect();
+        let mut left = self.credentials.clone();
+        left.0.retain(|name, _| names.contains(name));
+        left
+    }
+
+    /// Removes the credentials of carriers that are not in the list of `document`; also those that
+    /// cannot be read, if it has no list.
+    pub(crate) async fn remove_credentials_beside(
+        &mut self,
+        document: &Document,
+    ) -> Result<(), OperatorError> {
+        let left = self.credentials_of(document);
+        match self.credentials_problem.is_some() && document.carriers.is_none() {
+            true => self.replace_credentials(left).await,
+            false => self.write_credentials(left).await,
+        }
     }
 }
 

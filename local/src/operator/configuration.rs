@@ -33,6 +33,8 @@ pub(crate) struct Configuration<'a> {
     credentials_version: u64,
     /// Of the carriers, beside those of `OTP_SECRETS`.
     pub(crate) credentials: CarrierCredentials,
+    /// Why the stored ones cannot be read; their place is taken by none.
+    pub(crate) credentials_problem: Option<String>,
 }
 
 impl<'a> Configuration<'a> {
@@ -54,9 +56,11 @@ impl<'a> Configuration<'a> {
             Some(key) => store.read_config_secrets(key, true).await?,
             None => None,
         };
-        let (credentials_version, credentials) = match stored {
-            None => (0, CarrierCredentials::default()),
-            Some(stored) => (stored.version, credentials(&stored)?),
+        let credentials_version = stored.as_ref().map_or(0, |stored| stored.version);
+        let (credentials, credentials_problem) = match stored.as_ref().map(credentials) {
+            None => (CarrierCredentials::default(), None),
+            Some(Ok(credentials)) => (credentials, None),
+            Some(Err(problem)) => (CarrierCredentials::default(), Some(problem)),
         };
         Ok(Self {
             deployment,
@@ -68,6 +72,7 @@ impl<'a> Configuration<'a> {
             document,
             credentials_version,
             credentials,
+            credentials_problem,
         })
     }
 
@@ -92,14 +97,17 @@ impl<'a> Configuration<'a> {
         Ok(self.store.config_history().await?)
     }
 
-    /// Checks `document` as the functions do, with `credentials`.
+    /// Checks `document` as the functions do, with `credentials`. While the stored ones cannot be
+    /// read, what they were is not checked.
     pub(crate) fn check(
         &self,
         document: &Document,
         credentials: &CarrierCredentials,
     ) -> Result<(), OperatorError> {
         let mut problems = misplaced_credentials(document);
-        let checked = document.check(Some(credentials), &|name| self.deployment.variable(name));
+        let is_unknown = self.credentials_problem.is_some() && *credentials == self.credentials;
+        let credentials = (!is_unknown).then_some(credentials);
+        let checked = document.check(credentials, &|name| self.deployment.variable(name));
         problems.extend(checked.err().into_iter().flat_map(|error| error.0));
         match problems.is_empty() {
             true => Ok(()),
@@ -130,6 +138,14 @@ impl<'a> Configuration<'a> {
         if credentials == self.credentials {
             return Ok(());
         }
+        self.replace_credentials(credentials).await
+    }
+
+    /// Writes `credentials`, also in place of some that cannot be read.
+    pub(super) async fn replace_credentials(
+        &mut self,
+        credentials: CarrierCredentials,
+    ) -> Result<(), OperatorError> {
         let key = self.carrier_seal.clone();
         let key = key.ok_or(OperatorError::NoCarrierSeal)?;
         let text = credentials.to_stored();
@@ -142,6 +158,7 @@ impl<'a> Configuration<'a> {
             ConfigWrite::Written(version) => {
                 self.credentials_version = version;
                 self.credentials = credentials;
+                self.credentials_problem = None;
                 Ok(())
             }
             ConfigWrite::Conflict(current) => Err(OperatorError::CredentialsChanged {
@@ -193,12 +210,12 @@ pub(crate) fn parse(version: &ConfigVersion) -> Result<Document, Vec<String>> {
     }
 }
 
-fn credentials(stored: &ConfigVersion) -> Result<CarrierCredentials, OperatorError> {
-    let text = stored.text.as_deref().ok_or_else(|| {
+fn credentials(stored: &ConfigVersion) -> Result<CarrierCredentials, String> {
+    let Some(text) = &stored.text else {
         let problem = "the stored credentials of carriers do not open with carrier_seal";
-        OperatorError::Document(vec![problem.to_owned()])
-    })?;
-    CarrierCredentials::parse(text).map_err(|error| OperatorError::Document(error.0))
+        return Err(problem.to_owned());
+    };
+    CarrierCredentials::parse(text).map_err(|error| error.0.join("; "))
 }
 
 /// Credentials in the list of carriers, which every function reads.

@@ -24,7 +24,9 @@ impl Document {
         let without = Reader::new(variables, StoredConfig::default()).all_problems(None);
         let mut problems = Reader::new(variables, stored).all_problems(credentials);
         problems.retain(|problem| !without.contains(problem));
-        problems.extend(self.to_stored().err().into_iter().flat_map(|error| error.0));
+        // Its size, and what only the reader of the stored form refuses.
+        let stored = self.to_stored().and_then(|text| Self::parse(&text));
+        problems.extend(stored.err().into_iter().flat_map(|error| error.0));
         match problems.is_empty() {
             true => Ok(()),
             false => Err(ConfigError(problems)),

@@ -12,7 +12,7 @@ use super::change::Change;
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Configuration, Deployment, OperatorError, parse};
+use crate::operator::{Configuration, Deployment, OperatorError, document_changes, parse};
 
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
@@ -97,15 +97,18 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
         } => {
             let document = read_document(&read(&file)?)?;
             let deployment = target.open().await?;
-            let configuration = Configuration::read(&deployment).await?;
-            let change = change(
+            let mut configuration = Configuration::read(&deployment).await?;
+            if dry_run {
+                return show_changes(&target, &configuration, &document);
+            }
+            replace(
                 &target,
                 &deployment,
-                &configuration,
+                &mut configuration,
                 document,
                 &confirmation,
-            );
-            apply(change, dry_run).await
+            )
+            .await
         }
         Command::History { target } => history(&target).await,
         Command::Rollback {
@@ -116,23 +119,36 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
     }
 }
 
-fn change<'a>(
-    target: &'a TargetOptions,
-    deployment: &'a Deployment,
-    configuration: &'a Configuration<'a>,
+/// Replaces the document. Credentials of carriers that it does not list are removed after it.
+async fn replace(
+    target: &TargetOptions,
+    deployment: &Deployment,
+    configuration: &mut Configuration<'_>,
     document: Document,
-    confirmation: &'a Confirmation,
-) -> Change<'a> {
+    confirmation: &Confirmation,
+) -> Result<(), OperatorError> {
+    let left = configuration.credentials_of(&document);
+    configuration.check(&document, &left)?;
     for problem in &configuration.problems {
         eprintln!("the stored document cannot be used, and is replaced: {problem}");
     }
-    Change {
+    let stored = &configuration.document.api_keys;
+    let is_new = |id: &str| stored.iter().all(|key| key.id != id);
+    let keys = document.api_keys.iter().map(|key| key.id.as_str());
+    let new: Vec<&str> = keys.filter(|id| is_new(id)).collect();
+    if !new.is_empty() {
+        let new = new.join(", ");
+        eprintln!("these API keys become valid, also if one was revoked before: {new}");
+    }
+    let change = Change {
         target,
         deployment,
         configuration,
-        document,
+        document: document.clone(),
         confirmation: Some(confirmation),
-    }
+    };
+    change.write(Map::new()).await?;
+    configuration.remove_credentials_beside(&document).await
 }
 
 async fn show(target: &TargetOptions) -> Result<(), OperatorError> {
@@ -166,7 +182,9 @@ async fn check(target: &TargetOptions, file: Option<&Path>) -> Result<(), Operat
     let deployment = target.open().await?;
     let configuration = Configuration::read(&deployment).await?;
     match given {
-        Some(document) => configuration.check(&document, &configuration.credentials)?,
+        Some(document) => {
+            configuration.check(&document, &configuration.credentials_of(&document))?;
+        }
         None => {
             let configuration = configuration.usable()?;
             configuration.check(&configuration.document, &configuration.credentials)?;
@@ -179,14 +197,14 @@ async fn check(target: &TargetOptions, file: Option<&Path>) -> Result<(), Operat
     Ok(())
 }
 
-async fn apply(change: Change<'_>, is_dry_run: bool) -> Result<(), OperatorError> {
-    if !is_dry_run {
-        return change.write(Map::new()).await;
-    }
-    let credentials = &change.configuration.credentials;
-    change.configuration.check(&change.document, credentials)?;
-    let changes = change.changes();
-    match change.target.json {
+fn show_changes(
+    target: &TargetOptions,
+    configuration: &Configuration<'_>,
+    document: &Document,
+) -> Result<(), OperatorError> {
+    configuration.check(document, &configuration.credentials_of(document))?;
+    let changes = document_changes(&configuration.document, document);
+    match target.json {
         true => output::json(&json!({"changes": changes})),
         false => changes.iter().for_each(|line| output::line(line)),
     }
@@ -195,7 +213,7 @@ async fn apply(change: Change<'_>, is_dry_run: bool) -> Result<(), OperatorError
 
 async fn edit(target: &TargetOptions, confirmation: &Confirmation) -> Result<(), OperatorError> {
     let deployment = target.open().await?;
-    let configuration = Configuration::read(&deployment).await?;
+    let mut configuration = Configuration::read(&deployment).await?;
     let before = pretty(&configuration.document);
     let file = edit::EditedFile::create(&before)?;
     let after = file.edit()?;
@@ -205,8 +223,8 @@ async fn edit(target: &TargetOptions, confirmation: &Confirmation) -> Result<(),
         return Ok(());
     }
     let document = read_document(&after).inspect_err(|_| file.keep())?;
-    let change = change(target, &deployment, &configuration, document, confirmation);
-    let written = change.write(Map::new()).await;
+    let configuration = &mut configuration;
+    let written = replace(target, &deployment, configuration, document, confirmation).await;
     match &written {
         Ok(()) => file.delete(),
         Err(_) => file.keep(),
@@ -255,7 +273,7 @@ async fn rollback(
     confirmation: &Confirmation,
 ) -> Result<(), OperatorError> {
     let deployment = target.open().await?;
-    let configuration = Configuration::read(&deployment).await?;
+    let mut configuration = Configuration::read(&deployment).await?;
     let document = match version {
         0 => Document::default(),
         version => {
@@ -268,8 +286,8 @@ async fn rollback(
             parse(found).map_err(OperatorError::Settings)?
         }
     };
-    let change = change(target, &deployment, &configuration, document, confirmation);
-    change.write(Map::new()).await
+    let configuration = &mut configuration;
+    replace(target, &deployment, configuration, document, confirmation).await
 }
 
 fn read(path: &Path) -> Result<String, OperatorError> {
@@ -279,8 +297,15 @@ fn read(path: &Path) -> Result<String, OperatorError> {
         false => Box::new(std::fs::File::open(path).map_err(failed)?),
     };
     let mut text = String::new();
-    let read = input.take(FILE_BYTES_MAX).read_to_string(&mut text);
-    read.map(|_| text).map_err(failed)
+    let read = input.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
+    let bytes = read.map_err(failed)?;
+    match u64::try_from(bytes).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
+        true => Ok(text),
+        false => Err(OperatorError::Refused(format!(
+            "{}: must be at most {FILE_BYTES_MAX} bytes",
+            path.display()
+        ))),
+    }
 }
 
 fn read_document(text: &str) -> Result<Document, OperatorError> {

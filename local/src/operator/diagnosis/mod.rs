@@ -38,6 +38,11 @@ fn of_configuration(
         let advice = "write a usable one with `config rollback` or `config apply`";
         findings.push(Finding::problem("document", problem, advice));
     }
+    if let Some(problem) = &configuration.credentials_problem {
+        let advice = "set those of one carrier again with `carrier set NAME --credentials`; with \
+                      more carriers, `config rollback 0` and `carrier add`";
+        findings.push(Finding::problem("document", problem, advice));
+    }
     findings.extend(settings::settings(deployment, configuration));
     findings.extend(keys::api_keys(deployment, configuration));
     findings.extend(keys::document_seal(deployment, configuration));

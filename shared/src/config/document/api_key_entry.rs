@@ -92,7 +92,7 @@ impl ApiKeyEntry {
         let app = app.ok_or(wrong(1, "the name of an app (letters, digits, - and _)"))?;
         let name = optional_text(2).filter(is_printable);
         let name = name.filter(|name| name.chars().count() <= NAME_CHARS_MAX);
-        let name = name.ok_or(wrong(2, "a text of up to 64 characters"))?;
+        let name = name.ok_or(wrong(2, "up to 64 characters, without control characters"))?;
         let sha256 = text(3).and_then(hash_of);
         let sha256 = sha256.ok_or(wrong(3, "the base64 of 32 bytes"))?;
         let last4 = optional_text(4).filter(is_printable);
