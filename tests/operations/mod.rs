@@ -14,6 +14,7 @@ mod operator_doctor;
 mod operator_functions;
 mod operator_rollback;
 mod operator_seal_keys;
+mod queue_visibility;
 mod request_logs;
 mod secrecy;
 mod settings;

@@ -139,8 +139,14 @@ impl CodeMaker {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::domain::factor::Digits;
+    use crate::domain::attempt_log::Attempt;
+    use crate::domain::factor::{Digits, FactorType, Method};
+    use crate::domain::ids::RecordKey;
+    use crate::domain::subject::{FactorAttempt, Verdict};
+    use crate::domain::time::Timestamp;
 
     fn maker(secret: &[u8], algorithm: Algorithm, digits: Digits) -> CodeMaker {
         let stored = StoredSecret {
@@ -188,5 +194,102 @@ mod tests {
                 );
             }
         }
+    }
+
+    const KEY: SubjectKey = SubjectKey(RecordKey([1; 12]));
+    const NOW: Timestamp = Timestamp(1_795_291_200);
+
+    fn keyring() -> Keyring {
+        let keys = BTreeMap::from([("k1".to_owned(), [1; 32])]);
+        Keyring::new("k1".into(), &keys, &[9; 32])
+    }
+
+    /// A factor of this method with a sealed secret of its own.
+    fn sealed_factor(
+        kind: FactorType,
+        secret: &FactorSecret,
+        method: impl Fn(StoredSecret) -> Method,
+    ) -> Factor {
+        let id = FactorId::new(kind, [7; 16]);
+        Factor {
+            id,
+            name: None,
+            created_at: NOW,
+            confirmed_at: None,
+            last_used_at: None,
+            counts_from: 0,
+            method: method(StoredSecret {
+                sealed: keyring().seal_secret(KEY, id, secret),
+                has_live_key: true,
+                algorithm: Algorithm::Sha1,
+                digits: Digits::Six,
+            }),
+        }
+    }
+
+    /// The verdict on a check of `factor`, the only one of its subject.
+    fn verdict(
+        factor: Factor,
+        hash: AttemptHash,
+        pair_hash: Option<AttemptHash>,
+    ) -> Option<Verdict> {
+        let nonce = keyring().factor_attempt_nonce(KEY, factor.id, "key");
+        let attempt = Attempt {
+            nonce,
+            hash,
+            decision: None,
+            at: NOW,
+            invocation: [0; 4],
+        };
+        let entry = LogEntry::Check(FactorAttempt {
+            attempt,
+            factor: factor.id,
+            pair_hash,
+        });
+        let subject = Subject {
+            log: vec![entry],
+            factors: vec![factor],
+            ..Subject::default()
+        };
+        let judged = keyring().judge(KEY, &subject);
+        judged.check(nonce).map(|(_, outcome)| outcome.verdict)
+    }
+
+    #[test]
+    fn code_of_a_sealed_secret_is_accepted() {
+        let secret = FactorSecret::new(b"12345678901234567890".to_vec());
+        let factor = sealed_factor(FactorType::Totp, &secret, |secret| Method::Totp {
+            secret,
+            period: 30,
+            skew: 0,
+            last_step: None,
+        });
+        assert_eq!(keyring().open_secret(KEY, &factor), Some(secret.clone()));
+        let maker = maker(secret.reveal(), Algorithm::Sha1, Digits::Six);
+        let code = |step: u64| {
+            let code = maker.code(59_843_040 + step);
+            keyring().factor_code_hash(KEY, factor.id, &code)
+        };
+        let verdict = |hash| verdict(factor.clone(), hash, None);
+        assert_eq!(verdict(code(0)), Some(Verdict::Accepted));
+        assert_eq!(verdict(code(1)), Some(Verdict::Wrong));
+    }
+
+    #[test]
+    fn pair_of_codes_of_a_counter_is_accepted() {
+        let secret = FactorSecret::new(b"12345678901234567890".to_vec());
+        let factor = sealed_factor(FactorType::Hotp, &secret, |secret| Method::Hotp {
+            secret,
+            look_ahead: 10,
+            next_counter: 0,
+        });
+        let maker = maker(secret.reveal(), Algorithm::Sha1, Digits::Six);
+        let pair = |first, second| {
+            let codes = [&maker.code(first), &maker.code(second)];
+            Some(keyring().factor_pair_hash(KEY, factor.id, codes))
+        };
+        let verdict = |pair| verdict(factor.clone(), AttemptHash([0; 16]), pair);
+        assert_eq!(verdict(pair(40, 41)), Some(Verdict::Accepted));
+        assert_eq!(verdict(pair(40, 42)), Some(Verdict::Wrong));
     }
 }

@@ -183,4 +183,29 @@ mod tests {
             assert!(all[at + 1..].iter().all(|other| other != one), "{at}");
         }
     }
+
+    #[test]
+    fn aliases_differ_by_all_that_they_name() {
+        let keyring = Keyring::new("k1".into(), &BTreeMap::new(), &[9; 32]);
+        let of_delivery =
+            |key, tag| keyring.delivery_alias(RecordKey([key; 12]), DeliveryTag([tag; 4]));
+        let all = [
+            keyring.app_alias("account", "shop"),
+            keyring.app_alias("service", "shop"),
+            keyring.app_alias("service", "default"),
+            of_delivery(1, 1),
+            of_delivery(1, 2),
+            of_delivery(2, 1),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all[at + 1..].iter().all(|other| other != one), "{at}");
+        }
+    }
+
+    #[test]
+    fn sha256_of_abc_is_that_of_fips_180() {
+        let hash = sha256(b"abc");
+        assert_eq!(hash[..8], [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]);
+        assert_eq!(hash[28..], [0xf2, 0x00, 0x15, 0xad]);
+    }
 }

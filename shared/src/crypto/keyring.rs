@@ -48,3 +48,16 @@ impl fmt::Debug for Keyring {
         f.write_str("Keyring(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printed_keyring_shows_no_key() {
+        let keys = BTreeMap::from([("k1".to_owned(), [1; 32]), ("k2".to_owned(), [2; 32])]);
+        let keyring = Keyring::new("k2".into(), &keys, &[9; 32]);
+        assert_eq!(keyring.seal_key_ids().collect::<Vec<_>>(), ["k1", "k2"]);
+        assert_eq!(format!("{keyring:?}"), "Keyring(…)");
+    }
+}

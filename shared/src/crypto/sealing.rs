@@ -195,6 +195,7 @@ fn derived_key(key: &hmac::Key, name: &str, owner: &[u8]) -> aead::LessSafeKey {
 mod tests {
     use super::*;
     use crate::crypto::hashes::sha256;
+    use crate::domain::verification::tests::verification;
 
     const KEY: RecordKey = RecordKey([1; 12]);
     const CODE: SealedFor = SealedFor::Code(KEY, VerificationNonce([1; 4]));
@@ -242,5 +243,36 @@ mod tests {
         let rotating = keyring("k2", &["k1", "k2"]);
         assert_eq!(rotating.open(CODE, &sealed).as_deref(), Some("123456"));
         assert_eq!(keyring("k2", &["k2"]).open(CODE, &sealed), None);
+    }
+
+    #[test]
+    fn value_of_an_earlier_key_is_sealed_again() {
+        let sealed = keyring("k1", &["k1"]).seal(CODE, "123456");
+        let rotating = keyring("k2", &["k1", "k2"]);
+        let again = rotating.reseal(CODE, &sealed).expect("a sealed value");
+        assert_eq!(seal_key_id(&again), "k2");
+        assert_eq!(rotating.open(CODE, &again).as_deref(), Some("123456"));
+        assert_eq!(rotating.reseal(CODE, &again), None, "it is current");
+        assert!(rotating.has_live_key(&sealed));
+        let rotated = keyring("k2", &["k2"]);
+        assert!(!rotated.has_live_key(&sealed));
+        assert_eq!(rotated.reseal(CODE, &sealed), None, "it cannot be opened");
+    }
+
+    #[test]
+    fn code_and_device_open_for_their_verification() {
+        let keyring = keyring("k1", &["k1"]);
+        let mut verification = verification(5);
+        let nonce = verification.params.nonce;
+        let code = Code::from_stored("123456".into());
+        let sealed = keyring.seal_code(KEY, &verification.params, &code);
+        verification.sealed_code = sealed.sealed;
+        let opened = keyring.open_code(KEY, &verification);
+        assert_eq!(opened.as_ref().map(Code::reveal), Some("123456"));
+        assert!(keyring.open_device(KEY, &verification).is_none());
+        let device = Device::from_stored("token".into());
+        verification.sealed_device = Some(keyring.seal_device(KEY, nonce, &device));
+        let opened = keyring.open_device(KEY, &verification);
+        assert_eq!(opened.as_ref().map(Device::reveal), Some("token"));
     }
 }

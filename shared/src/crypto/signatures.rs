@@ -74,3 +74,52 @@ pub fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0u8, |bits, (x, y)| bits | (x ^ y));
     std::hint::black_box(differing) == 0 && a.len() == b.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64;
+
+    use super::*;
+
+    #[test]
+    fn macs_are_those_of_rfc_2202_and_4231() {
+        // Test case 2 of both.
+        let parts: [&[u8]; 2] = [b"what do ya want ", b"for nothing?"];
+        let sha1 = hmac_sha1(b"Jefe", &parts);
+        assert_eq!((sha1[0], sha1[1], sha1[19]), (0xef, 0xfc, 0x79));
+        let sha256 = hmac_sha256(b"Jefe", &parts);
+        assert_eq!((sha256[0], sha256[1], sha256[31]), (0x5b, 0xdc, 0x43));
+    }
+
+    #[test]
+    fn every_byte_and_the_length_are_compared() {
+        assert!(equal_in_constant_time(b"", b""));
+        assert!(equal_in_constant_time(b"ab", b"ab"));
+        for (a, b) in [
+            ("ab", "aa"),
+            ("ab", "bb"),
+            ("aa", "bb"),
+            ("ab", "a"),
+            ("", "a"),
+        ] {
+            assert!(
+                !equal_in_constant_time(a.as_bytes(), b.as_bytes()),
+                "{a} {b}"
+            );
+        }
+    }
+
+    #[test]
+    fn rsa_signature_is_for_its_text_and_hash() {
+        let pem = include_str!("../../../tests/data/sns-for-tests.key.pem");
+        let encoded: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = BASE64.decode(encoded.as_bytes()).expect("base64");
+        assert!(RsaPrivateKey::from_pkcs8(&der[1..]).is_none());
+        let key = RsaPrivateKey::from_pkcs8(&der).expect("a key");
+        let public_key = key.0.public().as_ref().to_vec();
+        let signature = key.sign(b"text").expect("a signature");
+        assert!(is_rsa_sha256(&public_key, b"text", &signature));
+        assert!(!is_rsa_sha256(&public_key, b"other", &signature));
+        assert!(!is_rsa_sha1(&public_key, b"text", &signature));
+    }
+}
