@@ -59,3 +59,37 @@ impl<T: PartialEq> KnownAttempt<T> {
         Ok(self.invocation != Some(invocation))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_match_in_every_byte() {
+        let hash = AttemptHash([7; 16]);
+        assert!(is_match(hash, hash));
+        for at in 0..16 {
+            let mut other = hash;
+            other.0[at] ^= 1;
+            assert!(!is_match(hash, other), "{at}");
+        }
+        assert!(
+            !is_match(hash, AttemptHash([6; 16])),
+            "the differences are equal"
+        );
+    }
+
+    #[test]
+    fn attempt_of_another_invocation_is_earlier() {
+        let known = |invocation| KnownAttempt {
+            submitted: "123456",
+            invocation,
+        };
+        let own = [1; 4];
+        assert_eq!(known(Some(own)).is_earlier(&"123456", own), Ok(false));
+        assert_eq!(known(Some([2; 4])).is_earlier(&"123456", own), Ok(true));
+        assert_eq!(known(None).is_earlier(&"123456", own), Ok(true));
+        let other = known(Some(own)).is_earlier(&"654321", own);
+        assert_eq!(other, Err(IdempotencyMismatch));
+    }
+}

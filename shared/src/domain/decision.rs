@@ -216,4 +216,31 @@ pub(crate) mod tests {
         assert!(!expired.add_proof(Proof::Totp, 1, AT + 600));
         assert_eq!(expired.approved_by, []);
     }
+
+    #[test]
+    fn names_of_statuses_are_those_of_responses() {
+        let names = DecisionStatus::ALL.map(DecisionStatus::name);
+        assert_eq!(names, ["pending", "approved", "denied", "expired"]);
+    }
+
+    #[test]
+    fn decision_is_remembered_for_a_day() {
+        let decision = challenge(1, vec![vec![Proof::Totp]]);
+        assert!(decision.is_remembered(AT + (DECISION_SECONDS - 1)));
+        assert!(!decision.is_remembered(AT + DECISION_SECONDS));
+    }
+
+    #[test]
+    fn repeated_proof_changes_nothing() {
+        let mut decision = challenge(1, vec![vec![Proof::Totp, Proof::Sms]]);
+        assert!(!decision.add_proof(Proof::Totp, 1, AT));
+        assert!(!decision.add_proof(Proof::Totp, 1, AT + 1));
+        assert_eq!(decision.approved_by, [Proof::Totp]);
+        let state = decision.state(AT + 1);
+        assert_eq!(state.missing, [vec![Proof::Sms]]);
+        assert_eq!(
+            (state.nonce, state.status),
+            (decision.nonce, DecisionStatus::Pending)
+        );
+    }
 }

@@ -342,6 +342,9 @@ impl Default for Rules {
 mod tests {
     use super::*;
 
+    const NAMES: &str = "action role country amount_over new_country new_device new_network \
+                         strong_older_than_minutes enrolled not_enrolled";
+
     fn facts() -> Facts {
         Facts {
             action: "payment".into(),
@@ -508,5 +511,68 @@ mod tests {
             assert_eq!(Rules::new(rules), Err(problem));
         }
         assert!(Rules::new(Rules::default().0).is_ok());
+    }
+
+    #[test]
+    fn names_of_conditions_and_outcomes_are_the_documented_ones() {
+        let names = ConditionName::ALL.map(ConditionName::name);
+        assert_eq!(names.join(" "), NAMES);
+        let outcomes = [
+            RuleOutcome::Allow,
+            RuleOutcome::Challenge(vec![]),
+            RuleOutcome::Deny,
+        ];
+        let names = outcomes.each_ref().map(RuleOutcome::name);
+        assert_eq!(names, ["allow", "challenge", "deny"]);
+    }
+
+    #[test]
+    fn currencies_and_rule_words_have_their_form() {
+        assert!(is_currency("EUR"));
+        for text in ["", "EU", "EURO", "eur", "E1R"] {
+            assert!(!is_currency(text), "{text}");
+        }
+        let longest = "a".repeat(32);
+        for text in ["a", "new-device_2", &longest] {
+            assert!(is_rule_word(text), "{text}");
+        }
+        let too_long = "a".repeat(33);
+        for text in ["", "A", "a b", &too_long] {
+            assert!(!is_rule_word(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn given_values_are_compared_with_the_lists() {
+        let facts = Facts {
+            role: Some("admin".into()),
+            country: Some("FR".into()),
+            is_new_country: false,
+            is_new_device: false,
+            is_new_network: false,
+            enrolled: vec![Proof::Totp, Proof::Sms],
+            ..facts()
+        };
+        let list = |text: &str| vec!["x".to_owned(), text.to_owned()];
+        for (condition, holds) in [
+            (Condition::Action(list("payment")), true),
+            (Condition::Action(list("login")), false),
+            (Condition::Role(list("admin")), true),
+            (Condition::Role(list("user")), false),
+            (Condition::Country(list("FR")), true),
+            (Condition::Country(list("DE")), false),
+            (Condition::NewCountry, false),
+            (Condition::NewDevice, false),
+            (Condition::NewNetwork, false),
+            (Condition::Enrolled(vec![Proof::Totp, Proof::Sms]), true),
+            (Condition::Enrolled(vec![Proof::Totp, Proof::Email]), false),
+            (Condition::NotEnrolled(vec![Proof::Email]), true),
+            (
+                Condition::NotEnrolled(vec![Proof::Totp, Proof::Email]),
+                false,
+            ),
+        ] {
+            assert_eq!(condition.holds(&facts), holds, "{condition:?}");
+        }
     }
 }

@@ -367,4 +367,82 @@ mod tests {
             assert_eq!(text.parse::<FactorId>(), Err(InvalidFactorId), "{text}");
         }
     }
+
+    #[test]
+    fn names_are_those_of_requests_and_responses() {
+        let kinds = FactorType::ALL.map(FactorType::name);
+        assert_eq!(kinds, ["totp", "hotp", "backup_codes"]);
+        for kind in FactorType::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert_eq!("sms".parse::<FactorType>(), Err(UnknownFactorType));
+        let algorithms = Algorithm::ALL.map(|a| (a.name(), a.secret_bytes()));
+        assert_eq!(algorithms, [("sha1", 20), ("sha256", 32), ("sha512", 64)]);
+        assert_eq!([Digits::Six.number(), Digits::Eight.number()], [6, 8]);
+        let statuses = [
+            FactorStatus::Unconfirmed,
+            FactorStatus::Active,
+            FactorStatus::Unreadable,
+        ];
+        let names = statuses.map(FactorStatus::name);
+        assert_eq!(names, ["unconfirmed", "active", "unreadable"]);
+    }
+
+    fn factor(kind: FactorType, method: Method) -> Factor {
+        Factor {
+            id: FactorId::new(kind, [7; 16]),
+            name: None,
+            created_at: Timestamp(1000),
+            confirmed_at: None,
+            last_used_at: None,
+            counts_from: 0,
+            method,
+        }
+    }
+
+    fn totp(has_live_key: bool) -> Factor {
+        let secret = StoredSecret {
+            sealed: vec![1],
+            has_live_key,
+            algorithm: Algorithm::Sha1,
+            digits: Digits::Six,
+        };
+        let method = Method::Totp {
+            secret,
+            period: 30,
+            skew: 1,
+            last_step: None,
+        };
+        factor(FactorType::Totp, method)
+    }
+
+    #[test]
+    fn unconfirmed_factor_expires_and_a_confirmed_one_stays() {
+        let mut app = totp(true);
+        assert_eq!(app.status(), FactorStatus::Unconfirmed);
+        assert_eq!(app.expires_at(), Some(Timestamp(1600)));
+        app.confirmed_at = Some(Timestamp(1001));
+        assert_eq!(app.status(), FactorStatus::Active);
+        assert_eq!(app.expires_at(), None);
+        assert_eq!(totp(false).status(), FactorStatus::Unreadable);
+    }
+
+    #[test]
+    fn backup_codes_have_codes_left_and_no_secret() {
+        let code = |is_used| BackupCode {
+            hash: AttemptHash([0; 16]),
+            is_used,
+        };
+        let method = Method::BackupCodes(vec![code(true), code(false), code(false)]);
+        let mut set = factor(FactorType::BackupCodes, method);
+        assert_eq!(
+            (set.kind(), set.codes_left()),
+            (FactorType::BackupCodes, Some(2))
+        );
+        assert!(set.secret().is_none() && set.secret_mut().is_none());
+        let mut app = totp(true);
+        assert_eq!((app.kind(), app.codes_left()), (FactorType::Totp, None));
+        assert_eq!(app.secret().cloned(), app.secret_mut().cloned());
+        assert!(app.secret().is_some());
+    }
 }

@@ -310,4 +310,34 @@ mod tests {
         let same = exceeded(Limit::Client, 9).or_later(others);
         assert_eq!(same, exceeded(Limit::Client, 9));
     }
+
+    #[test]
+    fn names_of_limits_are_those_of_problems() {
+        let named = Limit::ALL.map(|limit| (limit.name(), limit.scope()));
+        let expected = [
+            ("cooldown", None),
+            ("recipient_hour", None),
+            ("recipient_day", None),
+            ("guess_budget", None),
+            ("client", None),
+            ("prefix", None),
+            ("conversion", Some("prefix")),
+            ("conversion", Some("country")),
+            ("spend", None),
+            ("guess_budget", None),
+            ("decisions", None),
+        ];
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn large_quota_is_stored_in_fifty_blocks() {
+        let shape = |sends| {
+            let quota = Quota { sends, seconds: 60 };
+            (quota.slots(), quota.block_sends(), quota.last_block_sends())
+        };
+        assert_eq!(shape(100), (100, 1, 1));
+        assert_eq!(shape(101), (34, 3, 2));
+        assert_eq!(shape(1000), (50, 20, 20));
+    }
 }

@@ -369,4 +369,49 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn guess_budget_alone_limits_test_numbers() {
+        let budget = i64::from(Policy::default().guess_budget);
+        let mut recipient = Recipient {
+            failures: (1..budget).map(|n| NOW + n).collect(),
+            ..Recipient::default()
+        };
+        recipient.open(opened(NOW), NOW);
+        let check = |recipient: &Recipient, now| {
+            let exceeded = recipient.check_guess_budget(&Policy::default(), now);
+            exceeded.map_err(|exceeded| (exceeded.limit, exceeded.until))
+        };
+        assert_eq!(check(&recipient, NOW), Ok(()));
+        recipient.failures.push(NOW + budget);
+        let end = NOW + 1 + DAY_SECONDS;
+        assert_eq!(check(&recipient, NOW), Err((Limit::GuessBudget, end)));
+        assert_eq!(check(&recipient, end), Ok(()));
+    }
+
+    #[test]
+    fn codes_are_longer_after_many_failures() {
+        for (failures, requested, length) in
+            [(9, 6, 6), (10, 6, 8), (49, 6, 8), (50, 6, 10), (10, 9, 9)]
+        {
+            let recipient = Recipient {
+                failure_streak: failures,
+                ..Recipient::default()
+            };
+            assert_eq!(recipient.code_length(requested), length, "{failures}");
+        }
+    }
+
+    #[test]
+    fn sends_left_are_those_of_the_hour() {
+        let policy = Policy::default();
+        let recipient = Recipient {
+            sends: vec![NOW, NOW + 10],
+            ..Recipient::default()
+        };
+        let left = |now| recipient.sends_left(&policy, now);
+        assert_eq!(left(NOW + 10), policy.sends_per_hour - 2);
+        assert_eq!(left(NOW + HOUR_SECONDS), policy.sends_per_hour - 1);
+        assert_eq!(left(NOW + (HOUR_SECONDS + 10)), policy.sends_per_hour);
+    }
 }

@@ -355,7 +355,9 @@ impl Verification {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::domain::ids::{RecordKey, SubjectKey, VerificationNonce};
+    use crate::domain::delivery::HANDOVER_MARGIN_SECONDS;
+    use crate::domain::ids::{ClaimId, RecordKey, SubjectKey, VerificationNonce};
+    use crate::domain::step::StepClaim;
     use proptest::prelude::*;
 
     pub(crate) const RIGHT: AttemptHash = AttemptHash([7; 16]);
@@ -574,6 +576,153 @@ pub(crate) mod tests {
             let first = rights.iter().take(usize::from(max)).position(|right| *right);
             prop_assert_eq!(first, outcomes.iter().position(|o| o.reason.is_none()));
             prop_assert_eq!(v.wrong_attempts().count(), first.unwrap_or(v.attempts.len()));
+        }
+    }
+
+    fn add(v: &mut Verification, n: u8, cause: Cause) {
+        let at = Timestamp(1000 + i64::from(n));
+        v.add_delivery(Channel::Sms, cause, DeliveryTag([n; 4]), at);
+    }
+
+    #[test]
+    fn latest_messages_and_requests_are_kept() {
+        let mut v = verification(5);
+        for n in 0..8 {
+            add(&mut v, n, Cause::Requested);
+        }
+        assert_eq!((v.requests.len(), v.deliveries.len()), (8, 8));
+        add(&mut v, 8, Cause::Fallback);
+        assert_eq!((v.requests.len(), v.requests[0].tag.0[0]), (8, 0));
+        add(&mut v, 9, Cause::Requested);
+        assert_eq!((v.requests.len(), v.requests[0].tag.0[0]), (8, 1));
+        let numbers: Vec<_> = v
+            .deliveries
+            .iter()
+            .map(|delivery| delivery.number)
+            .collect();
+        assert_eq!(numbers, (3..=10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn change_is_the_latest_request_or_attempt_or_end() {
+        let mut v = verification(5);
+        assert_eq!(v.changed_at(), Timestamp(1000), "created");
+        add(&mut v, 5, Cause::Requested);
+        assert_eq!(v.changed_at(), Timestamp(1005), "requested");
+        let at = |n: u8, right, seconds| Attempt {
+            at: Timestamp(seconds),
+            ..attempt(n, right)
+        };
+        v.attempts = vec![at(1, false, 1010), at(2, true, 1020), at(3, false, 1030)];
+        assert_eq!(v.changed_at(), Timestamp(1020), "approved");
+        v.attempts.clear();
+        v.canceled_at = Some(Timestamp(1040));
+        assert_eq!(v.changed_at(), Timestamp(1040), "canceled");
+        assert_eq!(v.status(Timestamp(1041)), Status::Canceled);
+    }
+
+    #[test]
+    fn attempts_left_are_those_of_the_cap() {
+        let mut v = verification(5);
+        v.attempts = vec![attempt(1, false), attempt(2, false)];
+        assert_eq!((v.attempts_used(), v.attempts_left()), (2, 3));
+        v.attempts_forgiven = 1;
+        assert_eq!((v.attempts_left(), v.wrong_attempts().count()), (3, 1));
+        v.attempts.extend([attempt(3, true), attempt(4, false)]);
+        assert_eq!((v.attempts_used(), v.attempts_left()), (3, 2));
+        let late = v.outcome(nonce(4), Timestamp(1002));
+        assert_eq!(
+            (late.reason, late.attempts_left),
+            (Some(Reason::AlreadyUsed), 2)
+        );
+    }
+
+    #[test]
+    fn unwritten_attempt_at_a_pending_verification_is_expired() {
+        let v = verification(5);
+        let outcome = v.outcome(nonce(1), Timestamp(1299));
+        assert_eq!(outcome.reason, Some(Reason::Expired));
+        assert_eq!(
+            (outcome.status, outcome.attempts_left),
+            (Status::Expired, 5)
+        );
+    }
+
+    #[test]
+    fn message_is_deliverable_while_pending_and_in_time() {
+        let mut v = verification(5);
+        let last = v.params.expires_at - HANDOVER_MARGIN_SECONDS;
+        assert!(v.is_deliverable(last));
+        assert!(!v.is_deliverable(last + 1));
+        v.canceled_at = Some(Timestamp(1001));
+        assert!(!v.is_deliverable(last));
+    }
+
+    #[test]
+    fn used_fallback_channels_are_not_left() {
+        let mut v = verification(5);
+        v.params.fallback = vec![Channel::Voice, Channel::Email];
+        assert_eq!(v.fallback_left(), [Channel::Voice, Channel::Email]);
+        v.fallbacks_used = 1;
+        assert_eq!(v.fallback_left(), [Channel::Email]);
+        v.fallbacks_used = 3;
+        assert_eq!(v.fallback_left(), []);
+    }
+
+    #[test]
+    fn only_a_queued_message_without_work_is_untouched() {
+        let mut v = verification(5);
+        assert!(!v.latest_is_queued() && !v.is_untouched(), "no message");
+        add(&mut v, 1, Cause::Requested);
+        assert!(v.latest_is_queued() && v.is_untouched());
+        let claim = Some(StepClaim {
+            id: ClaimId([1; 6]),
+            until: Timestamp(1015),
+        });
+        let worked: [fn(&mut Step); 3] = [
+            |step| step.retry_rounds = 1,
+            |step| step.uncertain_handovers = 1,
+            |step| step.tried_carriers.push("a".into()),
+        ];
+        for (n, work) in worked.iter().enumerate() {
+            let mut touched = v.clone();
+            work(&mut touched.step);
+            assert!(touched.latest_is_queued() && !touched.is_untouched(), "{n}");
+        }
+        v.step.claim = claim;
+        assert!(!v.is_untouched(), "claimed");
+        v.step.claim = None;
+        v.deliveries[0].status = DeliveryStatus::Sent;
+        assert!(!v.latest_is_queued() && !v.is_untouched(), "sent");
+    }
+
+    #[test]
+    fn queued_message_ends_as_its_step_does() {
+        let now = Timestamp(1100);
+        let claim = |until| {
+            let id = ClaimId([1; 6]);
+            Some(StepClaim { id, until })
+        };
+        for (claim, status) in [
+            (None, DeliveryStatus::Failed),
+            (claim(now + 1), DeliveryStatus::Sending),
+            (claim(now), DeliveryStatus::Unknown),
+        ] {
+            let mut v = verification(5);
+            add(&mut v, 1, Cause::Requested);
+            v.step.claim = claim;
+            v.finish_latest_delivery(now);
+            assert_eq!(
+                (v.deliveries[0].status, v.deliveries[0].updated_at),
+                (status, now)
+            );
+            v.deliveries[0].status = DeliveryStatus::Delivered;
+            v.finish_latest_delivery(now + 1);
+            let latest = &v.deliveries[0];
+            assert_eq!(
+                (latest.status, latest.updated_at),
+                (DeliveryStatus::Delivered, now)
+            );
         }
     }
 }
