@@ -21,7 +21,7 @@ use crate::preset::Preset;
 use crate::proxy_urls::Wires;
 use crate::secrets::ApiKeysError;
 use crate::settings::Settings;
-use crate::simulated_carriers::{MessageOwners, ReservedCarriers, SimulatedCarriers};
+use crate::simulated_carriers::{MessageOwners, SimulatedCarriers};
 use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::template::Template;
@@ -61,7 +61,6 @@ impl ServicesStart<'_> {
     pub(crate) async fn start(self) -> Result<Services, StartError> {
         let (storage, template) = (self.storage, self.template);
         let (clock, queue) = (storage.clock.clock(), &storage.queue);
-        let reserved = ReservedCarriers::new().map_err(StartError::InternalPort)?;
         let (aws_listener, sqs_url) = bind_internal_port().await?;
         let variables = FunctionVariables::new(
             self.process,
@@ -71,7 +70,7 @@ impl ServicesStart<'_> {
             self.wires
                 .endpoints(&storage.functions_dynamodb_url, &sqs_url),
             &storage.secrets,
-            &reserved,
+            &storage.carriers,
         )
         .with_preset(self.preset);
         let settings = read_settings(&variables, storage.api_keys_error)?;
@@ -87,7 +86,8 @@ impl ServicesStart<'_> {
                 "real carriers: messages leave this machine, reach people and cost money"
             );
         }
-        let carriers = reserved.start(owners, clock.clone(), queue.clone()).await;
+        let carriers = &storage.carriers;
+        let carriers = carriers.start(owners, clock.clone(), queue.clone()).await;
         let carriers = carriers.map_err(StartError::InternalPort)?;
         sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
         let metrics = RecordedMetrics::default();

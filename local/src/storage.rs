@@ -1,5 +1,5 @@
-//! All that the server stores: table, queue, keys and clock. With `--data` it outlives a restart,
-//! otherwise it is in memory.
+//! All that the server stores: table, queue, keys, clock, and what identifies the simulated
+//! carriers. With `--data` it outlives a restart, otherwise it is in memory.
 
 use std::path::PathBuf;
 
@@ -14,6 +14,7 @@ use crate::queue::LocalQueue;
 use crate::queue_store::QueueStore;
 use crate::remote_dynamodb::RemoteDynamoDb;
 use crate::secrets::{ApiKeysError, Secrets};
+use crate::simulated_carriers::ReservedCarriers;
 use crate::simulated_clock::SimulatedClock;
 use crate::start_error::StartError;
 use crate::table::{Table, TableDatabase};
@@ -37,6 +38,7 @@ pub(crate) struct Storage {
     pub(crate) functions_dynamodb_url: String,
     pub(crate) queue: LocalQueue,
     pub(crate) clock: SimulatedClock,
+    pub(crate) carriers: ReservedCarriers,
 }
 
 impl Storage {
@@ -50,6 +52,8 @@ impl Storage {
     ) -> Result<Self, StartError> {
         let (data_dir, lock) = data.map(DataDir::lock).transpose()?.unzip();
         let (secrets, api_keys_error) = Secrets::open(data_dir.as_ref(), |name| process.get(name))?;
+        // Before any other port, which could be one of theirs.
+        let carriers = ReservedCarriers::open(data_dir.as_ref())?;
         let clock = Clock::default();
         let engine = match &data_dir {
             Some(data_dir) => Engine::in_file(&data_dir.file(ENGINE_FILE))?,
@@ -95,6 +99,7 @@ impl Storage {
             functions_dynamodb_url,
             queue,
             clock: simulated_clock,
+            carriers,
         })
     }
 }

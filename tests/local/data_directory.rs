@@ -43,12 +43,14 @@ async fn secrets_can_be_read_by_their_owner_alone() {
     let directory = TempDirectory::new();
     let arguments = ["--data", directory.as_str()];
     let process = LocalProcess::start_with_arguments(&arguments, &[]).await;
-    let file = directory.path().join("secrets.json");
-    let mode = std::fs::metadata(file)
-        .expect("a file")
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for name in ["secrets.json", "simulated_carriers.json"] {
+        let file = directory.path().join(name);
+        let mode = std::fs::metadata(file)
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
     assert_eq!(process.end("TERM").await, Some(0));
 }
 

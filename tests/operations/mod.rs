@@ -12,6 +12,7 @@ mod operator_commands;
 mod operator_config;
 mod operator_doctor;
 mod operator_functions;
+mod operator_restart;
 mod operator_rollback;
 mod operator_seal_keys;
 mod queue_visibility;

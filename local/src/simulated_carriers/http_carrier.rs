@@ -10,19 +10,18 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router, routing::post};
-use data_encoding::BASE64;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use otp::platform::random::random_bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use super::behaviour::{Behaviour, Mode};
+use super::identity::{Credentials, Identity};
 use super::network::{AcceptedMessage, PhoneNetwork, new_id};
 use super::phones::Callback;
-use super::reserved_port::{reserve, reserve_again};
+use super::reserved_port::reserve_again;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -35,9 +34,7 @@ pub(crate) struct HttpCarrier {
     behaviour: Mutex<Behaviour>,
     /// Our references of the messages that it has accepted, and its own ids.
     accepted: Mutex<BTreeMap<String, String>>,
-    token: String,
-    pub(super) secret: String,
-    port: u16,
+    pub(super) identity: Identity,
     connections: tokio::sync::Mutex<Connections>,
 }
 
@@ -62,26 +59,28 @@ struct MessageRequest {
 }
 
 impl HttpCarrier {
-    /// With new credentials, on a free port of this machine. Connections are refused until
-    /// [`HttpCarrier::open`].
-    pub(super) fn new(name: &'static str) -> io::Result<Self> {
-        let socket = reserve(0)?;
+    /// On the port of `socket`. Connections are refused until [`HttpCarrier::open`].
+    pub(super) fn new(
+        name: &'static str,
+        socket: TcpSocket,
+        credentials: Credentials,
+    ) -> io::Result<Self> {
+        let port = socket.local_addr()?.port();
         Ok(Self {
             name,
             behaviour: Mutex::default(),
             accepted: Mutex::default(),
-            token: new_id(),
-            secret: format!("whsec_{}", BASE64.encode(&random_bytes::<32>())),
-            port: socket.local_addr()?.port(),
+            identity: Identity { port, credentials },
             connections: tokio::sync::Mutex::new(Connections::Refused(socket)),
         })
     }
 
     /// The carrier as an entry of `OTP_CARRIERS`.
     pub(super) fn settings(&self) -> Value {
+        let Identity { port, credentials } = &self.identity;
         json!({
-            "kind": "http", "name": self.name, "base_url": format!("http://127.0.0.1:{}", self.port),
-            "timeout_ms": TIMEOUT_MILLIS, "token": self.token, "secret": self.secret,
+            "kind": "http", "name": self.name, "base_url": format!("http://127.0.0.1:{port}"),
+            "timeout_ms": TIMEOUT_MILLIS, "token": credentials.token, "secret": credentials.secret,
         })
     }
 
@@ -134,13 +133,13 @@ impl HttpCarrier {
         if let Connections::Accepted(tasks) = &mut *connections {
             // The end of the tasks closes the listener and every connection.
             tasks.shutdown().await;
-            *connections = Connections::Refused(reserve_again(self.port).await?);
+            *connections = Connections::Refused(reserve_again(self.identity.port).await?);
         }
         Ok(())
     }
 
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
-        let expected = format!("Bearer {}", self.token);
+        let expected = format!("Bearer {}", self.identity.credentials.token);
         let authorization = headers.get(header::AUTHORIZATION);
         authorization.is_some_and(|value| value.as_bytes() == expected.as_bytes())
     }
@@ -198,7 +197,8 @@ impl HttpCarrier {
     ) {
         let work = network.queue.begin_work();
         tokio::spawn(async move {
-            let reported = network.report(&self.secret, &id, &callback, &status);
+            let secret = &self.identity.credentials.secret;
+            let reported = network.report(secret, &id, &callback, &status);
             if let Err(error) = reported.await {
                 tracing::warn!(
                     delivery.carrier = self.name,

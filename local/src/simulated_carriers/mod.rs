@@ -3,28 +3,35 @@
 
 mod behaviour;
 mod http_carrier;
+mod identity;
 mod message_owner;
 mod network;
 mod phones;
 mod reserved_port;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::Value;
+use tokio::net::TcpSocket;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use behaviour::{Behaviour, Mode, is_report_status};
 use http_carrier::HttpCarrier;
+use identity::{Credentials, Identity};
 pub(crate) use message_owner::MessageOwners;
 pub(crate) use network::ReportError;
 use network::{AcceptedMessage, PhoneNetwork, new_id};
 use otp::platform::clock::Clock;
 pub(crate) use phones::PhoneMessage;
+use reserved_port::{reserve, reserve_stable};
 
+use crate::data_dir::DataDir;
 use crate::queue::LocalQueue;
+use crate::start_error::StartError;
 
 /// The carriers of kind `http`, in order of preference.
 const HTTP_CARRIERS: [&str; 2] = ["sim-a", "sim-b"];
@@ -64,13 +71,29 @@ pub(crate) enum Target {
 pub(crate) type SnsError = (StatusCode, &'static str);
 
 impl ReservedCarriers {
-    pub(crate) fn new() -> io::Result<Self> {
-        let carriers = HTTP_CARRIERS.into_iter().map(HttpCarrier::new);
-        Ok(Self(
-            carriers
-                .map(|carrier| carrier.map(Arc::new))
-                .collect::<Result<_, _>>()?,
-        ))
+    /// With the ports and credentials that the data directory stores, or new ones, which are then
+    /// stored.
+    pub(crate) fn open(data_dir: Option<&DataDir>) -> Result<Self, StartError> {
+        let mut identities = match data_dir {
+            Some(data_dir) => identity::load(data_dir)?,
+            None => BTreeMap::new(),
+        };
+        let mut carriers = vec![];
+        for name in HTTP_CARRIERS {
+            let stored = identities.get(name);
+            let socket = reserve_for(name, stored, data_dir.is_some());
+            let credentials = stored.map(|stored| stored.credentials.clone());
+            let credentials = credentials.unwrap_or_else(Credentials::generate);
+            let carrier = socket.and_then(|socket| HttpCarrier::new(name, socket, credentials));
+            let carrier = carrier.map_err(StartError::InternalPort)?;
+            let own = || carrier.identity.clone();
+            identities.entry(name.to_owned()).or_insert_with(own);
+            carriers.push(Arc::new(carrier));
+        }
+        if let Some(data_dir) = data_dir {
+            identity::store(data_dir, &identities)?;
+        }
+        Ok(Self(carriers))
     }
 
     /// `OTP_CARRIERS` with these carriers.
@@ -80,7 +103,7 @@ impl ReservedCarriers {
 
     /// Starts to accept messages.
     pub(crate) async fn start(
-        self,
+        &self,
         owners: MessageOwners,
         clock: Clock,
         queue: LocalQueue,
@@ -90,7 +113,7 @@ impl ReservedCarriers {
             carrier.open(&network).await?;
         }
         Ok(SimulatedCarriers(Arc::new(Inner {
-            http: self.0,
+            http: self.0.clone(),
             sns: Mutex::default(),
             network,
         })))
@@ -167,8 +190,8 @@ impl SimulatedCarriers {
         let (Some(carrier), Some(callback)) = (carrier, &message.callback) else {
             return Some(Err(ReportError::NotSupported));
         };
-        let network = &self.0.network;
-        Some(network.report(&carrier.secret, id, callback, status).await)
+        let (network, secret) = (&self.0.network, &carrier.identity.credentials.secret);
+        Some(network.report(secret, id, callback, status).await)
     }
 
     /// `Publish` of SNS; returns the message id.
@@ -215,4 +238,31 @@ impl SimulatedCarriers {
     fn http_carrier(&self, name: &str) -> Option<&Arc<HttpCarrier>> {
         self.0.http.iter().find(|carrier| carrier.name == name)
     }
+}
+
+/// The stored port of the carrier called `name`. Another one if it has none yet, or while another
+/// program uses it.
+fn reserve_for(
+    name: &str,
+    stored: Option<&Identity>,
+    outlives_restarts: bool,
+) -> io::Result<TcpSocket> {
+    let Some(stored) = stored else {
+        return match outlives_restarts {
+            true => reserve_stable(),
+            false => reserve(0),
+        };
+    };
+    reserve(stored.port).or_else(|error| {
+        let other = reserve(0)?;
+        tracing::warn!(
+            delivery.carrier = name,
+            port = other.local_addr()?.port(),
+            stored_port = stored.port,
+            error.cause = error.to_string(),
+            "the stored port of a simulated carrier cannot be used: it has another port until the \
+             next start, and entries of the configuration document do not reach it"
+        );
+        Ok(other)
+    })
 }
