@@ -160,4 +160,15 @@ mod tests {
             hash("ann", PlaceKind::Device)
         );
     }
+
+    #[test]
+    fn recipient_id_is_for_one_recipient_and_subject() {
+        let keyring = keyring();
+        let subject = |n| SubjectKey(RecordKey([n; 12]));
+        let id = |n, recipient| keyring.recipient_id(subject(n), RecordKey([recipient; 12]));
+        assert_eq!(id(1, 2), id(1, 2));
+        assert_ne!(id(1, 2), id(1, 3));
+        assert_ne!(id(1, 2), id(3, 2));
+        assert!(id(1, 2).starts_with("re_") && id(1, 2).len() == 25);
+    }
 }
