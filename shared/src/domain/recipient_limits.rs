@@ -403,6 +403,12 @@ mod tests {
     }
 
     #[test]
+    fn quota_of_zero_is_no_limit() {
+        assert_eq!(window_end(&[NOW], 0, HOUR_SECONDS, NOW), NOW);
+        assert_eq!(window_end(&[NOW], 1, HOUR_SECONDS, NOW), NOW + HOUR_SECONDS);
+    }
+
+    #[test]
     fn sends_left_are_those_of_the_hour() {
         let policy = Policy::default();
         let recipient = Recipient {
