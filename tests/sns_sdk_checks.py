@@ -77,8 +77,8 @@ class StubServer:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 if self.path.endswith("/invocation/1/response"):
                     stub.statuses.put(json.loads(body)["statusCode"])
-                # There is no table: no message here refers to a stored verification.
-                self.respond(202 if "/runtime/" in self.path else 400, {}, b"{}")
+                # The table is empty: no message here refers to a stored verification.
+                self.respond(202 if "/runtime/" in self.path else 200, {}, b"{}")
 
             def respond(self, status, headers, body):
                 self.send_response(status)
