@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use otp::config::document::StoredConfig;
 use otp::config::{
-    CallbackConfig, FactorsConfig, SendConfig, Variables, VerifyConfig, WorkerConfig,
+    CallbackConfig, FactorsConfig, Reader, SendConfig, Variables, VerifyConfig, WorkerConfig,
 };
 
 /// The configuration of each function.
@@ -43,11 +43,11 @@ impl Settings {
         variables: Variables<'_>,
         stored: StoredConfig<'_>,
     ) -> Result<Self, Vec<String>> {
-        let send = SendConfig::read_with(variables, stored);
-        let verify = VerifyConfig::read_with(variables, stored);
-        let factors = FactorsConfig::read_with(variables, stored);
-        let delivery_callback = CallbackConfig::read_with(variables, stored);
-        let carrier_worker = WorkerConfig::read_with(variables, stored);
+        let send = SendConfig::read(Reader::new(variables, stored));
+        let verify = VerifyConfig::read(Reader::new(variables, stored));
+        let factors = FactorsConfig::read(Reader::new(variables, stored));
+        let delivery_callback = CallbackConfig::read(Reader::new(variables, stored));
+        let carrier_worker = WorkerConfig::read(Reader::new(variables, stored));
         match (send, verify, factors, delivery_callback, carrier_worker) {
             (Ok(send), Ok(verify), Ok(factors), Ok(delivery_callback), Ok(carrier_worker)) => {
                 Ok(Self {

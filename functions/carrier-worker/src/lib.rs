@@ -49,7 +49,7 @@ impl Configured for SettingsSource {
         &self,
         stored: StoredConfig<'_>,
     ) -> Result<(Self::Settings, Vec<String>), ConfigError> {
-        let config = WorkerConfig::over(&self.infrastructure, stored)?;
+        let config = WorkerConfig::read(self.infrastructure.reader(stored))?;
         let delivering = Delivering {
             store: self.infrastructure.store.clone(),
             queue: Some(Queue::new(&config.aws, config.queue_url)),

@@ -65,7 +65,7 @@ impl Configured for SettingsSource {
     }
 
     fn configure(&self, stored: StoredConfig<'_>) -> Result<(Settings, Vec<String>), ConfigError> {
-        let config = CallbackConfig::over(&self.infrastructure, stored)?;
+        let config = CallbackConfig::read(self.infrastructure.reader(stored))?;
         let queue = |url| Queue::new(&config.aws, url);
         let reporting = Reporting {
             store: self.infrastructure.store.clone(),

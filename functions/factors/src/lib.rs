@@ -68,7 +68,7 @@ impl Configured for SettingsSource {
     }
 
     fn configure(&self, stored: StoredConfig<'_>) -> Result<(Settings, Vec<String>), ConfigError> {
-        let mut config = FactorsConfig::over(&self.infrastructure, stored)?;
+        let mut config = FactorsConfig::read(self.infrastructure.reader(stored))?;
         let api_keys = std::mem::take(&mut config.api_keys);
         let warnings = std::mem::take(&mut config.warnings);
         let store = self.infrastructure.store.clone();

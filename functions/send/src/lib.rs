@@ -66,7 +66,7 @@ impl Configured for SettingsSource {
     }
 
     fn configure(&self, stored: StoredConfig<'_>) -> Result<(Settings, Vec<String>), ConfigError> {
-        let mut config = SendConfig::over(&self.infrastructure, stored)?;
+        let mut config = SendConfig::read(self.infrastructure.reader(stored))?;
         let api_keys = std::mem::take(&mut config.api_keys);
         let warnings = std::mem::take(&mut config.warnings);
         let sending = Sending::with_store(

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use otp::carrier::ConfiguredCarrier;
-use otp::config::{Variables, WorkerConfig};
+use otp::config::{Reader, Variables, WorkerConfig};
 use otp::platform::clock::Clock;
 use otp::platform::environment::variable;
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl Settings {
             name if AWS.contains(&name) => given(name).or_else(|| Some("none".to_owned())),
             name => given(name),
         };
-        let config = WorkerConfig::read(&value_of);
+        let config = WorkerConfig::read(Reader::of(&value_of));
         let config = config.map_err(|error| CarrierTestError::Settings(error.0))?;
         let documents = [given("OTP_CARRIERS"), Some(secrets.clone())];
         let documents = documents.into_iter().flatten();

@@ -1,7 +1,7 @@
 //! `lambda-otp app`: the apps and their settings.
 
 use otp::config::document::{Document, StoredConfig};
-use otp::config::{SETTINGS, SendConfig, is_app_name};
+use otp::config::{Reader, SETTINGS, SendConfig, is_app_name};
 use serde_json::{Map, Value, json};
 
 use super::change::{Assignment, Change, assignment};
@@ -202,7 +202,7 @@ fn guess_probability(
         document: Some(document),
         credentials: Some(&configuration.credentials),
     };
-    let config = SendConfig::read_with(&|name| deployment.variable(name), stored);
+    let config = SendConfig::read(Reader::new(&|name| deployment.variable(name), stored));
     let config = config.map_err(|error| OperatorError::Settings(error.0))?;
     Ok(config.apps.policy(app).guess_probability())
 }

@@ -1,6 +1,6 @@
 //! What the functions' use cases need, from the variables of a deployment and from its table.
 
-use otp::config::{FactorsConfig, SendConfig, WorkerConfig};
+use otp::config::{FactorsConfig, Reader, SendConfig, WorkerConfig};
 use otp::platform::metrics::Metrics;
 use otp::service::factors::Subjects;
 use otp::service::sending::Sending;
@@ -13,7 +13,10 @@ impl Configuration<'_> {
     /// For recipients.
     pub(crate) fn sending(&self) -> Result<Sending, OperatorError> {
         let deployment = self.deployment;
-        let config = SendConfig::read_with(&|name| deployment.variable(name), self.stored());
+        let config = SendConfig::read(Reader::new(
+            &|name| deployment.variable(name),
+            self.stored(),
+        ));
         let config = config.map_err(|error| OperatorError::Settings(error.0))?;
         let metrics = Metrics::to_sink(|_| ());
         Ok(Sending::new(config, deployment.clock(), metrics))
@@ -22,7 +25,10 @@ impl Configuration<'_> {
     /// For subjects.
     pub(crate) fn subjects(&self) -> Result<Subjects, OperatorError> {
         let deployment = self.deployment;
-        let config = FactorsConfig::read_with(&|name| deployment.variable(name), self.stored());
+        let config = FactorsConfig::read(Reader::new(
+            &|name| deployment.variable(name),
+            self.stored(),
+        ));
         let config = config.map_err(|error| OperatorError::Settings(error.0))?;
         Ok(Subjects::new(config, Metrics::to_sink(|_| ())))
     }
@@ -36,7 +42,7 @@ impl Configuration<'_> {
             (PUBLIC_URL, Some(url)) => Some(url.to_owned()),
             _ => self.deployment.variable(name),
         };
-        let config = WorkerConfig::read_with(&variable, self.stored());
+        let config = WorkerConfig::read(Reader::new(&variable, self.stored()));
         config.map_err(|error| OperatorError::Settings(error.0))
     }
 }

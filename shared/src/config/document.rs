@@ -262,8 +262,8 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SendConfig;
     use crate::config::VerifyConfig;
+    use crate::config::{Reader, SendConfig};
     use crate::domain::time::Timestamp;
 
     const KEY: &str = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=";
@@ -329,7 +329,8 @@ mod tests {
             document: Some(&document),
             credentials: None,
         };
-        let config = SendConfig::read_with(&variable, stored).unwrap_or_else(|e| panic!("{e}"));
+        let config =
+            SendConfig::read(Reader::new(&variable, stored)).unwrap_or_else(|e| panic!("{e}"));
         let shown = |app: &str| {
             let policy = config.apps.policy(app);
             (policy.brand.clone(), policy.code_length)
@@ -352,7 +353,8 @@ mod tests {
             document: Some(&document),
             credentials: None,
         };
-        let config = VerifyConfig::read_with(&variable, stored).unwrap_or_else(|e| panic!("{e}"));
+        let config =
+            VerifyConfig::read(Reader::new(&variable, stored)).unwrap_or_else(|e| panic!("{e}"));
         let app_at = |now| config.api_keys.app_of("otp_live_x", now);
         assert_eq!(app_at(end - 1), Some("app-00001"));
         assert_eq!(app_at(end), None);

@@ -21,7 +21,7 @@ impl Document {
             document: Some(self),
             credentials,
         };
-        let without = Reader::new(variables, StoredConfig::default()).all_problems(None);
+        let without = Reader::of(variables).all_problems(None);
         let mut problems = Reader::new(variables, stored).all_problems(credentials);
         problems.retain(|problem| !without.contains(problem));
         // Its size, and what only the reader of the stored form refuses.

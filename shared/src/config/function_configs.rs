@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::apps::{ApiKeys, AppRules, Apps};
 use super::config_error::ConfigError;
 use super::dispatch::Dispatch;
-use super::document::StoredConfig;
-use super::infrastructure::Infrastructure;
-use super::reader::{DispatchMode, Reader, Variables, WITH_CREDENTIALS, WITHOUT_CREDENTIALS};
+use super::reader::{DispatchMode, Reader, WITH_CREDENTIALS, WITHOUT_CREDENTIALS};
 use crate::carrier::ConfiguredCarrier;
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
@@ -127,37 +125,11 @@ pub struct WorkerConfig {
 }
 
 impl SendConfig {
-    /// Reads `variables`.
-    ///
-    /// # Errors
-    /// All invalid variables.
-    pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
-        Self::read_with(variables, StoredConfig::default())
-    }
-
-    /// Reads `variables`, and `stored` over them.
+    /// Takes what the function needs from `reader`.
     ///
     /// # Errors
     /// All invalid variables and members.
-    pub fn read_with(
-        variables: Variables<'_>,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(Reader::new(variables, stored))
-    }
-
-    /// Reads the variables of `infrastructure`, and `stored` over them.
-    ///
-    /// # Errors
-    /// All invalid variables and members.
-    pub fn over(
-        infrastructure: &Infrastructure,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(infrastructure.reader(stored))
-    }
-
-    fn from_reader(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
+    pub fn read(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let common = reader.common(WITHOUT_CREDENTIALS);
         let dispatch = match common.dispatch {
             DispatchMode::Queue => Dispatch::Queue(reader.required_url("OTP_QUEUE_URL")),
@@ -185,37 +157,11 @@ impl SendConfig {
 }
 
 impl VerifyConfig {
-    /// Reads `variables`.
-    ///
-    /// # Errors
-    /// All invalid variables.
-    pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
-        Self::read_with(variables, StoredConfig::default())
-    }
-
-    /// Reads `variables`, and `stored` over them.
+    /// Takes what the function needs from `reader`.
     ///
     /// # Errors
     /// All invalid variables and members.
-    pub fn read_with(
-        variables: Variables<'_>,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(Reader::new(variables, stored))
-    }
-
-    /// Reads the variables of `infrastructure`, and `stored` over them.
-    ///
-    /// # Errors
-    /// All invalid variables and members.
-    pub fn over(
-        infrastructure: &Infrastructure,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(infrastructure.reader(stored))
-    }
-
-    fn from_reader(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
+    pub fn read(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let common = reader.common(WITHOUT_CREDENTIALS);
         reader.optional_url("OTP_QUEUE_URL");
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
@@ -232,37 +178,11 @@ impl VerifyConfig {
 }
 
 impl FactorsConfig {
-    /// Reads `variables`.
-    ///
-    /// # Errors
-    /// All invalid variables.
-    pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
-        Self::read_with(variables, StoredConfig::default())
-    }
-
-    /// Reads `variables`, and `stored` over them.
+    /// Takes what the function needs from `reader`.
     ///
     /// # Errors
     /// All invalid variables and members.
-    pub fn read_with(
-        variables: Variables<'_>,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(Reader::new(variables, stored))
-    }
-
-    /// Reads the variables of `infrastructure`, and `stored` over them.
-    ///
-    /// # Errors
-    /// All invalid variables and members.
-    pub fn over(
-        infrastructure: &Infrastructure,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(infrastructure.reader(stored))
-    }
-
-    fn from_reader(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
+    pub fn read(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let common = reader.common(WITHOUT_CREDENTIALS);
         reader.optional_url("OTP_QUEUE_URL");
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
@@ -281,37 +201,11 @@ impl FactorsConfig {
 }
 
 impl CallbackConfig {
-    /// Reads `variables`.
-    ///
-    /// # Errors
-    /// All invalid variables.
-    pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
-        Self::read_with(variables, StoredConfig::default())
-    }
-
-    /// Reads `variables`, and `stored` over them.
+    /// Takes what the function needs from `reader`.
     ///
     /// # Errors
     /// All invalid variables and members.
-    pub fn read_with(
-        variables: Variables<'_>,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(Reader::new(variables, stored))
-    }
-
-    /// Reads the variables of `infrastructure`, and `stored` over them.
-    ///
-    /// # Errors
-    /// All invalid variables and members.
-    pub fn over(
-        infrastructure: &Infrastructure,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(infrastructure.reader(stored))
-    }
-
-    fn from_reader(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
+    pub fn read(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let common = reader.common(WITH_CREDENTIALS);
         let queue_url = match common.dispatch {
             DispatchMode::Queue => Some(reader.required_url("OTP_QUEUE_URL")),
@@ -341,37 +235,11 @@ impl CallbackConfig {
 }
 
 impl WorkerConfig {
-    /// Reads `variables`.
-    ///
-    /// # Errors
-    /// All invalid variables.
-    pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
-        Self::read_with(variables, StoredConfig::default())
-    }
-
-    /// Reads `variables`, and `stored` over them.
+    /// Takes what the function needs from `reader`.
     ///
     /// # Errors
     /// All invalid variables and members.
-    pub fn read_with(
-        variables: Variables<'_>,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(Reader::new(variables, stored))
-    }
-
-    /// Reads the variables of `infrastructure`, and `stored` over them.
-    ///
-    /// # Errors
-    /// All invalid variables and members.
-    pub fn over(
-        infrastructure: &Infrastructure,
-        stored: StoredConfig<'_>,
-    ) -> Result<Self, ConfigError> {
-        Self::from_reader(infrastructure.reader(stored))
-    }
-
-    fn from_reader(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
+    pub fn read(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let common = reader.common(WITH_CREDENTIALS);
         let queue_url = reader.required_url("OTP_QUEUE_URL");
         let public_url = reader.required_url("OTP_PUBLIC_URL");

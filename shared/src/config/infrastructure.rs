@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::config_error::ConfigError;
 use super::document::StoredConfig;
 use super::infrastructure_values::InfrastructureValues;
-use super::reader::{DispatchMode, Reader, Variables};
+use super::reader::{DispatchMode, Reader};
 use super::secrets::{self, Secrets};
 use crate::crypto::keyring::Keyring;
 use crate::platform::aws::{Aws, AwsSettings, Service};
@@ -36,9 +36,9 @@ impl Infrastructure {
     /// All invalid variables, if one of the infrastructure is invalid.
     pub fn read<C>(
         variables: OwnedVariables,
-        all: impl FnOnce(Variables<'_>) -> Result<C, ConfigError>,
+        all: impl FnOnce(Reader<'_>) -> Result<C, ConfigError>,
     ) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(&*variables, StoredConfig::default());
+        let mut reader = Reader::of(&*variables);
         let values = reader.infrastructure();
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
         let queue_url = match reader.dispatch_mode() {
@@ -47,7 +47,7 @@ impl Infrastructure {
         };
         let config_max_age_seconds = reader.config_max_age_seconds();
         if let Err(error) = reader.finish(()) {
-            return Err(all(&*variables).err().unwrap_or(error));
+            return Err(all(Reader::of(&*variables)).err().unwrap_or(error));
         }
         let dynamodb = values.aws.config(Service::DynamoDb);
         Ok(Self {
@@ -61,7 +61,8 @@ impl Infrastructure {
     }
 
     /// Reads the variables again, and `stored` over them.
-    pub(super) fn reader<'a>(&'a self, stored: StoredConfig<'a>) -> Reader<'a> {
+    #[must_use]
+    pub fn reader<'a>(&'a self, stored: StoredConfig<'a>) -> Reader<'a> {
         Reader::over(&*self.variables, stored, &self.values)
     }
 

@@ -1,24 +1,25 @@
-//! Configuration: one struct per function, read from environment variables. All problems are
-//! reported at once, each with the name of its variable.
+//! Configuration: one struct per function, read from environment variables, and from the document
+//! that the table holds over them. All problems are reported at once, each with the name of its
+//! variable or member.
 //!
 //! Invariant: values are parsed here once; later nothing is an unchecked string.
 
+mod advice;
 mod app_decision_rules;
 mod apps;
 mod carrier_checks;
 mod config_error;
-pub mod document;
+mod decision_rules;
 mod dispatch;
+pub mod document;
+mod document_check;
 mod function_configs;
 mod infrastructure;
 mod infrastructure_values;
 pub mod instance_config;
-mod document_check;
-mod advice;
 mod policy;
 mod policy_checks;
 mod reader;
-mod decision_rules;
 mod secrets;
 mod start_log;
 mod table_config;
@@ -31,7 +32,7 @@ pub use dispatch::Dispatch;
 pub use function_configs::{CallbackConfig, FactorsConfig, SendConfig, VerifyConfig, WorkerConfig};
 pub use infrastructure::{Infrastructure, OwnedVariables};
 pub use policy::{SETTINGS, android_hash, brand};
-pub use reader::Variables;
+pub use reader::{Reader, Variables};
 pub use table_config::TableConfig;
 
 #[cfg(test)]
@@ -44,7 +45,7 @@ mod tests {
 
     /// Reads one function's configuration with `changes` to a valid environment.
     fn read<C>(
-        config: impl Fn(Variables<'_>) -> Result<C, ConfigError>,
+        config: impl Fn(Reader<'_>) -> Result<C, ConfigError>,
         changes: &[(&str, &str)],
     ) -> Result<C, Vec<String>> {
         let key = BASE64.encode(&[7; 32]);
@@ -62,7 +63,8 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "s"),
         ]);
         values.extend(changes.iter().copied());
-        config(&|name| values.get(name).map(|value| (*value).to_owned())).map_err(|error| error.0)
+        let variable = |name: &str| values.get(name).map(|value| (*value).to_owned());
+        config(Reader::of(&variable)).map_err(|error| error.0)
     }
 
     #[test]

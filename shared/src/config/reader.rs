@@ -67,7 +67,7 @@ pub(super) struct Common {
 
 /// Reads variables and collects problems. After a problem it goes on with a value that
 /// [`Self::finish`] never returns.
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     variables: Variables<'a>,
     pub(super) stored: StoredConfig<'a>,
     /// What was read before.
@@ -77,7 +77,15 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(variables: Variables<'a>, stored: StoredConfig<'a>) -> Self {
+    /// Reads `variables` alone.
+    #[must_use]
+    pub fn of(variables: Variables<'a>) -> Self {
+        Self::new(variables, StoredConfig::default())
+    }
+
+    /// Reads `variables`, and `stored` over them.
+    #[must_use]
+    pub fn new(variables: Variables<'a>, stored: StoredConfig<'a>) -> Self {
         Self {
             variables,
             stored,

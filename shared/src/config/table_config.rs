@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::document::StoredConfig;
 use super::reader::{Reader, Variables};
 use super::{ConfigError, secrets::Secrets};
 use crate::crypto::keyring::Keyring;
@@ -27,7 +26,7 @@ impl TableConfig {
     /// # Errors
     /// All invalid variables of those that it needs.
     pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(variables, StoredConfig::default());
+        let mut reader = Reader::of(variables);
         let Secrets {
             keyring,
             carrier_seal,

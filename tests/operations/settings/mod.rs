@@ -11,7 +11,7 @@ mod variables;
 use std::collections::HashMap;
 
 use data_encoding::BASE64;
-use otp::config::{CallbackConfig, FactorsConfig, SendConfig, VerifyConfig, WorkerConfig};
+use otp::config::{CallbackConfig, FactorsConfig, Reader, SendConfig, VerifyConfig, WorkerConfig};
 use serde_json::{Value, json};
 
 /// A function, by the configuration that it reads.
@@ -55,11 +55,11 @@ fn read(role: Role, changes: &[(&str, &str)]) -> Result<(), Vec<String>> {
     let values: HashMap<&str, &str> = values.into_iter().chain(changes.iter().copied()).collect();
     let lookup = |name: &str| values.get(name).map(|value| (*value).to_owned());
     let result = match role {
-        Role::Send => SendConfig::read(&lookup).map(drop),
-        Role::Verify => VerifyConfig::read(&lookup).map(drop),
-        Role::Factors => FactorsConfig::read(&lookup).map(drop),
-        Role::DeliveryCallback => CallbackConfig::read(&lookup).map(drop),
-        Role::CarrierWorker => WorkerConfig::read(&lookup).map(drop),
+        Role::Send => SendConfig::read(Reader::of(&lookup)).map(drop),
+        Role::Verify => VerifyConfig::read(Reader::of(&lookup)).map(drop),
+        Role::Factors => FactorsConfig::read(Reader::of(&lookup)).map(drop),
+        Role::DeliveryCallback => CallbackConfig::read(Reader::of(&lookup)).map(drop),
+        Role::CarrierWorker => WorkerConfig::read(Reader::of(&lookup)).map(drop),
     };
     result.map_err(|error| error.0)
 }
