@@ -2,6 +2,7 @@
 //! path.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A model whose states are explored.
@@ -20,25 +21,48 @@ pub type Actor = (&'static str, u8);
 
 /// Everything that was explored.
 #[derive(Debug)]
-pub struct Explored {
-    pub states: usize,
-    pub steps: usize,
+struct Explored {
+    states: usize,
+    steps: usize,
     /// States in which nothing can happen any more.
-    pub final_states: usize,
+    final_states: usize,
 }
 
 /// A violated invariant, and the steps that lead to it.
 #[derive(Debug)]
-pub struct Violation {
-    pub invariant: String,
-    pub trace: Vec<String>,
+struct Violation {
+    invariant: String,
+    trace: Vec<String>,
+}
+
+/// More than any model here has.
+const STATES_MAX: usize = 1_000_000;
+
+/// Asserts that no state of `model` violates an invariant.
+#[track_caller]
+pub fn assert_holds<M: Model + Debug>(model: &M) {
+    match explore(model) {
+        Ok(explored) => {
+            println!("{model:?}: {explored:?}");
+            assert!(explored.states > 1000, "{explored:?}");
+        }
+        Err(violation) => panic!("{violation:#?}"),
+    }
+}
+
+/// Asserts that `broken`, in which `rule` does not apply, violates an invariant.
+#[track_caller]
+pub fn assert_notices<M: Model>(broken: &M, rule: impl Debug) {
+    match explore(broken) {
+        Ok(explored) => panic!("{rule:?} is not noticed: {explored:?}"),
+        Err(Violation { invariant, trace }) => {
+            println!("{rule:?}: {invariant}, after {} steps", trace.len());
+        }
+    }
 }
 
 /// Explores `model`.
-///
-/// # Panics
-/// If it has more than `states_max` states.
-pub fn explore<M: Model>(model: &M, states_max: usize) -> Result<Explored, Violation> {
+fn explore<M: Model>(model: &M) -> Result<Explored, Violation> {
     let mut explored = Explored {
         states: 0,
         steps: 0,
@@ -52,8 +76,8 @@ pub fn explore<M: Model>(model: &M, states_max: usize) -> Result<Explored, Viola
     while let Some((id, state)) = waiting.pop_front() {
         explored.states += 1;
         assert!(
-            explored.states <= states_max,
-            "more than {states_max} states: {explored:?}"
+            explored.states <= STATES_MAX,
+            "more than {STATES_MAX} states: {explored:?}"
         );
         let steps = model.steps(&state);
         let is_final = steps.is_empty();

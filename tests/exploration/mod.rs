@@ -34,37 +34,8 @@ mod worker;
 mod world;
 
 use broken::Broken;
-use explorer::{Violation, explore};
+use explorer::{assert_holds, assert_notices};
 use world::Scenario;
-
-/// More than any scenario here has.
-const STATES_MAX: usize = 1_000_000;
-
-#[track_caller]
-fn assert_holds(scenario: &Scenario) {
-    match explore(scenario, STATES_MAX) {
-        Ok(explored) => {
-            println!("{explored:?}");
-            assert!(explored.states > 1000, "{explored:?}");
-        }
-        Err(violation) => panic!("{violation:#?}"),
-    }
-}
-
-/// Asserts that the exploration finds a violated invariant when `rule` does not apply.
-#[track_caller]
-fn assert_notices(rule: Broken) {
-    let broken = Scenario {
-        broken: Some(rule),
-        ..scenario_for(rule)
-    };
-    match explore(&broken, STATES_MAX) {
-        Ok(explored) => panic!("{rule:?} is not noticed: {explored:?}"),
-        Err(Violation { invariant, trace }) => {
-            println!("{rule:?}: {invariant}, after {} steps", trace.len());
-        }
-    }
-}
 
 /// Three checks, two sends or a send and a resend, a cancel and a report.
 const ATTEMPTS: Scenario = Scenario {
@@ -197,7 +168,9 @@ fn repetitions_lose_no_send_in_every_order() {
 #[test]
 fn each_broken_rule_is_noticed() {
     for rule in broken::ALL {
-        assert_notices(rule);
+        let scenario = scenario_for(rule);
+        let broken = Some(rule);
+        assert_notices(&Scenario { broken, ..scenario }, rule);
     }
 }
 

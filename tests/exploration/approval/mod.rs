@@ -21,8 +21,7 @@ mod stored;
 mod world;
 mod writes;
 
-use super::STATES_MAX;
-use super::explorer::{Violation, explore};
+use super::explorer::{assert_holds, assert_notices};
 
 /// A rule that does not apply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,17 +128,6 @@ impl Scenario {
     }
 }
 
-#[track_caller]
-fn assert_holds(scenario: &Scenario) {
-    match explore(scenario, STATES_MAX) {
-        Ok(explored) => {
-            println!("{scenario:?}: {explored:?}");
-            assert!(explored.states > 1000, "{explored:?}");
-        }
-        Err(violation) => panic!("{violation:#?}"),
-    }
-}
-
 #[test]
 fn approvals_are_completed_in_every_order() {
     for is_unique in [true, false] {
@@ -217,11 +205,6 @@ fn each_broken_rule_of_approvals_is_noticed() {
         ),
     ] {
         let broken = Some(rule);
-        match explore(&Scenario { broken, ..scenario }, STATES_MAX) {
-            Ok(explored) => panic!("{rule:?} is not noticed: {explored:?}"),
-            Err(Violation { invariant, trace }) => {
-                println!("{rule:?}: {invariant}, after {} steps", trace.len());
-            }
-        }
+        assert_notices(&Scenario { broken, ..scenario }, rule);
     }
 }

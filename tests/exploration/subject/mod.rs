@@ -21,8 +21,7 @@ mod world;
 
 use otp::domain::factor::FactorType;
 
-use super::STATES_MAX;
-use super::explorer::{Violation, explore};
+use super::explorer::{assert_holds, assert_notices};
 
 /// Wrong codes in 24 hours.
 pub const BUDGET: u8 = 2;
@@ -111,17 +110,6 @@ impl Scenario {
     }
 }
 
-#[track_caller]
-fn assert_holds(scenario: &Scenario) {
-    match explore(scenario, STATES_MAX) {
-        Ok(explored) => {
-            println!("{scenario:?}: {explored:?}");
-            assert!(explored.states > 1000, "{explored:?}");
-        }
-        Err(violation) => panic!("{violation:#?}"),
-    }
-}
-
 #[test]
 fn checks_of_factors_are_exact_in_every_order() {
     for kind in FactorType::ALL {
@@ -167,11 +155,6 @@ fn each_broken_rule_of_subjects_is_noticed() {
             _ => Scenario::THREE_CHECKS,
         };
         let broken = Some(rule);
-        match explore(&Scenario { broken, ..scenario }, STATES_MAX) {
-            Ok(explored) => panic!("{rule:?} is not noticed: {explored:?}"),
-            Err(Violation { invariant, trace }) => {
-                println!("{rule:?}: {invariant}, after {} steps", trace.len());
-            }
-        }
+        assert_notices(&Scenario { broken, ..scenario }, rule);
     }
 }
