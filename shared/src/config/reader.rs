@@ -66,7 +66,7 @@ pub(super) struct Common {
 }
 
 /// Reads variables and collects problems. After a problem it goes on with a value that
-/// [`Self::finish`] never returns.
+/// `finish` never returns.
 pub struct Reader<'a> {
     variables: Variables<'a>,
     pub(super) stored: StoredConfig<'a>,
