@@ -154,6 +154,29 @@ async fn forget_deletes_idempotency_keys() {
 }
 
 #[tokio::test]
+async fn forget_deletes_keys_that_are_remembered_apart() {
+    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    let body = json!({"to": phone(1)});
+    let mut ids = vec![];
+    for n in 0..9 {
+        ids.push(
+            service
+                .send_with_key(body.clone(), &format!("{n}"))
+                .await
+                .id(),
+        );
+    }
+    service.settle().await;
+    service.forget(&phone(1)).await;
+    let again = service.send_with_key(body, "0").await;
+    assert_status(&again, 201);
+    assert!(
+        !again.is_replayed() && !ids.contains(&again.id()),
+        "{again:?}"
+    );
+}
+
+#[tokio::test]
 async fn unlock_does_not_reopen_an_ended_verification() {
     let service = Service::start().await;
     let (id, code) = service.open(&phone(1)).await;

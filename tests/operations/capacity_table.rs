@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::capacity::consumed_since_last_time;
 use crate::support::twilio::{assert_checked, sid};
-use crate::support::{DEFAULT_KEY, Fault, ProxiedService, Twilio, another_code, assert_status};
+use crate::support::{
+    DEFAULT_KEY, Fault, NO_SEND_LIMITS, ProxiedService, Twilio, another_code, assert_status,
+};
 
 /// Asserts that a resend and the delivery of its message cost what docs/costs.md lists: the worker
 /// starts at once, so they are counted together.
@@ -82,6 +84,33 @@ async fn costs_page_lists_the_units_of_each_operation() {
     proxied.forget_calls();
     assert_status(&service.cancel(&id).await, 200);
     assert_listed("cancel");
+}
+
+#[tokio::test]
+async fn costs_page_lists_units_of_many_keyed_sends() {
+    let proxied = ProxiedService::start(&NO_SEND_LIMITS).await;
+    let service = &proxied.service;
+    let send = async |n: u32| {
+        proxied.queue.break_next("SendMessage", Fault::FakeSuccess);
+        let body = json!({"to": "ann@example.com", "channel": "email"});
+        proxied.forget_calls();
+        let sent = service.send_with_key(body, &n.to_string()).await;
+        assert_status(&sent, 201);
+    };
+    send(0).await;
+    assert_listed(&proxied, "send to a new recipient");
+    for n in 1..6 {
+        send(n).await;
+        assert_listed(&proxied, "send to a known recipient");
+    }
+    send(6).await;
+    assert_listed(&proxied, "seventh send of a day with a key");
+    send(7).await;
+    assert_listed(&proxied, "each further send of a day with a key");
+    send(0).await;
+    assert_listed(&proxied, "repeated send, beyond the last six");
+    assert_status(&service.forget("ann@example.com").await, 200);
+    assert_listed(&proxied, "forget after seven sends of a day with a key");
 }
 
 /// Asserts that docs/costs.md lists the units of what `proxied` did since the last time.

@@ -76,6 +76,46 @@ async fn typical_item_fits_one_write_unit() {
     assert!(third < UNIT_BYTES, "three logins of a day: {third} bytes");
 }
 
+/// The size of the item after keyed sends, each with a report, wrong attempts and the right one.
+async fn size_after_keyed_logins(service: &Service, count: u32, wrong_attempts: u32) -> usize {
+    for n in 0..count {
+        let body = json!({"to": TO});
+        let sent = service.send_with_key(body, &format!("login {n}")).await;
+        assert_status(&sent, 201);
+        let message = service.messages(TO).await.remove(0);
+        service.report(&message, "delivered").await;
+        for _ in 0..wrong_attempts {
+            service
+                .check(&sent.id(), &service.wrong_code(TO).await)
+                .await;
+        }
+        let checked = service.check(&sent.id(), &service.code(TO).await).await;
+        assert!(checked.is_valid(), "{checked:?}");
+    }
+    size(&stored_recipients(service).await.remove(0))
+}
+
+#[tokio::test]
+async fn ten_keyed_logins_fit_one_write_unit() {
+    let variables = [("OTP_COOLDOWN_SECONDS", "0"), ("OTP_SENDS_PER_HOUR", "10")];
+    let service = Service::start_with(&variables).await;
+    let tenth = size_after_keyed_logins(&service, 10, 1).await;
+    assert!(tenth < UNIT_BYTES, "ten logins of a day: {tenth} bytes");
+}
+
+#[tokio::test]
+async fn two_hundred_keyed_logins_fit_two_write_units() {
+    let variables = [
+        ("OTP_COOLDOWN_SECONDS", "0"),
+        ("OTP_SENDS_PER_HOUR", "1000"),
+        ("OTP_SENDS_PER_DAY", "200"),
+        ("OTP_PREFIX_SENDS", "1000/600"),
+    ];
+    let service = Service::start_with(&variables).await;
+    let size = size_after_keyed_logins(&service, 200, 0).await;
+    assert!(size < 2 * UNIT_BYTES, "{size} bytes");
+}
+
 #[tokio::test]
 async fn largest_item_is_below_8_kib() {
     let longest = |letter: &str| letter.repeat(64);

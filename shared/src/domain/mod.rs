@@ -28,6 +28,7 @@ pub mod verification_params;
 pub mod verification_ref;
 pub mod recipient;
 mod recipient_owner;
+pub mod remembered_sends;
 pub mod recipient_limits;
 mod recipient_restore;
 pub mod rate_limit;

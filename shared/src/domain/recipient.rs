@@ -15,12 +15,9 @@ use crate::domain::verification_ref::VerificationRef;
 use crate::domain::verification_status::Status;
 
 /// Past verifications that stay readable.
-const PAST_READABLE_MAX: usize = 5;
+pub(super) const PAST_READABLE_MAX: usize = 5;
 /// How long an `Idempotency-Key` is remembered.
-const IDEMPOTENCY_SECONDS: i64 = DAY_SECONDS;
-/// Past verifications that are kept for their `Idempotency-Key`. More of them, each with the
-/// longest values, would exceed DynamoDB's item size.
-const PAST_KEYED_MAX: usize = 200;
+pub(super) const IDEMPOTENCY_SECONDS: i64 = DAY_SECONDS;
 /// A message that no worker claimed for this long was never enqueued: the function that should
 /// have enqueued it ran for at most 10 s.
 const NOT_ENQUEUED_AFTER_SECONDS: i64 = 15;
@@ -47,6 +44,8 @@ pub struct Recipient {
     pub current: Option<Verification>,
     /// Past verifications, newest first.
     pub past: Vec<PastVerification>,
+    /// Until when sends of it are remembered apart. See [`Self::has_remembered_sends`].
+    pub remembered_until: Option<Timestamp>,
 }
 
 impl Recipient {
@@ -59,9 +58,10 @@ impl Recipient {
         self.past.retain(|past| {
             rank += 1;
             let is_readable = rank <= PAST_READABLE_MAX && now < past.ended_at + RETENTION_SECONDS;
-            let is_keyed = rank <= PAST_KEYED_MAX && past.params.idempotency.is_some();
+            let is_keyed = past.params.idempotency.is_some();
             is_readable || (is_keyed && now < past.params.created_at + IDEMPOTENCY_SECONDS)
         });
+        self.remembered_until = self.remembered_until.filter(|until| now < *until);
     }
 
     /// Whether it has a verification, current or past, with this nonce.
@@ -72,25 +72,29 @@ impl Recipient {
     }
 
     /// Replaces the current verification by `new` and counts a send. Call
-    /// [`Self::check_limits`] first.
-    pub fn open(&mut self, new: Verification, now: Timestamp) {
-        self.replace_current(new, now);
+    /// [`Self::check_limits`] first. Returns the past verifications that leave the record and have
+    /// to be remembered apart.
+    pub fn open(&mut self, new: Verification, now: Timestamp) -> Vec<PastVerification> {
+        let leaving = self.replace_current(new, now);
         self.sends.push(now);
         self.prune(now);
+        leaving
     }
 
     /// Replaces the current verification by `new`, that of a test number: its message counts as
-    /// delivered, and no send is counted.
-    pub fn open_uncounted(&mut self, new: Verification, now: Timestamp) {
-        self.replace_current(new, now);
+    /// delivered, and no send is counted. Returns what [`Self::open`] returns.
+    pub fn open_uncounted(&mut self, new: Verification, now: Timestamp) -> Vec<PastVerification> {
+        let leaving = self.replace_current(new, now);
         self.finish_test_message(now);
         self.prune(now);
+        leaving
     }
 
-    fn replace_current(&mut self, new: Verification, now: Timestamp) {
+    fn replace_current(&mut self, new: Verification, now: Timestamp) -> Vec<PastVerification> {
         self.drop_send_that_was_not_enqueued(now);
         self.archive_current(now);
         self.current = Some(new);
+        self.take_remembered(now)
     }
 
     /// Adds a message to the current verification and counts a send. Call
@@ -192,10 +196,12 @@ impl Recipient {
         }
     }
 
-    /// Erases the address and all verifications. Keeps the counts; otherwise erasure would reset
-    /// the limits.
+    /// Erases the address and all verifications, but for the sends that are remembered apart. Keeps
+    /// the counts; otherwise erasure would reset the limits.
     pub fn forget(&mut self, now: Timestamp) {
         self.archive_current(now);
+        // What a send leaves at the same moment is forgotten too.
+        self.take_remembered(now);
         self.past.clear();
         self.address = None;
         self.sealed_address.clear();
@@ -221,7 +227,8 @@ impl Recipient {
         current.chain(past)
     }
 
-    /// The verification that a send with this `Idempotency-Key` opened in the last 24 h.
+    /// The verification that a send with this `Idempotency-Key` opened in the last 24 h, if it is
+    /// not remembered apart.
     #[must_use]
     pub fn find_by_idempotency_key(
         &self,
@@ -395,7 +402,7 @@ mod tests {
             let at = NOW + (i64::from(n) * 1000);
             let mut v = opened(at);
             v.params.nonce = VerificationNonce([n; 4]);
-            v.params.idempotency = (n == 0).then_some(Idempotency {
+            v.params.idempotency = (n == 4).then_some(Idempotency {
                 key: IdempotencyKeyHash([9; 8]),
                 body: BodyHash([8; 8]),
             });
@@ -406,46 +413,20 @@ mod tests {
             .filter(|n| recipient.find(VerificationNonce([*n; 4]), now).is_some())
             .collect();
         assert_eq!(readable, [2, 3, 4, 5, 6, 7]);
+        let found = |at| {
+            let found = recipient.find_by_idempotency_key(IdempotencyKeyHash([9; 8]), at);
+            found.map(|(found, idempotency)| (found.params().nonce.0[0], idempotency.body))
+        };
+        let keyed_at = NOW + 4000;
         assert_eq!(
-            recipient
-                .find_by_idempotency_key(IdempotencyKeyHash([9; 8]), now)
-                .map(|(found, idempotency)| (found.params().nonce.0[0], idempotency.body)),
-            Some((0, BodyHash([8; 8])))
+            found(keyed_at + DAY_SECONDS - 1),
+            Some((4, BodyHash([8; 8])))
         );
-        assert!(
-            recipient
-                .find_by_idempotency_key(IdempotencyKeyHash([9; 8]), NOW + DAY_SECONDS)
-                .is_none()
-        );
+        assert_eq!(found(keyed_at + DAY_SECONDS), None);
         assert!(
             recipient
                 .find(VerificationNonce([6; 4]), NOW + (7000 + RETENTION_SECONDS))
                 .is_none()
-        );
-    }
-
-    #[test]
-    fn remembered_keys_fit_into_an_item() {
-        let mut recipient = Recipient::default();
-        let key = |n: u16| Idempotency {
-            key: IdempotencyKeyHash(u64::from(n).to_be_bytes()),
-            body: BodyHash([8; 8]),
-        };
-        for n in 0..300 {
-            let mut v = opened(NOW);
-            v.params.idempotency = Some(key(n));
-            recipient.open(v, NOW);
-        }
-        assert_eq!(recipient.past.len(), 200);
-        let remembered = (0..300).filter(|n| {
-            recipient
-                .find_by_idempotency_key(key(*n).key, NOW)
-                .is_some()
-        });
-        assert_eq!(
-            remembered.collect::<Vec<_>>(),
-            (99..300).collect::<Vec<_>>(),
-            "the latest"
         );
     }
 

@@ -67,7 +67,7 @@ async fn try_once(
     let loaded = sending.store.load(key, context.app, now);
     let stored = context.in_time(loaded).await?;
     let Some(current) = continued(context, &stored.recipient, request) else {
-        return open(context, &stored, request).await;
+        return open(context, &stored, request, None).await;
     };
     let resend = ResendRequest {
         channel: Some(request.channel),

@@ -37,24 +37,42 @@ pub async fn forget(
     to: &Address,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let approvals = sending.approvals(sending.keyring.recipient_key(app, &to.canonical()), now);
+    let key = sending.keyring.recipient_key(app, &to.canonical());
+    let approvals = sending.approvals(key, now);
     let mut completed = None;
     loop {
         let forget = |recipient: &mut Recipient| {
             let current = recipient.current.as_ref().map(|v| v.params.nonce);
             if recipient.has_approval_to_record() && current != completed {
-                return Change::Keep(Some(recipient.clone()));
+                return Change::Keep(Forget::AfterApproval(Box::new(recipient.clone())));
             }
             recipient.forget(now);
-            Change::Write(None)
+            Change::Write(match recipient.has_remembered_sends(now) {
+                true => Forget::SendsRemain,
+                false => Forget::Done,
+            })
         };
-        let Some(recipient) = modify_known(sending, app, to, now, forget).await?.flatten() else {
-            return Ok(());
-        };
-        // Forgotten before, it would leave an owner without the record of its subject.
-        approvals.complete_before_send(&recipient).await?;
-        completed = recipient.current.map(|v| v.params.nonce);
+        match modify_known(sending, app, to, now, forget).await? {
+            None | Some(Forget::Done) => return Ok(()),
+            // After the recipient: a send that loaded it before remembers nothing any more.
+            Some(Forget::SendsRemain) => return sending.store.forget_sends(key, now).await,
+            // Forgotten before, it would leave an owner without the record of its subject.
+            Some(Forget::AfterApproval(recipient)) => {
+                approvals.complete_before_send(&recipient).await?;
+                completed = recipient.current.map(|v| v.params.nonce);
+            }
+        }
     }
+}
+
+/// How far a recipient is forgotten.
+enum Forget {
+    /// Nothing is left to erase.
+    Done,
+    /// Some of its sends are remembered apart.
+    SendsRemain,
+    /// An approval has to be completed first.
+    AfterApproval(Box<Recipient>),
 }
 
 /// Ends the ownership of a recipient, whichever subject it belongs to, and removes it there.

@@ -3,7 +3,9 @@
 use super::dispatcher::Dispatched;
 use super::sending::{SendContext, SendError, Sent};
 use crate::domain::ids::VerificationNonce;
+use crate::domain::past_verification::PastVerification;
 use crate::domain::recipient::Recipient;
+use crate::domain::remembered_sends::find_by_idempotency_key;
 use crate::domain::step::StepState;
 use crate::domain::verification::Verification;
 use crate::domain::verification_params::Idempotency;
@@ -12,8 +14,8 @@ use crate::store::{SaveResult, StoredRecipient};
 
 /// Result of looking for an `Idempotency-Key`.
 pub(super) enum Replay {
-    /// The key is new.
-    NewKey,
+    /// The key is new. With the sends that are remembered apart.
+    NewKey(Vec<PastVerification>),
     /// The verification that an earlier request opened.
     Sent(Box<Sent>),
     /// The record has changed in between: start over.
@@ -30,7 +32,7 @@ pub(super) async fn replay(
     let recipient = &stored.recipient;
     let found = recipient.find_by_idempotency_key(idempotency.key, context.now);
     let Some((verification, opened_with)) = found else {
-        return Ok(Replay::NewKey);
+        return replay_remembered(context, recipient, idempotency).await;
     };
     if opened_with.body != idempotency.body {
         return Err(SendError::IdempotencyMismatch);
@@ -44,6 +46,59 @@ pub(super) async fn replay(
             Ok(replayed(context, nonce, recipient.clone()))
         }
     }
+}
+
+/// Finds the verification among the sends that are remembered apart.
+async fn replay_remembered(
+    context: &SendContext<'_>,
+    recipient: &Recipient,
+    idempotency: Idempotency,
+) -> Result<Replay, SendError> {
+    let remembered = remembered_sends(context, recipient).await?;
+    let found = find_by_idempotency_key(&remembered, idempotency.key, context.now);
+    let Some(past) = found else {
+        return Ok(Replay::NewKey(remembered));
+    };
+    if past.params.idempotency != Some(idempotency) {
+        return Err(SendError::IdempotencyMismatch);
+    }
+    let nonce = past.params.nonce;
+    let mut recipient = recipient.clone();
+    recipient.past.push(past.clone());
+    Ok(replayed(context, nonce, recipient))
+}
+
+/// The sends of `recipient` that are remembered apart.
+async fn remembered_sends(
+    context: &SendContext<'_>,
+    recipient: &Recipient,
+) -> Result<Vec<PastVerification>, SendError> {
+    if !recipient.has_remembered_sends(context.now) {
+        return Ok(Vec::new());
+    }
+    let remembered = context.sending.store.remembered_sends(context.key);
+    context.in_time(remembered).await
+}
+
+/// Remembers the verifications that leave the item of `recipient`, beside those that were
+/// `remembered` when it was loaded; reads these if they were not read yet. `false`: the recipient
+/// was forgotten since.
+pub(super) async fn remember(
+    context: &SendContext<'_>,
+    recipient: &Recipient,
+    leaving: &[PastVerification],
+    remembered: Option<Vec<PastVerification>>,
+) -> Result<bool, SendError> {
+    if leaving.is_empty() {
+        return Ok(true);
+    }
+    let remembered = match remembered {
+        Some(remembered) => remembered,
+        None => remembered_sends(context, recipient).await?,
+    };
+    let store = &context.sending.store;
+    let stored = store.remember_sends(context.key, leaving, &remembered, context.now);
+    context.in_time(stored).await
 }
 
 /// Whether the message that a send opened `verification` with may still have to be enqueued.

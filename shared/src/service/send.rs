@@ -8,11 +8,12 @@
 use super::admission::admit;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
-use super::replay::{Replay, replay};
+use super::replay::{Replay, remember, replay};
 use super::reservation::SharedLimits;
 use super::roll_back::{is_opened, roll_back};
 use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
 use super::test_number::send_to_test_number;
+use crate::domain::past_verification::PastVerification;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
@@ -53,22 +54,23 @@ async fn try_send(
     let loaded = sending.store.load(key, context.app, now);
     let stored = context.in_time(loaded).await?;
     // Replay.
-    if let Some(idempotency) = request.idempotency {
-        match replay(context, &stored, idempotency).await? {
-            Replay::Sent(sent) => return Ok(Some(*sent)),
-            Replay::Conflict => return Ok(None),
-            Replay::NewKey => {}
-        }
+    let Some(idempotency) = request.idempotency else {
+        return open(context, &stored, request, None).await;
+    };
+    match replay(context, &stored, idempotency).await? {
+        Replay::Sent(sent) => Ok(Some(*sent)),
+        Replay::Conflict => Ok(None),
+        Replay::NewKey(remembered) => open(context, &stored, request, Some(remembered)).await,
     }
-    open(context, &stored, request).await
 }
 
-/// Opens a verification for the recipient as it was loaded: decides, reserves, saves, enqueues.
-/// `None`: another send was first.
+/// Opens a verification for the recipient as it was loaded, with the sends that are `remembered`
+/// apart if they were read: decides, reserves, saves, enqueues. `None`: another send was first.
 pub(super) async fn open(
     context: &SendContext<'_>,
     stored: &StoredRecipient,
     request: &SendRequest,
+    remembered: Option<Vec<PastVerification>>,
 ) -> Result<Option<Sent>, SendError> {
     let SendContext {
         sending, key, now, ..
@@ -78,7 +80,7 @@ pub(super) async fn open(
     let verification = new_verification(context, request, &stored.recipient, test_code);
     if test_code.is_some() {
         complete_replaced(context, &stored.recipient).await?;
-        return send_to_test_number(context, stored, verification, &request.to).await;
+        return send_to_test_number(context, stored, verification, request, remembered).await;
     }
     let (nonce, channel) = (verification.params.nonce, request.channel);
     let limits = SharedLimits::new(*context, &request.to, channel, request.client_ip, nonce);
@@ -86,15 +88,18 @@ pub(super) async fn open(
         return Err(limits.rejection(exceeded).await);
     }
     complete_replaced(context, &stored.recipient).await?;
+    let mut recipient = stored.recipient.clone();
+    recipient.sealed_address = sending.store.seal_address(key, &request.to);
+    recipient.address = Some(request.to.clone());
+    let leaving = recipient.open(verification, now);
+    if !remember(context, &stored.recipient, &leaving, remembered).await? {
+        return Ok(None);
+    }
     // Reserve.
     let Some(reservation) = limits.reserve(stored).await? else {
         return Ok(None);
     };
     // Save and enqueue.
-    let mut recipient = stored.recipient.clone();
-    recipient.sealed_address = sending.store.seal_address(key, &request.to);
-    recipient.address = Some(request.to.clone());
-    recipient.open(verification, now);
     let result = save_and_enqueue(context, stored, recipient).await;
     if !matches!(result, Ok(Some(_))) {
         reservation.release().await;

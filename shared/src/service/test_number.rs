@@ -1,29 +1,35 @@
 //! Sends to test numbers (`OTP_TEST_NUMBERS`): the code is known, there is no message, and the
 //! limits of sends do not apply. Attempts and guess budget do.
 
+use super::replay::remember;
 use super::roll_back::roll_back;
-use super::sending::{SendContext, SendError, Sent};
-use crate::domain::address::Address;
+use super::sending::{SendContext, SendError, SendRequest, Sent};
 use crate::domain::channel::Channel;
 use crate::domain::ids::DeliveryTag;
+use crate::domain::past_verification::PastVerification;
 use crate::domain::recipient::Recipient;
 use crate::domain::verification::{SealedCode, Verification};
 use crate::platform::random::random_bytes;
 use crate::store::{SaveResult, StoredRecipient, WriteId};
 
-/// Saves `verification`, which has the known code. `None`: another writer was first.
+/// Saves `verification`, which has the known code; see [`super::send::open`] about `remembered`.
+/// `None`: another writer was first.
 pub(super) async fn send_to_test_number(
     context: &SendContext<'_>,
     stored: &StoredRecipient,
     verification: Verification,
-    to: &Address,
+    request: &SendRequest,
+    remembered: Option<Vec<PastVerification>>,
 ) -> Result<Option<Sent>, SendError> {
     let mut recipient = stored.recipient.clone();
-    let sealed = context.sending.store.seal_address(context.key, to);
+    let sealed = context.sending.store.seal_address(context.key, &request.to);
     recipient.sealed_address = sealed;
-    recipient.address = Some(to.clone());
+    recipient.address = Some(request.to.clone());
     check_guess_budget(context, &recipient)?;
-    recipient.open_uncounted(verification, context.now);
+    let leaving = recipient.open_uncounted(verification, context.now);
+    if !remember(context, &stored.recipient, &leaving, remembered).await? {
+        return Ok(None);
+    }
     save(context, stored, recipient).await
 }
 

@@ -1,5 +1,6 @@
-//! Store: the DynamoDB table. One item per app and recipient, one per app and subject, one per rate
-//! limit, one for the breakers, one for the configuration document and one for its credentials.
+//! Store: the DynamoDB table. One item per app and recipient, a second one for its older sends with
+//! a key, one per app and subject, one per rate limit, one for the breakers, one for the
+//! configuration document and one for its credentials.
 //!
 //! Invariants: one decision is one conditional write; limits are decided by conditions, never
 //! read and then written. This folder alone names the DynamoDB client.
@@ -12,6 +13,7 @@ mod recipient_codec;
 mod sealed_address;
 mod recipient_item;
 mod recipients;
+mod remembered_sends;
 mod attempt_log;
 mod attempts;
 mod subject_codec;

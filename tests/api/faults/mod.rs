@@ -6,6 +6,7 @@ mod clock_skew;
 mod conflicts;
 mod deadlines;
 mod direct_sns;
+mod remembered_sends;
 mod repeated_sends;
 mod report;
 mod rollback;

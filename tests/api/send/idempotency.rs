@@ -3,9 +3,11 @@
 
 use serde_json::json;
 
+use otp::domain::time::Timestamp;
+
 use crate::support::{
     DEFAULT_KEY, NO_SEND_LIMITS, SHOP_KEY, Service, assert_fields, assert_problem,
-    assert_replays_send, assert_status, phone, unix_seconds,
+    assert_replays_send, assert_status, no_send_limits_and, phone, unix_seconds,
 };
 
 #[tokio::test]
@@ -223,4 +225,60 @@ async fn key_has_1_to_255_printable_characters() {
         );
     }
     assert_eq!(service.messages(&phone(9)).await.len(), 0);
+}
+
+#[tokio::test]
+async fn each_key_of_a_day_is_replayed() {
+    let variables = no_send_limits_and(&[("OTP_PREFIX_SENDS", "1000/600")]);
+    let service = Service::start_with(&variables).await;
+    let body = |n: usize| json!({"to": phone(1), "reference": format!("order {n}")});
+    let mut ids = vec![];
+    for n in 0..30 {
+        let sent = service.send_with_key(body(n), &format!("key {n}")).await;
+        assert_status(&sent, 201);
+        ids.push(sent.id());
+        service.settle().await;
+    }
+    for (n, id) in ids.iter().enumerate() {
+        let key = format!("key {n}");
+        let again = service.send_with_key(body(n), &key).await;
+        assert_replays_send(&again, id);
+        assert_fields(&again.body, json!({"reference": format!("order {n}")}));
+        let other = service.send_with_key(body(n + 1), &key).await;
+        assert_problem(&other, 422, "idempotency_mismatch");
+    }
+    assert_eq!(service.messages(&phone(1)).await.len(), 30);
+    service.advance(86_401).await;
+    let next_day = service.send_with_key(body(1), "key 0").await;
+    assert_status(&next_day, 201);
+    assert!(!next_day.is_replayed(), "{next_day:?}");
+}
+
+#[tokio::test]
+async fn send_without_key_keeps_earlier_keys() {
+    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    let keyed = service.send_with_key(json!({"to": phone(1)}), "k").await;
+    for _ in 0..12 {
+        service.open(&phone(1)).await;
+    }
+    let again = service.send_with_key(json!({"to": phone(1)}), "k").await;
+    assert_replays_send(&again, &keyed.id());
+}
+
+#[tokio::test]
+async fn keys_of_a_test_number_are_replayed() {
+    let now = jiff::Timestamp::now().as_second();
+    let until = Timestamp(now + 86_400).to_string();
+    let numbers = json!([{"to": phone(1), "code": "123456", "until": &until[..10]}]).to_string();
+    let service = Service::start_with(&[("OTP_TEST_NUMBERS", &numbers)]).await;
+    let body = json!({"to": phone(1)});
+    let mut ids = vec![];
+    for n in 0..9 {
+        let key = format!("{n}");
+        ids.push(service.send_with_key(body.clone(), &key).await.id());
+    }
+    for (n, id) in ids.iter().enumerate() {
+        let again = service.send_with_key(body.clone(), &format!("{n}")).await;
+        assert_replays_send(&again, id);
+    }
 }

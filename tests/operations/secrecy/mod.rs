@@ -13,7 +13,9 @@ use serde_json::json;
 use scan::{assert_no_secret, assert_sealed, contains, contains_word, decoded, encodings, strings};
 use traffic::{BAD_KEY, IDEMPOTENCY_KEY, Recorder, errors, failures, flows};
 
-use crate::support::{DEFAULT_KEY, NO_SEND_LIMITS, SHOP_KEY, Service, phone, stored_items, with};
+use crate::support::{
+    DEFAULT_KEY, NO_SEND_LIMITS, SHOP_KEY, Service, assert_status, phone, stored_items, with,
+};
 
 fn assert_responses_are_clean(recorder: &Recorder, codes: &BTreeSet<String>) {
     for (request, response) in recorder.responses.lock().expect("no poison").iter() {
@@ -181,13 +183,14 @@ async fn verification_id_reveals_nothing_about_its_recipient() {
 #[tokio::test]
 async fn forget_deletes_all_content_of_the_recipient() {
     let service = Service::start_with(&NO_SEND_LIMITS).await;
-    service
-        .send_with_key(
-            json!({"to": phone(1), "reference": "reference-canary", "purpose": "purpose-canary"}),
-            "k",
-        )
-        .await;
-    service.settle().await;
+    // As many that the first ones leave the recipient's item.
+    for n in 0..9 {
+        let body =
+            json!({"to": phone(1), "reference": "reference-canary", "purpose": "purpose-canary"});
+        let sent = service.send_with_key(body, &format!("{n}")).await;
+        assert_status(&sent, 201);
+        service.settle().await;
+    }
     let stored_bytes = async || {
         let mut items = stored_items(&service).await.into_iter();
         let record = items.find(|item| item["app"].is_object());

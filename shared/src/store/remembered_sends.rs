@@ -1,0 +1,118 @@
+//! Remembered sends: the past verifications that left a recipient's item, in an item of their own.
+//! Each is an attribute, named after the hash of its `Idempotency-Key`.
+//!
+//! Invariants: a verification is stored here before it leaves the recipient's item. What is
+//! forgotten does not come back: a send that loaded the recipient before that stores nothing.
+
+use data_encoding::HEXLOWER;
+
+use super::attributes::{FORMAT, Item, KEY, TTL, binary, number_value};
+use super::expression::{Update, WriteResult};
+use super::recipient_codec::{pack_past, unpack_past};
+use super::recipient_item::open_subject;
+use super::versioned::{Condition, PutResult, version};
+use super::{Store, StoreError, TTL_SECONDS, WriteId};
+use crate::domain::ids::RecordKey;
+use crate::domain::past_verification::PastVerification;
+use crate::domain::remembered_sends::outdated;
+use crate::domain::time::Timestamp;
+
+/// Version of the format that this code writes.
+const FORMAT_VERSION: i64 = 1;
+/// Names of verifications begin so; the hash in hexadecimal digits follows.
+const NAME_PREFIX: &str = "key_";
+/// When the sends were forgotten.
+const FORGOTTEN_AT: &str = "forgotten_at";
+const IS_NOT_FORGOTTEN: &str = "(attribute_not_exists(forgotten_at) OR forgotten_at < :now)";
+/// How often the item is erased again after a send was first.
+const CONFLICT_RETRIES_MAX: u32 = 3;
+
+impl Store {
+    /// Reads the sends of the recipient under `key` that are remembered apart.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remembered_sends(
+        &self,
+        key: RecordKey,
+    ) -> Result<Vec<PastVerification>, StoreError> {
+        let item = self.read_item(self.remembered_key(key)).await?;
+        let values = item.into_iter().flatten();
+        let remembered = values.filter_map(|(name, value)| {
+            name.strip_prefix(NAME_PREFIX)?;
+            let mut past = unpack_past(value.as_b().ok()?.as_ref())?;
+            open_subject(&self.keyring, key, &mut past.params);
+            Some(past)
+        });
+        Ok(remembered.collect())
+    }
+
+    /// Stores `leaving` beside `remembered`, of which it removes what is outdated. `false`: the
+    /// sends were forgotten since `now`, and nothing was written.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not known to be stored.
+    pub async fn remember_sends(
+        &self,
+        key: RecordKey,
+        leaving: &[PastVerification],
+        remembered: &[PastVerification],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut update = Update::when(IS_NOT_FORGOTTEN)
+            .set("#format = :format")
+            .name("#format", FORMAT)
+            .value(":format", number_value(FORMAT_VERSION))
+            .value(":now", number_value(now.0));
+        for (number, past) in leaving.iter().enumerate() {
+            let Some(name) = name(past) else { continue };
+            update = update
+                .set(format!("#leaving{number} = :leaving{number}"))
+                .name(format!("#leaving{number}"), name)
+                .value(format!(":leaving{number}"), binary(&pack_past(past)));
+        }
+        for (number, past) in outdated(remembered, leaving.len(), now).enumerate() {
+            let Some(name) = name(past) else { continue };
+            update = update
+                .remove(format!("#outdated{number}"))
+                .name(format!("#outdated{number}"), name);
+        }
+        let key = self.remembered_key(key);
+        let written = self.update(key, update, now + TTL_SECONDS).await?;
+        Ok(matches!(written, WriteResult::Written(_)))
+    }
+
+    /// Erases the sends of the recipient under `key` that are remembered apart.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not known to be erased.
+    pub async fn forget_sends(&self, key: RecordKey, now: Timestamp) -> Result<(), StoreError> {
+        let key = self.remembered_key(key);
+        let item = Item::from([
+            (KEY.into(), binary(&key.0)),
+            (FORMAT.into(), number_value(FORMAT_VERSION)),
+            (FORGOTTEN_AT.into(), number_value(now.0)),
+            (TTL.into(), number_value((now + TTL_SECONDS).0)),
+        ]);
+        let mut found = None;
+        for _ in 0..=CONFLICT_RETRIES_MAX {
+            let condition = Condition::Loaded(found);
+            let put = self.put_surely(WriteId::random(), key, item.clone(), condition);
+            match put.await? {
+                PutResult::Saved => return Ok(()),
+                PutResult::Conflict(item) => found = item.as_ref().and_then(version),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    fn remembered_key(&self, key: RecordKey) -> RecordKey {
+        self.keyring.record_key("remembered sends", &[&key.0])
+    }
+}
+
+/// The attribute of a verification that was opened with an `Idempotency-Key`.
+fn name(past: &PastVerification) -> Option<String> {
+    let hash = past.params.idempotency?.key.0;
+    Some(format!("{NAME_PREFIX}{}", HEXLOWER.encode(&hash)))
+}
