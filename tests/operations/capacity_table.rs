@@ -103,14 +103,14 @@ async fn costs_page_lists_units_of_many_keyed_sends() {
         send(n).await;
         assert_listed(&proxied, "send to a known recipient");
     }
-    send(6).await;
-    assert_listed(&proxied, "seventh send of a day with a key");
-    send(7).await;
-    assert_listed(&proxied, "each further send of a day with a key");
+    for n in 6..9 {
+        send(n).await;
+        assert_listed(&proxied, "send with a key after six sends on one day");
+    }
     send(0).await;
     assert_listed(&proxied, "repeated send, beyond the last six");
     assert_status(&service.forget("ann@example.com").await, 200);
-    assert_listed(&proxied, "forget after seven sends of a day with a key");
+    assert_listed(&proxied, "forget after six sends on one day");
 }
 
 /// Asserts that docs/costs.md lists the units of what `proxied` did since the last time.

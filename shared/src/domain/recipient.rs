@@ -44,8 +44,6 @@ pub struct Recipient {
     pub current: Option<Verification>,
     /// Past verifications, newest first.
     pub past: Vec<PastVerification>,
-    /// Until when sends of it are remembered apart. See [`Self::has_remembered_sends`].
-    pub remembered_until: Option<Timestamp>,
 }
 
 impl Recipient {
@@ -61,7 +59,6 @@ impl Recipient {
             let is_keyed = past.params.idempotency.is_some();
             is_readable || (is_keyed && now < past.params.created_at + IDEMPOTENCY_SECONDS)
         });
-        self.remembered_until = self.remembered_until.filter(|until| now < *until);
     }
 
     /// Whether it has a verification, current or past, with this nonce.
@@ -200,8 +197,6 @@ impl Recipient {
     /// the counts; otherwise erasure would reset the limits.
     pub fn forget(&mut self, now: Timestamp) {
         self.archive_current(now);
-        // What a send leaves at the same moment is forgotten too.
-        self.take_remembered(now);
         self.past.clear();
         self.address = None;
         self.sealed_address.clear();

@@ -12,10 +12,18 @@ use crate::domain::time::Timestamp;
 const REMEMBERED_MAX: usize = 200;
 
 impl Recipient {
-    /// Whether some of its sends are remembered apart.
+    /// Whether sends of it may be remembered apart: they were before the oldest one in the record.
     #[must_use]
-    pub fn has_remembered_sends(&self, now: Timestamp) -> bool {
-        self.remembered_until.is_some_and(|until| now < until)
+    pub fn may_have_remembered_sends(&self, now: Timestamp) -> bool {
+        let oldest = self.past.get(PAST_READABLE_MAX - 1);
+        oldest.is_some_and(|oldest| now < oldest.params.created_at + IDEMPOTENCY_SECONDS)
+    }
+
+    /// Whether sends that are remembered apart may have to be erased, also those that an erasure
+    /// left because it failed.
+    #[must_use]
+    pub fn may_have_sends_to_erase(&self) -> bool {
+        self.past.len() >= PAST_READABLE_MAX || self.sends.len() > PAST_READABLE_MAX
     }
 
     /// Takes out the past verifications that are no longer readable, because of their number, but
@@ -24,10 +32,6 @@ impl Recipient {
         let readable_max = PAST_READABLE_MAX.min(self.past.len());
         let mut leaving = self.past.split_off(readable_max);
         leaving.retain(|past| is_remembered(past, now));
-        let ends = leaving
-            .iter()
-            .map(|past| past.params.created_at + IDEMPOTENCY_SECONDS);
-        self.remembered_until = self.remembered_until.into_iter().chain(ends).max();
         leaving
     }
 }
@@ -113,12 +117,29 @@ mod tests {
             let leaving = recipient.open(keyed(n, NOW + i64::from(n)), NOW + i64::from(n));
             assert_eq!(leaving, []);
         }
-        assert!(!recipient.has_remembered_sends(NOW + 5));
         let leaving = recipient.open(keyed(6, NOW + 6), NOW + 6);
         assert_eq!(nonces(&leaving), [0]);
         assert_eq!(nonces(&recipient.past), [5, 4, 3, 2, 1]);
-        assert!(recipient.has_remembered_sends(NOW + DAY_SECONDS - 1));
-        assert!(!recipient.has_remembered_sends(NOW + DAY_SECONDS));
+    }
+
+    #[test]
+    fn full_record_of_a_day_may_have_remembered_sends() {
+        assert!(!with_past(4).may_have_remembered_sends(NOW));
+        let full = with_past(5);
+        assert!(full.may_have_remembered_sends(NOW + DAY_SECONDS - 1));
+        assert!(!full.may_have_remembered_sends(NOW + DAY_SECONDS));
+    }
+
+    #[test]
+    fn erasure_is_repeated_while_the_sends_are_counted() {
+        assert!(!with_past(4).may_have_sends_to_erase());
+        let mut recipient = with_past(5);
+        assert!(recipient.may_have_sends_to_erase());
+        recipient.sends = vec![NOW; 6];
+        recipient.forget(NOW);
+        assert!(recipient.may_have_sends_to_erase());
+        recipient.sends.pop();
+        assert!(!recipient.may_have_sends_to_erase());
     }
 
     #[test]
@@ -128,7 +149,6 @@ mod tests {
             assert_eq!(recipient.open(verification(5), NOW), []);
         }
         assert_eq!(recipient.past.len(), 5);
-        assert_eq!(recipient.remembered_until, None);
     }
 
     #[test]
@@ -143,7 +163,6 @@ mod tests {
     fn all_verifications_beyond_the_readable_ones_leave() {
         let mut recipient = with_past(8);
         assert_eq!(nonces(&recipient.take_remembered(NOW)), [5, 6, 7]);
-        assert_eq!(recipient.remembered_until, Some(NOW + DAY_SECONDS));
     }
 
     #[test]

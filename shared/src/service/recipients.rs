@@ -46,8 +46,9 @@ pub async fn forget(
             if recipient.has_approval_to_record() && current != completed {
                 return Change::Keep(Forget::AfterApproval(Box::new(recipient.clone())));
             }
+            let sends_remain = recipient.may_have_sends_to_erase();
             recipient.forget(now);
-            Change::Write(match recipient.has_remembered_sends(now) {
+            Change::Write(match sends_remain {
                 true => Forget::SendsRemain,
                 false => Forget::Done,
             })
@@ -69,7 +70,7 @@ pub async fn forget(
 enum Forget {
     /// Nothing is left to erase.
     Done,
-    /// Some of its sends are remembered apart.
+    /// Sends may be remembered apart.
     SendsRemain,
     /// An approval has to be completed first.
     AfterApproval(Box<Recipient>),

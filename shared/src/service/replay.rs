@@ -73,7 +73,7 @@ async fn remembered_sends(
     context: &SendContext<'_>,
     recipient: &Recipient,
 ) -> Result<Vec<PastVerification>, SendError> {
-    if !recipient.has_remembered_sends(context.now) {
+    if !recipient.may_have_remembered_sends(context.now) {
         return Ok(Vec::new());
     }
     let remembered = context.sending.store.remembered_sends(context.key);

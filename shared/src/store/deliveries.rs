@@ -132,12 +132,11 @@ impl Store {
         let mut update = Update::when(IS_CLAIMED)
             .and("attribute_not_exists(deliveries.#tag)")
             .set("deliveries.#tag = :delivery")
-            .set("fallbacks_used = :fallbacks_used, retry_rounds = :retry_rounds")
-            .remove("tried_carriers")
+            .set("fallbacks_used = :fallbacks_used")
+            .remove("tried_carriers, retry_rounds")
             .name("#tag", delivery.tag.to_string())
             .value(":delivery", write_delivery(delivery))
-            .value(":fallbacks_used", number_value(fallbacks_used))
-            .value(":retry_rounds", number_value(0));
+            .value(":fallbacks_used", number_value(fallbacks_used));
         if delivery.cause == Cause::Fallback {
             // A new message: only the handover of this claim counts.
             update = update
@@ -165,10 +164,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimResult, StoreError> {
         let mut update = Update::when(IS_CLAIMED)
-            .set("step = :next, retry_rounds = :retry_rounds")
+            .set("step = :next")
             .remove("claim_id, claimed_until, tried_carriers")
-            .value(":next", number_value(claim.sequence.saturating_add(1)))
-            .value(":retry_rounds", number_value(result.retry_rounds));
+            .value(":next", number_value(claim.sequence.saturating_add(1)));
+        update = match result.retry_rounds {
+            0 => update.remove("retry_rounds"),
+            rounds => update
+                .set("retry_rounds = :retry_rounds")
+                .value(":retry_rounds", number_value(rounds)),
+        };
         update = with_uncertain_handovers(update, result.uncertain_handovers);
         update = match result.due {
             Some(due) => update

@@ -44,7 +44,6 @@ const SENDS: &str = "sends";
 const FAILURES: &str = "failures";
 const FAILURE_STREAK: &str = "failure_streak";
 const PAST: &str = "past";
-const REMEMBERED_UNTIL: &str = "remembered_until";
 /// Key of the subject that it belongs to. An item with an owner has no TTL.
 pub(super) const OWNER: &str = "owner";
 /// When the rest of an item with an owner ends.
@@ -131,7 +130,6 @@ pub(super) fn read(
         stored_owner,
         current: read_verification(keyring, key, item),
         past: past.collect(),
-        remembered_until: optional_number(item, REMEMBERED_UNTIL).map(Timestamp),
     }))
 }
 
@@ -174,9 +172,6 @@ pub(super) fn write(key: RecordKey, recipient: &Recipient, until: Timestamp) -> 
     if !recipient.past.is_empty() {
         let packed = recipient.past.iter().map(|past| binary(&pack_past(past)));
         put(PAST, AttributeValue::L(packed.collect()));
-    }
-    if let Some(until) = recipient.remembered_until {
-        put(REMEMBERED_UNTIL, number_value(until.0));
     }
     if let Some(verification) = &recipient.current {
         write_verification(verification, &mut put);
@@ -461,7 +456,6 @@ mod tests {
             failure_streak: 2,
             current: Some(current),
             past: vec![PastVerification::new(past, Timestamp(1005))],
-            remembered_until: None,
         }
     }
 
@@ -518,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn optional_attributes_are_read_back_as_written() {
+    fn text_references_are_read_back_as_written() {
         let keyring = keyring();
         let mut recipient = recipient(&keyring);
         let reference = |letters: &[u8]| TextReference::from_bytes(letters);
@@ -526,7 +520,6 @@ mod tests {
             current.text_reference = reference(b"KX");
         }
         recipient.past[0].text_reference = reference(b"BZ");
-        recipient.remembered_until = Some(Timestamp(1500));
         let read = read(&keyring, KEY, &item(&recipient), Timestamp(1000));
         assert_eq!(read.ok().flatten(), Some(recipient));
     }
