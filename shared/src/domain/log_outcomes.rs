@@ -329,7 +329,7 @@ pub(crate) mod tests {
         )
     }
 
-    fn hotp(n: u8) -> Factor {
+    pub(crate) fn hotp(n: u8) -> Factor {
         factor(
             FactorId::new(FactorType::Hotp, [n; 16]),
             Method::Hotp {
@@ -340,7 +340,7 @@ pub(crate) mod tests {
         )
     }
 
-    fn backup_codes(n: u8) -> Factor {
+    pub(crate) fn backup_codes(n: u8) -> Factor {
         let id = FactorId::new(FactorType::BackupCodes, [n; 16]);
         let code = |counter| BackupCode {
             hash: CODES.code_hash(id, counter).expect("a hash"),

@@ -375,7 +375,7 @@ pub enum RaiseOutcome {
 mod tests {
     use super::*;
     use crate::domain::attempt_log::Attempt;
-    use crate::domain::delivery::DeliveryStatus;
+    use crate::domain::delivery::{Delivery, DeliveryStatus};
     use crate::domain::ids::{AttemptHash, BodyHash};
     use crate::domain::verification::tests::{attempt, verification};
 
@@ -490,5 +490,135 @@ mod tests {
         assert_eq!(own, RaiseOutcome::Raised);
         let unknown = recipient.raise_delivery(DeliveryTag([5; 4]), failed, None, NOW + 1);
         assert_eq!(unknown, RaiseOutcome::UnknownMessage);
+    }
+
+    #[test]
+    fn nonces_of_current_and_past_verifications_are_known() {
+        let mut recipient = Recipient::default();
+        for n in 1..=2 {
+            let mut v = opened(NOW);
+            v.params.nonce = VerificationNonce([n; 4]);
+            recipient.open(v, NOW);
+        }
+        let known = [1, 2, 3].map(|n| recipient.has_nonce(VerificationNonce([n; 4])));
+        assert_eq!(known, [true, true, false]);
+    }
+
+    #[test]
+    fn message_of_a_test_number_is_delivered_uncounted() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW - 400), NOW - 400);
+        recipient.open_uncounted(opened(NOW), NOW + 1);
+        let code = SealedCode {
+            sealed: vec![9],
+            expected_hash: AttemptHash([9; 16]),
+        };
+        recipient.resend_uncounted(Channel::Voice, DeliveryTag([1; 4]), code, NOW + 2);
+        assert_eq!(recipient.sends, [NOW - 400]);
+        assert_eq!(recipient.past.len(), 1);
+        let current = recipient.current.expect("a current verification");
+        assert_eq!(current.expected_hash, AttemptHash([9; 16]));
+        assert_eq!(current.step.due, None);
+        let delivered = |delivery: &Delivery| {
+            (delivery.carrier.as_deref() == Some(TEST_CARRIER)).then_some(delivery.updated_at)
+        };
+        let times: Vec<_> = current.deliveries.iter().map(delivered).collect();
+        assert_eq!(times, [Some(NOW + 1), Some(NOW + 2)]);
+        let mut statuses = current.deliveries.iter().map(|delivery| delivery.status);
+        assert!(statuses.all(|status| status == DeliveryStatus::Delivered));
+    }
+
+    #[test]
+    fn only_a_pending_verification_is_canceled_or_approved() {
+        let mut none = Recipient::default();
+        assert!(!none.cancel(NOW) && !none.approve(NOW));
+        let mut canceled = Recipient::default();
+        canceled.open(opened(NOW), NOW);
+        let mut approved = canceled.clone();
+        let mut expired = canceled.clone();
+        assert!(canceled.cancel(NOW + 299));
+        assert!(approved.approve(NOW + 299));
+        assert!(!expired.cancel(NOW + 300) && !expired.approve(NOW + 300));
+        for ended in [&mut canceled, &mut approved] {
+            assert!(!ended.cancel(NOW + 299) && !ended.approve(NOW + 299));
+        }
+        let status =
+            |recipient: &Recipient| recipient.current.as_ref().map(|v| v.status(NOW + 299));
+        assert_eq!(status(&canceled), Some(Status::Canceled));
+        assert_eq!(status(&approved), Some(Status::Approved));
+    }
+
+    #[test]
+    fn only_failure_of_a_current_message_makes_a_step_due() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW), NOW);
+        let mut second = opened(NOW + 60);
+        second.deliveries[0].tag = DeliveryTag([1; 4]);
+        recipient.open(second, NOW + 60);
+        let mut due_after = |tag, status: DeliveryStatus| {
+            recipient.current.as_mut().expect("a current one").step.due = None;
+            recipient.raise_delivery(DeliveryTag([tag; 4]), status.into(), None, NOW + 61);
+            recipient.current.as_ref().expect("a current one").step.due
+        };
+        assert_eq!(
+            due_after(0, DeliveryStatus::Undelivered),
+            None,
+            "of a past one"
+        );
+        assert_eq!(due_after(1, DeliveryStatus::Undelivered), Some(NOW + 61));
+        assert_eq!(due_after(1, DeliveryStatus::Delivered), None);
+        let all: Vec<_> = recipient
+            .verifications()
+            .flat_map(|v| v.deliveries())
+            .collect();
+        let raised: Vec<_> = all.iter().map(|d| (d.status, d.updated_at)).collect();
+        let expected = [DeliveryStatus::Delivered, DeliveryStatus::Undelivered];
+        assert_eq!(raised, expected.map(|status| (status, NOW + 61)));
+    }
+
+    #[test]
+    fn report_counts_for_the_message_of_its_carrier() {
+        let mut recipient = Recipient::default();
+        recipient.open(opened(NOW), NOW);
+        let current = recipient.current.as_mut().expect("just opened");
+        let tag = DeliveryTag([1; 4]);
+        current.add_delivery(Channel::Sms, Cause::SecondCarrier, tag, NOW);
+        for (delivery, carrier) in current.deliveries.iter_mut().zip(["a", "b"]) {
+            delivery.status = DeliveryStatus::Sent;
+            delivery.carrier = Some(carrier.into());
+        }
+        let mut report = |tag: u8, carrier: &str| {
+            let delivered = DeliveryStatus::Delivered.into();
+            recipient.apply_report(DeliveryTag([tag; 4]), delivered, carrier, NOW + 1)
+        };
+        assert_eq!(report(1, "a"), RaiseOutcome::Unchanged);
+        assert_eq!(report(1, "b"), RaiseOutcome::Raised);
+        assert_eq!(report(1, "b"), RaiseOutcome::Unchanged);
+        assert_eq!(report(2, "b"), RaiseOutcome::UnknownMessage);
+    }
+
+    #[test]
+    fn history_is_dropped_once_its_window_is_over() {
+        let mut recipient = Recipient {
+            sends: vec![NOW],
+            failures: vec![NOW],
+            past: vec![PastVerification::new(opened(NOW), NOW + 100); PAST_READABLE_MAX],
+            ..Recipient::default()
+        };
+        let mut keyed = recipient.past[0].clone();
+        keyed.params.idempotency = Some(Idempotency {
+            key: IdempotencyKeyHash([9; 8]),
+            body: BodyHash([8; 8]),
+        });
+        recipient.past.push(keyed);
+        let left = |seconds| {
+            let mut pruned = recipient.clone();
+            pruned.prune(NOW + seconds);
+            (pruned.sends.len(), pruned.failures.len(), pruned.past.len())
+        };
+        assert_eq!(left(DAY_SECONDS - 1), (1, 1, PAST_READABLE_MAX + 1));
+        assert_eq!(left(DAY_SECONDS), (0, 0, PAST_READABLE_MAX));
+        assert_eq!(left(100 + RETENTION_SECONDS - 1), (0, 0, PAST_READABLE_MAX));
+        assert_eq!(left(100 + RETENTION_SECONDS), (0, 0, 0));
     }
 }

@@ -409,6 +409,21 @@ mod tests {
     }
 
     #[test]
+    fn long_cooldown_ends_when_a_send_leaves_the_hour() {
+        let sends = [NOW, NOW + 100];
+        for shorter in [0, 10] {
+            let end = cooldown_end(&sends, &[shorter, 3590], NOW + 200);
+            assert_eq!(end, NOW + HOUR_SECONDS, "one send is left");
+        }
+        let longer = cooldown_end(&sends, &[3550, 3500], NOW + 200);
+        assert_eq!(
+            longer,
+            NOW + 100 + 3550,
+            "the wait for one send applies then"
+        );
+    }
+
+    #[test]
     fn sends_left_are_those_of_the_hour() {
         let policy = Policy::default();
         let recipient = Recipient {
