@@ -49,3 +49,91 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{AttemptHash, AttemptNonce};
+    use crate::store::recipients::StoredRecipient;
+    use crate::store::tests::{KEY, NONCE, NOW, TestTable, keyring, opened, store_with_recipient};
+
+    fn attempt(n: u8) -> Attempt {
+        Attempt {
+            nonce: AttemptNonce::Random([n; 8]),
+            hash: AttemptHash([n; 16]),
+            decision: None,
+            at: NOW + i64::from(n),
+            invocation: [n; 4],
+        }
+    }
+
+    /// The log after attempt `n` on the verification `nonce`.
+    async fn log(store: &Store, nonce: VerificationNonce, n: u8, now: Timestamp) -> Vec<Attempt> {
+        let result = store.append_attempt(KEY, nonce, &attempt(n), now).await;
+        match result.expect("a response") {
+            AttemptResult::Logged(recipient) => recipient.current.expect("current").attempts,
+            AttemptResult::UnknownRecipient => panic!("unknown recipient"),
+        }
+    }
+
+    #[tokio::test]
+    async fn attempts_are_appended_once_up_to_the_maximum() {
+        let table = TestTable::start().await;
+        let store = store_with_recipient(&table, &opened(&keyring(&["k1"]))).await;
+        assert_eq!(log(&store, NONCE, 1, NOW).await, [attempt(1)]);
+        let two = [attempt(1), attempt(2)];
+        assert_eq!(log(&store, NONCE, 2, NOW).await, two);
+        assert_eq!(log(&store, NONCE, 2, NOW).await, two, "a repetition");
+        let other = VerificationNonce([9; 4]);
+        assert_eq!(
+            log(&store, other, 3, NOW).await,
+            two,
+            "of another verification"
+        );
+        let three = [attempt(1), attempt(2), attempt(3)];
+        assert_eq!(log(&store, NONCE, 3, NOW + 299).await, three);
+        assert_eq!(log(&store, NONCE, 4, NOW).await, three, "none is left");
+    }
+
+    #[tokio::test]
+    async fn ended_verification_takes_no_attempt() {
+        let keyring = keyring(&["k1"]);
+        let mut canceled = opened(&keyring);
+        assert!(canceled.cancel(NOW));
+        let mut approved = opened(&keyring);
+        assert!(approved.approve(NOW));
+        for (recipient, now) in [
+            (opened(&keyring), NOW + 300),
+            (canceled, NOW),
+            (approved, NOW),
+        ] {
+            let table = TestTable::start().await;
+            let store = store_with_recipient(&table, &recipient).await;
+            assert_eq!(log(&store, NONCE, 1, now).await, []);
+        }
+    }
+
+    #[tokio::test]
+    async fn code_without_live_key_takes_no_attempt() {
+        let table = TestTable::start().await;
+        let k1 = keyring(&["k1"]);
+        store_with_recipient(&table, &opened(&k1)).await;
+        let without = table.store_with(keyring(&["k2"]));
+        assert_eq!(log(&without, NONCE, 1, NOW).await, []);
+        let rotated = table.store_with(keyring(&["k1", "k2"]));
+        assert_eq!(log(&rotated, NONCE, 1, NOW).await, [attempt(1)]);
+    }
+
+    #[tokio::test]
+    async fn attempt_of_an_unknown_recipient_is_not_logged() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let result = store.append_attempt(KEY, NONCE, &attempt(1), NOW).await;
+        assert!(
+            matches!(result, Ok(AttemptResult::UnknownRecipient)),
+            "{result:?}"
+        );
+        let StoredRecipient { version, .. } = store.load(KEY, "shop", NOW).await.expect("a read");
+        assert_eq!(version, None);
+    }
+}

@@ -70,3 +70,30 @@ pub(super) fn list<'i>(item: &'i Item, name: &str) -> &'i [AttributeValue] {
 pub(super) fn map<'i>(item: &'i Item, name: &str) -> Option<&'i Item> {
     item.get(name)?.as_m().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_of_another_type_is_absent() {
+        let item = Item::from([
+            ("number".to_owned(), number_value(7)),
+            ("bytes".to_owned(), binary(&[1, 2])),
+            ("text".to_owned(), text("a")),
+            ("list".to_owned(), names(&["b".to_owned()])),
+            ("map".to_owned(), AttributeValue::M(Item::new())),
+        ]);
+        for name in ["number", "bytes", "text", "list", "map", "none"] {
+            let is = |kind: &str| name == kind;
+            assert_eq!(optional_number(&item, name), is("number").then_some(7));
+            assert_eq!(number(&item, name), if is("number") { 7 } else { 0 });
+            assert_eq!(optional_bytes(&item, name), is("bytes").then(|| vec![1, 2]));
+            assert_eq!(bytes(&item, name).len(), if is("bytes") { 2 } else { 0 });
+            assert_eq!(optional_text(&item, name), is("text").then(|| "a".into()));
+            let expected: &[AttributeValue] = if is("list") { &[text("b")] } else { &[] };
+            assert_eq!(list(&item, name), expected);
+            assert_eq!(map(&item, name).is_some(), is("map"));
+        }
+    }
+}

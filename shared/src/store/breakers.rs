@@ -203,3 +203,107 @@ fn removing(mut update: Update, scopes: &[String]) -> Update {
     }
     update
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{KEY, NOW, TestTable, stored_item};
+
+    const SCOPE: &str = "sim-a/sms/FR";
+    const OTHER: &str = "sim-b/sms/FR";
+
+    async fn breakers(store: &Store, now: Timestamp) -> BTreeMap<String, BreakerState> {
+        store.breakers(KEY, now).await.expect("a read")
+    }
+
+    async fn fail(store: &Store, scope: &str, stale: &[String]) {
+        let counted = store.count_carrier_failure(KEY, scope, NOW + 30, stale, NOW);
+        counted.await.expect("a write");
+    }
+
+    #[tokio::test]
+    async fn failures_are_counted_by_scope() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        assert_eq!(breakers(&store, NOW).await, BTreeMap::new());
+        for scope in [SCOPE, SCOPE, OTHER] {
+            fail(&store, scope, &[]).await;
+        }
+        let state = |failures| BreakerState {
+            failures,
+            open_until: NOW + 30,
+            ..BreakerState::default()
+        };
+        let expected = BTreeMap::from([(SCOPE.to_owned(), state(2)), (OTHER.to_owned(), state(1))]);
+        assert_eq!(breakers(&store, NOW).await, expected);
+        fail(&store, OTHER, &[SCOPE.to_owned()]).await;
+        let expected = BTreeMap::from([(OTHER.to_owned(), state(2))]);
+        assert_eq!(
+            breakers(&store, NOW).await,
+            expected,
+            "the stale one is removed"
+        );
+        let end = NOW + TTL_SECONDS;
+        assert_eq!(breakers(&store, end - 1).await, expected);
+        assert_eq!(
+            breakers(&store, end).await,
+            BTreeMap::new(),
+            "its TTL is over"
+        );
+    }
+
+    #[tokio::test]
+    async fn opened_breaker_is_closed_with_its_rate_limit() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let opened = store.open_breaker(KEY, SCOPE, 5, NOW + 60, NOW);
+        opened.await.expect("a write");
+        let noted = store.note_rate_limit(KEY, SCOPE, &[7, 7], NOW + 20, NOW);
+        noted.await.expect("a write");
+        let state = BreakerState {
+            failures: 5,
+            open_until: NOW + 60,
+            limited_by: vec![7, 7],
+            limited_until: NOW + 20,
+        };
+        let expected = BTreeMap::from([(SCOPE.to_owned(), state)]);
+        assert_eq!(breakers(&store, NOW).await, expected);
+        let scopes = [SCOPE.to_owned()];
+        let closed = store.close_breakers(KEY, &scopes, NOW);
+        closed.await.expect("a write");
+        assert_eq!(breakers(&store, NOW).await, BTreeMap::new());
+        let item = stored_item(&store, KEY).await.expect("an item");
+        assert!(item.keys().all(|name| !name.contains(SCOPE)), "{item:?}");
+    }
+
+    #[tokio::test]
+    async fn rate_limit_alone_ends_by_itself() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let noted = store.note_rate_limit(KEY, SCOPE, &[7], NOW + 20, NOW);
+        noted.await.expect("a write");
+        assert_eq!(breakers(&store, NOW + 19).await.len(), 1);
+        assert_eq!(breakers(&store, NOW + 20).await.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn probe_is_taken_by_one_worker() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let opened = store.open_breaker(KEY, SCOPE, 5, NOW + 30, NOW);
+        opened.await.expect("a write");
+        let seen = breakers(&store, NOW).await[SCOPE].clone();
+        let other_count = BreakerState {
+            failures: 6,
+            ..seen.clone()
+        };
+        let take = async |seen: &BreakerState| {
+            let taken = store.take_probe(KEY, SCOPE, seen, NOW + 60, NOW + 30);
+            taken.await.expect("a response")
+        };
+        assert!(!take(&other_count).await);
+        assert!(take(&seen).await);
+        assert!(!take(&seen).await, "it is taken");
+        assert_eq!(breakers(&store, NOW).await[SCOPE].open_until, NOW + 60);
+    }
+}

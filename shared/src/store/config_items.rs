@@ -391,8 +391,7 @@ fn key_item(key: &[u8]) -> Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW: Timestamp = Timestamp(1_795_291_200);
+    use crate::store::tests::{NOW, REFUSED, TestTable};
 
     fn keyring(id: &str) -> Keyring {
         Keyring::with_one_seal_key(id, [7; 32])
@@ -418,5 +417,113 @@ mod tests {
         assert!(open(item, &keyring("k1"), &stored).is_none());
         stored.remove(VERSION);
         assert!(open(item, &keyring("k1"), &stored).is_none());
+    }
+
+    fn number_and_text(version: &ConfigVersion) -> (u64, Option<&str>) {
+        (version.version, version.text.as_deref())
+    }
+
+    async fn write(store: &Store, expected: u64, document: &str) -> Option<u64> {
+        let written = store.write_config(expected, document, "ada", NOW).await;
+        match written.ok().expect("a response") {
+            ConfigWrite::Written(version) => Some(version),
+            ConfigWrite::Conflict(_) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn document_is_written_over_the_expected_version_only() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        assert!(store.read_config(true).await.expect("a read").is_none());
+        assert_eq!(write(&store, 1, "{}").await, None);
+        assert_eq!(write(&store, 0, "{1}").await, Some(1));
+        assert_eq!(write(&store, 1, "{2}").await, Some(2));
+        assert_eq!(write(&store, 0, "{3}").await, None);
+        let conflict = store.write_config(1, "{3}", "ada", NOW).await;
+        let Ok(ConfigWrite::Conflict(Some(current))) = conflict else {
+            panic!("written");
+        };
+        assert_eq!(number_and_text(&current), (2, Some("{2}")));
+        let read = store.read_config(true).await.expect("a read");
+        assert!(read.is_some_and(|read| read == current));
+    }
+
+    #[tokio::test]
+    async fn last_twenty_versions_are_kept_newest_first() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        for version in 0..22 {
+            assert_eq!(write(&store, version, "{}").await, Some(version + 1));
+        }
+        let history = store.config_history().await.expect("a read");
+        let versions: Vec<_> = history.iter().map(|version| version.version).collect();
+        assert_eq!(versions, (3..=22).rev().collect::<Vec<_>>());
+        assert!(
+            history
+                .iter()
+                .all(|version| version.text.as_deref() == Some("{}"))
+        );
+    }
+
+    #[tokio::test]
+    async fn credentials_have_a_key_and_versions_of_their_own() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let carriers = keyring("c1");
+        assert_eq!(write(&store, 0, "{}").await, Some(1));
+        for version in 0..2 {
+            let written = store.write_config_secrets(&carriers, version, "secret", "ada", NOW);
+            let written = written.await.ok().expect("a response");
+            assert!(matches!(written, ConfigWrite::Written(new) if new == version + 1));
+        }
+        let read = store.read_config_secrets(&carriers, true).await;
+        let credentials = read.expect("a read").expect("credentials");
+        assert_eq!(number_and_text(&credentials), (2, Some("secret")));
+        let sealed = store.read_config_secrets(&keyring("c2"), true).await;
+        let sealed = sealed.expect("a read").expect("credentials");
+        assert_eq!(number_and_text(&sealed), (2, None));
+        let both = store.read_config_and_secrets(Some(&carriers), true).await;
+        let both = both.expect("a read");
+        let document = both.document.as_ref().map(number_and_text);
+        assert_eq!(document, Some((1, Some("{}"))));
+        assert!(both.credentials.is_some_and(|read| read == credentials));
+        let document = store.read_config_and_secrets(None, true).await;
+        let document = document.expect("a read");
+        assert!(document.document.is_some() && document.credentials.is_none());
+        assert_eq!(store.config_history().await.expect("a read").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn failed_write_of_the_document_is_an_error() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        table.fail(REFUSED);
+        let written = store.write_config(0, "{}", "ada", NOW).await;
+        assert!(matches!(written, Err(ConfigReadError::Store(_))));
+        assert_eq!(write(&store, 0, "{}").await, Some(1));
+    }
+
+    #[test]
+    fn long_name_of_an_author_is_cut() {
+        let item = ConfigItem::Config;
+        let stored = sealed_item(item, &keyring("k1"), 1, "{}", &"é".repeat(300), NOW);
+        let read = open(item, &keyring("k1"), &stored).expect("a version");
+        assert_eq!(read.author, "é".repeat(256));
+    }
+
+    #[test]
+    fn malformed_item_is_an_error() {
+        for (item, name) in [
+            (ConfigItem::Config, "config"),
+            (ConfigItem::ConfigSecrets, "config_secrets"),
+        ] {
+            let error = open_item(item, &keyring("k1"), &Item::new()).err();
+            let error = error.expect("no version").to_string();
+            assert_eq!(
+                error,
+                format!("the item `{name}` is not one of the configuration")
+            );
+        }
     }
 }

@@ -275,3 +275,242 @@ fn detailing(mut update: Update, details: &HandoverDetails) -> Update {
     }
     update
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::channel::Channel;
+    use crate::domain::step::StepClaim;
+    use crate::store::tests::{
+        KEY, NONCE, NOW, TAG, TestTable, keyring, opened, store_with_recipient, stored_verification,
+    };
+
+    fn claim(n: u8) -> Claim {
+        Claim {
+            key: KEY,
+            nonce: NONCE,
+            sequence: 1,
+            id: ClaimId([n; 6]),
+            until: NOW + 15,
+        }
+    }
+
+    /// The verification after a write under a claim; `None` if the claim is lost.
+    fn written(result: Result<ClaimResult, StoreError>) -> Option<Verification> {
+        match result.expect("a response") {
+            ClaimResult::Written(stored) => {
+                assert!(stored.version.is_some());
+                stored.recipient.current
+            }
+            ClaimResult::Lost(_) => None,
+        }
+    }
+
+    async fn is_claimed(store: &Store, claim: Claim, now: Timestamp) -> bool {
+        let claimed = written(store.claim_step(&claim, now).await);
+        claimed.is_some_and(|verification| claim.holds(&verification))
+    }
+
+    async fn queued() -> (TestTable, Store) {
+        let table = TestTable::start().await;
+        let store = store_with_recipient(&table, &opened(&keyring(&["k1"]))).await;
+        (table, store)
+    }
+
+    #[tokio::test]
+    async fn step_is_claimed_by_one_worker_until_it_lapses() {
+        let (_table, store) = queued().await;
+        let early = NOW - 1;
+        assert!(!is_claimed(&store, claim(1), early).await, "not due yet");
+        assert!(is_claimed(&store, claim(1), NOW).await);
+        assert!(!is_claimed(&store, claim(2), NOW + 14).await, "held");
+        assert!(is_claimed(&store, claim(2), NOW + 15).await, "lapsed");
+        let verification = stored_verification(&store).await;
+        assert!(claim(2).holds(&verification) && !claim(1).holds(&verification));
+        assert_eq!(verification.step.uncertain_handovers, 2);
+        assert_eq!(
+            verification.step.claim.map(|claim| claim.until),
+            Some(NOW + 15)
+        );
+    }
+
+    #[test]
+    fn claim_holds_its_own_step_only() {
+        let recipient = opened(&keyring(&["k1"]));
+        let mut verification = recipient.current.expect("a current verification");
+        verification.step.claim = Some(StepClaim {
+            id: ClaimId([1; 6]),
+            until: NOW + 15,
+        });
+        assert!(claim(1).holds(&verification));
+        let other_step = Claim {
+            sequence: 2,
+            ..claim(1)
+        };
+        let other_verification = Claim {
+            nonce: VerificationNonce([9; 4]),
+            ..claim(1)
+        };
+        for other in [claim(2), other_step, other_verification] {
+            assert!(!other.holds(&verification), "{other:?}");
+        }
+        verification.step.claim = None;
+        assert!(!claim(1).holds(&verification));
+    }
+
+    #[tokio::test]
+    async fn late_or_stale_step_is_not_claimed() {
+        let (_table, store) = queued().await;
+        let in_time = NOW + 300 - HANDOVER_MARGIN_SECONDS;
+        assert!(!is_claimed(&store, claim(1), in_time + 1).await, "too late");
+        let stale = Claim {
+            sequence: 2,
+            ..claim(1)
+        };
+        assert!(!is_claimed(&store, stale, NOW).await);
+        let lost = store.claim_step(&stale, NOW).await;
+        assert!(matches!(lost, Ok(ClaimResult::Lost(Some(_)))), "{lost:?}");
+        let unknown = Claim {
+            key: RecordKey([9; 12]),
+            ..claim(1)
+        };
+        let lost = store.claim_step(&unknown, NOW).await;
+        assert!(matches!(lost, Ok(ClaimResult::Lost(None))), "{lost:?}");
+        assert!(is_claimed(&store, claim(1), in_time).await);
+    }
+
+    fn second(cause: Cause) -> Delivery {
+        Delivery {
+            tag: DeliveryTag([2; 4]),
+            number: 2,
+            channel: Channel::Voice,
+            status: DeliveryStatus::Queued,
+            carrier: None,
+            cause,
+            updated_at: NOW,
+            parts: None,
+            vendor_id: None,
+            early_report: None,
+            is_account_fault: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn message_is_added_once_under_a_claim() {
+        let (_table, store) = queued().await;
+        let fallback = second(Cause::Fallback);
+        let added = store.add_delivery(&claim(1), &fallback, 1, None, NOW).await;
+        assert!(written(added).is_none(), "not claimed");
+        for n in [1, 2] {
+            let at = NOW + i64::from(n - 1) * 15;
+            assert!(is_claimed(&store, claim(n), at).await);
+        }
+        let added = store
+            .add_delivery(&claim(2), &fallback, 1, Some(TAG), NOW)
+            .await;
+        let verification = written(added).expect("a held claim");
+        assert_eq!(verification.deliveries, [fallback.clone()]);
+        assert_eq!(verification.fallbacks_used, 1);
+        assert_eq!(
+            verification.step.uncertain_handovers, 1,
+            "of the new message"
+        );
+        let added = store.add_delivery(&claim(2), &fallback, 1, None, NOW).await;
+        assert!(written(added).is_none(), "it is there");
+    }
+
+    #[tokio::test]
+    async fn second_carrier_keeps_the_count_of_handovers() {
+        let (_table, store) = queued().await;
+        for n in [1, 2] {
+            let at = NOW + i64::from(n - 1) * 15;
+            assert!(is_claimed(&store, claim(n), at).await);
+        }
+        let other = second(Cause::SecondCarrier);
+        let added = store.add_delivery(&claim(2), &other, 0, None, NOW).await;
+        let verification = written(added).expect("a held claim");
+        assert_eq!(verification.deliveries.len(), 2);
+        assert_eq!(verification.step.uncertain_handovers, 2);
+    }
+
+    #[tokio::test]
+    async fn end_of_a_step_stores_its_outcome() {
+        let (_table, store) = queued().await;
+        assert!(is_claimed(&store, claim(1), NOW).await);
+        let result = StepResult {
+            record: Some(DeliveryRecord {
+                tag: TAG,
+                status: DeliveryStatus::Sent,
+                carrier: Some("sim-a".into()),
+            }),
+            details: Some(HandoverDetails {
+                tag: TAG,
+                parts: Some(2),
+                vendor_id: Some("307".into()),
+            }),
+            due: Some(NOW + 60),
+            retry_rounds: 3,
+            uncertain_handovers: 1,
+        };
+        assert!(written(store.end_step(&claim(2), &result, NOW).await).is_none());
+        let ended = written(store.end_step(&claim(1), &result, NOW + 1).await);
+        let verification = ended.expect("a held claim");
+        let delivery = &verification.deliveries[0];
+        assert_eq!(
+            (
+                delivery.status,
+                delivery.carrier.as_deref(),
+                delivery.updated_at
+            ),
+            (DeliveryStatus::Sent, Some("sim-a"), NOW + 1)
+        );
+        assert_eq!(
+            (delivery.parts, delivery.vendor_id.as_deref()),
+            (Some(2), Some("307"))
+        );
+        let step = verification.step;
+        assert_eq!(
+            (step.sequence, step.due, step.claim),
+            (2, Some(NOW + 60), None)
+        );
+        assert_eq!((step.retry_rounds, step.uncertain_handovers), (3, 1));
+        assert!(
+            written(store.end_step(&claim(1), &result, NOW).await).is_none(),
+            "ended"
+        );
+    }
+
+    #[tokio::test]
+    async fn end_of_the_last_step_plans_none() {
+        let (_table, store) = queued().await;
+        assert!(is_claimed(&store, claim(1), NOW).await);
+        let ended = store.end_step(&claim(1), &StepResult::default(), NOW).await;
+        let verification = written(ended).expect("a held claim");
+        assert_eq!(verification.step.due, None);
+        assert_eq!(verification.step.uncertain_handovers, 0);
+        let delivery = &verification.deliveries[0];
+        assert_eq!(
+            (delivery.status, delivery.parts),
+            (DeliveryStatus::Queued, None)
+        );
+    }
+
+    #[tokio::test]
+    async fn released_step_is_claimed_by_another_worker() {
+        let (_table, store) = queued().await;
+        assert!(is_claimed(&store, claim(1), NOW).await);
+        let tried = ["sim-a".to_owned()];
+        let lost = store.release_claim(&claim(2), &tried, 1, NOW).await;
+        assert!(written(lost).is_none());
+        let released = store.release_claim(&claim(1), &tried, 1, NOW).await;
+        let step = written(released).expect("a held claim").step;
+        assert_eq!((step.sequence, step.due, step.claim), (1, Some(NOW), None));
+        assert_eq!(step.tried_carriers, tried);
+        assert_eq!(step.uncertain_handovers, 1);
+        assert!(is_claimed(&store, claim(2), NOW).await);
+        let released = store.release_claim(&claim(2), &[], 0, NOW).await;
+        let step = written(released).expect("a held claim").step;
+        assert_eq!(step.tried_carriers, tried, "those of before");
+        assert_eq!(step.uncertain_handovers, 0);
+    }
+}

@@ -90,3 +90,70 @@ pub(super) fn read_delivery(tag: &str, map: &Item) -> Option<Delivery> {
         is_account_fault: number(map, DELIVERY_ACCOUNT_FAULT) != 0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::channel::Channel;
+
+    const TAG: DeliveryTag = DeliveryTag([1, 2, 3, 4]);
+
+    fn read_back(delivery: &Delivery) -> Option<Delivery> {
+        let AttributeValue::M(map) = write_delivery(delivery) else {
+            panic!("not a map");
+        };
+        read_delivery(&TAG.to_string(), &map)
+    }
+
+    fn plain(status: DeliveryStatus) -> Delivery {
+        Delivery {
+            tag: TAG,
+            number: 2,
+            channel: Channel::Voice,
+            status,
+            carrier: None,
+            cause: Cause::Requested,
+            updated_at: Timestamp(1000),
+            parts: None,
+            vendor_id: None,
+            early_report: None,
+            is_account_fault: false,
+        }
+    }
+
+    #[test]
+    fn delivery_is_read_back_as_written() {
+        for status in DeliveryStatus::ALL {
+            let plain = plain(status);
+            assert_eq!(read_back(&plain), Some(plain.clone()));
+            for is_account_fault in [true, false] {
+                let full = Delivery {
+                    carrier: Some("sim-a".into()),
+                    cause: Cause::Fallback,
+                    parts: Some(1),
+                    vendor_id: Some("307".into()),
+                    early_report: Some(EarlyReport {
+                        carrier: "sim-b".into(),
+                        reported: ReportedStatus {
+                            status,
+                            is_account_fault,
+                        },
+                    }),
+                    is_account_fault: !is_account_fault,
+                    ..plain.clone()
+                };
+                assert_eq!(read_back(&full), Some(full));
+            }
+        }
+    }
+
+    #[test]
+    fn delivery_without_options_has_four_attributes() {
+        let AttributeValue::M(map) = write_delivery(&plain(DeliveryStatus::Queued)) else {
+            panic!("not a map");
+        };
+        let mut names: Vec<_> = map.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["channel", "number", "status", "updated_at"]);
+    }
+}

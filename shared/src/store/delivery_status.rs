@@ -251,3 +251,206 @@ pub(super) fn raising(
         .set("deliveries.#tag.carrier = :carrier")
         .value(":carrier", text(carrier))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::channel::Channel;
+    use crate::domain::delivery::{Cause, EarlyReport};
+    use crate::domain::verification::Verification;
+    use crate::store::tests::{
+        KEY, NOW, TAG, TestTable, keyring, opened, store_with_recipient, stored_verification,
+    };
+
+    const OTHER: DeliveryTag = DeliveryTag([2; 4]);
+
+    /// A message of the current verification, and one of a past one.
+    async fn two_messages(status: DeliveryStatus, carrier: Option<&str>) -> (TestTable, Store) {
+        let keyring = keyring(&["k1"]);
+        let mut recipient = opened(&keyring);
+        let mut current: Verification = recipient.current.clone().expect("a verification");
+        current.deliveries.clear();
+        current.add_delivery(Channel::Sms, Cause::Requested, OTHER, NOW);
+        recipient.open(current, NOW);
+        let current = recipient.current.as_mut().expect("a verification");
+        current.step.due = None;
+        let delivery = &mut current.deliveries[0];
+        (delivery.status, delivery.carrier) = (status, carrier.map(str::to_owned));
+        let past = &mut recipient.past[0].deliveries[0];
+        (past.status, past.carrier) = (status, carrier.map(str::to_owned));
+        let table = TestTable::start().await;
+        let store = store_with_recipient(&table, &recipient).await;
+        (table, store)
+    }
+
+    fn name(result: Result<RaiseResult, StoreError>) -> &'static str {
+        match result.expect("a response") {
+            RaiseResult::Raised(_) => "raised",
+            RaiseResult::Unchanged(_) => "unchanged",
+            RaiseResult::UnknownMessage => "unknown",
+        }
+    }
+
+    /// Status, time and carrier of the current and of the past message.
+    async fn stored(store: &Store) -> [(DeliveryStatus, Timestamp, Option<String>); 2] {
+        let stored = store.load(KEY, "shop", NOW).await.expect("a read");
+        let recipient = stored.recipient;
+        let current = &recipient.current.as_ref().expect("current").deliveries[0];
+        let past = &recipient.past[0].deliveries[0];
+        [current, past].map(|d| (d.status, d.updated_at, d.carrier.clone()))
+    }
+
+    #[tokio::test]
+    async fn report_raises_messages_of_its_carrier() {
+        let (_table, store) = two_messages(DeliveryStatus::Sent, Some("a")).await;
+        let report = async |tag, status: DeliveryStatus, carrier| {
+            name(
+                store
+                    .apply_report(KEY, tag, status.into(), carrier, NOW + 5)
+                    .await,
+            )
+        };
+        for tag in [OTHER, TAG] {
+            assert_eq!(
+                report(tag, DeliveryStatus::Undelivered, "b").await,
+                "unchanged"
+            );
+            assert_eq!(
+                report(tag, DeliveryStatus::Undelivered, "a").await,
+                "raised"
+            );
+            assert_eq!(
+                report(tag, DeliveryStatus::Undelivered, "a").await,
+                "unchanged"
+            );
+            assert_eq!(report(tag, DeliveryStatus::Delivered, "a").await, "raised");
+        }
+        let delivered = (DeliveryStatus::Delivered, NOW + 5, Some("a".to_owned()));
+        assert_eq!(stored(&store).await, [delivered.clone(), delivered]);
+        let unknown = DeliveryTag([9; 4]);
+        assert_eq!(
+            report(unknown, DeliveryStatus::Delivered, "a").await,
+            "unknown"
+        );
+        let elsewhere = store.apply_report(
+            RecordKey([9; 12]),
+            TAG,
+            DeliveryStatus::Delivered.into(),
+            "a",
+            NOW,
+        );
+        assert_eq!(name(elsewhere.await), "unknown");
+    }
+
+    #[tokio::test]
+    async fn failure_makes_the_next_step_due() {
+        let (_table, store) = two_messages(DeliveryStatus::Sent, Some("a")).await;
+        let fault = ReportedStatus {
+            status: DeliveryStatus::Rejected,
+            is_account_fault: true,
+        };
+        let raised = store.raise_delivery(KEY, OTHER, fault, None, NOW + 5).await;
+        assert_eq!(name(raised), "raised");
+        let verification = stored_verification(&store).await;
+        assert_eq!(verification.step.due, Some(NOW + 5));
+        assert!(verification.deliveries[0].is_account_fault);
+        assert_eq!(verification.deliveries[0].carrier.as_deref(), Some("a"));
+        let (_table, store) = two_messages(DeliveryStatus::Sent, Some("a")).await;
+        let delivered = DeliveryStatus::Delivered.into();
+        let raised = store
+            .raise_delivery(KEY, OTHER, delivered, Some("a"), NOW)
+            .await;
+        assert_eq!(name(raised), "raised");
+        let verification = stored_verification(&store).await;
+        assert_eq!(verification.step.due, None);
+        assert!(!verification.deliveries[0].is_account_fault);
+    }
+
+    #[tokio::test]
+    async fn early_report_is_kept_until_a_carrier_has_the_message() {
+        let (_table, store) = two_messages(DeliveryStatus::Sending, None).await;
+        let early = async |status, is_account_fault, carrier| {
+            let reported = ReportedStatus {
+                status,
+                is_account_fault,
+            };
+            let result = store
+                .apply_report(KEY, OTHER, reported, carrier, NOW + 5)
+                .await;
+            assert_eq!(name(result), "unchanged");
+            let verification = stored_verification(&store).await;
+            assert_eq!(verification.deliveries[0].status, DeliveryStatus::Sending);
+            verification.deliveries[0].early_report.clone()
+        };
+        let kept = |status, is_account_fault, carrier: &str| {
+            Some(EarlyReport {
+                carrier: carrier.to_owned(),
+                reported: ReportedStatus {
+                    status,
+                    is_account_fault,
+                },
+            })
+        };
+        use DeliveryStatus::{Rejected, Sent, Undelivered};
+        assert_eq!(early(Sent, false, "a").await, kept(Sent, false, "a"));
+        let failed = kept(Undelivered, false, "a");
+        assert_eq!(early(Undelivered, false, "a").await, failed);
+        assert_eq!(early(Sent, false, "a").await, failed, "it reported more");
+        assert_eq!(early(Rejected, true, "b").await, kept(Rejected, true, "b"));
+        // Reports for which no message of the current verification waits are not kept.
+        let past = store
+            .apply_report(KEY, TAG, Undelivered.into(), "a", NOW)
+            .await;
+        assert_eq!(name(past), "unchanged");
+    }
+
+    #[tokio::test]
+    async fn delivery_is_believed_of_any_carrier_before_handover_ends() {
+        let (_table, store) = two_messages(DeliveryStatus::Sending, None).await;
+        let delivered = DeliveryStatus::Delivered.into();
+        let report = store
+            .apply_report(KEY, OTHER, delivered, "b", NOW + 5)
+            .await;
+        assert_eq!(name(report), "raised");
+        let [current, _] = stored(&store).await;
+        assert_eq!(
+            current,
+            (DeliveryStatus::Delivered, NOW + 5, Some("b".into()))
+        );
+        assert_eq!(
+            stored_verification(&store).await.deliveries[0].early_report,
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn uncertain_message_takes_the_report_of_any_carrier() {
+        let (_table, store) = two_messages(DeliveryStatus::Unknown, None).await;
+        let failed = DeliveryStatus::Undelivered.into();
+        let report = store.apply_report(KEY, OTHER, failed, "b", NOW + 5).await;
+        assert_eq!(name(report), "raised");
+        assert_eq!(
+            stored_verification(&store).await.deliveries[0].early_report,
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn only_a_claimed_message_that_was_left_fails() {
+        for (status, result) in [
+            (DeliveryStatus::Queued, "unchanged"),
+            (DeliveryStatus::Sending, "raised"),
+            (DeliveryStatus::Sent, "unchanged"),
+        ] {
+            let (_table, store) = two_messages(status, None).await;
+            let failed = store.fail_left_delivery(KEY, OTHER, NOW + 5).await;
+            assert_eq!(name(failed), result, "{status:?}");
+            let [(stored, ..), _] = stored(&store).await;
+            let expected = match result {
+                "raised" => DeliveryStatus::Failed,
+                _ => status,
+            };
+            assert_eq!(stored, expected);
+        }
+    }
+}

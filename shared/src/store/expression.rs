@@ -163,3 +163,83 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::attributes::number;
+    use super::*;
+    use crate::store::tests::{Fault, KEY, NOW, TestTable, stored_item};
+
+    /// Counts, up to 2.
+    fn count() -> Update {
+        Update::when("attribute_not_exists(#n) OR #n < :max")
+            .set("#n = if_not_exists(#n, :zero) + :one")
+            .set("#m = :one")
+            .name("#n", "number")
+            .name("#m", "map")
+            .name("#n", "number")
+            .value(":zero", number_value(0))
+            .value(":one", number_value(1))
+            .value(":max", number_value(2))
+    }
+
+    fn numbers(item: &Item) -> [i64; 2] {
+        ["number", attributes::TTL].map(|name| number(item, name))
+    }
+
+    #[tokio::test]
+    async fn update_is_applied_under_its_condition() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let written = store.update(KEY, count(), NOW).await;
+        assert!(
+            matches!(written, Ok(WriteResult::Written(None))),
+            "{written:?}"
+        );
+        let written = store.update(KEY, count().returning_item(), None).await;
+        let Ok(WriteResult::Written(Some(item))) = written else {
+            panic!("{written:?}");
+        };
+        assert_eq!(numbers(&item), [2, NOW.0], "its TTL stays");
+        let failed = store.update(KEY, count(), NOW + 9).await;
+        let Ok(WriteResult::ConditionFailed(Some(item))) = failed else {
+            panic!("{failed:?}");
+        };
+        assert_eq!(numbers(&item), [2, NOW.0]);
+        let missing = Update::when("attribute_exists(pk)").remove("x");
+        let failed = store.update(RecordKey([9; 12]), missing, None).await;
+        assert!(
+            matches!(failed, Ok(WriteResult::ConditionFailed(None))),
+            "{failed:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn update_with_a_lost_response_is_applied_once() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        table.fail([Fault::Lost]);
+        let written = store.update(KEY, count().remove("map"), None).await;
+        assert!(written.is_err(), "one attribute cannot be set and removed");
+        table.fail([Fault::Lost]);
+        let written = store.update(KEY, count(), None).await;
+        let Ok(WriteResult::Written(Some(item))) = written else {
+            panic!("{written:?}");
+        };
+        assert_eq!(numbers(&item)[0], 1);
+        let item = stored_item(&store, KEY).await.expect("an item");
+        assert_eq!(numbers(&item)[0], 1);
+        assert!(table.has_failed());
+    }
+
+    #[test]
+    fn longer_expression_is_measured() {
+        let update = Update::when("a = :b").set("c = :d");
+        assert_eq!(update.expression_length(), "SET c = :d".len());
+        let update = update.and("e = :f AND g = :h").remove("i");
+        assert_eq!(
+            update.expression_length(),
+            "a = :b AND e = :f AND g = :h".len()
+        );
+    }
+}

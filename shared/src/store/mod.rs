@@ -118,3 +118,228 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+    use std::sync::{Mutex, MutexGuard};
+    use std::time::Duration;
+
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::retry::RetryConfig;
+    use aws_smithy_types::timeout::TimeoutConfig;
+    use data_encoding::BASE64;
+    use dynoxide::Database;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::attributes::{self, Item};
+    use super::*;
+    use crate::domain::channel::Channel;
+    use crate::domain::code::Code;
+    use crate::domain::delivery::Cause;
+    use crate::domain::ids::{DeliveryTag, RecordKey, VerificationNonce};
+    use crate::domain::recipient::Recipient;
+    use crate::domain::step::Step;
+    use crate::domain::time::Timestamp;
+    use crate::domain::verification::Verification;
+    use crate::domain::verification::tests::verification;
+    use crate::platform::aws::{Aws, AwsSettings, Service};
+    use crate::platform::https;
+
+    const TABLE: &str = "otp";
+    pub(crate) const NOW: Timestamp = Timestamp(1_795_291_200);
+
+    /// What happens to one HTTP request.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) enum Fault {
+        /// It has an effect and a response.
+        None,
+        /// It does not arrive.
+        Refused,
+        /// It has an effect, and its response is lost.
+        Lost,
+    }
+
+    /// The two requests of one call, as the SDK tries it twice.
+    pub(crate) const REFUSED: [Fault; 2] = [Fault::Refused; 2];
+    pub(crate) const LOST: [Fault; 2] = [Fault::Lost; 2];
+
+    /// A table in this process, in memory, behind a client that fails when it is told to.
+    pub(crate) struct TestTable {
+        engine: Database,
+        config: ClientConfig,
+        faults: Faults,
+    }
+
+    #[derive(Clone, Default, Debug)]
+    struct Faults(Arc<Mutex<VecDeque<Fault>>>);
+
+    impl TestTable {
+        pub(crate) async fn start() -> Self {
+            let engine = Database::memory().expect("an engine");
+            let create = json!({
+                "TableName": TABLE, "BillingMode": "PAY_PER_REQUEST",
+                "KeySchema": [{"AttributeName": attributes::KEY, "KeyType": "HASH"}],
+                "AttributeDefinitions":
+                    [{"AttributeName": attributes::KEY, "AttributeType": "B"}],
+            });
+            let create = serde_json::from_value(create).expect("a request");
+            engine.create_table(create).expect("a table");
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}", listener.local_addr().expect("an address"));
+            tokio::spawn(dynoxide::server::serve_on(listener, engine.clone()));
+            let aws = Aws::new(AwsSettings {
+                region: "eu-west-1".into(),
+                access_key_id: "key".into(),
+                secret_access_key: "secret".into(),
+                session_token: None,
+                endpoint_urls: [Some(url), None, None],
+            });
+            let mut config = aws.config(Service::DynamoDb);
+            let faults = Faults::default();
+            let connector = SharedHttpConnector::new(Connector {
+                faults: faults.clone(),
+                https: https::client(Duration::from_secs(1)),
+            });
+            config.sdk = config
+                .sdk
+                .into_builder()
+                .timeout_config(TimeoutConfig::disabled())
+                .retry_config(
+                    RetryConfig::standard()
+                        .with_max_attempts(2)
+                        .with_initial_backoff(Duration::from_millis(1)),
+                )
+                .http_client(http_client_fn(move |_, _| connector.clone()))
+                .build();
+            Self {
+                engine,
+                config,
+                faults,
+            }
+        }
+
+        /// A store with the seal key `k1`.
+        pub(crate) fn store(&self) -> Store {
+            self.store_with(keyring(&["k1"]))
+        }
+
+        pub(crate) fn store_with(&self, keyring: Keyring) -> Store {
+            Store::new(&self.config, TABLE.to_owned(), Arc::new(keyring))
+        }
+
+        /// What happens to the next HTTP requests.
+        pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+            self.faults.lock().extend(faults);
+        }
+
+        /// Whether all faults have happened.
+        pub(crate) fn has_failed(&self) -> bool {
+            self.faults.lock().is_empty()
+        }
+
+        /// Another writer changes the item under `key`.
+        pub(crate) fn touch(&self, key: RecordKey) {
+            let update = json!({
+                "TableName": TABLE,
+                "Key": {attributes::KEY: {"B": BASE64.encode(&key.0)}},
+                "UpdateExpression": "SET write_id = :id",
+                "ExpressionAttributeValues": {":id": {"B": BASE64.encode(&WriteId::random().0)}},
+            });
+            let update = serde_json::from_value(update).expect("a request");
+            self.engine.update_item(update).expect("an update");
+        }
+    }
+
+    impl Faults {
+        fn lock(&self) -> MutexGuard<'_, VecDeque<Fault>> {
+            self.0.lock().expect("no panic")
+        }
+    }
+
+    /// Keys of these ids; values are sealed under the last one.
+    pub(crate) fn keyring(ids: &[&str]) -> Keyring {
+        let keys = ids.iter().map(|id| {
+            let last = id.as_bytes().last().copied().unwrap_or_default();
+            ((*id).to_owned(), [last; 32])
+        });
+        let current = ids.last().copied().unwrap_or_default().to_owned();
+        Keyring::new(current, &keys.collect::<BTreeMap<_, _>>(), &[2; 32])
+    }
+
+    pub(crate) const KEY: RecordKey = RecordKey([5; 12]);
+    pub(crate) const NONCE: VerificationNonce = VerificationNonce([1; 4]);
+    pub(crate) const TAG: DeliveryTag = DeliveryTag([1; 4]);
+
+    /// A recipient whose first message is queued at [`NOW`].
+    pub(crate) fn opened(keyring: &Keyring) -> Recipient {
+        let mut current = verification(3);
+        current.params.nonce = NONCE;
+        current.params.created_at = NOW;
+        current.params.expires_at = NOW + 300;
+        let code = Code::from_stored("123456".into());
+        let sealed = keyring.seal_code(KEY, &current.params, &code);
+        (current.sealed_code, current.expected_hash) = (sealed.sealed, sealed.expected_hash);
+        current.add_delivery(Channel::Sms, Cause::Requested, TAG, NOW);
+        current.step = Step::due_now(1, NOW);
+        let mut recipient = Recipient {
+            app: "shop".into(),
+            ..Recipient::default()
+        };
+        recipient.open(current, NOW);
+        recipient
+    }
+
+    /// A store with this recipient under [`KEY`].
+    pub(crate) async fn store_with_recipient(table: &TestTable, recipient: &Recipient) -> Store {
+        let store = table.store();
+        let saved = store.save(KEY, recipient, None, NOW).await;
+        assert!(matches!(saved, Ok(SaveResult::Saved(_))), "{saved:?}");
+        store
+    }
+
+    /// The current verification under [`KEY`].
+    pub(crate) async fn stored_verification(store: &Store) -> Verification {
+        let stored = store.load(KEY, "shop", NOW).await.expect("a read");
+        stored.recipient.current.expect("a current verification")
+    }
+
+    /// The item under `key` as it is stored.
+    pub(crate) async fn stored_item(store: &Store, key: RecordKey) -> Option<Item> {
+        store.read_item(key).await.expect("a read")
+    }
+
+    #[derive(Debug)]
+    struct Connector {
+        faults: Faults,
+        https: https::Client<SdkBody>,
+    }
+
+    impl HttpConnector for Connector {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let fault = self.faults.lock().pop_front().unwrap_or(Fault::None);
+            let lost = || ConnectorError::io("the connection was lost".into());
+            if fault == Fault::Refused {
+                return HttpConnectorFuture::ready(Err(lost()));
+            }
+            let request = request.try_into_http1x().expect("a request");
+            let response = self.https.request(request);
+            HttpConnectorFuture::new(async move {
+                let response = response
+                    .await
+                    .map_err(|error| ConnectorError::io(error.into()))?;
+                match fault {
+                    Fault::Lost => Err(lost()),
+                    _ => Ok(HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+                        .expect("a response")),
+                }
+            })
+        }
+    }
+}

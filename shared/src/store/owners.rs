@@ -76,3 +76,110 @@ impl Store {
         self.modify(key, &recipient.app, now, rule).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::sealing::SealedFor;
+    use crate::domain::verification_params::VerificationSubject;
+    use crate::store::attributes::{bytes, number};
+    use crate::store::tests::{
+        KEY, NONCE, NOW, TestTable, keyring, opened, store_with_recipient, stored_item,
+    };
+
+    const OWNER_KEY: SubjectKey = SubjectKey(RecordKey([8; 12]));
+    const OTHER: SubjectKey = SubjectKey(RecordKey([9; 12]));
+
+    /// The stored owner, whether its approval is recorded, and the times at which the item and the
+    /// rest of an owner's item end.
+    async fn stored(store: &Store) -> (Vec<u8>, bool, i64, i64) {
+        let item = stored_item(store, KEY).await.expect("an item");
+        (
+            bytes(&item, OWNER).to_vec(),
+            item.contains_key(IS_RECORDED),
+            number(&item, TTL),
+            number(&item, HISTORY_UNTIL),
+        )
+    }
+
+    /// A recipient that an approved verification for the subject made its own.
+    fn approved() -> Recipient {
+        let keyring = keyring(&["k1"]);
+        let mut recipient = opened(&keyring);
+        let current = recipient.current.as_mut().expect("a verification");
+        current.params.subject = Some(VerificationSubject {
+            key: OWNER_KEY,
+            sealed_id: keyring.seal(SealedFor::Subject(KEY, NONCE), "user-1"),
+            id: Some("user-1".parse().expect("an id")),
+            is_unique: true,
+            is_taken: false,
+        });
+        assert!(recipient.approve(NOW));
+        assert_eq!(recipient.owner(), Some(OWNER_KEY));
+        recipient
+    }
+
+    #[tokio::test]
+    async fn owner_is_stored_once_for_its_verification() {
+        let table = TestTable::start().await;
+        let store = store_with_recipient(&table, &approved()).await;
+        let until = (NOW + TTL_SECONDS).0;
+        let replaced = VerificationNonce([9; 4]);
+        let result = store.store_owner(KEY, replaced, OWNER_KEY, NOW + 5).await;
+        result.expect("a write");
+        assert_eq!(stored(&store).await, (vec![], false, until, 0));
+        for owner in [OWNER_KEY, OTHER] {
+            let result = store.store_owner(KEY, NONCE, owner, NOW + 5).await;
+            result.expect("a write");
+            let expected = (OWNER_KEY.0.0.to_vec(), true, 0, until + 5);
+            assert_eq!(stored(&store).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn stored_owner_is_released_by_its_subject() {
+        let table = TestTable::start().await;
+        let store = store_with_recipient(&table, &approved()).await;
+        store
+            .store_owner(KEY, NONCE, OWNER_KEY, NOW)
+            .await
+            .expect("a write");
+        store.release_owner(KEY, OTHER, NOW).await.expect("a write");
+        assert_eq!(stored(&store).await.0, OWNER_KEY.0.0);
+        store
+            .release_owner(KEY, OWNER_KEY, NOW + 7)
+            .await
+            .expect("a write");
+        let until = (NOW + TTL_SECONDS).0;
+        assert_eq!(stored(&store).await, (vec![], true, until + 7, 0));
+        let recipient = store
+            .load(KEY, "shop", NOW)
+            .await
+            .expect("a read")
+            .recipient;
+        assert_eq!(recipient.owner(), None);
+    }
+
+    #[tokio::test]
+    async fn owner_that_is_not_stored_yet_is_released() {
+        let table = TestTable::start().await;
+        let store = store_with_recipient(&table, &approved()).await;
+        let owner = async || {
+            let stored = store.load(KEY, "shop", NOW).await.expect("a read");
+            stored.recipient.owner()
+        };
+        store.release_owner(KEY, OTHER, NOW).await.expect("a write");
+        assert_eq!(owner().await, Some(OWNER_KEY));
+        store
+            .release_owner(KEY, OWNER_KEY, NOW)
+            .await
+            .expect("a write");
+        assert_eq!(owner().await, None);
+        let unknown = RecordKey([1; 12]);
+        store
+            .release_owner(unknown, OWNER_KEY, NOW)
+            .await
+            .expect("a read");
+        assert!(stored_item(&store, unknown).await.is_none());
+    }
+}

@@ -351,3 +351,123 @@ fn reason_from_number(number: u8) -> Option<Option<Reason>> {
     all.into_iter()
         .find(|reason| reason_number(*reason) == number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{DecisionNonce, RecordKey, SubjectKey};
+    use crate::domain::verification::tests::verification;
+    use crate::domain::verification_params::VerificationSubject;
+
+    const REASONS: [Option<Reason>; 8] = [
+        None,
+        Some(Reason::WrongCode),
+        Some(Reason::Expired),
+        Some(Reason::Exhausted),
+        Some(Reason::AlreadyUsed),
+        Some(Reason::Canceled),
+        Some(Reason::Superseded),
+        Some(Reason::RecipientTaken),
+    ];
+
+    fn past(status: Status) -> PastVerification {
+        let mut past = PastVerification::new(verification(5), Timestamp(1005));
+        past.status = status;
+        past.attempts_used = 3;
+        past
+    }
+
+    #[test]
+    fn past_verification_of_any_status_is_read_back() {
+        for status in Status::ALL {
+            let past = past(status);
+            assert_eq!(unpack_past(&pack_past(&past)), Some(past));
+        }
+    }
+
+    #[test]
+    fn recorded_check_of_any_reason_is_read_back() {
+        let mut past = past(Status::Exhausted);
+        let check = |(n, reason): (u8, Option<Reason>)| RecordedCheck {
+            nonce: AttemptNonce::Keyed([n; 8]),
+            hash: AttemptHash([n; 16]),
+            decision: None,
+            outcome: CheckOutcome {
+                reason,
+                status: Status::Approved,
+                attempts_left: n,
+            },
+        };
+        past.recorded_checks = (0..).zip(REASONS).map(check).collect();
+        assert_eq!(unpack_past(&pack_past(&past)), Some(past));
+    }
+
+    #[test]
+    fn decisions_of_recorded_checks_are_read_back() {
+        let mut past = past(Status::Approved);
+        past.params.subject = Some(VerificationSubject {
+            key: SubjectKey(RecordKey([8; 12])),
+            sealed_id: vec![1, 2, 3],
+            id: None,
+            is_unique: false,
+            is_taken: true,
+        });
+        let check = |n: u8| RecordedCheck {
+            nonce: AttemptNonce::Keyed([n; 8]),
+            hash: AttemptHash([n; 16]),
+            decision: (n == 1).then_some(DecisionNonce([n; 8])),
+            outcome: CheckOutcome {
+                reason: None,
+                status: Status::Approved,
+                attempts_left: 1,
+            },
+        };
+        past.recorded_checks = (0..3).map(check).collect();
+        past.text_reference = TextReference::from_bytes(b"KX");
+        assert_eq!(unpack_past(&pack_past(&past)), Some(past));
+    }
+
+    #[test]
+    fn deliveries_of_any_kind_are_read_back() {
+        let mut past = past(Status::Approved);
+        let mut number = 0;
+        for channel in Channel::ALL {
+            for status in DeliveryStatus::ALL {
+                number += 1;
+                past.deliveries.push(Delivery {
+                    tag: DeliveryTag([1, 2, 3, 4]),
+                    number,
+                    channel,
+                    status,
+                    carrier: Some("sim-a".into()),
+                    cause: Cause::SecondCarrier,
+                    updated_at: Timestamp(1004),
+                    parts: Some(2),
+                    vendor_id: None,
+                    early_report: None,
+                    is_account_fault: false,
+                });
+            }
+        }
+        assert_eq!(unpack_past(&pack_past(&past)), Some(past));
+    }
+
+    #[test]
+    fn times_are_read_back_as_written() {
+        let times = [
+            Timestamp(0),
+            Timestamp(1_795_291_200),
+            Timestamp(4_294_967_295),
+        ];
+        assert_eq!(unpack_times(&pack_times(&times)), times);
+        assert_eq!(pack_times(&[Timestamp(1)]), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn unreadable_values_are_left_out() {
+        assert_eq!(unpack_params(&[]), None);
+        assert_eq!(unpack_past(&[1, 2, 3]), None);
+        let channel_of_no_meaning = [1, 2, 3, 4, 9, 0, 0, 0, 1];
+        assert_eq!(unpack_requests(&channel_of_no_meaning), []);
+    }
+}

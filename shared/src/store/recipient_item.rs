@@ -365,7 +365,7 @@ fn read_attempt(nonce: &AttributeValue, rest: &AttributeValue) -> Option<Attempt
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use data_encoding::BASE64;
     use serde_json::{Map, Value, json};
 
@@ -378,10 +378,11 @@ mod tests {
     use crate::domain::ids::{BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
     use crate::domain::past_verification::PastVerification;
     use crate::domain::phone::{Line, PhoneNumber};
+    use crate::domain::verification::MessageRequest;
     use crate::domain::verification::tests::{attempt, verification};
-    use crate::domain::verification_params::{Idempotency, Transaction};
+    use crate::domain::verification_params::{Idempotency, Transaction, VerificationSubject};
 
-    const KEY: RecordKey = RecordKey([5; 12]);
+    pub(in crate::store) const KEY: RecordKey = RecordKey([5; 12]);
     /// A record that an earlier build stored. Every later build must read it.
     const FORMAT_1: &str = include_str!("fixtures/recipient-format-1.json");
 
@@ -390,7 +391,7 @@ mod tests {
     }
 
     /// A recipient that has every optional value.
-    fn recipient(keyring: &Keyring) -> Recipient {
+    pub(in crate::store) fn recipient(keyring: &Keyring) -> Recipient {
         let mut current = verification(5);
         current.params.transaction = Some(Transaction {
             amount: "12.50".into(),
@@ -616,5 +617,126 @@ mod tests {
             "{}",
             Value::Object(written.clone())
         );
+    }
+
+    #[test]
+    fn recipient_without_options_is_read_back_as_written() {
+        let recipient = Recipient {
+            app: "shop".into(),
+            sends: vec![Timestamp(1000)],
+            ..Recipient::default()
+        };
+        let item = item(&recipient);
+        let read = read(&keyring(), KEY, &item, Timestamp(1000));
+        assert_eq!(read.ok().flatten(), Some(recipient));
+        let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["app", "format", "pk", "sends", "ttl"]);
+    }
+
+    #[test]
+    fn verification_without_options_has_no_optional_attributes() {
+        let recipient = Recipient {
+            current: Some(verification(5)),
+            ..Recipient::default()
+        };
+        let item = item(&recipient);
+        let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let expected = [
+            "app",
+            "attempt_nonces",
+            "attempts",
+            "attempts_max",
+            "code_key_id",
+            "deliveries",
+            "expected_hash",
+            "expires_at",
+            "format",
+            "nonce",
+            "params",
+            "pk",
+            "sealed_code",
+            "step",
+            "step_due",
+            "ttl",
+        ];
+        assert_eq!(names, expected);
+        let read = read(&keyring(), KEY, &item, Timestamp(1000));
+        let mut read = read.ok().flatten().expect("a recipient");
+        // Nothing was sealed.
+        read.current.as_mut().expect("a verification").has_live_key = true;
+        assert_eq!(read, recipient);
+    }
+
+    #[test]
+    fn owner_outlives_the_rest_of_its_recipient() {
+        let keyring = keyring();
+        let owner = SubjectKey(RecordKey([9; 12]));
+        let mut recipient = recipient(&keyring);
+        recipient.stored_owner = Some(owner);
+        let current = recipient.current.as_mut().expect("a current verification");
+        current.is_recorded = true;
+        let item = item(&recipient);
+        assert!(!item.contains_key(TTL), "an owner does not end");
+        let read_at = |now| {
+            let read = read(&keyring, KEY, &item, Timestamp(now));
+            read.ok().flatten().expect("a recipient")
+        };
+        assert_eq!(read_at(1999), recipient);
+        let left = Recipient {
+            app: "shop".into(),
+            stored_owner: Some(owner),
+            ..Recipient::default()
+        };
+        assert_eq!(read_at(2000), left);
+    }
+
+    #[test]
+    fn every_value_of_a_verification_is_read_back() {
+        let keyring = keyring();
+        let mut recipient = recipient(&keyring);
+        let nonce = recipient.past[0].params.nonce;
+        let subject = |nonce| {
+            let purpose = SealedFor::Subject(KEY, nonce);
+            VerificationSubject {
+                key: SubjectKey(RecordKey([8; 12])),
+                sealed_id: keyring.seal(purpose, "user-1"),
+                id: Some(SubjectId::from_stored("user-1".into())),
+                is_unique: true,
+                is_taken: false,
+            }
+        };
+        recipient.past[0].params.subject = Some(subject(nonce));
+        recipient.past[0].text_reference = TextReference::from_bytes(b"KX");
+        let current = recipient.current.as_mut().expect("a current verification");
+        current.params.subject = Some(subject(current.params.nonce));
+        current.params.purpose = "login".into();
+        current.attempts[1].decision = Some(DecisionNonce([4; 8]));
+        current.attempts_at_earlier_codes = 2;
+        current.fallbacks_used = 1;
+        current.sealed_device = Some(vec![1, 2]);
+        current.canceled_at = Some(Timestamp(1002));
+        current.requests = Channel::ALL.map(request_over).to_vec();
+        let read = read(&keyring, KEY, &item(&recipient), Timestamp(1000));
+        assert_eq!(read.ok().flatten(), Some(recipient));
+    }
+
+    fn request_over(channel: Channel) -> MessageRequest {
+        MessageRequest {
+            tag: DeliveryTag([7; 4]),
+            channel,
+            at: Timestamp(1003),
+        }
+    }
+
+    #[test]
+    fn value_without_live_key_reads_as_sealed() {
+        let item = item(&recipient(&keyring()));
+        let other = Keyring::with_one_seal_key("k2", [2; 32]);
+        let read = read(&other, KEY, &item, Timestamp(1000));
+        let read = read.ok().flatten().expect("a recipient");
+        assert_eq!(read.address, None);
+        assert!(!read.current.is_some_and(|current| current.has_live_key));
     }
 }

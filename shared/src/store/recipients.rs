@@ -195,3 +195,149 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::store::attributes;
+    use crate::store::tests::{
+        KEY, NOW, REFUSED, TestTable, keyring, opened, store_with_recipient, stored_item,
+    };
+
+    async fn loaded(store: &Store) -> StoredRecipient {
+        store.load(KEY, "shop", NOW).await.expect("a read")
+    }
+
+    #[tokio::test]
+    async fn recipient_without_item_has_no_history() {
+        let table = TestTable::start().await;
+        let stored = loaded(&table.store()).await;
+        let new = Recipient {
+            app: "shop".into(),
+            ..Recipient::default()
+        };
+        assert_eq!((stored.recipient, stored.version), (new, None));
+    }
+
+    #[tokio::test]
+    async fn saved_recipient_is_loaded_until_its_ttl() {
+        let table = TestTable::start().await;
+        let recipient = opened(&keyring(&["k1"]));
+        let store = store_with_recipient(&table, &recipient).await;
+        assert_eq!(loaded(&store).await.recipient, recipient);
+        let item = stored_item(&store, KEY).await.expect("an item");
+        let ttl = NOW + TTL_SECONDS;
+        assert_eq!(attributes::number(&item, attributes::TTL), ttl.0);
+        let later = store.load(KEY, "shop", ttl).await.expect("a read");
+        assert_eq!(later.recipient.current, None);
+        assert_eq!(later.version, version(&item));
+    }
+
+    #[tokio::test]
+    async fn save_over_another_version_is_a_conflict() {
+        let table = TestTable::start().await;
+        let recipient = opened(&keyring(&["k1"]));
+        let store = store_with_recipient(&table, &recipient).await;
+        let saved = store.save(KEY, &Recipient::default(), None, NOW).await;
+        let Ok(SaveResult::Conflict(stored)) = saved else {
+            panic!("{saved:?}");
+        };
+        assert_eq!(stored.recipient, recipient);
+        let saved = store.save(KEY, &recipient, stored.version, NOW).await;
+        let Ok(SaveResult::Saved(version)) = saved else {
+            panic!("{saved:?}");
+        };
+        assert_eq!(loaded(&store).await.version, Some(version));
+    }
+
+    #[tokio::test]
+    async fn write_is_undone_unless_the_item_has_changed() {
+        let table = TestTable::start().await;
+        let recipient = opened(&keyring(&["k1"]));
+        let store = store_with_recipient(&table, &recipient).await;
+        let before = loaded(&store).await;
+        let written = WriteId::random();
+        let mut after = recipient.clone();
+        after.sends.push(NOW + 1);
+        let saved = store
+            .save_as(written, KEY, &after, before.version, NOW)
+            .await;
+        assert!(
+            matches!(saved, Ok(SaveResult::Saved(id)) if id == written),
+            "{saved:?}"
+        );
+        let restored = store.restore(KEY, &before, written, NOW).await;
+        assert!(
+            matches!(restored, Ok(RestoreResult::Restored)),
+            "{restored:?}"
+        );
+        assert_eq!(loaded(&store).await.recipient, recipient);
+        table.touch(KEY);
+        let restored = store.restore(KEY, &before, written, NOW).await;
+        assert!(
+            matches!(restored, Ok(RestoreResult::Changed(_))),
+            "{restored:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn modification_is_written_unless_it_keeps() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let kept = store
+            .modify(KEY, "shop", NOW, |recipient| {
+                recipient.sends.push(NOW);
+                Ok::<_, StoreError>(Change::Keep(7))
+            })
+            .await;
+        assert_eq!(kept.expect("a result"), 7);
+        assert!(stored_item(&store, KEY).await.is_none());
+        let refused = store
+            .modify(KEY, "shop", NOW, |_| {
+                Err::<Change<()>, _>(StoreError::OutOfTime)
+            })
+            .await;
+        assert!(matches!(refused, Err(StoreError::OutOfTime)), "{refused:?}");
+        let add = || store.modify(KEY, "shop", NOW, add_send);
+        for added in join_all([add(), add(), add(), add()]).await {
+            added.expect("a write");
+        }
+        assert_eq!(loaded(&store).await.recipient.sends.len(), 4);
+    }
+
+    fn add_send(recipient: &mut Recipient) -> Result<Change<()>, StoreError> {
+        recipient.sends.push(NOW);
+        Ok(Change::Write(()))
+    }
+
+    #[tokio::test]
+    async fn modification_gives_up_after_four_conflicts() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let mut tries = 0;
+        let modified = store
+            .modify(KEY, "shop", NOW, |recipient| {
+                tries += 1;
+                table.touch(KEY);
+                add_send(recipient)
+            })
+            .await;
+        assert!(
+            matches!(modified, Err(StoreError::Conflict)),
+            "{modified:?}"
+        );
+        assert_eq!(tries, 4);
+    }
+
+    #[tokio::test]
+    async fn unreachable_table_is_an_error() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        table.fail(REFUSED);
+        let error = store.load(KEY, "shop", NOW).await.expect_err("no response");
+        assert!(matches!(error, StoreError::Request(_)), "{error:?}");
+        assert_eq!(error.to_string(), "the request to the table failed");
+    }
+}

@@ -149,3 +149,111 @@ impl<'a> Resealing<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::sealing::seal_key_id;
+    use crate::domain::verification_params::VerificationSubject;
+    use crate::store::recipient_item::tests as recipients;
+    use crate::store::subject_item::tests as subjects;
+    use crate::store::tests::{NOW, TestTable, keyring};
+
+    /// Before the TTL of [`recipients::recipient`].
+    const EARLY: Timestamp = Timestamp(1500);
+
+    /// A store that seals under `k2`, with a recipient and a subject that are sealed under `key`.
+    async fn store_with_records(table: &TestTable, key: &str) -> Store {
+        let sealed = keyring(&[key]);
+        let store = table.store_with(keyring(&["k1", "k2"]));
+        let recipient = recipients::recipient(&sealed);
+        let saved = store.save(recipients::KEY, &recipient, None, EARLY).await;
+        saved.expect("a write");
+        // As it is: a subject is sealed again when it is saved.
+        let plain = table.store_with(keyring(&[key]));
+        let subject = subjects::subject(&sealed);
+        let saved = plain.save_subject(subjects::KEY, subject, None, NOW).await;
+        saved.expect("a write");
+        store
+    }
+
+    #[tokio::test]
+    async fn records_under_an_old_key_are_found() {
+        let table = TestTable::start().await;
+        let store = store_with_records(&table, "k1").await;
+        let breaker = store.open_breaker(RecordKey([1; 12]), "sim-a", 1, NOW, NOW);
+        breaker.await.expect("a write");
+        let page = store.scan(None, EARLY).await.expect("a scan");
+        assert_eq!((page.scanned, page.after), (3, None));
+        let mut outdated = page.outdated;
+        outdated.sort_by_key(|record| matches!(record, OutdatedRecord::Subject(_)));
+        let expected = [
+            OutdatedRecord::Recipient(recipients::KEY, "shop".into()),
+            OutdatedRecord::Subject(subjects::KEY),
+        ];
+        assert_eq!(outdated, expected);
+    }
+
+    #[tokio::test]
+    async fn records_under_the_current_key_are_not_outdated() {
+        let table = TestTable::start().await;
+        let store = store_with_records(&table, "k2").await;
+        let page = store.scan(None, EARLY).await.expect("a scan");
+        assert_eq!((page.scanned, page.outdated), (2, vec![]));
+    }
+
+    #[tokio::test]
+    async fn table_is_read_in_parts() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        for n in 0..=100 {
+            let breaker = store.open_breaker(RecordKey([n; 12]), "sim-a", 1, NOW, NOW);
+            breaker.await.expect("a write");
+        }
+        let first = store.scan(None, NOW).await.expect("a scan");
+        assert_eq!(first.scanned, 100);
+        let after = first.after.expect("another part");
+        let second = store.scan(Some(&after), NOW).await.expect("a scan");
+        assert_eq!((second.scanned, second.after), (1, None));
+    }
+
+    #[tokio::test]
+    async fn all_values_of_a_recipient_are_sealed_again() {
+        let old = keyring(&["k1"]);
+        let key = recipients::KEY;
+        let mut recipient = recipients::recipient(&old);
+        let current = recipient.current.as_mut().expect("a verification");
+        let nonces = [current.params.nonce, recipient.past[0].params.nonce];
+        let of_current = &mut current.params;
+        for params in [of_current, &mut recipient.past[0].params] {
+            params.subject = Some(VerificationSubject {
+                key: subjects::KEY,
+                sealed_id: old.seal(SealedFor::Subject(key, params.nonce), "user-1"),
+                id: None,
+                is_unique: false,
+                is_taken: false,
+            });
+        }
+        let table = TestTable::start().await;
+        let rotated = keyring(&["k1", "k2"]);
+        let store = table.store_with(rotated.clone());
+        assert!(store.reseal_recipient(key, &mut recipient));
+        assert!(!store.reseal_recipient(key, &mut recipient), "it is done");
+        let current = recipient.current.as_ref().expect("a verification");
+        let mut sealed = vec![
+            (SealedFor::Address(key), &recipient.sealed_address),
+            (SealedFor::Code(key, nonces[0]), &current.sealed_code),
+        ];
+        for (params, nonce) in [&current.params, &recipient.past[0].params]
+            .into_iter()
+            .zip(nonces)
+        {
+            let subject = params.subject.as_ref().expect("a subject");
+            sealed.push((SealedFor::Subject(key, nonce), &subject.sealed_id));
+        }
+        for (purpose, sealed) in sealed {
+            assert_eq!(seal_key_id(sealed), "k2", "{purpose:?}");
+            assert!(rotated.open(purpose, sealed).is_some(), "{purpose:?}");
+        }
+    }
+}

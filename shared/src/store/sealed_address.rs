@@ -54,3 +54,32 @@ pub(super) fn open_address(keyring: &Keyring, key: RecordKey, sealed: &[u8]) -> 
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{KEY, keyring};
+
+    #[test]
+    fn address_is_opened_as_it_was_sealed() {
+        let k1 = keyring(&["k1"]);
+        let number = |line| PhoneNumber::from_stored("+33612345678", "FR", line);
+        let called = number(Line::Fixed).with_called(Some("+33112345678".into()));
+        for address in [
+            Address::Phone(number(Line::Mobile)),
+            Address::Phone(number(Line::Fixed)),
+            Address::Phone(called),
+            Address::Email(EmailAddress::from_stored("cf@example.com".into())),
+        ] {
+            let sealed = seal_address(&k1, KEY, &address);
+            let opened = open_address(&k1, KEY, &sealed).expect("an address");
+            assert_eq!(opened, address);
+            let (Address::Phone(number), Address::Phone(expected)) = (&opened, &address) else {
+                continue;
+            };
+            assert_eq!(number.line(), expected.line());
+            assert_eq!(number.reveal_called(), expected.reveal_called());
+            assert_eq!(open_address(&keyring(&["k2"]), KEY, &sealed), None);
+        }
+    }
+}

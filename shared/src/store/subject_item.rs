@@ -231,3 +231,315 @@ fn attempts(subject: &Subject, budget: Budget) -> usize {
     };
     settled + subject.log.iter().filter(is_of_budget).count()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::crypto::sealing::SealedFor;
+    use crate::domain::channel::Channel;
+    use crate::domain::decision::tests::challenge;
+    use crate::domain::decision::{DecisionState, DecisionStatus};
+    use crate::domain::decision_rules::{ConditionName, RuleOutcome};
+    use crate::domain::factor::{Algorithm, BackupCode, Digits, FactorStatus, Method};
+    use crate::domain::ids::{AttemptHash, BodyHash, IdempotencyKeyHash, RecordKey};
+    use crate::domain::log_outcomes::tests::{backup_codes, hotp, submitted, totp};
+    use crate::domain::place::{KnownPlace, KnownPlaces, PlaceHash, Places, RequestPlace};
+    use crate::domain::proof::Proof;
+    use crate::domain::subject::{FactorAttempt, FactorOutcome, KeyedEnrolment};
+    use crate::domain::subject::{RememberedCheck, Verdict};
+    use crate::domain::verification_params::Idempotency;
+    use crate::domain::verified_recipient::{
+        Approval, RecordedApproval, Removal, VerifiedRecipient,
+    };
+    use crate::store::tests::{NOW, keyring};
+
+    pub(in crate::store) const KEY: SubjectKey = SubjectKey(RecordKey([6; 12]));
+
+    /// A subject that has everything, and every optional value.
+    pub(in crate::store) fn subject(keyring: &Keyring) -> Subject {
+        Subject {
+            factors: factors(keyring),
+            log: vec![
+                LogEntry::Check(check(1)),
+                LogEntry::Approval(approval(keyring, 2)),
+                LogEntry::Removal(Removal {
+                    nonce: AttemptNonce::Random([3; 8]),
+                    recipient: RecordKey([3; 12]),
+                }),
+            ],
+            wrong_app_codes: vec![NOW, NOW + 1],
+            wrong_backup_codes: vec![NOW + 2],
+            remembered: vec![remembered(4, Verdict::Wrong, FactorStatus::Active)],
+            enrolments: vec![KeyedEnrolment {
+                idempotency: idempotency(),
+                factor: totp(1).id,
+                at: NOW,
+            }],
+            recipients: vec![VerifiedRecipient::new(&approval(keyring, 5), 3)],
+            recorded: vec![RecordedApproval {
+                nonce: AttemptNonce::Keyed([6; 8]),
+                at: NOW,
+            }],
+            places: Places {
+                countries: place(1),
+                devices: place(2),
+                networks: place(3),
+            },
+            decisions: decisions(),
+            decisions_made: 9,
+            last_strong_at: Some(NOW + 7),
+        }
+    }
+
+    fn factors(keyring: &Keyring) -> Vec<Factor> {
+        let mut all = [totp(1), hotp(2), backup_codes(3)];
+        for (factor, n) in all.iter_mut().zip(0..) {
+            factor.created_at = NOW + n;
+            let purpose = SealedFor::FactorSecret(KEY, factor.id);
+            if let Some(secret) = factor.secret_mut() {
+                secret.sealed = keyring.seal(purpose, "secret");
+                secret.algorithm = Algorithm::ALL[usize::try_from(n + 1).expect("small")];
+                secret.digits = Digits::Eight;
+            }
+        }
+        let [app, token, codes] = &mut all;
+        app.name = Some("Phone".into());
+        if let Method::Totp { last_step, .. } = &mut app.method {
+            *last_step = Some(59_843_040);
+        }
+        token.confirmed_at = Some(NOW + 1);
+        token.last_used_at = Some(NOW + 2);
+        token.counts_from = 4;
+        if let Method::BackupCodes(codes) = &mut codes.method {
+            codes[1].is_used = true;
+        }
+        all.into()
+    }
+
+    /// A code that was submitted with a key, for a decision.
+    pub(in crate::store) fn check(n: u8) -> FactorAttempt {
+        let mut check = submitted(n, hotp(2).id, AttemptHash([n; 16]));
+        check.attempt.nonce = AttemptNonce::Keyed([n; 8]);
+        check.attempt.decision = Some(DecisionNonce([7; 8]));
+        check.attempt.invocation = [n; 4];
+        check.pair_hash = Some(AttemptHash([8; 16]));
+        check
+    }
+
+    pub(in crate::store) fn approval(keyring: &Keyring, n: u8) -> Approval {
+        let recipient = RecordKey([n; 12]);
+        Approval {
+            nonce: AttemptNonce::Random([n; 8]),
+            recipient,
+            sealed_to: keyring.seal(SealedFor::VerifiedRecipient(KEY, recipient), "+33612345678"),
+            channel: Channel::Whatsapp,
+            purpose: "login".into(),
+            is_unique: true,
+            decision: Some(DecisionNonce([7; 8])),
+            at: NOW + 5,
+        }
+    }
+
+    fn remembered(n: u8, verdict: Verdict, status: FactorStatus) -> RememberedCheck {
+        RememberedCheck {
+            submitted: check(n),
+            outcome: FactorOutcome {
+                verdict,
+                status,
+                wrong_codes: 3,
+                codes_left: Some(9),
+                decision: Some(DecisionState {
+                    nonce: DecisionNonce([7; 8]),
+                    status: DecisionStatus::Pending,
+                    missing: vec![vec![Proof::Totp], vec![Proof::Sms, Proof::Email]],
+                }),
+            },
+        }
+    }
+
+    fn place(n: u8) -> KnownPlaces {
+        KnownPlaces(vec![KnownPlace {
+            hash: PlaceHash([n; 8]),
+            approved_at: NOW,
+        }])
+    }
+
+    fn idempotency() -> Idempotency {
+        Idempotency {
+            key: IdempotencyKeyHash([1; 8]),
+            body: BodyHash([2; 8]),
+        }
+    }
+
+    /// One of each outcome; the last one is denied.
+    fn decisions() -> Vec<Decision> {
+        let requires = vec![vec![Proof::Totp, Proof::Sms], vec![Proof::BackupCodes]];
+        let outcomes = [
+            RuleOutcome::Challenge(requires),
+            RuleOutcome::Allow,
+            RuleOutcome::Deny,
+        ];
+        let decision = |(n, outcome): (u8, RuleOutcome)| Decision {
+            nonce: DecisionNonce([7 + n; 8]),
+            reasons: ConditionName::ALL.to_vec(),
+            approved_by: vec![Proof::Totp],
+            approved_at: Some(NOW),
+            is_denied: outcome == RuleOutcome::Deny,
+            any_counts: true,
+            place: RequestPlace {
+                country: Some(PlaceHash([1; 8])),
+                device: None,
+                network: Some(PlaceHash([3; 8])),
+            },
+            idempotency: Some(idempotency()),
+            outcome,
+            ..challenge(u32::from(n), vec![])
+        };
+        (0..).zip(outcomes).map(decision).collect()
+    }
+
+    fn read_back(subject: &Subject) -> Subject {
+        let item = write(KEY, subject, NOW);
+        read(&keyring(&["k1"]), &item).expect("a subject")
+    }
+
+    #[test]
+    fn subject_is_read_back_as_written() {
+        let subject = subject(&keyring(&["k1"]));
+        assert_eq!(read_back(&subject), subject);
+    }
+
+    #[test]
+    fn check_of_any_outcome_is_read_back() {
+        let verdicts = [Verdict::Accepted, Verdict::Replayed, Verdict::Wrong];
+        let statuses = [
+            FactorStatus::Unconfirmed,
+            FactorStatus::Active,
+            FactorStatus::Unreadable,
+        ];
+        let mut remembered: Vec<_> = (0..)
+            .zip(verdicts.into_iter().zip(statuses))
+            .map(|(n, (verdict, status))| remembered(n, verdict, status))
+            .collect();
+        for (check, status) in remembered.iter_mut().zip(DecisionStatus::ALL) {
+            let decision = check.outcome.decision.as_mut();
+            decision.expect("a decision").status = status;
+        }
+        remembered[2].outcome.decision = None;
+        let subject = Subject {
+            remembered,
+            ..Subject::default()
+        };
+        assert_eq!(read_back(&subject), subject);
+    }
+
+    #[test]
+    fn proofs_and_channels_of_any_kind_are_read_back() {
+        let keyring = keyring(&["k1"]);
+        let recipients = Channel::ALL.map(|channel| VerifiedRecipient {
+            channel,
+            ..VerifiedRecipient::new(&approval(&keyring, 1), 1)
+        });
+        let subject = Subject {
+            recipients: recipients.to_vec(),
+            decisions: vec![challenge(1, vec![Proof::ALL.to_vec()])],
+            ..Subject::default()
+        };
+        assert_eq!(read_back(&subject), subject);
+    }
+
+    #[test]
+    fn conditions_find_what_they_compare() {
+        let keyring = keyring(&["k1"]);
+        let mut subject = subject(&keyring);
+        let codes = subject.factors[2].id;
+        for n in [10, 11] {
+            let entry = submitted(n, codes, AttemptHash([n; 16]));
+            subject.log.push(LogEntry::Check(entry));
+        }
+        let item = write(KEY, &subject, NOW);
+        // Two settled and one in the log; one settled and two in the log.
+        assert_eq!(number(&item, attempts_name(Budget::Apps)), 3);
+        assert_eq!(number(&item, attempts_name(Budget::BackupCodes)), 3);
+        let nonce = |kind: u8, n: u8| binary(&[&[kind][..], &[n; 8]].concat());
+        let in_log = [(1, 1), (0, 2), (0, 3), (0, 10), (0, 11)].map(|(kind, n)| nonce(kind, n));
+        assert_eq!(list(&item, ATTEMPT_NONCES), in_log);
+        assert_eq!(list(&item, REMEMBERED_NONCES), [nonce(1, 4), nonce(1, 6)]);
+        let live = [7, 8].map(|n| decision_value(DecisionNonce([n; 8])));
+        assert_eq!(list(&item, LIVE_DECISIONS), live, "not the denied one");
+        let factors = map(&item, FACTORS).expect("factors");
+        let attributes = |factor: &Factor| {
+            let map = map(factors, &factor_name(factor.id)).expect("a factor");
+            let key = map.get(FACTOR_KEY_ID).and_then(|key| key.as_s().ok());
+            (
+                key.map(String::as_str),
+                optional_number(map, FACTOR_EXPIRES_AT),
+            )
+        };
+        let expected = [
+            (Some("k1"), Some(NOW.0 + 600)),
+            (Some("k1"), None),
+            (None, None),
+        ];
+        assert_eq!(
+            subject.factors.iter().map(attributes).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    #[test]
+    fn only_a_subject_that_is_not_lasting_has_a_ttl() {
+        let keyring = keyring(&["k1"]);
+        let passing = Subject {
+            factors: vec![totp(1)],
+            ..Subject::default()
+        };
+        let item = write(KEY, &passing, NOW);
+        assert_eq!(number(&item, TTL), (NOW + TTL_SECONDS).0);
+        assert_eq!(optional_number(&item, LAST_STRONG_AT), None);
+        assert!(!item.contains_key(DECISIONS_MADE) && !item.contains_key(PLACES));
+        assert!(!write(KEY, &subject(&keyring), NOW).contains_key(TTL));
+    }
+
+    #[test]
+    fn secret_without_live_key_reads_as_such() {
+        let subject = subject(&keyring(&["k1"]));
+        let item = write(KEY, &subject, NOW);
+        let read = read(&keyring(&["k2"]), &item).expect("a subject");
+        let statuses: Vec<_> = read.factors.iter().map(Factor::status).collect();
+        assert_eq!(
+            statuses,
+            [
+                FactorStatus::Unreadable,
+                FactorStatus::Unreadable,
+                FactorStatus::Active
+            ]
+        );
+    }
+
+    #[test]
+    fn subject_of_an_unknown_format_is_an_error() {
+        let mut item = write(KEY, &Subject::default(), NOW);
+        item.insert(FORMAT.into(), number_value(FORMAT_VERSION + 1));
+        let read = read(&keyring(&["k1"]), &item);
+        assert!(
+            matches!(read, Err(StoreError::UnknownFormat(2))),
+            "{read:?}"
+        );
+    }
+
+    #[test]
+    fn backup_codes_are_read_back_with_their_use() {
+        let mut codes = backup_codes(3);
+        let code = |n| BackupCode {
+            hash: AttemptHash([n; 16]),
+            is_used: n == 2,
+        };
+        codes.method = Method::BackupCodes((1..=3).map(code).collect());
+        let subject = Subject {
+            factors: vec![codes],
+            ..Subject::default()
+        };
+        assert_eq!(read_back(&subject), subject);
+    }
+}

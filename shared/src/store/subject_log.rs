@@ -176,3 +176,224 @@ fn approving(approval: &Approval) -> Update {
         .value(":kind", text(KIND_SUBJECT))
         .value(":format", number_value(FORMAT_VERSION))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{AttemptHash, DecisionNonce, RecordKey};
+    use crate::domain::log_outcomes::tests::{backup_codes, hotp, submitted, totp};
+    use crate::domain::subject::Subject;
+    use crate::domain::time::Timestamp;
+    use crate::store::subject_item::tests::{KEY, approval, check, subject};
+    use crate::store::tests::{NOW, TestTable, keyring, stored_item};
+
+    /// A store with the subject, without a log and with few wrong codes.
+    async fn settled(table: &TestTable) -> (Store, Subject) {
+        let store = table.store();
+        let mut subject = subject(&keyring(&["k1"]));
+        subject.log.clear();
+        let saved = store.save_subject(KEY, subject.clone(), None, NOW).await;
+        saved.expect("a write");
+        (store, subject)
+    }
+
+    fn code(n: u8, factor: &Factor, at: Timestamp) -> FactorAttempt {
+        let mut code = submitted(n, factor.id, AttemptHash([n; 16]));
+        code.attempt.at = at;
+        code
+    }
+
+    /// Entries of the log after `attempt`; `None` if it is rejected.
+    async fn log(store: &Store, attempt: &FactorAttempt, budget_max: u8) -> Option<usize> {
+        let result = store.append_factor_attempt(KEY, attempt, budget_max).await;
+        match result.expect("a response") {
+            LogResult::Logged(stored) => Some(stored.subject.log.len()),
+            LogResult::Rejected(_) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn codes_are_logged_while_their_budget_has_room() {
+        let table = TestTable::start().await;
+        let (store, _) = settled(&table).await;
+        // Two wrong codes are settled.
+        assert_eq!(log(&store, &code(1, &totp(1), NOW), 2).await, None);
+        assert_eq!(log(&store, &code(1, &totp(1), NOW), 3).await, Some(1));
+        assert_eq!(log(&store, &code(2, &hotp(2), NOW), 3).await, None);
+        assert_eq!(log(&store, &code(2, &hotp(2), NOW), 4).await, Some(2));
+        // One wrong backup code is settled.
+        assert_eq!(log(&store, &code(3, &backup_codes(3), NOW), 1).await, None);
+        assert_eq!(
+            log(&store, &code(3, &backup_codes(3), NOW), 2).await,
+            Some(3)
+        );
+        assert_eq!(
+            log(&store, &code(3, &backup_codes(3), NOW), 9).await,
+            None,
+            "again"
+        );
+    }
+
+    #[tokio::test]
+    async fn code_of_a_missing_factor_is_rejected() {
+        let table = TestTable::start().await;
+        let (store, subject) = settled(&table).await;
+        assert_eq!(
+            log(&store, &code(1, &totp(9), NOW), 9).await,
+            None,
+            "unknown"
+        );
+        let expiry = subject.factors[0].expires_at().expect("not confirmed");
+        assert_eq!(
+            log(&store, &code(1, &totp(1), expiry), 9).await,
+            None,
+            "expired"
+        );
+        assert_eq!(
+            log(&store, &code(1, &totp(1), expiry - 1), 9).await,
+            Some(1)
+        );
+        let later = NOW + 100_000;
+        assert_eq!(
+            log(&store, &code(2, &hotp(2), later), 9).await,
+            Some(2),
+            "confirmed"
+        );
+        let without = table.store_with(keyring(&["k2"]));
+        assert_eq!(
+            log(&without, &code(3, &hotp(2), NOW), 9).await,
+            None,
+            "no live key"
+        );
+        let codes = code(3, &backup_codes(3), NOW);
+        assert_eq!(log(&without, &codes, 9).await, Some(3), "nothing is sealed");
+    }
+
+    #[tokio::test]
+    async fn repeated_or_denied_code_is_rejected() {
+        let table = TestTable::start().await;
+        let (store, _) = settled(&table).await;
+        assert_eq!(log(&store, &check(4), 9).await, None, "it was settled");
+        let mut denied = check(5);
+        denied.attempt.decision = Some(DecisionNonce([9; 8]));
+        assert_eq!(log(&store, &denied, 9).await, None);
+        assert_eq!(log(&store, &check(5), 9).await, Some(1));
+        let item = stored_item(&store, KEY.0).await.expect("an item");
+        assert_eq!(attributes::number(&item, "app_attempts"), 3);
+    }
+
+    #[tokio::test]
+    async fn approval_is_recorded_once() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let approval = approval(&keyring(&["k1"]), 2);
+        assert!(
+            !store
+                .has_recorded(KEY, approval.nonce)
+                .await
+                .expect("a read")
+        );
+        for _ in 0..2 {
+            let stored = store
+                .append_approval(KEY, &approval)
+                .await
+                .expect("a write");
+            assert_eq!(stored.subject.log, [LogEntry::Approval(approval.clone())]);
+            store
+                .record_approval(KEY, &approval)
+                .await
+                .expect("a write");
+        }
+        assert!(
+            store
+                .has_recorded(KEY, approval.nonce)
+                .await
+                .expect("a read")
+        );
+        let other = AttemptNonce::Random([9; 8]);
+        assert!(!store.has_recorded(KEY, other).await.expect("a read"));
+        let stored = store.load_subject(KEY).await.expect("a read");
+        assert_eq!(stored.subject.log.len(), 1);
+        let item = stored_item(&store, KEY.0).await.expect("an item");
+        assert!(!item.contains_key(attributes::TTL));
+    }
+
+    #[tokio::test]
+    async fn settled_approval_is_not_recorded_again() {
+        let table = TestTable::start().await;
+        let (store, subject) = settled(&table).await;
+        let mut approval = approval(&keyring(&["k1"]), 6);
+        approval.nonce = subject.recorded[0].nonce;
+        assert!(
+            store
+                .has_recorded(KEY, approval.nonce)
+                .await
+                .expect("a read")
+        );
+        let stored = store
+            .append_approval(KEY, &approval)
+            .await
+            .expect("a write");
+        assert_eq!(stored.subject.log, []);
+        store
+            .record_approval(KEY, &approval)
+            .await
+            .expect("a write");
+        assert_eq!(
+            store.load_subject(KEY).await.expect("a read").subject.log,
+            []
+        );
+    }
+
+    #[tokio::test]
+    async fn removal_is_logged_for_a_known_subject_only() {
+        let table = TestTable::start().await;
+        let removal = Removal {
+            nonce: AttemptNonce::Random([7; 8]),
+            recipient: RecordKey([5; 12]),
+        };
+        let store = table.store();
+        store.append_removal(KEY, removal).await.expect("a write");
+        assert!(stored_item(&store, KEY.0).await.is_none());
+        let (store, _) = settled(&table).await;
+        for _ in 0..2 {
+            store.append_removal(KEY, removal).await.expect("a write");
+        }
+        let stored = store.load_subject(KEY).await.expect("a read");
+        assert_eq!(stored.subject.log, [LogEntry::Removal(removal)]);
+    }
+
+    #[tokio::test]
+    async fn confirmation_becomes_permanent_once() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let passing = Subject {
+            factors: vec![totp(1)],
+            ..Subject::default()
+        };
+        store
+            .save_subject(KEY, passing, None, NOW)
+            .await
+            .expect("a write");
+        let confirmed = |at, counts_from| Factor {
+            confirmed_at: at,
+            counts_from,
+            ..totp(1)
+        };
+        let stored = async || {
+            let item = stored_item(&store, KEY.0).await.expect("an item");
+            let has_ttl = item.contains_key(attributes::TTL);
+            let subject = store.load_subject(KEY).await.expect("a read").subject;
+            let factor = &subject.factors[0];
+            (has_ttl, factor.confirmed_at, factor.counts_from)
+        };
+        let confirm = async |factor: Factor| {
+            store.confirm_factor(KEY, &factor).await.expect("a write");
+            stored().await
+        };
+        assert_eq!(confirm(confirmed(None, 0)).await, (true, None, 0));
+        let first = (false, Some(NOW + 1), 4);
+        assert_eq!(confirm(confirmed(Some(NOW + 1), 4)).await, first);
+        assert_eq!(confirm(confirmed(Some(NOW + 2), 5)).await, first);
+    }
+}

@@ -73,3 +73,63 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::sealing::{SealedFor, seal_key_id};
+    use crate::store::subject_item::tests::{KEY, subject};
+    use crate::store::tests::{NOW, TestTable, keyring};
+
+    async fn loaded(store: &Store) -> StoredSubject {
+        store.load_subject(KEY).await.expect("a read")
+    }
+
+    #[tokio::test]
+    async fn subject_is_saved_over_the_loaded_version_only() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        assert_eq!(loaded(&store).await, StoredSubject::default());
+        let subject = subject(&keyring(&["k1"]));
+        let saved = store.save_subject(KEY, subject.clone(), None, NOW).await;
+        assert!(matches!(saved, Ok(SubjectSaveResult::Saved)), "{saved:?}");
+        let stored = loaded(&store).await;
+        assert_eq!(stored.subject, subject);
+        assert!(stored.version.is_some());
+        let conflict = store.save_subject(KEY, Subject::default(), None, NOW).await;
+        let Ok(SubjectSaveResult::Conflict(current)) = conflict else {
+            panic!("{conflict:?}");
+        };
+        assert_eq!(*current, stored);
+        let saved = store
+            .save_subject(KEY, Subject::default(), stored.version, NOW)
+            .await;
+        assert!(matches!(saved, Ok(SubjectSaveResult::Saved)), "{saved:?}");
+        assert_eq!(loaded(&store).await.subject, Subject::default());
+    }
+
+    #[tokio::test]
+    async fn saved_values_are_sealed_under_the_current_key() {
+        let table = TestTable::start().await;
+        let rotated = keyring(&["k1", "k2"]);
+        let store = table.store_with(rotated.clone());
+        let old = subject(&keyring(&["k1"]));
+        let saved = store.save_subject(KEY, old, None, NOW).await;
+        assert!(matches!(saved, Ok(SubjectSaveResult::Saved)), "{saved:?}");
+        let subject = loaded(&store).await.subject;
+        for factor in &subject.factors {
+            let purpose = SealedFor::FactorSecret(KEY, factor.id);
+            if let Some(secret) = factor.secret() {
+                assert_eq!(seal_key_id(&secret.sealed), "k2");
+                let opened = rotated.open(purpose, &secret.sealed);
+                assert_eq!(opened.as_deref(), Some("secret"));
+            }
+        }
+        for known in &subject.recipients {
+            let purpose = SealedFor::VerifiedRecipient(KEY, known.recipient);
+            assert_eq!(seal_key_id(&known.sealed_to), "k2");
+            let opened = rotated.open(purpose, &known.sealed_to);
+            assert_eq!(opened.as_deref(), Some("+33612345678"));
+        }
+    }
+}

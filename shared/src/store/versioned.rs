@@ -155,3 +155,118 @@ pub async fn jittered_backoff(millis_max: u64) {
     let millis = entropy().random_range(0..=millis_max);
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::super::attributes::{number, number_value};
+    use super::*;
+    use crate::store::tests::{Fault, KEY, LOST, REFUSED, TestTable};
+
+    const FIRST: WriteId = WriteId([1; 8]);
+    const SECOND: WriteId = WriteId([2; 8]);
+    const THIRD: WriteId = WriteId([3; 8]);
+
+    /// The result of a write of the number `n`, and the number that is stored then.
+    async fn put(
+        table: &TestTable,
+        write_id: WriteId,
+        n: i64,
+        condition: Condition,
+    ) -> (&'static str, i64) {
+        let store = table.store();
+        let item = Item::from([
+            (attributes::KEY.to_owned(), binary(&KEY.0)),
+            ("n".to_owned(), number_value(n)),
+        ]);
+        let result = match store.put_surely(write_id, KEY, item, condition).await {
+            Ok(PutResult::Saved) => "saved",
+            Ok(PutResult::Conflict(_)) => "conflict",
+            Err(_) => "error",
+        };
+        let stored = store.read_item(KEY).await.expect("a read");
+        (result, number(&stored.unwrap_or_default(), "n"))
+    }
+
+    #[tokio::test]
+    async fn put_overwrites_the_loaded_version_only() {
+        let table = TestTable::start().await;
+        let new = Condition::Loaded(None);
+        assert_eq!(put(&table, FIRST, 1, new).await, ("saved", 1));
+        assert_eq!(put(&table, SECOND, 2, new).await, ("conflict", 1));
+        let first = Condition::Loaded(Some(FIRST));
+        assert_eq!(put(&table, SECOND, 3, first).await, ("saved", 3));
+        assert_eq!(put(&table, THIRD, 4, first).await, ("conflict", 3));
+    }
+
+    #[tokio::test]
+    async fn restored_item_was_written_or_loaded() {
+        let table = TestTable::start().await;
+        let new = Condition::WrittenOrLoaded(FIRST, None);
+        assert_eq!(put(&table, SECOND, 1, new).await, ("saved", 1));
+        assert_eq!(put(&table, THIRD, 2, new).await, ("conflict", 1));
+        let written = Condition::WrittenOrLoaded(SECOND, None);
+        assert_eq!(put(&table, THIRD, 3, written).await, ("saved", 3));
+        let loaded = Condition::WrittenOrLoaded(FIRST, Some(THIRD));
+        assert_eq!(put(&table, FIRST, 4, loaded).await, ("saved", 4));
+        let written = Condition::WrittenOrLoaded(FIRST, Some(THIRD));
+        assert_eq!(put(&table, SECOND, 5, written).await, ("saved", 5));
+        assert_eq!(put(&table, THIRD, 6, written).await, ("conflict", 5));
+    }
+
+    #[tokio::test]
+    async fn put_with_lost_responses_is_saved() {
+        let table = TestTable::start().await;
+        table.fail([Fault::Lost]);
+        let new = Condition::Loaded(None);
+        assert_eq!(put(&table, FIRST, 1, new).await, ("saved", 1), "repeated");
+        table.fail(LOST);
+        let first = Condition::Loaded(Some(FIRST));
+        assert_eq!(put(&table, SECOND, 2, first).await, ("saved", 2), "read");
+        assert!(table.has_failed());
+    }
+
+    #[tokio::test]
+    async fn refused_put_is_an_error_while_it_may_arrive() {
+        let table = TestTable::start().await;
+        table.fail(REFUSED);
+        let new = Condition::Loaded(None);
+        assert_eq!(put(&table, FIRST, 1, new).await, ("error", 0));
+        assert_eq!(put(&table, FIRST, 1, new).await, ("saved", 1));
+        for condition in [
+            Condition::Loaded(Some(FIRST)),
+            Condition::WrittenOrLoaded(FIRST, None),
+            Condition::WrittenOrLoaded(THIRD, Some(FIRST)),
+        ] {
+            table.fail(REFUSED);
+            assert_eq!(put(&table, SECOND, 2, condition).await, ("error", 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn refused_put_conflicts_with_another_version() {
+        let table = TestTable::start().await;
+        put(&table, FIRST, 1, Condition::Loaded(None)).await;
+        for condition in [
+            Condition::Loaded(None),
+            Condition::Loaded(Some(THIRD)),
+            Condition::WrittenOrLoaded(THIRD, None),
+        ] {
+            table.fail(REFUSED);
+            assert_eq!(put(&table, SECOND, 2, condition).await, ("conflict", 1));
+        }
+        table.fail(REFUSED.into_iter().chain(REFUSED));
+        let condition = Condition::Loaded(Some(THIRD));
+        let unread = put(&table, SECOND, 2, condition).await;
+        assert_eq!(unread, ("error", 1), "the read fails as well");
+    }
+
+    #[tokio::test]
+    async fn writer_waits_after_a_conflict() {
+        assert!(jittered_backoff(u64::MAX).now_or_never().is_none());
+        // A random wait may be 0.
+        let mut waits = (0..30).map(|_| conflict_backoff().now_or_never());
+        assert!(waits.any(|ended| ended.is_none()));
+    }
+}
