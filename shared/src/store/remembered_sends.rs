@@ -116,3 +116,86 @@ fn name(past: &PastVerification) -> Option<String> {
     let hash = past.params.idempotency?.key.0;
     Some(format!("{NAME_PREFIX}{}", HEXLOWER.encode(&hash)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{BodyHash, IdempotencyKeyHash};
+    use crate::domain::time::DAY_SECONDS;
+    use crate::domain::verification::tests::verification;
+    use crate::domain::verification_params::Idempotency;
+    use crate::store::attributes;
+    use crate::store::tests::{KEY, LOST, NOW, TestTable, stored_item};
+
+    fn keyed(n: u8, at: Timestamp) -> PastVerification {
+        let mut v = verification(5);
+        (v.params.created_at, v.params.expires_at) = (at, at + 300);
+        v.params.idempotency = Some(Idempotency {
+            key: IdempotencyKeyHash([n; 8]),
+            body: BodyHash([8; 8]),
+        });
+        PastVerification::new(v, at)
+    }
+
+    /// The sends that are remembered, oldest first.
+    async fn remembered(store: &Store) -> Vec<PastVerification> {
+        let mut all = store.remembered_sends(KEY).await.expect("a read");
+        all.sort_by_key(|past| past.params.created_at);
+        all
+    }
+
+    #[tokio::test]
+    async fn sends_are_read_back_beside_earlier_ones() {
+        let store = TestTable::start().await.store();
+        assert_eq!(remembered(&store).await, []);
+        let (first, second) = (keyed(1, NOW), keyed(2, NOW + 1));
+        for leaving in [&first, &second] {
+            let stored = store.remember_sends(KEY, std::slice::from_ref(leaving), &[], NOW);
+            assert!(stored.await.expect("a write"));
+        }
+        assert_eq!(remembered(&store).await, [first, second]);
+        let item = stored_item(&store, store.remembered_key(KEY)).await;
+        let item = item.expect("an item");
+        assert_eq!(attributes::number(&item, TTL), (NOW + TTL_SECONDS).0);
+        assert_eq!(attributes::number(&item, FORMAT), FORMAT_VERSION);
+    }
+
+    #[tokio::test]
+    async fn outdated_sends_are_removed() {
+        let store = TestTable::start().await.store();
+        let yesterday = [keyed(1, NOW - DAY_SECONDS)];
+        let today = [keyed(2, NOW)];
+        let stored = store.remember_sends(KEY, &yesterday, &[], NOW);
+        assert!(stored.await.expect("a write"));
+        let stored = store.remember_sends(KEY, &today, &yesterday, NOW);
+        assert!(stored.await.expect("a write"));
+        assert_eq!(remembered(&store).await, today);
+    }
+
+    #[tokio::test]
+    async fn forgotten_sends_are_not_stored_by_an_earlier_send() {
+        let store = TestTable::start().await.store();
+        let leaving = [keyed(1, NOW)];
+        let stored = store.remember_sends(KEY, &leaving, &[], NOW).await;
+        assert!(stored.expect("a write"));
+        store.forget_sends(KEY, NOW).await.expect("a write");
+        assert_eq!(remembered(&store).await, []);
+        let earlier = store.remember_sends(KEY, &leaving, &[], NOW).await;
+        assert!(!earlier.expect("an answer"));
+        assert_eq!(remembered(&store).await, []);
+        let later = store.remember_sends(KEY, &leaving, &[], NOW + 1).await;
+        assert!(later.expect("a write"));
+        assert_eq!(remembered(&store).await, leaving);
+    }
+
+    #[tokio::test]
+    async fn failed_erasure_is_an_error() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let stored = store.remember_sends(KEY, &[keyed(1, NOW)], &[], NOW).await;
+        assert!(stored.expect("a write"));
+        table.fail(LOST.into_iter().chain(LOST));
+        let erased = store.forget_sends(KEY, NOW).await;
+        assert!(matches!(erased, Err(StoreError::Request(_))), "{erased:?}");
+    }
+}
