@@ -34,7 +34,8 @@ impl RecordedMetrics {
         })
     }
 
-    /// Records the metrics of a line of embedded metric format; returns false for any other line.
+    /// Records the metrics of a line of embedded metric format. Returns whether the line has
+    /// nothing else.
     pub(crate) fn ingest(&self, line: &str) -> bool {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
         for directive in elements(&line["_aws"]["CloudWatchMetrics"]) {
@@ -44,7 +45,7 @@ impl RecordedMetrics {
                 }
             }
         }
-        !line["_aws"].is_null()
+        !line["_aws"].is_null() && line["message"].is_null()
     }
 
     /// Records one metric of `line`, unless its value or a dimension is missing.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{LocalProcess, TO, TestResponse, UNKNOWN_ID, assert_status};
+use crate::support::{
+    LocalProcess, TO, TestResponse, UNKNOWN_ID, assert_fields, assert_status, built_functions,
+};
 
 /// A request with the first key of the process, and its `Request-Id`.
 async fn call(
@@ -124,4 +126,85 @@ async fn report_is_logged_with_its_carrier() {
         line.contains("delivery.carrier=\"sim-a\"") && line.contains("status=200"),
         "{line}"
     );
+}
+
+/// The lines of invocations that the functions of a process printed.
+fn lines_of_functions(printed: &str) -> Vec<Value> {
+    let lines = printed
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let is_of_invocation = |line: &Value| line["message"] != "starting";
+    lines.filter(is_of_invocation).collect()
+}
+
+/// The metrics that CloudWatch takes from a line, with their dimensions.
+fn metrics(line: &Value) -> Value {
+    let directives = line["_aws"]["CloudWatchMetrics"].as_array();
+    let all = directives.into_iter().flatten().map(|directive| {
+        let metrics = directive["Metrics"].as_array().into_iter().flatten();
+        let names: Value = metrics.map(|metric| metric["Name"].clone()).collect();
+        json!([names, directive["Dimensions"]])
+    });
+    all.collect()
+}
+
+/// The line of each function about one verification: fields and metrics.
+fn expected_lines(id: &str) -> [(&'static str, Value, Value); 4] {
+    let by_status = json!([["Deliveries"], [["status"], ["carrier", "status"]]]);
+    let sent = json!({
+        "level": "INFO", "message": "request completed", "http.status": 201, "app": "default",
+        "verification.id": id[..8], "Sends": 1, "Approvals": 0, "country": "US",
+    });
+    let handed_over = json!({
+        "message": "called a carrier; processed a dispatch", "app": "default",
+        "verification.id": id[..8], "delivery.carrier": "sim-a", "delivery.channel": "sms",
+        "delivery.receipt": "Accepted", "dispatch.step": 1,
+        "Deliveries": 1, "carrier": "sim-a", "country": "US", "status": "sent",
+    });
+    let reported = json!({
+        "message": "received a delivery report; request completed", "http.status": 200,
+        "delivery.carrier": "sim-a", "delivery.status": "delivered", "outcome": "Raised",
+        "Deliveries": 1, "carrier": "sim-a", "country": "US", "status": "delivered",
+    });
+    let checked = json!({
+        "message": "request completed", "http.status": 200, "verification.id": id[..8],
+        "Checks": 1, "Approvals": 1, "country": "US",
+    });
+    let of_send = json!([[["Sends", "Approvals"], [[], ["country"]]]]);
+    let of_report = json!([by_status, [["SendToReportSeconds"], [[], ["carrier"]]]]);
+    let of_check = json!([
+        [["Approvals"], [[], ["country"]]],
+        [["Checks", "SendToApprovalSeconds"], [[]]]
+    ]);
+    [
+        ("send", sent, of_send),
+        ("carrier-worker", handed_over, json!([by_status])),
+        ("delivery-callback", reported, of_report),
+        ("verify", checked, of_check),
+    ]
+}
+
+#[tokio::test]
+async fn invocation_is_one_line_with_its_metrics() {
+    let directory = built_functions::functions().directory;
+    let functions = ["--functions", directory.to_str().expect("a path in UTF-8")];
+    let process = LocalProcess::start_with_arguments(&functions, &[]).await;
+    let sent = process.call("POST", "/v1/verifications", Some(json!({"to": TO})));
+    let id = sent.await.id();
+    process.wait_for_printed("\"Deliveries\":1", 1).await;
+    let message = process.service.messages_now(TO).await.remove(0);
+    assert_eq!(process.service.report(&message, "delivered").await, 200);
+    let check = format!("/v1/verifications/{id}/check");
+    let code = Some(json!({"code": message["code"]}));
+    assert!(process.call("POST", &check, code).await.is_valid());
+    process.wait_for_printed("\"Approvals\":1", 1).await;
+    process.wait_for_printed("\"Deliveries\":1", 2).await;
+    let lines = lines_of_functions(&process.kill().await);
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    for (function, fields, expected) in expected_lines(&id) {
+        let line = lines.iter().find(|line| line["function"] == function);
+        let line = line.unwrap_or_else(|| panic!("no line of {function}: {lines:?}"));
+        assert_fields(line, fields);
+        assert_eq!(metrics(line), expected, "{function}");
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::response::TestResponse;
@@ -57,7 +58,7 @@ pub struct LocalProcess {
     /// What it printed on standard output at its start, up to and including the `curl` line.
     pub greeting: Vec<String>,
     /// What it printed on standard output after that, and all of standard error.
-    printed: Arc<Mutex<String>>,
+    printed: Arc<watch::Sender<String>>,
     readers: [JoinHandle<()>; 2],
 }
 
@@ -93,7 +94,7 @@ impl LocalProcess {
         let base = greeting
             .first()
             .and_then(|line| line.strip_prefix("listening on "))
-            .unwrap_or_else(|| panic!("{greeting:?}\n{}", text(&printed)));
+            .unwrap_or_else(|| panic!("{greeting:?}\n{}", *printed.borrow()));
         Self {
             service: Service::at(base),
             child,
@@ -124,33 +125,34 @@ impl LocalProcess {
         end_with_signal(signal, &mut self.child).await
     }
 
+    /// Returns once it has printed `part` so often after the greeting.
+    pub async fn wait_for_printed(&self, part: &str, count: usize) {
+        let mut printed = self.printed.subscribe();
+        let is_printed = |printed: &String| printed.matches(part).count() >= count;
+        printed.wait_for(is_printed).await.expect("a sender");
+    }
+
     /// Kills it; returns what it printed but for the greeting.
     pub async fn kill(mut self) -> String {
         self.child.kill().await.expect("it runs");
         for reader in self.readers {
             reader.await.expect("a reader does not panic");
         }
-        text(&self.printed)
+        self.printed.borrow().clone()
     }
 }
 
 fn keep(
     mut lines: Lines<BufReader<impl AsyncRead + Unpin + Send + 'static>>,
-    printed: &Arc<Mutex<String>>,
+    printed: &Arc<watch::Sender<String>>,
 ) -> JoinHandle<()> {
     let printed = printed.clone();
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
-            let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
-            printed.push_str(&line);
-            printed.push('\n');
+            printed.send_modify(|printed| {
+                printed.push_str(&line);
+                printed.push('\n');
+            });
         }
     })
-}
-
-fn text(printed: &Mutex<String>) -> String {
-    printed
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
 }

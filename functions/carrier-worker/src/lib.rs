@@ -10,6 +10,7 @@ use otp::config::instance_config::{Configured, InstanceConfig};
 use otp::config::{ConfigError, Infrastructure, OwnedVariables, WorkerConfig};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
+use otp::platform::log_line::in_one_line;
 use otp::platform::logging::causes;
 use otp::platform::metrics::Metrics;
 use otp::platform::queue::{Dispatch, FeedbackDispatch, Queue};
@@ -121,7 +122,7 @@ async fn process_all(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsB
         let body = record.body.unwrap_or_default();
         let task = running.spawn({
             let message_id = message_id.clone();
-            async move { process(&delivering, &message_id, &body, deadline).await }
+            async move { in_one_line(process(&delivering, &message_id, &body, deadline)).await }
         });
         message_ids.insert(task.id(), message_id);
     }
@@ -176,6 +177,13 @@ async fn process(
         return false;
     };
     let Err(error) = delivering.deliver(&dispatch, deadline).await else {
+        tracing::info!(
+            function = SettingsSource::FUNCTION,
+            verification.id = dispatch.id.log_prefix(),
+            app = dispatch.app,
+            dispatch.step = dispatch.step,
+            "processed a dispatch"
+        );
         return true;
     };
     tracing::error!(

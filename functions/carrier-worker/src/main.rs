@@ -13,7 +13,7 @@ use otp::platform::{logging, metrics::Metrics};
 async fn main() -> Result<(), Error> {
     logging::init(logging::Format::Json);
     let clock = &Clock::default();
-    let started = State::new(Arc::new(variable), clock.clone(), Metrics::to_stdout());
+    let started = State::new(Arc::new(variable), clock.clone(), Metrics::to_log());
     let state = &started.unwrap_or_else(|error| error.exit());
     state.warm_up().await.unwrap_or_else(|error| error.exit());
     let handler = async |event: LambdaEvent<_>| {

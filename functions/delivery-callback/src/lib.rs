@@ -24,6 +24,7 @@ use otp::crypto::signatures::equal_in_constant_time;
 use otp::domain::time::Timestamp;
 use otp::platform::aws::Service;
 use otp::platform::clock::Clock;
+use otp::platform::log_line::in_one_line;
 use otp::platform::metrics::Metrics;
 use otp::platform::queue::Queue;
 use otp::service::report::{ApplyReportError, ReportOutcome, Reporting};
@@ -146,7 +147,8 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    state.config.beside(respond_to(state, request)).await
+    let response = in_one_line(respond_to(state, request));
+    state.config.beside(response).await
 }
 
 async fn respond_to(state: &State, request: &Request) -> Response<Body> {
@@ -162,17 +164,26 @@ async fn apply_topic_messages(state: &State, records: &[Value]) -> Result<(), Er
     let settings = state.config.current().await?;
     let now = state.clock.now();
     for message in records.iter().map(|record| &record["Sns"]) {
-        let topic_arn = message["TopicArn"].as_str();
-        let text = message["Message"].as_str().unwrap_or_default();
-        for carrier in &settings.carriers {
-            let own_topic = carrier.topic_arn.as_deref();
-            if own_topic.is_some() && own_topic != topic_arn {
-                continue;
-            }
-            let reports = carrier.event(text, now).unwrap_or_default();
-            if apply_all(&settings.reporting, carrier, &reports, now).await? {
-                break;
-            }
+        in_one_line(apply_topic_message(&settings, message, now)).await?;
+    }
+    Ok(())
+}
+
+async fn apply_topic_message(
+    settings: &Settings,
+    message: &Value,
+    now: Timestamp,
+) -> Result<(), ApplyReportError> {
+    let topic_arn = message["TopicArn"].as_str();
+    let text = message["Message"].as_str().unwrap_or_default();
+    for carrier in &settings.carriers {
+        let own_topic = carrier.topic_arn.as_deref();
+        if own_topic.is_some() && own_topic != topic_arn {
+            continue;
+        }
+        let reports = carrier.event(text, now).unwrap_or_default();
+        if apply_all(&settings.reporting, carrier, &reports, now).await? {
+            break;
         }
     }
     Ok(())

@@ -28,6 +28,7 @@ use otp::domain::policy::Policy;
 use otp::domain::subject_id::SubjectId;
 use otp::domain::time::Timestamp;
 use otp::platform::clock::Clock;
+use otp::platform::log_line::in_one_line;
 use otp::platform::metrics::Metrics;
 use otp::platform::url::percent_encode;
 use otp::service::factors::check::check;
@@ -174,7 +175,8 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    state.config.beside(respond_to(state, request)).await
+    let response = in_one_line(respond_to(state, request));
+    state.config.beside(response).await
 }
 
 async fn respond_to(state: &State, request: &Request) -> Response<Body> {

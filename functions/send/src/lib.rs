@@ -24,6 +24,7 @@ use otp::config::{ApiKeys, ConfigError, Infrastructure, OwnedVariables, SendConf
 use otp::domain::time::Timestamp;
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
+use otp::platform::log_line::in_one_line;
 use otp::platform::metrics::Metrics;
 use otp::platform::queue;
 use otp::service::deliver::breakers::Breakers;
@@ -165,8 +166,7 @@ impl State {
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    // Boxed: the compiler limits how deep futures are nested.
-    let response = Box::pin(respond_to(state, request));
+    let response = in_one_line(respond_to(state, request));
     state.config.beside(response).await
 }
 

@@ -9,7 +9,7 @@ use send::{State, handle};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init(logging::Format::Json);
-    let started = State::new(Arc::new(variable), Clock::default(), Metrics::to_stdout());
+    let started = State::new(Arc::new(variable), Clock::default(), Metrics::to_log());
     let state = &started.unwrap_or_else(|error| error.exit());
     state.warm_up().await.unwrap_or_else(|error| error.exit());
     run(service_fn(async |request| {

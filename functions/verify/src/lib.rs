@@ -22,6 +22,7 @@ use otp::config::instance_config::{Configured, InstanceConfig};
 use otp::config::{ApiKeys, ConfigError, Infrastructure, OwnedVariables, VerifyConfig};
 use otp::domain::ids::VerificationId;
 use otp::platform::clock::Clock;
+use otp::platform::log_line::in_one_line;
 use otp::platform::metrics::Metrics;
 use otp::service::check::check;
 use otp::service::target::Target;
@@ -135,7 +136,8 @@ impl State {
 
 /// Answers one request.
 pub async fn handle(state: &State, request: &Request) -> Response<Body> {
-    state.config.beside(respond_to(state, request)).await
+    let response = in_one_line(respond_to(state, request));
+    state.config.beside(response).await
 }
 
 async fn respond_to(state: &State, request: &Request) -> Response<Body> {

@@ -144,7 +144,7 @@ impl Environment {
     }
 }
 
-/// Records the lines of metrics that a process prints, and prints all other lines.
+/// Records the metrics that a process prints, and prints all lines that say more.
 async fn read_output(stdout: ChildStdout, metrics: RecordedMetrics) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {

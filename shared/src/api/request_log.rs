@@ -57,7 +57,7 @@ impl RequestLog {
         tracing::info!(
             function = self.function,
             request.id = self.request_id,
-            status = status.as_u16(),
+            http.status = status.as_u16(),
             app = self.app,
             verification.id = self.verification,
             delivery.carrier = self.carrier,
@@ -73,7 +73,7 @@ impl RequestLog {
             Some(cause) => tracing::error!(
                 function = self.function,
                 request.id = self.request_id,
-                status,
+                http.status = status,
                 app = self.app,
                 verification.id = self.verification,
                 delivery.carrier = self.carrier,
@@ -84,7 +84,7 @@ impl RequestLog {
             None => tracing::info!(
                 function = self.function,
                 request.id = self.request_id,
-                status,
+                http.status = status,
                 app = self.app,
                 verification.id = self.verification,
                 delivery.carrier = self.carrier,

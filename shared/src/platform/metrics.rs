@@ -1,21 +1,19 @@
-//! Metrics: each event is one line in CloudWatch's embedded metric format (EMF). CloudWatch reads
-//! the lines from the log, the local server through a callback.
+//! Metrics: what is counted, in CloudWatch's embedded metric format (EMF). CloudWatch reads it from
+//! the lines of the log, the local server through a callback.
 //!
 //! Invariant: dimensions are closed sets, carrier names and countries, never a phone number, an id
 //! or an address.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use serde::Serialize;
-
+use super::log_line::{self, Directive, Line, Unit};
 use crate::domain::time::Timestamp;
 
 /// CloudWatch's namespace of all metrics.
 const NAMESPACE: &str = "lambda-otp";
 /// A dimension that has no value: the country of an e-mail address, the carrier of a message that
 /// no carrier accepted.
-const NO_VALUE: Option<&str> = Some("-");
+const NO_VALUE: &str = "-";
 
 /// An event that is counted.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -77,108 +75,38 @@ pub enum FactorEvent {
     LockedOut,
 }
 
-/// Writes metrics to a sink. Clones share the sink.
+/// Counts metrics. Clones count together.
 #[derive(Clone)]
-pub struct Metrics(Arc<dyn Fn(&str) + Send + Sync>);
+pub struct Metrics(Sink);
+
+#[derive(Clone)]
+enum Sink {
+    Log,
+    Callback(Arc<dyn Fn(&str) + Send + Sync>),
+}
 
 impl Metrics {
-    /// Writes to standard output, which CloudWatch reads.
+    /// Adds them to the log, from which CloudWatch reads them: to the line of the work in which
+    /// they are counted, see [`in_one_line`](super::log_line::in_one_line).
     #[must_use]
-    pub fn to_stdout() -> Self {
-        // One write for each line, or Lambda would split it. A failed write is ignored: metrics
-        // must not fail a request.
-        Self::to_sink(|line| {
-            drop(
-                std::io::stdout()
-                    .lock()
-                    .write_all(format!("{line}\n").as_bytes()),
-            )
-        })
+    pub const fn to_log() -> Self {
+        Self(Sink::Log)
     }
 
-    /// Passes each line, without a line break, to `sink`.
+    /// Passes each metric as a line of its own, without a line break, to `sink`.
     #[must_use]
     pub fn to_sink(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(sink))
+        Self(Sink::Callback(Arc::new(sink)))
     }
 
-    /// Writes `metric` with the time `now`.
+    /// Counts `metric` at the time `now`.
     pub fn count(&self, metric: &Metric<'_>, now: Timestamp) {
-        (self.0)(&embedded(metric, now));
+        let line = line_of(metric, now);
+        match &self.0 {
+            Sink::Log => log_line::put(line),
+            Sink::Callback(sink) => sink(&line.to_json()),
+        }
     }
-}
-
-/// A line of EMF, as the CloudWatch user guide specifies it: values, and directives that say which
-/// of them are metrics and dimensions. A struct is serialized faster than a `serde_json::Value`,
-/// and each request writes a line.
-#[derive(Serialize, Default)]
-struct Line<'a> {
-    #[serde(rename = "_aws")]
-    aws: Metadata,
-    #[serde(rename = "Sends", skip_serializing_if = "Option::is_none")]
-    sends: Option<u8>,
-    #[serde(rename = "Refusals", skip_serializing_if = "Option::is_none")]
-    refusals: Option<u8>,
-    #[serde(rename = "Checks", skip_serializing_if = "Option::is_none")]
-    checks: Option<u8>,
-    #[serde(rename = "Approvals", skip_serializing_if = "Option::is_none")]
-    approvals: Option<u8>,
-    #[serde(rename = "Deliveries", skip_serializing_if = "Option::is_none")]
-    deliveries: Option<u8>,
-    #[serde(rename = "FactorChecks", skip_serializing_if = "Option::is_none")]
-    factor_checks: Option<u8>,
-    #[serde(rename = "FactorApprovals", skip_serializing_if = "Option::is_none")]
-    factor_approvals: Option<u8>,
-    #[serde(rename = "FactorLockouts", skip_serializing_if = "Option::is_none")]
-    factor_lockouts: Option<u8>,
-    #[serde(rename = "Decisions", skip_serializing_if = "Option::is_none")]
-    decisions: Option<u8>,
-    // The times are not aggregated here: CloudWatch computes percentiles and histograms from single
-    // values.
-    #[serde(
-        rename = "SendToApprovalSeconds",
-        skip_serializing_if = "Option::is_none"
-    )]
-    send_to_approval_seconds: Option<i64>,
-    #[serde(
-        rename = "SendToReportSeconds",
-        skip_serializing_if = "Option::is_none"
-    )]
-    send_to_report_seconds: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    carrier: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    country: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<&'a str>,
-}
-
-#[derive(Serialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    timestamp: i64,
-    cloud_watch_metrics: &'static [Directive],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive {
-    namespace: &'static str,
-    dimensions: &'static [&'static [&'static str]],
-    metrics: &'static [Unit],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Unit {
-    name: &'static str,
-    unit: &'static str,
 }
 
 const fn count(name: &'static str) -> Unit {
@@ -238,86 +166,77 @@ const DECISION: &[Directive] = &[directive(
     &[count("Decisions")],
 )];
 
-/// `metric` as one line of JSON.
-fn embedded(metric: &Metric<'_>, now: Timestamp) -> String {
-    let (directives, line) = directives_and_values(metric);
-    let aws = Metadata {
-        timestamp: now.0.saturating_mul(1000),
-        cloud_watch_metrics: directives,
-    };
-    // Strings and integers always serialize.
-    serde_json::to_string(&Line { aws, ..line }).unwrap_or_default()
-}
-
-fn directives_and_values<'a>(metric: &Metric<'a>) -> (&'static [Directive], Line<'a>) {
-    let mut line = Line::default();
-    let directives = match *metric {
+/// The members of `metric`, and which of them are metrics.
+///
+/// The times are not aggregated here: CloudWatch computes percentiles from single values.
+fn line_of(metric: &Metric<'_>, now: Timestamp) -> Line {
+    let mut line = Line::of_metrics(directives_of(metric), now);
+    match *metric {
         Metric::Send { country } => {
-            line.sends = Some(1);
+            line.add("Sends", 1);
             // Also an approval of 0, so that the approval rate has a value where nothing was
             // approved.
-            line.approvals = Some(0);
-            line.country = country.or(NO_VALUE);
-            SEND
+            line.add("Approvals", 0);
+            line.add("country", country.unwrap_or(NO_VALUE));
         }
         Metric::Refusal { limit } => {
-            line.refusals = Some(1);
-            line.limit = Some(limit);
-            REFUSAL
+            line.add("Refusals", 1);
+            line.add("limit", limit);
         }
-        Metric::Check => {
-            line.checks = Some(1);
-            CHECK
-        }
+        Metric::Check => line.add("Checks", 1),
         Metric::Approval { country, seconds } => {
-            line.approvals = Some(1);
-            line.checks = Some(1);
-            line.send_to_approval_seconds = Some(seconds);
-            line.country = country.or(NO_VALUE);
-            APPROVAL
+            line.add("Approvals", 1);
+            line.add("Checks", 1);
+            line.add("SendToApprovalSeconds", seconds);
+            line.add("country", country.unwrap_or(NO_VALUE));
         }
         Metric::Delivery {
             carrier,
             country,
             status,
         } => {
-            line.deliveries = Some(1);
-            line.carrier = carrier.or(NO_VALUE);
-            line.country = country.or(NO_VALUE);
-            line.status = Some(status);
-            DELIVERY
+            line.add("Deliveries", 1);
+            line.add("carrier", carrier.unwrap_or(NO_VALUE));
+            line.add("country", country.unwrap_or(NO_VALUE));
+            line.add("status", status);
         }
         Metric::Report { carrier, seconds } => {
-            line.send_to_report_seconds = Some(seconds);
-            line.carrier = Some(carrier);
-            REPORT
+            line.add("SendToReportSeconds", seconds);
+            line.add("carrier", carrier);
         }
-        Metric::Factor(event) => of_factor(event, &mut line),
+        Metric::Factor(event) => add_factor(&mut line, event),
         Metric::Decision { decision, rule } => {
-            line.decisions = Some(1);
-            line.decision = Some(decision);
-            line.rule = Some(rule);
-            DECISION
+            line.add("Decisions", 1);
+            line.add("decision", decision);
+            line.add("rule", rule);
         }
-    };
-    (directives, line)
+    }
+    line
 }
 
-fn of_factor(event: FactorEvent, line: &mut Line<'_>) -> &'static [Directive] {
+const fn directives_of(metric: &Metric<'_>) -> &'static [Directive] {
+    match metric {
+        Metric::Send { .. } => SEND,
+        Metric::Refusal { .. } => REFUSAL,
+        Metric::Check => CHECK,
+        Metric::Approval { .. } => APPROVAL,
+        Metric::Delivery { .. } => DELIVERY,
+        Metric::Report { .. } => REPORT,
+        Metric::Factor(FactorEvent::Checked) => FACTOR_CHECK,
+        Metric::Factor(FactorEvent::Accepted) => FACTOR_APPROVAL,
+        Metric::Factor(FactorEvent::LockedOut) => FACTOR_LOCKOUT,
+        Metric::Decision { .. } => DECISION,
+    }
+}
+
+fn add_factor(line: &mut Line, event: FactorEvent) {
     match event {
-        FactorEvent::Checked => {
-            line.factor_checks = Some(1);
-            FACTOR_CHECK
-        }
+        FactorEvent::Checked => line.add("FactorChecks", 1),
         FactorEvent::Accepted => {
-            line.factor_checks = Some(1);
-            line.factor_approvals = Some(1);
-            FACTOR_APPROVAL
+            line.add("FactorChecks", 1);
+            line.add("FactorApprovals", 1);
         }
-        FactorEvent::LockedOut => {
-            line.factor_lockouts = Some(1);
-            FACTOR_LOCKOUT
-        }
+        FactorEvent::LockedOut => line.add("FactorLockouts", 1),
     }
 }
 
@@ -328,7 +247,7 @@ mod tests {
     use super::*;
 
     fn line_of(metric: &Metric<'_>, now: Timestamp) -> Value {
-        serde_json::from_str(&embedded(metric, now)).expect("JSON")
+        serde_json::from_str(&super::line_of(metric, now).to_json()).expect("JSON")
     }
 
     #[test]

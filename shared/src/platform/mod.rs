@@ -9,6 +9,7 @@ pub mod deadline;
 pub mod environment;
 pub mod https;
 pub mod json;
+pub mod log_line;
 pub mod logging;
 pub mod metrics;
 pub mod queue;
