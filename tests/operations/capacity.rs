@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Fault, ProxiedService, TO, assert_problem, assert_status};
+use crate::support::{Fault, ProxiedCall, ProxiedService, TO, assert_problem, assert_status};
 
 /// Calls and units. A write whose condition failed consumes as much as one that succeeded.
 #[derive(Debug, PartialEq)]
@@ -24,8 +24,13 @@ fn consumed(writes: usize, reads: usize, read_units: f64) -> Consumed {
 
 /// What was consumed since the last time.
 pub fn consumed_since_last_time(proxied: &ProxiedService) -> Consumed {
+    consumed_by(&proxied.table.take_calls())
+}
+
+/// What these calls to the table consumed.
+pub fn consumed_by(calls: &[ProxiedCall]) -> Consumed {
     let mut all = consumed(0, 0, 0.0);
-    for call in proxied.table.take_calls() {
+    for call in calls {
         match call.operation.as_str() {
             "BatchGetItem" => {
                 all.reads += 1;

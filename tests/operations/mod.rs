@@ -19,3 +19,4 @@ mod queue_visibility;
 mod request_logs;
 mod secrecy;
 mod settings;
+mod wire_counts;

@@ -200,6 +200,8 @@ impl FaultProxy {
             body,
             units: None,
             condition_failed: false,
+            bytes_out: request.body.len(),
+            bytes_in: 0,
         };
         if call.opens_queue() {
             let forwarded = self.forward(request, call).await;
@@ -351,11 +353,16 @@ impl FaultProxy {
         let forwarded = forwarded.body(Full::new(body)).ok()?;
         let (parts, body) = self.0.client.request(forwarded).await.ok()?.into_parts();
         let bytes = body.collect().await.ok()?.to_bytes();
-        let parsed: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut parsed: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         call.units = parsed["ConsumedCapacity"]["CapacityUnits"].as_f64();
         call.condition_failed = parsed["__type"]
             .as_str()
             .is_some_and(|name| name.ends_with("ConditionalCheckFailedException"));
+        if let Some(fields) = parsed.as_object_mut() {
+            // Only this proxy asks for it.
+            fields.remove("ConsumedCapacity");
+            call.bytes_in = parsed.to_string().len();
+        }
         let mut response = hyper::Response::builder().status(parts.status);
         for (name, value) in parts.headers.iter().filter(|(name, _)| {
             !["content-length", "transfer-encoding", "connection"].contains(&name.as_str())

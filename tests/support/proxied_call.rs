@@ -14,6 +14,9 @@ pub struct ProxiedCall {
     /// condition failed.
     pub units: Option<f64>,
     pub condition_failed: bool,
+    /// Of the bodies that the function sent and received.
+    pub bytes_out: usize,
+    pub bytes_in: usize,
 }
 
 impl ProxiedCall {
