@@ -1,5 +1,5 @@
-//! The walkthrough of docs/factors.md, as pasted into a terminal: bash, curl, jq and Python against
-//! a local server. What each block prints is compared with the page.
+//! The walkthrough of docs/factors.md, as pasted into a terminal: bash, curl and Python against a
+//! local server. What each block prints is compared with the page.
 
 use std::process::Stdio;
 
