@@ -425,7 +425,7 @@ mod tests {
 
     async fn write(store: &Store, expected: u64, document: &str) -> Option<u64> {
         let written = store.write_config(expected, document, "ada", NOW).await;
-        match written.ok().expect("a response") {
+        match written.expect("a response") {
             ConfigWrite::Written(version) => Some(version),
             ConfigWrite::Conflict(_) => None,
         }
@@ -474,7 +474,7 @@ mod tests {
         assert_eq!(write(&store, 0, "{}").await, Some(1));
         for version in 0..2 {
             let written = store.write_config_secrets(&carriers, version, "secret", "ada", NOW);
-            let written = written.await.ok().expect("a response");
+            let written = written.await.expect("a response");
             assert!(matches!(written, ConfigWrite::Written(new) if new == version + 1));
         }
         let read = store.read_config_secrets(&carriers, true).await;

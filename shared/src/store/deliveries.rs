@@ -409,7 +409,7 @@ mod tests {
             .add_delivery(&claim(2), &fallback, 1, Some(TAG), NOW)
             .await;
         let verification = written(added).expect("a held claim");
-        assert_eq!(verification.deliveries, [fallback.clone()]);
+        assert_eq!(verification.deliveries, std::slice::from_ref(&fallback));
         assert_eq!(verification.fallbacks_used, 1);
         assert_eq!(
             verification.step.uncertain_handovers, 1,
