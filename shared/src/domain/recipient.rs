@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn only_failure_of_a_current_message_makes_a_step_due() {
+    fn failure_of_a_current_message_makes_a_step_due() {
         let mut recipient = Recipient::default();
         recipient.open(opened(NOW), NOW);
         let mut second = opened(NOW + 60);

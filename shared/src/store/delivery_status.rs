@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn early_report_is_kept_until_a_carrier_has_the_message() {
+    async fn early_report_is_kept_until_a_carrier_accepts() {
         let (_table, store) = two_messages(DeliveryStatus::Sending, None).await;
         let early = async |status, is_account_fault, carrier| {
             let reported = ReportedStatus {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn delivery_is_believed_of_any_carrier_before_handover_ends() {
+    async fn delivery_by_any_carrier_counts_before_handover_ends() {
         let (_table, store) = two_messages(DeliveryStatus::Sending, None).await;
         let delivered = DeliveryStatus::Delivered.into();
         let report = store

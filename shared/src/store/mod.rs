@@ -170,7 +170,7 @@ pub(crate) mod tests {
     pub(crate) const REFUSED: [Fault; 2] = [Fault::Refused; 2];
     pub(crate) const LOST: [Fault; 2] = [Fault::Lost; 2];
 
-    /// A table in this process, in memory, behind a client that fails when it is told to.
+    /// A table in this process, in memory, behind a client that fails where a test asks for it.
     pub(crate) struct TestTable {
         engine: Database,
         config: ClientConfig,

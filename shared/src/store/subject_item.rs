@@ -488,7 +488,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_a_subject_that_is_not_lasting_has_a_ttl() {
+    fn subject_has_a_ttl_unless_it_is_lasting() {
         let keyring = keyring(&["k1"]);
         let passing = Subject {
             factors: vec![totp(1)],
