@@ -1,15 +1,16 @@
-//! The carriers in `OTP_CARRIERS`: the simulated ones with their behaviour, the real ones by name,
-//! and the circuit breaker of each.
+//! The carriers that the functions use, of the configuration document or of `OTP_CARRIERS`: the
+//! simulated ones with their behaviour, the real ones by name, and the circuit breaker of each.
 
-use otp::carrier::ConfiguredCarrier;
 use otp::service::deliver::breakers::Breakers;
 use serde::Serialize;
 
 use crate::simulated_carriers::{Behaviour, Mode, SNS, SimulatedCarriers};
+use crate::stored_configuration::{InForce, StoredConfiguration};
 
 /// The carriers, in order of preference.
 pub(crate) struct ConfiguredCarriers {
-    carriers: Vec<Carrier>,
+    configuration: StoredConfiguration,
+    simulated: SimulatedCarriers,
     breakers: Breakers,
 }
 
@@ -29,48 +30,42 @@ pub(crate) struct CarrierState {
 }
 
 impl ConfiguredCarriers {
-    /// `is_default` without `OTP_CARRIERS`: then all of `carriers` are simulated. Otherwise those
-    /// of kind `sns` are, because the functions call the simulated SNS.
     pub(crate) fn new(
-        carriers: &[ConfiguredCarrier],
-        is_default: bool,
+        configuration: StoredConfiguration,
+        simulated: SimulatedCarriers,
         breakers: Breakers,
     ) -> Self {
-        let carriers = carriers.iter().map(|carrier| Carrier {
-            name: carrier.name.clone(),
-            simulated_name: match carrier.is_sns() {
-                true => Some(SNS.to_owned()),
-                false => is_default.then(|| carrier.name.clone()),
-            },
-        });
         Self {
-            carriers: carriers.collect(),
+            configuration,
+            simulated,
             breakers,
         }
     }
 
-    /// The names of the real carriers: their messages leave this machine.
-    pub(crate) fn real(&self) -> Vec<&str> {
-        let real = self.carriers.iter();
-        let real = real.filter(|carrier| carrier.simulated_name.is_none());
-        real.map(|carrier| carrier.name.as_str()).collect()
+    /// The carriers now. While the document cannot be used, those of the variables.
+    async fn carriers(&self) -> Vec<Carrier> {
+        let in_force = match self.configuration.read().await {
+            Ok(in_force) => Some(in_force),
+            Err(_) => self.configuration.of_variables().ok(),
+        };
+        in_force.map_or_else(Vec::new, |in_force| of(&in_force, &self.simulated))
     }
 
     /// The name under which the carrier called `name` is simulated. A simulated carrier that is not
     /// configured has its own.
-    pub(crate) fn simulated_name<'n>(&'n self, name: &'n str) -> Option<&'n str> {
-        match self.carriers.iter().find(|carrier| carrier.name == name) {
-            Some(carrier) => carrier.simulated_name.as_deref(),
-            None => Some(name),
+    pub(crate) async fn simulated_name(&self, name: &str) -> Option<String> {
+        let mut carriers = self.carriers().await.into_iter();
+        match carriers.find(|carrier| carrier.name == name) {
+            Some(carrier) => carrier.simulated_name,
+            None => Some(name.to_owned()),
         }
     }
 
     /// All carriers.
-    pub(crate) async fn states(&self, simulated: &SimulatedCarriers) -> Vec<CarrierState> {
+    pub(crate) async fn states(&self) -> Vec<CarrierState> {
         let open = self.breakers.open_carriers().await;
-        let behaviour = |name: &String| simulated.behaviour(name);
-        let state = |carrier: &Carrier| CarrierState {
-            name: carrier.name.clone(),
+        let behaviour = |name: &String| self.simulated.behaviour(name);
+        let state = |carrier: Carrier| CarrierState {
             mode: carrier
                 .simulated_name
                 .as_ref()
@@ -80,7 +75,33 @@ impl ConfiguredCarriers {
                 true => "open",
                 false => "closed",
             },
+            name: carrier.name,
         };
-        self.carriers.iter().map(state).collect()
+        self.carriers().await.into_iter().map(state).collect()
     }
+}
+
+/// The names of the real carriers: their messages leave this machine.
+pub(crate) fn real_carriers(in_force: &InForce, simulated: &SimulatedCarriers) -> Vec<String> {
+    let carriers = of(in_force, simulated).into_iter();
+    let real = carriers.filter(|carrier| carrier.simulated_name.is_none());
+    real.map(|carrier| carrier.name).collect()
+}
+
+/// Simulated are those of kind `sns`, because the functions call the simulated SNS, and those whose
+/// URL is one of the simulated carriers.
+fn of(in_force: &InForce, simulated: &SimulatedCarriers) -> Vec<Carrier> {
+    let carriers = in_force.settings.send.carriers.iter().enumerate();
+    let carriers = carriers.map(|(index, carrier)| {
+        let entry = in_force.carriers.get(index);
+        let url = entry.and_then(|entry| entry["base_url"].as_str());
+        Carrier {
+            name: carrier.name.clone(),
+            simulated_name: match carrier.is_sns() {
+                true => Some(SNS.to_owned()),
+                false => url.and_then(|url| simulated.name_at(url)),
+            },
+        }
+    });
+    carriers.collect()
 }

@@ -44,6 +44,7 @@ mod simulated_clock;
 mod sqs_sns;
 mod start_error;
 mod storage;
+mod stored_configuration;
 mod table;
 mod template;
 mod variables;

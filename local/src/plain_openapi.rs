@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+/// The strict form.
+const OPENAPI: &str = include_str!("../../shared/openapi.yaml");
+
 /// What stays of a schema.
 const KEPT: [&str; 11] = [
     "description",
@@ -34,6 +37,14 @@ enum Use {
     Request,
     /// A value that is added later must not break a client: only named types are enumerations.
     Response,
+}
+
+/// The strict form.
+///
+/// # Errors
+/// It is not YAML.
+pub(crate) fn api_document() -> Result<Value, serde_norway::Error> {
+    serde_norway::from_str(OPENAPI)
 }
 
 /// The plain form of `document`.

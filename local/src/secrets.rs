@@ -78,6 +78,30 @@ pub(crate) fn stored(data: &Path, given: Option<String>) -> Result<String, DataD
     Ok(keys.complete(&given).unwrap_or(given))
 }
 
+/// By what the keys of an `OTP_SECRETS` are recognized; `None` if it is not an object. The keys are
+/// random, so it reveals none.
+pub(crate) fn fingerprint(document: &str) -> Option<String> {
+    let document = parse_object(document.as_bytes()).ok()?;
+    let keys = ["seal", "lookup", "carrier_seal"].map(|name| document.get(name));
+    let digest = sha256(format!("lambda-otp keys {}", json!(keys)).as_bytes());
+    Some(HEXLOWER.encode(&digest[..16]))
+}
+
+/// `api_keys` of an `OTP_SECRETS`.
+pub(crate) fn api_keys(document: &str) -> Value {
+    let mut document: Value = serde_json::from_str(document).unwrap_or_default();
+    document["api_keys"].take()
+}
+
+/// An `OTP_SECRETS` with these `api_keys` in place of its own.
+pub(crate) fn with_api_keys(document: String, api_keys: &Value) -> String {
+    let Ok(mut entries) = parse_object(document.as_bytes()) else {
+        return document;
+    };
+    entries.insert("api_keys".into(), api_keys.clone());
+    Value::Object(entries).to_string()
+}
+
 /// `OTP_SECRETS` with new keys in place of those that are missing.
 pub(crate) fn completed(given: &str) -> String {
     GeneratedKeys::new()

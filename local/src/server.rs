@@ -14,15 +14,15 @@ use crate::gateway::{self, Gateway};
 use crate::listen::Listen;
 use crate::origin_check::OriginCheck;
 use crate::page;
+use crate::plain_openapi::api_document;
 use crate::preset::Preset;
 use crate::proxy_urls::Wires;
+use crate::secrets;
 use crate::start_error::StartError;
 use crate::start_services::ServicesStart;
 use crate::storage::Storage;
 use crate::template::Template;
 use crate::variables::{ProcessVariables, Variables};
-
-const OPENAPI: &str = include_str!("../../shared/openapi.yaml");
 
 /// How to start.
 pub struct Options {
@@ -91,7 +91,7 @@ impl Server {
         let table = storage.table.name().to_owned();
         let gateway = Gateway {
             page: page::render(&storage.secrets.api_keys),
-            openapi: serde_norway::from_str(OPENAPI).map_err(StartError::OpenApi)?,
+            openapi: api_document().map_err(StartError::OpenApi)?,
             base: services.base,
             template,
             functions: services.functions,
@@ -102,6 +102,8 @@ impl Server {
             carriers: services.carriers,
             configured_carriers: services.configured_carriers,
             simulated_carriers: services.simulated_carriers,
+            keys: secrets::fingerprint(&storage.secrets.document),
+            api_keys: secrets::api_keys(&storage.secrets.document),
             restart_functions: services.restart_functions,
             metrics: services.metrics,
             clock: storage.clock,

@@ -13,7 +13,7 @@ use otp::platform::environment::LAMBDA_BYTES_MAX;
 use otp::service::deliver::breakers::Breakers;
 use otp::store::Store;
 
-use crate::configured_carriers::ConfiguredCarriers;
+use crate::configured_carriers::{ConfiguredCarriers, real_carriers};
 use crate::functions::{BuiltFunctions, Functions, InProcess, Processes, most_bytes};
 use crate::internal_port::bind_internal_port;
 use crate::metrics::RecordedMetrics;
@@ -24,6 +24,7 @@ use crate::settings::Settings;
 use crate::simulated_carriers::{MessageOwners, SimulatedCarriers};
 use crate::start_error::StartError;
 use crate::storage::Storage;
+use crate::stored_configuration::StoredConfiguration;
 use crate::template::Template;
 use crate::variables::{FunctionVariables, ProcessVariables};
 use crate::{local_aws, queue_trigger, sqs_sns};
@@ -77,22 +78,19 @@ impl ServicesStart<'_> {
         let owners = message_owners(storage, &settings);
         let base = BasePath::of(settings.verify.public_url.as_deref());
         let accounts = accounts(storage, &settings.verify.keyring);
-        log_start(&variables, &settings, template);
-        let configured_carriers = configured_carriers(&owners, &variables, &settings, storage);
-        let real = configured_carriers.real();
-        if !real.is_empty() {
-            tracing::warn!(
-                carriers = real.join(", "),
-                "real carriers: messages leave this machine, reach people and cost money"
-            );
-        }
+        let simulated_carriers = variables.simulated_carriers();
+        let lookup: OwnedVariables = Arc::new(move |name| variables.get(name));
+        let configuration = StoredConfiguration::new(lookup.clone(), owners.store.clone());
+        // Reads the breakers directly, and not through the `Wires`.
+        let breakers = Breakers::new(owners.store.clone(), &owners.keyring, clock.clone());
         let carriers = &storage.carriers;
         let carriers = carriers.start(owners, clock.clone(), queue.clone()).await;
         let carriers = carriers.map_err(StartError::InternalPort)?;
+        log_start(&lookup, template, &configuration, &carriers).await;
+        let configured_carriers =
+            ConfiguredCarriers::new(configuration, carriers.clone(), breakers);
         sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
         let metrics = RecordedMetrics::default();
-        let simulated_carriers = variables.simulated_carriers();
-        let lookup: OwnedVariables = Arc::new(move |name| variables.get(name));
         let functions = start_functions(self.built, template, &lookup, clock, &metrics)?;
         let batches = queue_trigger::run(functions.clone(), queue.clone(), template.batch_size);
         tokio::spawn(batches);
@@ -133,12 +131,34 @@ fn start_functions(
 }
 
 /// Logs what the operator should look at, each once, and the space that the variables would take
-/// on Lambda.
-fn log_start(variables: &FunctionVariables, settings: &Settings, template: &Template) {
-    for warning in settings.warnings() {
-        tracing::warn!("{warning}");
+/// on Lambda. A stored document that cannot be used ends nothing: the operator's commands, which
+/// replace it, need this server.
+async fn log_start(
+    variables: &OwnedVariables,
+    template: &Template,
+    configuration: &StoredConfiguration,
+    carriers: &SimulatedCarriers,
+) {
+    match configuration.read().await {
+        Ok(in_force) => {
+            for warning in in_force.settings.warnings() {
+                tracing::warn!("{warning}");
+            }
+            let real = real_carriers(&in_force, carriers);
+            if !real.is_empty() {
+                tracing::warn!(
+                    carriers = real.join(", "),
+                    "real carriers: messages leave this machine, reach people and cost money"
+                );
+            }
+        }
+        Err(problems) => tracing::error!(
+            problems = problems.join("; "),
+            "the stored configuration cannot be used, so requests fail; `config rollback` or \
+             `config apply` replaces it"
+        ),
     }
-    let (function, bytes) = most_bytes(template, |name| variables.get(name));
+    let (function, bytes) = most_bytes(template, |name| variables(name));
     let message = "bytes of variables, as Lambda would count them";
     match bytes > LAMBDA_BYTES_MAX {
         true => tracing::warn!(
@@ -149,19 +169,6 @@ fn log_start(variables: &FunctionVariables, settings: &Settings, template: &Temp
         ),
         false => tracing::info!(function, bytes, bytes_max = LAMBDA_BYTES_MAX, "{message}"),
     }
-}
-
-/// Reads the breakers directly, and not through the [`Wires`].
-fn configured_carriers(
-    owners: &MessageOwners,
-    variables: &FunctionVariables,
-    settings: &Settings,
-    storage: &Storage,
-) -> ConfiguredCarriers {
-    let clock = storage.clock.clock().clone();
-    let breakers = Breakers::new(owners.store.clone(), &owners.keyring, clock);
-    let is_simulated = variables.has_simulated_carriers();
-    ConfiguredCarriers::new(&settings.send.carriers, is_simulated, breakers)
 }
 
 /// The settings of all functions; all problems are reported at once.

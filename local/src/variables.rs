@@ -93,11 +93,6 @@ impl FunctionVariables {
         Self { preset, ..self }
     }
 
-    /// Whether all carriers are the simulated ones of kind `http`.
-    pub(crate) fn has_simulated_carriers(&self) -> bool {
-        self.has_simulated_carriers
-    }
-
     /// `OTP_CARRIERS` with the simulated carriers, if they are used.
     pub(crate) fn simulated_carriers(&self) -> Option<String> {
         self.has_simulated_carriers

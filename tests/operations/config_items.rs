@@ -7,7 +7,7 @@ use std::sync::Arc;
 use otp::crypto::keyring::Keyring;
 use otp::domain::time::Timestamp;
 use otp::platform::aws::{Aws, AwsSettings, Service as AwsService};
-use otp::store::{ConfigVersion, ConfigWrite, Store};
+use otp::store::{ConfigVersion, ConfigWrite, Replaced, Store};
 
 use crate::support::Service;
 
@@ -37,7 +37,8 @@ fn store_of(service: &Service, keyring: Arc<Keyring>) -> Store {
 }
 
 async fn write(store: &Store, expected: u64, text: &str) -> ConfigWrite {
-    let written = store.write_config(expected, text, "ada", NOW).await;
+    let replaced = Replaced::Version(expected);
+    let written = store.write_config(replaced, text, "ada", NOW).await;
     written.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -110,7 +111,8 @@ async fn credentials_open_with_their_own_key_only() {
     let service = Service::start().await;
     let store = store_of(&service, keyring("k1", &["k1"]));
     let carrier_seal = Keyring::with_one_seal_key("carrier_seal", [9; 32]);
-    let written = store.write_config_secrets(&carrier_seal, 0, "secret", "ada", NOW);
+    let none = Replaced::Version(0);
+    let written = store.write_config_secrets(&carrier_seal, none, "secret", "ada", NOW);
     let written = written.await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(version_of(&written), Some(1));
     let text_with = async |key: &Keyring| {

@@ -199,6 +199,25 @@ async fn unusable_targets_are_named() {
 }
 
 #[tokio::test]
+async fn api_document_is_printed_in_both_forms() {
+    let mut printed = vec![];
+    for arguments in [&["openapi"][..], &["openapi", "--strict"]] {
+        let output = run_to_end(arguments, &[]).await;
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(
+            document["openapi"]
+                .as_str()
+                .expect("a version")
+                .starts_with("3.1")
+        );
+        assert!(document["paths"]["/v1/verifications"].is_object());
+        printed.push(document);
+    }
+    assert_ne!(printed[0], printed[1]);
+}
+
+#[tokio::test]
 async fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = run_to_end(&["completions", shell], &[]).await;

@@ -112,9 +112,11 @@ async fn export_and_apply_round_trip() {
     let output = server.run_with(&apply, &exported, &[]).await;
     let printed: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     assert_eq!(printed, json!({"version": 2, "changes": []}));
+    let dry_run = ["config", "apply", "-", "--dry-run"];
+    let output = server.run_with(&dry_run, &exported, &[]).await;
+    assert_eq!(stdout(&output).trim(), "no difference");
     let edited = exported.replace("\"Books\"", "\"Shelf\"");
     let expected = "~ apps.books.brand: \"Books\" -> \"Shelf\"";
-    let dry_run = ["config", "apply", "-", "--dry-run"];
     let output = server.run_with(&dry_run, &edited, &[]).await;
     assert_eq!(stdout(&output).trim(), expected);
     assert_eq!(version(&server).await, 2);
@@ -160,6 +162,7 @@ async fn second_operator_is_shown_what_changed() {
     let error = stderr(&output);
     for expected in [
         "ada has written version 2",
+        "; its changes:\n+ apps.books.code_length: 8",
         "+ apps.books.code_length: 8",
         "your text is in",
     ] {
@@ -286,14 +289,20 @@ async fn rollback_names_keys_that_become_valid() {
     assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
 }
 
+/// The server after a restart with another key for the credentials of carriers.
+async fn with_another_carrier_seal(server: OperatedServer) -> OperatedServer {
+    let keys = [8, 9].map(|byte| BASE64.encode(&[byte; 32]));
+    let secrets = server.secrets.replace(&keys[0], &keys[1]);
+    server.process.kill().await;
+    OperatedServer::start_with(server.data, secrets, &[]).await
+}
+
 #[tokio::test]
 async fn unreadable_credentials_are_replaced() {
     let mut server = OperatedServer::start(&["k1"]).await;
     let added = server.run_with(&ADD_SECOND, r#"{"api_key":"a"}"#, &[]);
     assert_eq!(added.await.status.code(), Some(0));
-    let mut secrets: Value = serde_json::from_str(&server.secrets).expect("JSON");
-    secrets["carrier_seal"] = json!(BASE64.encode(&[9; 32]));
-    server.secrets = secrets.to_string();
+    server = with_another_carrier_seal(server).await;
     let created = server.json(&["key", "create", "--app", "default"]).await;
     let id = created["id"].as_str().expect("an id");
     server.done(&["key", "revoke", id, "--yes"]).await;
@@ -315,9 +324,7 @@ async fn empty_document_ends_unreadable_credentials() {
     let mut server = OperatedServer::start(&["k1"]).await;
     let added = server.run_with(&ADD_SECOND, r#"{"api_key":"a"}"#, &[]);
     assert_eq!(added.await.status.code(), Some(0));
-    server.secrets = server
-        .secrets
-        .replace(&BASE64.encode(&[8; 32]), &BASE64.encode(&[9; 32]));
+    server = with_another_carrier_seal(server).await;
     server.done(&["config", "rollback", "0", "--yes"]).await;
     let added = server
         .run_with(&ADD_SECOND, r#"{"api_key":"b"}"#, &[])

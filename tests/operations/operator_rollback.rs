@@ -114,7 +114,7 @@ async fn send_test(place: &Place<'_>) {
         None => ("20", "report    delivered"),
         Some(_) => ("0", "report    goes to the deployment"),
     };
-    let test = [&test[..], &["--port", "0", "--wait", wait]].concat();
+    let test = [&test[..], &["--wait", wait]].concat();
     let printed = place.done(&test, "").await;
     let sent = "\"phoneNumbers\":\"+33612345678\"";
     for expected in [sent, "Books", "class     accepted", report] {

@@ -43,7 +43,16 @@ impl OperatedServer {
             "carrier_seal": BASE64.encode(&[8; 32]),
         })
         .to_string();
-        let mut process = start_process(&data, &secrets).await;
+        Self::start_with(data, secrets, &[]).await
+    }
+
+    /// With these `OTP_SECRETS` and these further variables.
+    pub async fn start_with(
+        data: TempDirectory,
+        secrets: String,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut process = start_process(&data, &secrets, variables).await;
         let endpoints = process.call("GET", "/local/endpoints", None).await.body;
         let text = |name: &str| endpoints[name].as_str().expect("a text").to_owned();
         process.service.sqs_url = text("sqs_url");
@@ -127,10 +136,15 @@ impl OperatedServer {
 
 /// A local server; on another DynamoDB, if the suite has one, with a table of its own, which a
 /// restart in the same directory finds again.
-async fn start_process(data: &TempDirectory, secrets: &str) -> LocalProcess {
+async fn start_process(
+    data: &TempDirectory,
+    secrets: &str,
+    variables: &[(&str, &str)],
+) -> LocalProcess {
     let (keys, table) = (local_api_keys(), format!("otp-{}", data.name()));
     let mut arguments = vec!["--data", data.as_str()];
-    let mut variables = vec![("OTP_SECRETS", secrets), ("OTP_LOCAL_API_KEYS", &keys)];
+    let own = [("OTP_SECRETS", secrets), ("OTP_LOCAL_API_KEYS", &keys)];
+    let mut variables = [&own[..], variables].concat();
     let dynamodb = dynamodb_for_suite();
     if let Some(url) = &dynamodb {
         arguments.extend(["--dynamodb", url]);

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::BASE64;
 use local::{BuiltFunctions, Wires};
 use otp::config::document::{CarrierCredentials, Document};
@@ -11,7 +14,7 @@ use otp::crypto::hashes::sha256;
 use otp::crypto::keyring::Keyring;
 use otp::domain::time::Timestamp;
 use otp::platform::aws::{Aws, AwsSettings, Service as AwsService};
-use otp::store::{ConfigWrite, Store};
+use otp::store::{ConfigWrite, Replaced, Store};
 use serde_json::{Value, json};
 
 use super::built_functions;
@@ -113,7 +116,8 @@ impl ConfigWriter {
 
     /// Writes any text in place of a document, as an operator without the tool may.
     pub async fn write_text(&self, expected: u64, text: &str) -> ConfigWrite {
-        let written = self.store.write_config(expected, text, "ada", WRITTEN_AT);
+        let replaced = Replaced::Version(expected);
+        let written = self.store.write_config(replaced, text, "ada", WRITTEN_AT);
         written.await.unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -127,10 +131,30 @@ impl ConfigWriter {
         let text = CarrierCredentials(carriers.collect()).to_stored();
         let seal = &self.carrier_seal;
         let store = &self.store;
-        let written = store.write_config_secrets(seal, expected, &text, "ada", WRITTEN_AT);
+        let replaced = Replaced::Version(expected);
+        let written = store.write_config_secrets(seal, replaced, &text, "ada", WRITTEN_AT);
         let written = written.await.unwrap_or_else(|error| panic!("{error}"));
         assert!(matches!(written, ConfigWrite::Written(_)));
     }
+}
+
+/// Places an item of these attributes under a key of the configuration, as an operator without the
+/// tool may.
+pub async fn place_item(service: &Service, key: &str, attributes: &[(&str, AttributeValue)]) {
+    let aws = Aws::new(AwsSettings {
+        region: "local".into(),
+        access_key_id: "local".into(),
+        secret_access_key: "local".into(),
+        session_token: None,
+        endpoint_urls: [Some(service.dynamodb_url.clone()), None, None],
+    });
+    let client = Client::new(&aws.config(AwsService::DynamoDb).sdk);
+    let put = client.put_item().table_name(&service.table);
+    let put = put.item("pk", AttributeValue::B(Blob::new(key)));
+    let put = attributes
+        .iter()
+        .fold(put, |put, (name, value)| put.item(*name, value.clone()));
+    put.send().await.expect("it is written");
 }
 
 /// An entry of `api_keys`.

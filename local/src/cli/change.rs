@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Configuration, Deployment, OperatorError, document_changes};
+use crate::operator::{Configuration, Deployment, OperatorError, document_changes, is_hidden};
 
 /// Seconds after which functions read the document again, without the variable.
 const MAX_AGE_SECONDS_DEFAULT: &str = "60";
@@ -94,6 +94,9 @@ pub(super) struct Assignment {
 /// Reads `NAME=VALUE`.
 pub(super) fn assignment(text: &str) -> Result<Assignment, &'static str> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    if text.contains(is_hidden) {
+        return Err("has control characters, or invisible ones that change the text");
+    }
     Ok(Assignment {
         name: name.to_owned(),
         value: value.to_owned(),

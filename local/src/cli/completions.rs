@@ -30,8 +30,15 @@ enum Output {
 /// Prints the completions of `command`, or its manual page.
 ///
 /// # Errors
-/// Standard output cannot be written.
-pub(super) fn run(arguments: &Arguments, mut command: clap::Command) -> io::Result<()> {
+/// Standard output cannot be written. A reader that has closed it has what it needs.
+pub(super) fn run(arguments: &Arguments, command: clap::Command) -> io::Result<()> {
+    match print(arguments, command) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+fn print(arguments: &Arguments, mut command: clap::Command) -> io::Result<()> {
     let shell = match arguments.output {
         Output::Bash => Shell::Bash,
         Output::Elvish => Shell::Elvish,

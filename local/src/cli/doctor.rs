@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Finding, OperatorError, diagnose};
+use crate::operator::{Finding, OperatorError, diagnose, shown};
 
 /// Options of `doctor`.
 #[derive(clap::Args)]
@@ -40,7 +40,7 @@ fn print(finding: &Finding) {
     } else {
         "advice"
     };
-    let text = finding.finding.replace(char::is_control, "?");
+    let text = shown(&finding.finding);
     output::line(&format!("{level}  {}: {text}", finding.check));
     output::line(&format!("         {}", finding.advice));
 }

@@ -1,11 +1,13 @@
 //! `lambda-otp key`: the API keys of the document.
 //!
-//! Invariant: a key is printed once, when it is created; its hash is stored.
+//! Invariant: a key is printed once, when it is created, and the first one of a stack by
+//! `key first`; its hash is stored.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use otp::config::document::ApiKeyEntry;
 use otp::crypto::hashes::sha256;
 use otp::domain::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
+use otp::platform::logging::causes;
 use otp::platform::random::random_bytes;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +16,9 @@ use super::change::{Change, max_age_seconds};
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Configuration, OperatorError, known_apps, secret_keys};
+use crate::operator::{
+    Configuration, OperatorError, SecretDocument, is_hidden, known_apps, secret_keys,
+};
 
 /// Random bytes of a key, as in the first one of a stack.
 const KEY_BYTES: usize = 24;
@@ -34,11 +38,16 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         app: String,
         /// What the key is for
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", value_parser = key_name)]
         name: String,
         /// How long it is valid, such as 90d or 12h; without it, until it is revoked
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         expires: Option<i64>,
+    },
+    /// Print the first key of a stack, of app default, and remove it from the secret
+    First {
+        #[command(flatten)]
+        target: TargetOptions,
     },
     /// Show the keys, of which none is readable
     List {
@@ -57,6 +66,13 @@ pub(super) enum Command {
         #[command(flatten)]
         confirmation: Confirmation,
     },
+}
+
+fn key_name(text: &str) -> Result<String, &'static str> {
+    match text.chars().any(|c| is_hidden(c) && !c.is_control()) {
+        true => Err("has invisible characters that change the text"),
+        false => Ok(text.to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Result<i64, &'static str> {
@@ -83,6 +99,7 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
             name,
             expires,
         } => create(&target, app, name, expires).await,
+        Command::First { target } => first(&target).await,
         Command::List { target, app } => list(&target, app.as_deref()).await,
         Command::Revoke {
             target,
@@ -126,6 +143,26 @@ async fn create(
     };
     let printed = [("id".to_owned(), id.into()), ("key".to_owned(), key.into())];
     change.write(Map::from_iter(printed)).await
+}
+
+async fn first(target: &TargetOptions) -> Result<(), OperatorError> {
+    let deployment = target.open().await?;
+    let mut secret = SecretDocument::read(&deployment).await?;
+    let key = secret.take_first_key().ok_or_else(|| {
+        let problem = "the secret has no first key any more; `key create --app default` makes one";
+        OperatorError::Refused(problem.into())
+    })?;
+    let removed = secret.write().await;
+    match target.json {
+        true => output::json(&json!({"app": "default", "key": key})),
+        false => output::line(&key),
+    }
+    // The key is printed also to an operator who may not write the secret.
+    match removed {
+        Ok(()) => eprintln!("keep this key: it is no longer in the secret"),
+        Err(error) => eprintln!("the key is still in the secret: {}", causes(&error)),
+    }
+    Ok(())
 }
 
 async fn list(target: &TargetOptions, app: Option<&str>) -> Result<(), OperatorError> {

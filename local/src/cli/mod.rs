@@ -15,6 +15,7 @@ mod decide;
 mod doctor;
 mod exit;
 mod key;
+mod openapi;
 mod output;
 mod prompt;
 mod recipient;
@@ -75,6 +76,8 @@ enum Command {
     SealKey(seal_key::Command),
     /// Check a deployment, and print what to do
     Doctor(doctor::Arguments),
+    /// Print the API document (OpenAPI 3.1)
+    Openapi(openapi::Arguments),
     /// Print the completions of a shell, or the manual page
     Completions(completions::Arguments),
 }
@@ -101,6 +104,7 @@ pub async fn run() -> ExitCode {
         Command::Reseal(arguments) => exit_code(reseal::run(arguments).await),
         Command::SealKey(command) => exit_code(seal_key::run(command).await),
         Command::Doctor(arguments) => exit_code(doctor::run(arguments).await),
+        Command::Openapi(arguments) => exit_code(openapi::run(&arguments)),
         Command::Completions(arguments) => {
             match completions::run(&arguments, CommandLine::command()) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -129,6 +133,7 @@ mod tests {
             | Command::Reseal(_)
             | Command::SealKey(_)
             | Command::Doctor(_)
+            | Command::Openapi(_)
             | Command::Completions(_) => None,
         }
     }

@@ -4,6 +4,8 @@ use std::io::{self, Write as _};
 
 use serde_json::Value;
 
+use crate::operator::shown;
+
 /// Printed in place of a missing value.
 const NONE: &str = "-";
 
@@ -29,14 +31,14 @@ pub(super) fn table(columns: &[&str], documents: &[Value]) {
     }
 }
 
-/// Control characters, which a terminal would obey, are replaced.
+/// Characters that a terminal would obey, or not show, are replaced.
 fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => NONE.to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    text.replace(char::is_control, "?")
+    shown(&text)
 }
 
 fn aligned(rows: &[Vec<String>]) -> Vec<String> {
@@ -70,7 +72,7 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(cell(&"a\u{1b}[2Jb".into()), "a?[2Jb");
+        assert_eq!(cell(&"a\u{1b}[2Jb\u{202e}".into()), "a?[2Jb?");
         assert_eq!(
             (cell(&Value::Null), cell(&5.into())),
             ("-".into(), "5".into())

@@ -145,14 +145,14 @@ fn advance_seconds(body: &[u8]) -> Option<i64> {
 
 /// `GET /local/carriers`.
 pub(super) async fn carriers(State(gateway): Shared) -> Response {
-    let states = gateway.configured_carriers.states(&gateway.carriers).await;
+    let states = gateway.configured_carriers.states().await;
     Json(json!({"carriers": states})).into_response()
 }
 
 /// `GET /local/carriers/{name}`.
 pub(super) async fn carrier(State(gateway): Shared, Path(name): Path<String>) -> Response {
-    let simulated = gateway.configured_carriers.simulated_name(&name);
-    match simulated.and_then(|name| gateway.carriers.behaviour(name)) {
+    let simulated = gateway.configured_carriers.simulated_name(&name).await;
+    match simulated.and_then(|name| gateway.carriers.behaviour(&name)) {
         Some(behaviour) => Json(behaviour).into_response(),
         None => reject(StatusCode::NOT_FOUND, NO_CARRIER),
     }
@@ -174,10 +174,10 @@ pub(super) async fn set_carrier(
             "invalid report; allowed: none, queued, sent, delivered, undelivered, rejected, expired",
         );
     }
-    let Some(simulated) = gateway.configured_carriers.simulated_name(&name) else {
+    let Some(simulated) = gateway.configured_carriers.simulated_name(&name).await else {
         return reject(StatusCode::NOT_FOUND, NO_CARRIER);
     };
-    match gateway.carriers.set_behaviour(simulated, behaviour).await {
+    match gateway.carriers.set_behaviour(&simulated, behaviour).await {
         Some(Ok(())) => Json(json!({"name": name})).into_response(),
         Some(Err(error)) => reject(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         None => reject(StatusCode::NOT_FOUND, NO_CARRIER),
@@ -218,8 +218,8 @@ pub(super) async fn state(State(gateway): Shared) -> Response {
     }
 }
 
-/// `GET /local/endpoints`: where the table and the queue are, and which carriers are simulated, for
-/// the commands of operators. All of it is on this machine only.
+/// `GET /local/endpoints`: where the table and the queue are, which carriers are simulated, and by
+/// what to recognize the keys, for the commands of operators. All of it is on this machine only.
 pub(super) async fn endpoints(State(gateway): Shared) -> Json<Value> {
     Json(json!({
         "dynamodb_url": gateway.dynamodb_url,
@@ -227,6 +227,8 @@ pub(super) async fn endpoints(State(gateway): Shared) -> Json<Value> {
         "table": gateway.table.name(),
         "now_millis": gateway.clock.clock().now_millis(),
         "simulated_carriers": gateway.simulated_carriers,
+        "keys": gateway.keys,
+        "api_keys": gateway.api_keys,
     }))
 }
 

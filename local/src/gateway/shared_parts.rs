@@ -29,6 +29,10 @@ pub(crate) struct Gateway {
     pub(crate) configured_carriers: ConfiguredCarriers,
     /// `OTP_CARRIERS` with the simulated carriers, if they are used.
     pub(crate) simulated_carriers: Option<String>,
+    /// Fingerprint of the keys in `OTP_SECRETS`.
+    pub(crate) keys: Option<String>,
+    /// Hashes of API keys, as in `OTP_SECRETS`.
+    pub(crate) api_keys: Value,
     pub(crate) metrics: RecordedMetrics,
     pub(crate) clock: SimulatedClock,
     pub(crate) page: String,

@@ -10,13 +10,15 @@ use otp::config::TableConfig;
 use otp::config::document::{CarrierCredentials, Document, StoredConfig};
 use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
-use otp::store::{ConfigVersion, ConfigWrite, Store};
+use otp::store::{ConfigReadError, ConfigVersion, ConfigWrite, Replaced, Store};
 use serde_json::{Map, Value};
 
 use super::credential_fields::is_credential;
 use super::deployment::Deployment;
 use super::document_changes::document_changes;
 use super::error::OperatorError;
+use super::hidden_characters::texts_with_hidden;
+use super::known_apps::known_apps;
 
 /// What the table holds, with what reads and writes it.
 pub(crate) struct Configuration<'a> {
@@ -25,12 +27,15 @@ pub(crate) struct Configuration<'a> {
     carrier_seal: Option<Arc<Keyring>>,
     /// Version of the document; 0 if there is none.
     pub(crate) version: u64,
+    replaced: Replaced,
     /// The stored version, as it is.
     pub(crate) current: Option<ConfigVersion>,
     /// Why the stored document cannot be used; its place is taken by an empty one.
     pub(crate) problems: Vec<String>,
     pub(crate) document: Document,
-    credentials_version: u64,
+    /// What counts while no document is stored.
+    pub(crate) first_document: Document,
+    replaced_credentials: Replaced,
     /// Of the carriers, beside those of `OTP_SECRETS`.
     pub(crate) credentials: CarrierCredentials,
     /// Why the stored ones cannot be read; their place is taken by none.
@@ -45,32 +50,50 @@ impl<'a> Configuration<'a> {
         let aws = config.aws.config(Service::DynamoDb);
         let store = Store::new(&aws, config.table, config.keyring);
         let carrier_seal = config.carrier_seal.map(Arc::new);
-        let current = store.read_config(true).await?;
-        let parsed = current.as_ref().map(parse);
-        let (document, problems) = match parsed {
-            None => (Document::default(), vec![]),
-            Some(Ok(document)) => (document, vec![]),
-            Some(Err(problems)) => (Document::default(), problems),
+        let first_document = config.first_document.unwrap_or_default();
+        let stored = StoredItem::of(store.read_config(true).await)?;
+        let version = match &stored {
+            StoredItem::None => 0,
+            StoredItem::Version(current) => current.version,
+            StoredItem::Malformed => {
+                let history = store.config_history().await?;
+                history.first().map_or(0, |last| last.version)
+            }
         };
+        let replaced = stored.replaced_after(version);
+        let (document, problems) = match &stored {
+            StoredItem::None => (first_document.clone(), vec![]),
+            StoredItem::Version(current) => match parse(current) {
+                Ok(document) => (document, vec![]),
+                Err(problems) => (Document::default(), problems),
+            },
+            StoredItem::Malformed => (Document::default(), vec![malformed("config")]),
+        };
+        let current = stored.version();
         let stored = match &carrier_seal {
-            Some(key) => store.read_config_secrets(key, true).await?,
-            None => None,
+            Some(key) => StoredItem::of(store.read_config_secrets(key, true).await)?,
+            None => StoredItem::None,
         };
-        let credentials_version = stored.as_ref().map_or(0, |stored| stored.version);
-        let (credentials, credentials_problem) = match stored.as_ref().map(credentials) {
-            None => (CarrierCredentials::default(), None),
-            Some(Ok(credentials)) => (credentials, None),
-            Some(Err(problem)) => (CarrierCredentials::default(), Some(problem)),
+        let (replaced_credentials, read) = match &stored {
+            StoredItem::None => (Replaced::Version(0), Ok(CarrierCredentials::default())),
+            StoredItem::Version(stored) => (Replaced::Version(stored.version), credentials(stored)),
+            StoredItem::Malformed => (Replaced::Malformed(0), Err(malformed("config_secrets"))),
+        };
+        let (credentials, credentials_problem) = match read {
+            Ok(credentials) => (credentials, None),
+            Err(problem) => (CarrierCredentials::default(), Some(problem)),
         };
         Ok(Self {
             deployment,
             store,
             carrier_seal,
-            version: current.as_ref().map_or(0, |current| current.version),
+            version,
+            replaced,
             current,
             problems,
             document,
-            credentials_version,
+            first_document,
+            replaced_credentials,
             credentials,
             credentials_problem,
         })
@@ -115,6 +138,22 @@ impl<'a> Configuration<'a> {
         }
     }
 
+    /// Checks what no function refuses in `document`, and no operator means: rules of an app that
+    /// does not exist, and texts with hidden characters.
+    pub(crate) fn check_names(&self, document: &Document) -> Result<(), OperatorError> {
+        let apps = known_apps(self.deployment, document);
+        let unknown = document.rules.keys().filter(|app| !apps.contains_key(*app));
+        let unknown = unknown.map(|app| {
+            format!("config.rules.{app}: there is no app {app}; `app create {app}` defines it")
+        });
+        let mut problems: Vec<String> = unknown.collect();
+        problems.extend(texts_with_hidden(document));
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(OperatorError::Settings(problems)),
+        }
+    }
+
     /// Checks `document` and writes it as the next version, whose number it returns.
     pub(crate) async fn write(&self, document: &Document) -> Result<u64, OperatorError> {
         self.check(document, &self.credentials)?;
@@ -122,7 +161,7 @@ impl<'a> Configuration<'a> {
             .to_stored()
             .map_err(|error| OperatorError::Settings(error.0))?;
         let (author, now) = (self.deployment.author().await?, self.deployment.now());
-        let written = self.store.write_config(self.version, &text, &author, now);
+        let written = self.store.write_config(self.replaced, &text, &author, now);
         match written.await? {
             ConfigWrite::Written(version) => Ok(version),
             ConfigWrite::Conflict(current) => Err(self.conflict(current)),
@@ -150,13 +189,13 @@ impl<'a> Configuration<'a> {
         let key = key.ok_or(OperatorError::NoCarrierSeal)?;
         let text = credentials.to_stored();
         let (author, now) = (self.deployment.author().await?, self.deployment.now());
-        let version = self.credentials_version;
+        let replaced = self.replaced_credentials;
         let written = self
             .store
-            .write_config_secrets(&key, version, &text, &author, now);
+            .write_config_secrets(&key, replaced, &text, &author, now);
         match written.await? {
             ConfigWrite::Written(version) => {
-                self.credentials_version = version;
+                self.replaced_credentials = Replaced::Version(version);
                 self.credentials = credentials;
                 self.credentials_problem = None;
                 Ok(())
@@ -171,10 +210,13 @@ impl<'a> Configuration<'a> {
         let Some(current) = current else {
             return OperatorError::Document(vec!["the document was deleted meanwhile".to_owned()]);
         };
-        let changes = match parse(&current) {
+        let mut changes = match parse(&current) {
             Ok(document) => document_changes(&self.document, &document),
             Err(problems) => problems,
         };
+        if changes.is_empty() {
+            changes.push("none".to_owned());
+        }
         OperatorError::Changed {
             version: current.version,
             author: current.author,
@@ -194,6 +236,44 @@ impl<'a> Configuration<'a> {
             _ => Ok(false),
         }
     }
+}
+
+/// An item of the configuration as it was read.
+enum StoredItem {
+    None,
+    Version(ConfigVersion),
+    /// It is not one of the configuration.
+    Malformed,
+}
+
+impl StoredItem {
+    fn of(read: Result<Option<ConfigVersion>, ConfigReadError>) -> Result<Self, OperatorError> {
+        match read {
+            Ok(None) => Ok(Self::None),
+            Ok(Some(version)) => Ok(Self::Version(version)),
+            Err(ConfigReadError::Malformed(_)) => Ok(Self::Malformed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a write after `version` replaces.
+    fn replaced_after(&self, version: u64) -> Replaced {
+        match self {
+            Self::None | Self::Version(_) => Replaced::Version(version),
+            Self::Malformed => Replaced::Malformed(version),
+        }
+    }
+
+    fn version(self) -> Option<ConfigVersion> {
+        match self {
+            Self::Version(version) => Some(version),
+            Self::None | Self::Malformed => None,
+        }
+    }
+}
+
+fn malformed(item: &str) -> String {
+    format!("{item}: the item is not one of the configuration: it was damaged or placed by hand")
 }
 
 /// The document of a version.

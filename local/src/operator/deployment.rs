@@ -16,6 +16,7 @@ use super::dead_letter_queue::DeadLetterQueue;
 use super::error::OperatorError;
 use super::local_server::LocalServer;
 use super::stack::{self, Stack};
+use super::user_name::user_name;
 use crate::template::Template;
 use crate::{local_aws, proxy_urls, secrets};
 
@@ -64,6 +65,10 @@ impl Deployment {
             Target::Local { url, data } => {
                 let server = LocalServer::ask(&url).await?;
                 let secrets = secrets::stored(&data, variable("OTP_SECRETS"))?;
+                if secrets::fingerprint(&secrets) != server.keys {
+                    return Err(OperatorError::OtherKeys { url, data });
+                }
+                let secrets = secrets::with_api_keys(secrets, &server.api_keys);
                 Self::of_local_server(&url, server, secrets)
             }
         }
@@ -211,12 +216,7 @@ impl Deployment {
     pub(crate) async fn author(&self) -> Result<String, OperatorError> {
         match &self.session {
             Some(session) => session.arn().await,
-            None => {
-                let user = ["USER", "LOGNAME", "USERNAME"]
-                    .into_iter()
-                    .find_map(variable);
-                Ok(user.unwrap_or_else(|| "local user".to_owned()))
-            }
+            None => Ok(user_name()),
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use otp::config::document::{ApiKeyEntry, Document};
 use serde_json::Value;
 
+use super::hidden_characters::shown;
+
 /// Lines that begin with `+` for an added field, `-` for a removed one, `~` for a changed one.
 pub(crate) fn document_changes(before: &Document, after: &Document) -> Vec<String> {
     let (before, after) = (fields(before), fields(after));
@@ -22,9 +24,7 @@ pub(crate) fn document_changes(before: &Document, after: &Document) -> Vec<Strin
     lines.extend(added.map(|(name, value)| (name, format!("+ {name}: {value}"))));
     lines.sort();
     let lines = lines.into_iter().map(|(_, line)| line);
-    lines
-        .map(|line| line.replace(char::is_control, "?"))
-        .collect()
+    lines.map(|line| shown(&line)).collect()
 }
 
 /// Texts by the path of the field. Keys and carriers are found by id and name, not by position.

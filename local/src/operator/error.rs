@@ -2,6 +2,8 @@
 //!
 //! Invariant: no error contains a key or a credential.
 
+use std::path::PathBuf;
+
 use otp::domain::time::Timestamp;
 use otp::platform::queue::QueueError;
 use otp::service::factors::SubjectError;
@@ -36,6 +38,18 @@ pub(crate) enum OperatorError {
     /// The local server does not respond as one.
     #[error("--url: no local server responds there")]
     NoLocalServer(#[source] Option<Cause>),
+    /// The keys that this command has are not those of the server.
+    #[error(
+        "--data: {} does not have the keys of the server at {url}: name the directory that the \
+         server has as its --data, and set OTP_SECRETS if the server has it",
+        data.display()
+    )]
+    OtherKeys {
+        /// URL of the server.
+        url: String,
+        /// The directory.
+        data: PathBuf,
+    },
     /// Its data directory cannot be read.
     #[error(transparent)]
     Data(#[from] DataDirError),
@@ -53,7 +67,7 @@ pub(crate) enum OperatorError {
     Document(Vec<String>),
     /// Another operator has written the document.
     #[error(
-        "nothing was changed: {author} has written version {version} at {written_at}\n{}",
+        "nothing was changed: {author} has written version {version} at {written_at}; its changes:\n{}",
         .changes.join("\n")
     )]
     Changed {
@@ -63,7 +77,7 @@ pub(crate) enum OperatorError {
         author: String,
         /// When.
         written_at: Timestamp,
-        /// What differs from the document that this command has read.
+        /// What differs from the document that this command has read; one line at least.
         changes: Vec<String>,
     },
     /// Another operator has written the credentials.
@@ -116,6 +130,9 @@ pub(crate) enum OperatorError {
     /// A subject.
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    /// The API document in this binary.
+    #[error("openapi.yaml: {0}")]
+    OpenApi(#[source] serde_norway::Error),
     /// The template in this binary.
     #[error(transparent)]
     Template(#[from] TemplateError),

@@ -6,6 +6,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use otp::platform::https;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::error::OperatorError;
 
@@ -21,6 +22,10 @@ pub(super) struct LocalServer {
     pub(super) sqs_url: String,
     pub(super) table: String,
     pub(super) now_millis: i64,
+    /// Fingerprint of its keys, as `secrets::fingerprint` makes it.
+    pub(super) keys: Option<String>,
+    /// `api_keys` of its `OTP_SECRETS`.
+    pub(super) api_keys: Value,
     /// `OTP_CARRIERS` that the server has set.
     pub(super) simulated_carriers: Option<String>,
 }

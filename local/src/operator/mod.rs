@@ -13,11 +13,13 @@ mod deployment;
 mod diagnosis;
 mod document_changes;
 mod error;
+mod hidden_characters;
 mod known_apps;
 mod secret_document;
 mod local_server;
 mod stack;
 mod use_cases;
+mod user_name;
 
 pub(crate) use carrier_list::{CarrierList, name_of};
 pub(crate) use configuration::{Configuration, parse};
@@ -27,6 +29,7 @@ pub(crate) use deployment::Deployment;
 pub(crate) use diagnosis::{Finding, diagnose};
 pub(crate) use document_changes::document_changes;
 pub(crate) use error::OperatorError;
+pub(crate) use hidden_characters::{is_hidden, shown};
 pub(crate) use known_apps::{KnownApp, known_apps, secret_keys};
 pub(crate) use secret_document::SecretDocument;
 

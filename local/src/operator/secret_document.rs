@@ -1,7 +1,7 @@
 //! The keys in the secret of a stack, which commands change.
 //!
 //! Invariants: a secret that a function would refuse is not written. A change is made only if no
-//! other one was made since the secret was read. No key is printed.
+//! other one was made since the secret was read. No key is printed but the first API key, once.
 
 use aws_sdk_secretsmanager::Client;
 use data_encoding::BASE64;
@@ -16,6 +16,8 @@ use super::error::OperatorError;
 /// The entries of the secret: `OTP_SECRETS` of the functions that do not call carriers, and of
 /// those that do.
 const DOCUMENTS: [&str; 2] = ["otp_secrets", "otp_secrets_with_carriers"];
+/// The entry with the first API key.
+const FIRST_KEY: &str = "first_api_key";
 /// Stage of a version that is not current yet.
 const PENDING: &str = "lambda-otp-pending";
 const CURRENT: &str = "AWSCURRENT";
@@ -106,6 +108,12 @@ impl<'a> SecretDocument<'a> {
                 keys.remove(id);
             }
         });
+    }
+
+    /// Takes the first API key out, which no function reads; `None`: it was taken before.
+    pub(crate) fn take_first_key(&mut self) -> Option<String> {
+        let key = self.entries.remove(FIRST_KEY)?;
+        key.as_str().map(str::to_owned)
     }
 
     fn edit(&mut self, change: impl Fn(&mut Map<String, Value>)) {

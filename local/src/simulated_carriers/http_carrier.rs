@@ -77,11 +77,16 @@ impl HttpCarrier {
 
     /// The carrier as an entry of `OTP_CARRIERS`.
     pub(super) fn settings(&self) -> Value {
-        let Identity { port, credentials } = &self.identity;
+        let credentials = &self.identity.credentials;
         json!({
-            "kind": "http", "name": self.name, "base_url": format!("http://127.0.0.1:{port}"),
+            "kind": "http", "name": self.name, "base_url": self.base_url(),
             "timeout_ms": TIMEOUT_MILLIS, "token": credentials.token, "secret": credentials.secret,
         })
+    }
+
+    /// Where it listens.
+    pub(super) fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.identity.port)
     }
 
     /// Changes the behaviour. Mode `down` also closes open connections.

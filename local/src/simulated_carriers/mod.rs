@@ -235,6 +235,14 @@ impl SimulatedCarriers {
         self.0.sns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The name of the carrier that listens at `url`.
+    pub(crate) fn name_at(&self, url: &str) -> Option<String> {
+        let url = url.trim_end_matches('/');
+        let mut carriers = self.0.http.iter();
+        let carrier = carriers.find(|carrier| carrier.base_url() == url);
+        carrier.map(|carrier| carrier.name.to_owned())
+    }
+
     fn http_carrier(&self, name: &str) -> Option<&Arc<HttpCarrier>> {
         self.0.http.iter().find(|carrier| carrier.name == name)
     }

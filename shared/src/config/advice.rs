@@ -10,6 +10,8 @@ use crate::platform::json::{self, FieldError};
 
 /// Longest beginning of a value that is shown.
 const SHOWN_CHARS_MAX: usize = 4;
+/// Longest name of a member that is shown.
+const NAME_CHARS_MAX: usize = 40;
 
 /// The sentence for a value that is only the beginning of a JSON document, because a shell or SAM
 /// has interpreted its quotation marks. `None` for any other value.
@@ -27,14 +29,24 @@ pub(super) fn cut_json(value: &str) -> Option<String> {
     ))
 }
 
+/// The name of a member or an app in a sentence about it.
+pub(super) fn shown_name(name: &str) -> String {
+    let name: String = name.escape_debug().take(NAME_CHARS_MAX).collect();
+    format!("`{name}`")
+}
+
 /// `problem`, one of the list `carriers`. For a missing field that may be a secret it says where
-/// secrets belong.
-pub(super) fn carrier_problem(problem: &CarrierConfigError, carriers: &str) -> String {
-    let hint = secret_hint(problem, carriers).unwrap_or_default();
+/// secrets belong: of a list in the document, the operator's tool sets them.
+pub(super) fn carrier_problem(
+    problem: &CarrierConfigError,
+    carriers: &str,
+    is_stored: bool,
+) -> String {
+    let hint = secret_hint(problem, carriers, is_stored).unwrap_or_default();
     format!("{problem}{hint}")
 }
 
-fn secret_hint(problem: &CarrierConfigError, carriers: &str) -> Option<String> {
+fn secret_hint(problem: &CarrierConfigError, carriers: &str, is_stored: bool) -> Option<String> {
     let CarrierConfigError::InvalidFields {
         position,
         kind,
@@ -50,6 +62,11 @@ fn secret_hint(problem: &CarrierConfigError, carriers: &str) -> Option<String> {
     let entries = json::parse(carriers.as_bytes()).ok()?;
     let name = entries[position.checked_sub(1)?]["name"].as_str();
     let name = name.unwrap_or(kind);
+    if is_stored {
+        return Some(format!(
+            "; `lambda-otp carrier set {name} --ask {field}` sets it if it is a credential"
+        ));
+    }
     Some(format!(
         ". Secrets belong in OTP_SECRETS: {{\"carriers\":{{\"{name}\":{{\"{field}\":\"...\"}}}}}}"
     ))
@@ -64,7 +81,8 @@ pub(super) fn too_guessable(probability: f64) -> String {
 }
 
 /// The sentence about a spend limit while some of `carriers` have no price; `None` if all have one.
-pub(super) fn missing_prices(carriers: &[ConfiguredCarrier]) -> Option<String> {
+/// `source` defines the carriers.
+pub(super) fn missing_prices(carriers: &[ConfiguredCarrier], source: &str) -> Option<String> {
     let without = carriers.iter().filter(|carrier| carrier.price.is_empty());
     let names: Vec<&str> = without.map(|carrier| carrier.name.as_str()).collect();
     if names.is_empty() {
@@ -72,7 +90,7 @@ pub(super) fn missing_prices(carriers: &[ConfiguredCarrier]) -> Option<String> {
     }
     Some(format!(
         "limits nothing, because these carriers have no price: {}. Add one to each of them in \
-         OTP_CARRIERS, such as \"price\":{{\"FR\":0.045,\"*\":0.08}}",
+         {source}, such as \"price\":{{\"FR\":0.045,\"*\":0.08}}",
         names.join(", ")
     ))
 }

@@ -9,7 +9,7 @@ use crate::domain::policy::Policy;
 impl Reader<'_> {
     /// Checks that a spend limit has prices to count: without them it would have no effect.
     pub(super) fn check_prices(&mut self, apps: &Apps, carriers: &[ConfiguredCarrier]) {
-        let Some(problem) = missing_prices(carriers) else {
+        let Some(problem) = missing_prices(carriers, self.carriers_source()) else {
             return;
         };
         if apps.default.spend_per_day.is_some() {
@@ -18,7 +18,8 @@ impl Reader<'_> {
         }
         let with_limit = |(_, policy): &(&String, &Policy)| policy.spend_per_day.is_some();
         for (app, _) in apps.apps.iter().filter(with_limit) {
-            self.problem("OTP_APPS", &format!("{app}.spend_per_day {problem}"));
+            let source = self.app_source(app);
+            self.problem(source, &format!("{app}.spend_per_day {problem}"));
         }
     }
 

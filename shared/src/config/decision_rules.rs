@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::advice::shown_name;
 use crate::domain::decision_rules::{
     Amount, Condition, InvalidRules, Rule, RuleOutcome, Rules, is_currency, is_rule_word,
 };
@@ -21,9 +22,12 @@ const MINUTES: std::ops::RangeInclusive<i64> = 1..=43_200;
 /// Why rules cannot be used. `Display` is a sentence without a subject.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum RulesError {
-    /// Not a list of objects.
+    /// Not a list.
     #[error("must be a list of rules")]
     NotAList,
+    /// An element of the list is not an object.
+    #[error("rule {0} must be an object")]
+    NotAnObject(usize),
     /// A field of a rule is wrong.
     #[error("rule {number}: `{field}` must be {expected}")]
     Field {
@@ -35,8 +39,8 @@ pub enum RulesError {
         expected: &'static str,
     },
     /// A rule has a field, or a condition, that does not exist.
-    #[error("rule {0} has an unknown field or condition")]
-    UnknownField(usize),
+    #[error("rule {0} has the unknown field or condition {1}")]
+    UnknownField(usize, String),
     /// The rules do not fit one another.
     #[error(transparent)]
     Rules(#[from] InvalidRules),
@@ -50,7 +54,7 @@ pub fn read(value: &Value) -> Result<Rules, RulesError> {
     let list = value.as_array().ok_or(RulesError::NotAList)?;
     let rules = list.iter().zip(1..);
     let rules = rules.map(|(rule, number)| {
-        let object = rule.as_object().ok_or(RulesError::NotAList)?;
+        let object = rule.as_object().ok_or(RulesError::NotAnObject(number))?;
         RuleReader { number }.rule(object)
     });
     Ok(Rules::new(rules.collect::<Result<_, _>>()?)?)
@@ -72,8 +76,8 @@ impl RuleReader {
     fn rule(&self, object: &Map<String, Value>) -> Result<Rule, RulesError> {
         let is_known =
             |name: &String| ["name", "when", "decision", "requires"].contains(&name.as_str());
-        if !object.keys().all(is_known) {
-            return Err(RulesError::UnknownField(self.number));
+        if let Some(unknown) = object.keys().find(|name| !is_known(name)) {
+            return Err(RulesError::UnknownField(self.number, shown_name(unknown)));
         }
         let name = object.get("name").and_then(Value::as_str);
         let name = name.ok_or_else(|| self.wrong("name", "a text"))?;
@@ -134,7 +138,7 @@ impl RuleReader {
             "not_enrolled" => {
                 Condition::NotEnrolled(self.list("not_enrolled", value, proof, PROOFS)?)
             }
-            _ => return Err(RulesError::UnknownField(self.number)),
+            other => return Err(RulesError::UnknownField(self.number, shown_name(other))),
         })
     }
 

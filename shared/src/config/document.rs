@@ -15,6 +15,7 @@ mod api_key_entry;
 
 use serde_json::{Map, Value, json};
 
+use super::advice::shown_name;
 use super::apps::{ApiKey, ApiKeys, is_app_name};
 use super::config_error::ConfigError;
 use super::secrets;
@@ -68,11 +69,11 @@ impl Document {
         let apps = members.object("apps");
         let rules = members.object("rules");
         for (member, names) in [("apps", &apps), ("rules", &rules)] {
-            if !names.keys().all(|app| is_app_name(app)) {
-                members.problem(
-                    member,
-                    "names of apps must have 1 to 32 letters, digits, - and _",
-                );
+            for app in names.keys().filter(|app| !is_app_name(app)) {
+                let app = shown_name(app);
+                let problem =
+                    format!("{app}: names of apps must have 1 to 32 letters, digits, - and _");
+                members.problem(member, &problem);
             }
         }
         let document = Self {
@@ -105,7 +106,8 @@ impl Document {
             return Ok(text);
         }
         Err(ConfigError(vec![format!(
-            "config: has {} bytes; at most {STORED_BYTES_MAX} are allowed",
+            "config: takes {} bytes in the table, where it has no spaces and an API key is a list \
+             without names of fields; at most {STORED_BYTES_MAX} are allowed",
             text.len()
         )]))
     }
@@ -235,10 +237,12 @@ impl Members {
             match ApiKeyEntry::read(value) {
                 Err(problem) => self.problems.push(format!("config.{member}{problem}")),
                 Ok(entry) if !ids.insert(entry.id.clone()) => {
-                    self.problem(&member, "another key has this id");
+                    let problem = format!("another key has this id, {}", entry.id);
+                    self.problem(&member, &problem);
                 }
                 Ok(entry) if !hashes.insert(entry.sha256) => {
-                    self.problem(&member, "another key has this sha256");
+                    let problem = format!("another key has the sha256 of {}", entry.id);
+                    self.problem(&member, &problem);
                 }
                 Ok(entry) => entries.push(entry),
             }
@@ -247,9 +251,9 @@ impl Members {
     }
 
     fn finish(mut self, allowed: &str) -> Result<(), ConfigError> {
-        if let Some(unknown) = self.unread.keys().next() {
-            let shown: String = unknown.escape_debug().take(32).collect();
-            let problem = format!("config: unknown member {shown}; allowed: {allowed}");
+        for unknown in self.unread.keys() {
+            let unknown = shown_name(unknown);
+            let problem = format!("config: unknown member {unknown}; allowed: {allowed}");
             self.problems.push(problem);
         }
         match self.problems.is_empty() {
@@ -369,7 +373,7 @@ mod tests {
                 "config.format: 2 is newer than 1",
             ),
             (r#"{"apps":{}}"#, "config.format: must be 1"),
-            (r#"{"format":1,"hats":1}"#, "config: unknown member hats"),
+            (r#"{"format":1,"hats":1}"#, "config: unknown member `hats`"),
             (r#"{"format":1,"format":1}"#, "config: duplicate key"),
             (r#"{"format":1,"apps":[]}"#, "config.apps: must be"),
             (r#"{"format":1,"carriers":{}}"#, "config.carriers: must be"),
@@ -379,7 +383,7 @@ mod tests {
             ),
             (
                 r#"{"format":1,"apps":{"a b":{}}}"#,
-                "config.apps: names of apps",
+                "config.apps: `a b`: names of apps",
             ),
         ] {
             let problems = refused(text);

@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::config_error::ConfigError;
-use super::document::StoredConfig;
+use super::document::{Document, StoredConfig};
 use super::infrastructure_values::InfrastructureValues;
 use super::reader::{DispatchMode, Reader};
 use super::secrets::{self, Secrets};
 use crate::crypto::keyring::Keyring;
 use crate::platform::aws::{Aws, AwsSettings, Service};
+use crate::platform::json;
 use crate::store::Store;
 
 /// A lookup of variables that a function keeps.
@@ -90,6 +93,7 @@ impl Reader<'_> {
     pub(super) fn infrastructure(&mut self) -> InfrastructureValues {
         let secrets = self.secrets();
         InfrastructureValues {
+            first_document: self.first_document(secrets.first_document),
             table: self.table(),
             aws: self.aws(),
             keyring: Arc::new(secrets.keyring),
@@ -97,6 +101,24 @@ impl Reader<'_> {
             api_keys: secrets.api_keys,
             credentials: secrets.credentials,
         }
+    }
+
+    /// The document of the first deployment, without the apps that `OTP_APPS` defines: it has no
+    /// settings, and a member of a document would replace theirs.
+    pub(super) fn first_document(&mut self, document: Option<Value>) -> Option<Document> {
+        let document = Document::parse(&document?.to_string());
+        let mut document = document
+            .map_err(|error| {
+                for problem in error.0 {
+                    self.problem("OTP_SECRETS", &format!("first_document: {problem}"));
+                }
+            })
+            .ok()?;
+        let apps = self.variable("OTP_APPS").unwrap_or_default();
+        // Where the apps are read, an invalid value is a problem.
+        let apps = json::parse_object(apps.as_bytes()).unwrap_or_default();
+        document.apps.retain(|app, _| !apps.contains_key(app));
+        Some(document)
     }
 
     pub(super) fn config_max_age_seconds(&mut self) -> i64 {

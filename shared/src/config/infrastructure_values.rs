@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::apps::ApiKeys;
+use super::document::Document;
 use crate::crypto::keyring::Keyring;
 use crate::platform::aws::Aws;
 
@@ -19,4 +20,6 @@ pub(super) struct InfrastructureValues {
     pub(super) api_keys: ApiKeys,
     /// Of `OTP_SECRETS`, by carrier name.
     pub(super) credentials: Map<String, Value>,
+    /// What counts while the table holds no document.
+    pub(super) first_document: Option<Document>,
 }

@@ -12,8 +12,9 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::config_error::ConfigError;
-use super::document::{CarrierCredentials, Document, StoredConfig};
+use super::document::StoredConfig;
 use super::start_log::log_start;
+use super::stored_documents::StoredDocuments;
 use crate::domain::time::Timestamp;
 use crate::platform::clock::Clock;
 use crate::platform::logging::causes;
@@ -280,34 +281,14 @@ impl<C: Configured> InstanceConfig<C> {
         &self,
         versions: &StoredVersions,
     ) -> Result<(C::Settings, Vec<String>), ConfigError> {
-        let document = versions.document.as_ref();
-        let document = document
-            .map(|version| Document::parse(text_of("config", version)?))
-            .transpose()?;
-        let credentials = versions.credentials.as_ref();
-        let credentials = credentials
-            .map(|version| CarrierCredentials::parse(text_of("config_secrets", version)?))
-            .transpose()?;
-        self.configured.configure(StoredConfig {
-            document: document.as_ref(),
-            credentials: credentials.as_ref(),
-        })
+        let documents = StoredDocuments::parse(versions)?;
+        self.configured.configure(documents.stored())
     }
 }
 
 /// The version of an item; 0 if there is none.
 fn version_of(item: &Option<ConfigVersion>) -> u64 {
     item.as_ref().map_or(0, |item| item.version)
-}
-
-fn text_of<'v>(item: &str, version: &'v ConfigVersion) -> Result<&'v str, ConfigError> {
-    version.text.as_deref().ok_or_else(|| {
-        let key = version.seal_key.escape_debug();
-        let problem = "which OTP_SECRETS does not have, or it was altered";
-        ConfigError(vec![format!(
-            "{item}: sealed under the key `{key}`, {problem}"
-        )])
-    })
 }
 
 fn log_failure(function: &str, error: &ReadingError) {

@@ -22,6 +22,7 @@ mod policy_checks;
 mod reader;
 mod secrets;
 mod start_log;
+mod stored_documents;
 mod table_config;
 mod test_numbers;
 
@@ -33,6 +34,7 @@ pub use function_configs::{CallbackConfig, FactorsConfig, SendConfig, VerifyConf
 pub use infrastructure::{Infrastructure, OwnedVariables};
 pub use policy::{SETTINGS, android_hash, brand};
 pub use reader::{Reader, Variables};
+pub use stored_documents::StoredDocuments;
 pub use table_config::TableConfig;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use super::advice::{carrier_problem, cut_json};
+use super::advice::{carrier_problem, cut_json, shown_name};
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
 use super::decision_rules::RULES;
 use super::document::{CarrierCredentials, Document, StoredConfig};
@@ -95,12 +95,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// With the `infrastructure` that was read before.
+    /// With the `infrastructure` that was read before. While no document is stored, the first one
+    /// of `OTP_SECRETS` counts.
     pub(super) fn over(
         variables: Variables<'a>,
         stored: StoredConfig<'a>,
         infrastructure: &'a InfrastructureValues,
     ) -> Self {
+        let first = infrastructure.first_document.as_ref();
+        let stored = StoredConfig {
+            document: stored.document.or(first),
+            ..stored
+        };
         Self {
             infrastructure: Some(infrastructure),
             ..Self::new(variables, stored)
@@ -143,6 +149,15 @@ impl<'a> Reader<'a> {
         entries
     }
 
+    /// What defines the settings of an app that has its own.
+    pub(super) fn app_source(&self, app: &str) -> &'static str {
+        let stored = self.stored.document;
+        match stored.is_some_and(|document| document.apps.contains_key(app)) {
+            true => "config.apps",
+            false => "OTP_APPS",
+        }
+    }
+
     /// The text of a list, and what defines it: a member of the document, or else a variable.
     fn list_text(
         &self,
@@ -165,6 +180,7 @@ impl<'a> Reader<'a> {
             carrier_seal,
             mut api_keys,
             mut credentials,
+            ..
         } = match self.infrastructure {
             Some(infrastructure) => infrastructure.clone(),
             None => self.infrastructure(),
@@ -256,7 +272,10 @@ impl<'a> Reader<'a> {
         for (source, app, settings) in self.app_entries() {
             let mut policy = default.clone();
             let Some(settings) = settings.as_object().filter(|_| is_app_name(&app)) else {
-                self.problem(source, "must map names of apps to objects of settings");
+                let app = shown_name(&app);
+                let problem =
+                    format!("must map names of apps to objects of settings; {app} does not");
+                self.problem(source, &problem);
                 continue;
             };
             // `factors` reads the rules; the other functions need none.
@@ -298,7 +317,9 @@ impl<'a> Reader<'a> {
         let region = self.variable("AWS_REGION").unwrap_or_default();
         let (carriers, problems) = read_carriers(&value, credentials, &region);
         for problem in problems {
-            let sentence = cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, &value));
+            let is_stored = name != "OTP_CARRIERS";
+            let sentence =
+                cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, &value, is_stored));
             self.problem(name, &sentence);
         }
         carriers

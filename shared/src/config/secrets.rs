@@ -1,12 +1,14 @@
-//! `OTP_SECRETS`: seal keys, lookup key, hashes of API keys, credentials of carriers.
+//! `OTP_SECRETS`: seal keys, lookup key, hashes of API keys, credentials of carriers, and the
+//! configuration document of the first deployment.
 //!
-//! Invariant: no problem contains a value.
+//! Invariant: no problem contains a value; some name a member.
 
 use std::collections::{BTreeMap, HashMap};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use serde_json::{Map, Value};
 
+use super::advice::shown_name;
 use super::apps::{ApiKey, ApiKeys, is_app_name};
 use crate::carrier;
 use crate::crypto::keyring::Keyring;
@@ -19,6 +21,8 @@ pub(super) struct Secrets {
     pub(super) api_keys: ApiKeys,
     /// By carrier name.
     pub(super) credentials: Map<String, Value>,
+    /// What counts while the table holds no document; not read yet.
+    pub(super) first_document: Option<Value>,
 }
 
 /// Reads the document. Returns what could be read, and a sentence for each problem.
@@ -45,10 +49,13 @@ pub(super) fn read(mut document: Map<String, Value>) -> (Secrets, Vec<String>) {
     let credentials = credentials
         .map(|carriers| read_credentials(carriers, &mut problems))
         .unwrap_or_default();
-    if !document.is_empty() {
-        problems.push(
-            "unknown field; allowed: seal, lookup, carrier_seal, api_keys, carriers".to_owned(),
-        );
+    let first_document = document.remove("first_document");
+    for unknown in document.keys() {
+        let unknown = shown_name(unknown);
+        problems.push(format!(
+            "unknown field {unknown}; allowed: seal, lookup, carrier_seal, api_keys, carriers, \
+             first_document"
+        ));
     }
     let keyring = Keyring::new(current, &keys, &lookup.unwrap_or_default());
     (
@@ -57,6 +64,7 @@ pub(super) fn read(mut document: Map<String, Value>) -> (Secrets, Vec<String>) {
             carrier_seal,
             api_keys,
             credentials,
+            first_document,
         },
         problems,
     )
@@ -69,10 +77,11 @@ fn seal_keys(seal: &Value, problems: &mut Vec<String>) -> (String, BTreeMap<Stri
     for (id, key) in seal["keys"].as_object().into_iter().flatten() {
         match key_of_32_bytes(key).filter(|_| (1..=32).contains(&id.len())) {
             Some(key) => drop(keys.insert(id.clone(), key)),
-            None => problems.push(
-                "each of seal.keys must be the base64 of 32 bytes under an id of 1 to 32 characters"
-                    .to_owned(),
-            ),
+            None => problems.push(format!(
+                "each of seal.keys must be the base64 of 32 bytes under an id of 1 to 32 \
+                 characters; {} is not",
+                shown_name(id)
+            )),
         }
     }
     if !keys.contains_key(&current) {
@@ -95,13 +104,12 @@ fn read_api_keys(entries: &Value, problems: &mut Vec<String>) -> ApiKeys {
         problems.push("api_keys must be a list".to_owned());
         return ApiKeys(apps);
     };
-    for entry in entries {
+    for (index, entry) in entries.iter().enumerate() {
         let Some((hash, app)) = api_key(entry) else {
-            problems.push(
+            problems.push(format!(
                 "each of api_keys must have an app (letters, digits, - and _), a sha256 in \
-                 hexadecimal, and nothing else"
-                    .to_owned(),
-            );
+                 hexadecimal, and nothing else; api_keys[{index}] does not"
+            ));
             continue;
         };
         let key = ApiKey {
@@ -110,7 +118,9 @@ fn read_api_keys(entries: &Value, problems: &mut Vec<String>) -> ApiKeys {
         };
         let other = apps.insert(hash, key);
         if other.is_some_and(|other| other.app != app) {
-            problems.push("a key of api_keys must belong to one app".to_owned());
+            problems.push(format!(
+                "a key of api_keys must belong to one app; that of api_keys[{index}] has another one"
+            ));
         }
     }
     ApiKeys(apps)
@@ -125,10 +135,10 @@ pub(super) fn read_credentials(carriers: Value, problems: &mut Vec<String>) -> M
     let is_common = |field: &String| carrier::COMMON_FIELDS.contains(&field.as_str());
     for (name, credentials) in &carriers {
         if !carrier::is_carrier_name(name) {
-            problems.push(
-                "carriers must be named by 1 to 32 lower-case letters, digits and hyphens"
-                    .to_owned(),
-            );
+            problems.push(format!(
+                "carriers must be named by 1 to 32 lower-case letters, digits and hyphens; {} is not",
+                shown_name(name)
+            ));
             continue;
         }
         match credentials.as_object() {

@@ -4,6 +4,7 @@
 //! variable too, and must start fast.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::apps::Apps;
 use crate::domain::code::Code;
@@ -11,6 +12,10 @@ use crate::domain::pasted_text;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::test_number::{TEST_NUMBERS_MAX, TestNumber, TestNumbers};
 use crate::domain::time::{DAY_SECONDS, Timestamp};
+
+/// What the value must be.
+const LIST: &str = "must be a JSON list of objects with the texts `to`, `code` and `until`, such \
+                    as [{\"to\":\"+12025550143\",\"code\":\"424242\",\"until\":\"2027-01-31\"}]";
 
 /// One entry of the list.
 #[derive(Deserialize)]
@@ -30,16 +35,14 @@ pub(super) fn read_test_numbers(
     apps: &Apps,
     now: Timestamp,
 ) -> Result<TestNumbers, String> {
-    let entries: Vec<Entry> = serde_json::from_str(value).map_err(|_| {
-        "must be a JSON list of objects with the texts `to`, `code` and `until`, such as \
-         [{\"to\":\"+12025550143\",\"code\":\"424242\",\"until\":\"2027-01-31\"}]"
-            .to_owned()
-    })?;
+    let entries: Vec<Value> = serde_json::from_str(value).map_err(|_| LIST.to_owned())?;
     if entries.len() > TEST_NUMBERS_MAX {
         return Err(format!("must have at most {TEST_NUMBERS_MAX} entries"));
     }
     let mut numbers: Vec<TestNumber> = vec![];
     for (position, entry) in (1..).zip(entries) {
+        let entry: Entry = serde_json::from_value(entry)
+            .map_err(|_| format!("{LIST}; entry {position} is none"))?;
         let number = read_entry(&entry, apps, now)
             .map_err(|problem| format!("entry {position}: {problem}"))?;
         if numbers.iter().any(|other| other.to == number.to) {
@@ -72,14 +75,16 @@ pub(super) fn canonical(numbers: TestNumbers) -> Result<TestNumbers, String> {
 fn read_entry(entry: &Entry, apps: &Apps, now: Timestamp) -> Result<TestNumber, String> {
     let to = international(&entry.to)
         .ok_or("`to` must be a phone number that begins with `+` and has 7 to 15 digits")?;
-    let mut codes = apps
-        .all()
-        .map(|(_, policy)| Code::parse(&entry.code, policy.code_alphabet));
-    let code = codes
-        .next()
-        .flatten()
-        .filter(|_| codes.all(|code| code.is_some()));
-    let code = code.ok_or("`code` must have 4 to 10 characters of each app's code alphabet")?;
+    let mut code = None;
+    for (app, policy) in apps.all() {
+        let parsed = Code::parse(&entry.code, policy.code_alphabet).ok_or_else(|| {
+            let of_app = app.map(|app| format!(", also of app {app}"));
+            let of_app = of_app.unwrap_or_default();
+            format!("`code` must have 4 to 10 characters of each app's code alphabet{of_app}")
+        })?;
+        code.get_or_insert(parsed);
+    }
+    let code = code.ok_or("`code` is required")?;
     let last_day = Timestamp::from_date(pasted_text::plain(&entry.until).as_str());
     let last_day = last_day.ok_or("`until` must be a day such as `2027-01-31`")?;
     if last_day > now.a_year_later() {
@@ -188,7 +193,7 @@ mod tests {
             entry("+12025550143", "424242", "31.01.2027"),
             entry("+12025550143", "424242", "2027-01-31T00:00:00Z"),
             entry("+12025550143", "424242", ""),
-            serde_json::Value::from(many).to_string(),
+            Value::from(many).to_string(),
             twice,
         ] {
             let problem = read_test_numbers(&value, &apps(), NOW).expect_err(&value);

@@ -260,8 +260,8 @@ pub struct Rules(Vec<Rule>);
 pub enum InvalidRules {
     #[error("must be a list of 1 to {RULES_MAX} rules")]
     Count,
-    #[error("rule names must be unique, of 1 to 32 characters a-z, 0-9, _ and -")]
-    Name,
+    #[error("rule {0}: rule names must be unique, of 1 to 32 characters a-z, 0-9, _ and -")]
+    Name(usize),
     #[error("the last rule, and only the last, must have no `when`")]
     LastRule,
     #[error("rule `{0}` has the same `when` as an earlier rule")]
@@ -289,7 +289,7 @@ impl Rules {
         for (index, rule) in rules.iter().enumerate() {
             let earlier = &rules[..index];
             if !is_rule_word(&rule.name) || earlier.iter().any(|other| other.name == rule.name) {
-                return Err(InvalidRules::Name);
+                return Err(InvalidRules::Name(index + 1));
             }
             if rule.when.is_empty() != (index == last) {
                 return Err(InvalidRules::LastRule);
@@ -476,11 +476,11 @@ mod tests {
             (vec![last(); 21], InvalidRules::Count),
             (
                 vec![rule("A", &new, RuleOutcome::Deny), last()],
-                InvalidRules::Name,
+                InvalidRules::Name(1),
             ),
             (
                 vec![rule("last", &new, RuleOutcome::Deny), last()],
-                InvalidRules::Name,
+                InvalidRules::Name(2),
             ),
             (
                 vec![rule("a", &new, RuleOutcome::Deny)],

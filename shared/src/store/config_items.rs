@@ -1,20 +1,16 @@
-//! The items of the configuration: the document, its last versions, and the credentials of
-//! carriers. Only the operator's tool writes them.
+//! The items of the configuration as they are read: the document, its last versions, and the
+//! credentials of carriers. Only the operator's tool writes them, with `config_writes`.
 //!
-//! `read_config` returns the stored text, which `config::document` parses. `write_config` writes
-//! the next version if `expected` is the current one (0: there is none), and keeps it in the
-//! history as well, in one transaction. `config_history` returns the last 20 versions, newest
-//! first. The credentials have a version of their own and no history: a credential that was
-//! replaced is not kept.
+//! `read_config` returns the stored text, which `config::document` parses. `config_history` returns
+//! the last 20 versions, newest first.
 //!
-//! Invariants: a write decides by its condition on the version alone. A text is sealed for its item
-//! and version, so one that was moved to another does not open. These items have no TTL.
+//! Invariant: a text is sealed for its item and version, so one that was moved to another does not
+//! open.
 
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use thiserror::Error;
 
-use super::attributes::{self, FORMAT, Item, binary, bytes, number, number_value, text};
+use super::attributes::{self, FORMAT, Item, binary, bytes, number};
 use super::config_keys::{CONFIG, CONFIG_SECRETS, HISTORY_LENGTH, history_key};
 use super::versioned::conflict_backoff;
 use super::{Store, StoreError};
@@ -23,16 +19,14 @@ use crate::crypto::sealing::{SealedFor, seal_key_id};
 use crate::domain::time::Timestamp;
 
 /// Format of the items; that of the document is in its text.
-const ITEM_FORMAT: i64 = 1;
-/// How often a write or a reading of the history is tried again.
-const TRIES_MAX: u32 = 4;
-/// Longest name of an author that is kept.
-const AUTHOR_CHARS_MAX: usize = 256;
+pub(super) const ITEM_FORMAT: i64 = 1;
+/// Largest number of a version. A higher one was not counted up from 1.
+const VERSION_MAX: u64 = 1 << 52;
 
-const VERSION: &str = "version";
-const DOCUMENT: &str = "document";
-const WRITTEN_AT: &str = "written_at";
-const AUTHOR: &str = "author";
+pub(super) const VERSION: &str = "version";
+pub(super) const DOCUMENT: &str = "document";
+pub(super) const WRITTEN_AT: &str = "written_at";
+pub(super) const AUTHOR: &str = "author";
 
 /// One of the two items. Its partition key is its name in ASCII, so that policies can name it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,7 +47,7 @@ impl ConfigItem {
         }
     }
 
-    fn sealed_for(self, version: u64) -> SealedFor {
+    pub(super) fn sealed_for(self, version: u64) -> SealedFor {
         match self {
             Self::Config => SealedFor::Config(version),
             Self::ConfigSecrets => SealedFor::ConfigSecrets(version),
@@ -94,16 +88,6 @@ impl StoredVersions {
             credentials: None,
         }
     }
-}
-
-/// Result of a write.
-#[derive(Clone, PartialEq, Eq)]
-pub enum ConfigWrite {
-    /// Written as this version.
-    Written(u64),
-    /// The current version is not the expected one: nothing was written. The current version, if
-    /// there is one.
-    Conflict(Option<ConfigVersion>),
 }
 
 /// Why an item could not be read.
@@ -189,43 +173,8 @@ impl Store {
         })
     }
 
-    /// Writes `document` as the version after `expected`, and keeps it in the history.
-    ///
-    /// # Errors
-    /// [`ConfigReadError`]: not known to be written.
-    pub async fn write_config(
-        &self,
-        expected: u64,
-        document: &str,
-        author: &str,
-        now: Timestamp,
-    ) -> Result<ConfigWrite, ConfigReadError> {
-        let item = ConfigItem::Config;
-        let written = sealed_item(item, &self.keyring, expected + 1, document, author, now);
-        self.write_config_item(item, &self.keyring, expected, written)
-            .await
-    }
-
-    /// Writes `credentials` as the version after `expected`, sealed under `carrier_seal`. To add a
-    /// carrier, write its credentials before the document that names it.
-    ///
-    /// # Errors
-    /// [`ConfigReadError`]: not known to be written.
-    pub async fn write_config_secrets(
-        &self,
-        carrier_seal: &Keyring,
-        expected: u64,
-        credentials: &str,
-        author: &str,
-        now: Timestamp,
-    ) -> Result<ConfigWrite, ConfigReadError> {
-        let item = ConfigItem::ConfigSecrets;
-        let written = sealed_item(item, carrier_seal, expected + 1, credentials, author, now);
-        self.write_config_item(item, carrier_seal, expected, written)
-            .await
-    }
-
-    /// The last versions of the document, newest first.
+    /// The last versions of the document, newest first. An item in their places that is none of
+    /// them is left out.
     ///
     /// # Errors
     /// [`ConfigReadError`].
@@ -243,10 +192,9 @@ impl Store {
             let read = read.request_items(&self.table, unread).send();
             let output = Box::pin(read).await.map_err(StoreError::request)?;
             let items = output.responses.into_iter().flatten();
-            for item in items.flat_map(|(_, items)| items) {
-                let version = open(ConfigItem::Config, &self.keyring, &item);
-                versions.push(version.ok_or(ConfigReadError::Malformed("config version"))?);
-            }
+            let items = items.flat_map(|(_, items)| items);
+            let opened = items.map(|item| open(ConfigItem::Config, &self.keyring, &item));
+            versions.extend(opened.flatten());
             let left = output.unprocessed_keys.unwrap_or_default();
             match left.into_values().next() {
                 Some(left) => unread = left,
@@ -260,12 +208,25 @@ impl Store {
         Err(StoreError::Conflict.into())
     }
 
-    async fn read_config_item(
+    pub(super) async fn read_config_item(
         &self,
         item: ConfigItem,
         keyring: &Keyring,
         is_consistent: bool,
     ) -> Result<Option<ConfigVersion>, ConfigReadError> {
+        let stored = self.stored_config_item(item, is_consistent).await?;
+        let stored = stored.as_ref();
+        stored
+            .map(|stored| open_item(item, keyring, stored))
+            .transpose()
+    }
+
+    /// An item as it is; `None` if there is none.
+    pub(super) async fn stored_config_item(
+        &self,
+        item: ConfigItem,
+        is_consistent: bool,
+    ) -> Result<Option<Item>, StoreError> {
         let read = self
             .client
             .get_item()
@@ -273,90 +234,8 @@ impl Store {
             .key(attributes::KEY, binary(item.key()))
             .consistent_read(is_consistent);
         let output = Box::pin(read.send()).await.map_err(StoreError::request)?;
-        let Some(stored) = output.item else {
-            return Ok(None);
-        };
-        open_item(item, keyring, &stored).map(Some)
+        Ok(output.item)
     }
-
-    async fn write_config_item(
-        &self,
-        item: ConfigItem,
-        keyring: &Keyring,
-        expected: u64,
-        written: Item,
-    ) -> Result<ConfigWrite, ConfigReadError> {
-        let mut puts = vec![(item.key().to_vec(), true)];
-        if item == ConfigItem::Config {
-            puts.push((history_key((expected + 1) % HISTORY_LENGTH), false));
-        }
-        for _ in 0..TRIES_MAX {
-            let mut write = self.client.transact_write_items();
-            for (key, is_conditional) in &puts {
-                let put = self.put_of(key, &written, is_conditional.then_some(expected))?;
-                write = write.transact_items(put);
-            }
-            let Err(error) = Box::pin(write.send()).await else {
-                return Ok(ConfigWrite::Written(expected + 1));
-            };
-            let is_cancelled = matches!(
-                error.as_service_error(),
-                Some(TransactWriteItemsError::TransactionCanceledException(_))
-            );
-            if !is_cancelled {
-                return Err(StoreError::request(error).into());
-            }
-            let current = self.read_config_item(item, keyring, true).await?;
-            if current.as_ref().map_or(0, |current| current.version) != expected {
-                return Ok(ConfigWrite::Conflict(current));
-            }
-            // Another transaction was in flight, and has failed or is not done.
-            conflict_backoff().await;
-        }
-        Err(StoreError::Conflict.into())
-    }
-
-    /// Puts `written` under `key`. `expected`: only over this version.
-    fn put_of(
-        &self,
-        key: &[u8],
-        written: &Item,
-        expected: Option<u64>,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut item = written.clone();
-        item.extend(key_item(key));
-        let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
-        put = match expected {
-            None => put,
-            Some(0) => put.condition_expression("attribute_not_exists(pk)"),
-            Some(expected) => put
-                .condition_expression("#version = :expected")
-                .expression_attribute_names("#version", VERSION)
-                .expression_attribute_values(":expected", number_value(expected)),
-        };
-        let put = put.build().map_err(StoreError::request)?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-}
-
-/// The item of a version, without its key.
-fn sealed_item(
-    item: ConfigItem,
-    keyring: &Keyring,
-    version: u64,
-    document: &str,
-    author: &str,
-    now: Timestamp,
-) -> Item {
-    let author: String = author.chars().take(AUTHOR_CHARS_MAX).collect();
-    let sealed = keyring.seal(item.sealed_for(version), document);
-    Item::from([
-        (FORMAT.into(), number_value(ITEM_FORMAT)),
-        (VERSION.into(), number_value(version)),
-        (DOCUMENT.into(), binary(&sealed)),
-        (WRITTEN_AT.into(), number_value(now.0)),
-        (AUTHOR.into(), text(author)),
-    ])
 }
 
 fn open_item(
@@ -368,12 +247,13 @@ fn open_item(
     open(item, keyring, stored).ok_or(ConfigReadError::Malformed(name))
 }
 
-fn open(item: ConfigItem, keyring: &Keyring, stored: &Item) -> Option<ConfigVersion> {
+/// The version that `stored` is; `None` if it is not one of the configuration.
+pub(super) fn open(item: ConfigItem, keyring: &Keyring, stored: &Item) -> Option<ConfigVersion> {
     if number(stored, FORMAT) != ITEM_FORMAT {
         return None;
     }
     let version = u64::try_from(number(stored, VERSION)).ok();
-    let version = version.filter(|version| *version > 0)?;
+    let version = version.filter(|version| (1..VERSION_MAX).contains(version))?;
     let sealed = bytes(stored, DOCUMENT);
     Some(ConfigVersion {
         version,
@@ -384,13 +264,15 @@ fn open(item: ConfigItem, keyring: &Keyring, stored: &Item) -> Option<ConfigVers
     })
 }
 
-fn key_item(key: &[u8]) -> Item {
+pub(super) fn key_item(key: &[u8]) -> Item {
     Item::from([(attributes::KEY.into(), binary(key))])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::attributes::number_value;
+    use crate::store::config_writes::{ConfigWrite, Replaced, sealed_item};
     use crate::store::tests::{NOW, REFUSED, TestTable};
 
     fn keyring(id: &str) -> Keyring {
@@ -424,7 +306,8 @@ mod tests {
     }
 
     async fn write(store: &Store, expected: u64, document: &str) -> Option<u64> {
-        let written = store.write_config(expected, document, "ada", NOW).await;
+        let replaced = Replaced::Version(expected);
+        let written = store.write_config(replaced, document, "ada", NOW).await;
         match written.expect("a response") {
             ConfigWrite::Written(version) => Some(version),
             ConfigWrite::Conflict(_) => None,
@@ -440,7 +323,8 @@ mod tests {
         assert_eq!(write(&store, 0, "{1}").await, Some(1));
         assert_eq!(write(&store, 1, "{2}").await, Some(2));
         assert_eq!(write(&store, 0, "{3}").await, None);
-        let conflict = store.write_config(1, "{3}", "ada", NOW).await;
+        let replaced = Replaced::Version(1);
+        let conflict = store.write_config(replaced, "{3}", "ada", NOW).await;
         let Ok(ConfigWrite::Conflict(Some(current))) = conflict else {
             panic!("written");
         };
@@ -473,7 +357,8 @@ mod tests {
         let carriers = keyring("c1");
         assert_eq!(write(&store, 0, "{}").await, Some(1));
         for version in 0..2 {
-            let written = store.write_config_secrets(&carriers, version, "secret", "ada", NOW);
+            let replaced = Replaced::Version(version);
+            let written = store.write_config_secrets(&carriers, replaced, "secret", "ada", NOW);
             let written = written.await.expect("a response");
             assert!(matches!(written, ConfigWrite::Written(new) if new == version + 1));
         }
@@ -499,9 +384,25 @@ mod tests {
         let table = TestTable::start().await;
         let store = table.store();
         table.fail(REFUSED);
-        let written = store.write_config(0, "{}", "ada", NOW).await;
+        let none = Replaced::Version(0);
+        let written = store.write_config(none, "{}", "ada", NOW).await;
         assert!(matches!(written, Err(ConfigReadError::Store(_))));
         assert_eq!(write(&store, 0, "{}").await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn only_a_malformed_item_is_replaced_as_one() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let malformed = Replaced::Malformed(7);
+        let none = store.write_config(malformed, "{1}", "ada", NOW).await;
+        assert!(matches!(none, Ok(ConfigWrite::Conflict(None))));
+        assert_eq!(write(&store, 0, "{2}").await, Some(1));
+        let repaired = store.write_config(malformed, "{1}", "ada", NOW).await;
+        let Ok(ConfigWrite::Conflict(Some(current))) = repaired else {
+            panic!("written");
+        };
+        assert_eq!(number_and_text(&current), (1, Some("{2}")));
     }
 
     #[test]

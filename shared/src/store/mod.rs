@@ -26,6 +26,7 @@ mod delivery_status;
 mod breakers;
 mod config_items;
 mod config_keys;
+mod config_writes;
 mod limits;
 mod owners;
 mod scan;
@@ -36,8 +37,9 @@ use aws_sdk_dynamodb::Client;
 
 pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
-pub use config_items::{ConfigItem, ConfigReadError, ConfigVersion, ConfigWrite, StoredVersions};
+pub use config_items::{ConfigItem, ConfigReadError, ConfigVersion, StoredVersions};
 pub use config_keys::is_config_key;
+pub use config_writes::{ConfigWrite, Replaced};
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
 pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};

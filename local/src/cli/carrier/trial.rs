@@ -11,7 +11,10 @@ use otp::platform::environment::variable;
 use crate::carrier_test::{self, CarrierTestError, Message, Source};
 use crate::cli::exit::failure;
 use crate::cli::target::OptionalTarget;
-use crate::operator::Configuration;
+use crate::operator::{Configuration, Deployment};
+
+/// Port to which a tunnel leads, unless an option names another one.
+const PORT: u16 = 8080;
 
 /// Options of `carrier test`.
 #[derive(clap::Args)]
@@ -40,9 +43,10 @@ pub(in crate::cli) struct Arguments {
     /// App whose name and texts are used
     #[arg(long, default_value = "default")]
     app: String,
-    /// Port on 127.0.0.1 for reports; OTP_PUBLIC_URL must lead there. 0 picks a free one
-    #[arg(long, default_value_t = 8080, value_name = "N")]
-    port: u16,
+    /// Port on 127.0.0.1 for reports, to which OTP_PUBLIC_URL leads: 8080, or a free one for a
+    /// local server and without OTP_PUBLIC_URL. 0 picks a free one
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
     /// How long to wait for reports
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     wait: u16,
@@ -76,11 +80,17 @@ async fn send(arguments: Arguments) -> Result<bool, CarrierTestError> {
         app: arguments.app,
     };
     let wait = Duration::from_secs(arguments.wait.into());
-    let Some(deployment) = arguments.target.open().await? else {
+    let deployment = arguments.target.open().await?;
+    // A local server has its own port, and may be the one whose URL is in the variable.
+    let is_local = deployment.as_ref().is_some_and(Deployment::is_local);
+    let has_tunnel = variable("OTP_PUBLIC_URL").is_some_and(|url| !url.is_empty());
+    let default_port = if has_tunnel && !is_local { PORT } else { 0 };
+    let port = arguments.port.unwrap_or(default_port);
+    let Some(deployment) = deployment else {
         let source = Source::Variables(&variable);
-        return carrier_test::run(&message, arguments.port, wait, source).await;
+        return carrier_test::run(&message, port, wait, source).await;
     };
     let configuration = Configuration::read(&deployment).await?.usable()?;
     let source = Source::Deployment(&deployment, &configuration);
-    carrier_test::run(&message, arguments.port, wait, source).await
+    carrier_test::run(&message, port, wait, source).await
 }

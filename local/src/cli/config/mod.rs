@@ -67,7 +67,7 @@ pub(super) enum Command {
     Rollback {
         #[command(flatten)]
         target: TargetOptions,
-        /// The version; 0 is the empty document, with which the variables count alone
+        /// The version; 0 is what counted before the first one
         version: u64,
         #[command(flatten)]
         confirmation: Confirmation,
@@ -98,6 +98,7 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
             let document = read_document(&read(&file)?)?;
             let deployment = target.open().await?;
             let mut configuration = Configuration::read(&deployment).await?;
+            configuration.check_names(&document)?;
             if dry_run {
                 return show_changes(&target, &configuration, &document);
             }
@@ -170,7 +171,10 @@ async fn show(target: &TargetOptions) -> Result<(), OperatorError> {
             "version {}, written at {} by {}",
             current.version, current.written_at, current.author
         )),
-        None => output::line("no document is stored; the variables count alone"),
+        None => output::line(match document == Document::default().to_json() {
+            true => "no document is stored; the variables count alone",
+            false => "no document is stored; that of the first deployment counts",
+        }),
     }
     output::line(&pretty(&configuration.document));
     Ok(())
@@ -184,10 +188,12 @@ async fn check(target: &TargetOptions, file: Option<&Path>) -> Result<(), Operat
     match given {
         Some(document) => {
             configuration.check(&document, &configuration.credentials_of(&document))?;
+            configuration.check_names(&document)?;
         }
         None => {
             let configuration = configuration.usable()?;
             configuration.check(&configuration.document, &configuration.credentials)?;
+            configuration.check_names(&configuration.document)?;
         }
     }
     match target.json {
@@ -206,6 +212,7 @@ fn show_changes(
     let changes = document_changes(&configuration.document, document);
     match target.json {
         true => output::json(&json!({"changes": changes})),
+        false if changes.is_empty() => output::line("no difference"),
         false => changes.iter().for_each(|line| output::line(line)),
     }
     Ok(())
@@ -223,6 +230,8 @@ async fn edit(target: &TargetOptions, confirmation: &Confirmation) -> Result<(),
         return Ok(());
     }
     let document = read_document(&after).inspect_err(|_| file.keep())?;
+    let named = configuration.check_names(&document);
+    named.inspect_err(|_| file.keep())?;
     let configuration = &mut configuration;
     let written = replace(target, &deployment, configuration, document, confirmation).await;
     match &written {
@@ -275,7 +284,7 @@ async fn rollback(
     let deployment = target.open().await?;
     let mut configuration = Configuration::read(&deployment).await?;
     let document = match version {
-        0 => Document::default(),
+        0 => configuration.first_document.clone(),
         version => {
             let versions = configuration.history().await?;
             let found = versions.iter().find(|other| other.version == version);

@@ -7,6 +7,7 @@ use std::fmt;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Value, json};
 
+use crate::config::advice::shown_name;
 use crate::config::apps::is_app_name;
 use crate::domain::time::Timestamp;
 
@@ -43,41 +44,55 @@ pub struct ApiKeyEntry {
 }
 
 /// What is wrong with an entry: `.sha256: must be the base64 of 32 bytes`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct EntryProblem {
-    field: Option<&'static str>,
-    expected: &'static str,
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum EntryProblem {
+    /// A field.
+    Field {
+        field: &'static str,
+        expected: &'static str,
+    },
+    /// It has a field that does not exist.
+    Unknown(String),
+    /// It is neither an object nor a row.
+    NotAnEntry,
 }
 
 impl fmt::Display for EntryProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(field) = self.field {
-            write!(f, ".{field}")?;
+        match self {
+            Self::Field { field, expected } => write!(f, ".{field}: must be {expected}"),
+            Self::Unknown(name) => {
+                write!(
+                    f,
+                    ": unknown field {}; allowed: {}",
+                    shown_name(name),
+                    FIELDS.join(", ")
+                )
+            }
+            Self::NotAnEntry => write!(f, ": must be an object with {}", FIELDS.join(", ")),
         }
-        write!(f, ": must be {}", self.expected)
     }
 }
 
 impl ApiKeyEntry {
     /// Reads an object with the fields, or a row with their values.
     pub(super) fn read(value: &Value) -> Result<Self, EntryProblem> {
-        let is_entry = match value {
-            Value::Object(object) => object.keys().all(|name| FIELDS.contains(&name.as_str())),
-            Value::Array(row) => row.len() == FIELDS.len(),
-            _ => false,
-        };
-        if !is_entry {
-            return Err(EntryProblem {
-                field: None,
-                expected: "an object with id, app, name, sha256, last4, created_at, expires_at",
-            });
+        match value {
+            Value::Object(object) => {
+                let mut names = object.keys();
+                if let Some(unknown) = names.find(|name| !FIELDS.contains(&name.as_str())) {
+                    return Err(EntryProblem::Unknown(unknown.clone()));
+                }
+            }
+            Value::Array(row) if row.len() == FIELDS.len() => {}
+            _ => return Err(EntryProblem::NotAnEntry),
         }
         let field = |index: usize| match value {
             Value::Array(row) => &row[index],
             object => &object[FIELDS[index]],
         };
-        let wrong = |index: usize, expected: &'static str| EntryProblem {
-            field: Some(FIELDS[index]),
+        let wrong = |index: usize, expected: &'static str| EntryProblem::Field {
+            field: FIELDS[index],
             expected,
         };
         let text = |index: usize| field(index).as_str();
