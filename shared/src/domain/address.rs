@@ -62,3 +62,40 @@ impl Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::phone::Line;
+
+    fn phone() -> Address {
+        let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
+        Address::Phone(number.with_called(Some("+33112345678".into())))
+    }
+
+    fn email() -> Address {
+        Address::Email(EmailAddress::from_stored("Ada@Example.com".into()))
+    }
+
+    #[test]
+    fn address_supports_the_channels_of_its_kind() {
+        let supported = |address: &Address| Channel::ALL.map(|channel| address.supports(channel));
+        assert_eq!(supported(&phone()), [true, true, true, false, true]);
+        assert_eq!(supported(&email()), [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn only_a_call_goes_to_the_called_number() {
+        let over = |address: Address, channel| address.over(channel).reveal().to_owned();
+        assert_eq!(over(phone(), Channel::Voice), "+33112345678");
+        assert_eq!(over(phone(), Channel::Sms), "+33612345678");
+        assert_eq!(over(email(), Channel::Voice), "Ada@Example.com");
+    }
+
+    #[test]
+    fn case_of_an_address_does_not_matter() {
+        assert_eq!(email().canonical(), "ada@example.com");
+        assert_eq!(phone().canonical(), "+33612345678");
+        assert_eq!((phone().country(), email().country()), (Some("FR"), None));
+    }
+}

@@ -57,3 +57,16 @@ impl FromStr for Channel {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("unknown channel")]
 pub struct UnknownChannel;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_have_the_names_of_requests() {
+        let names = Channel::ALL.map(Channel::name);
+        assert_eq!(names, ["sms", "voice", "whatsapp", "email", "push"]);
+        assert_eq!(names.map(str::parse), Channel::ALL.map(Ok));
+        assert_eq!("SMS".parse::<Channel>(), Err(UnknownChannel));
+    }
+}

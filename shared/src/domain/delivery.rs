@@ -257,4 +257,81 @@ mod tests {
         assert!(!S::Undelivered.may_become(S::Failed));
         assert!(!S::Delivered.may_become(S::Undelivered));
     }
+
+    #[test]
+    fn names_and_failures_are_those_of_responses() {
+        let named = DeliveryStatus::ALL.map(|status| (status.name(), status.is_failure()));
+        let expected = [
+            ("queued", false),
+            ("sending", false),
+            ("unknown", false),
+            ("sent", false),
+            ("undelivered", true),
+            ("rejected", true),
+            ("expired", true),
+            ("failed", true),
+            ("delivered", false),
+        ];
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn stored_numbers_are_read_back() {
+        let causes = [Cause::Requested, Cause::SecondCarrier, Cause::Fallback];
+        assert_eq!(causes.map(Cause::number), [0, 1, 2]);
+        assert_eq!(
+            causes.map(|cause| Cause::try_from(cause.number())),
+            causes.map(Ok)
+        );
+        assert_eq!(Cause::try_from(3), Err(UnknownNumber));
+        assert_eq!(DeliveryStatus::try_from(44), Err(UnknownNumber));
+        let floors = DeliveryStatus::ALL.map(DeliveryStatus::rank_floor);
+        assert_eq!(floors, [0, 10, 20, 30, 40, 40, 40, 40, 50]);
+    }
+
+    fn delivery(status: DeliveryStatus, carrier: Option<&str>) -> Delivery {
+        Delivery {
+            tag: DeliveryTag([1; 4]),
+            number: 1,
+            channel: Channel::Sms,
+            status,
+            carrier: carrier.map(str::to_owned),
+            cause: Cause::Requested,
+            updated_at: Timestamp(1000),
+            parts: None,
+            vendor_id: None,
+            early_report: None,
+            is_account_fault: false,
+        }
+    }
+
+    #[test]
+    fn early_report_counts_for_its_carrier_if_it_moves_up() {
+        use DeliveryStatus as S;
+        let moved = |status, carrier, reported: S| {
+            let mut delivery = delivery(status, Some(carrier));
+            delivery.early_report = Some(EarlyReport {
+                carrier: "a".into(),
+                reported: reported.into(),
+            });
+            delivery.status_of_early_report().map(|early| early.status)
+        };
+        assert_eq!(moved(S::Sent, "a", S::Undelivered), Some(S::Undelivered));
+        assert_eq!(moved(S::Sent, "b", S::Undelivered), None);
+        assert_eq!(moved(S::Delivered, "a", S::Undelivered), None);
+        assert_eq!(delivery(S::Sent, Some("a")).status_of_early_report(), None);
+    }
+
+    #[test]
+    fn report_counts_from_the_carrier_that_may_have_the_message() {
+        use DeliveryStatus as S;
+        let counts =
+            |status, carrier, reported| delivery(status, carrier).accepts_report("a", reported);
+        assert!(counts(S::Sent, Some("a"), S::Undelivered));
+        assert!(!counts(S::Sent, Some("b"), S::Delivered));
+        assert!(counts(S::Sending, None, S::Delivered));
+        assert!(!counts(S::Sending, None, S::Undelivered));
+        assert!(!counts(S::Queued, None, S::Sent));
+        assert!(counts(S::Unknown, None, S::Undelivered));
+    }
 }

@@ -65,4 +65,10 @@ mod tests {
         let printed = Device::parse("token").map(|device| format!("{device:?}"));
         assert_eq!(printed.as_deref(), Some("Device(…)"));
     }
+
+    #[test]
+    fn stored_device_is_trusted() {
+        let stored = Device::from_stored("token".into());
+        assert_eq!(Device::parse("token"), Some(stored));
+    }
 }

@@ -85,3 +85,108 @@ pub fn known(judged: &Judged, attempt: &FactorAttempt, now: Timestamp) -> Option
     let until = known.submitted.attempt.at + remembered_seconds(nonce);
     (now < until).then_some(known)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::decision::tests::challenge;
+    use crate::domain::ids::{AttemptHash, AttemptNonce, DecisionNonce};
+    use crate::domain::log_outcomes::judge;
+    use crate::domain::log_outcomes::tests::{FewCodes, NOW, backup_codes, submitted, totp};
+    use crate::domain::proof::Proof;
+    use crate::domain::subject::{LogEntry, Subject};
+
+    const CODES: FewCodes = FewCodes(1000);
+    const WRONG: AttemptHash = AttemptHash([9; 16]);
+
+    fn subject() -> Subject {
+        let decision = |n: u8, is_denied| {
+            let mut decision = challenge(u32::from(n), vec![vec![Proof::Totp]]);
+            (decision.nonce, decision.is_denied) = (DecisionNonce([n; 8]), is_denied);
+            (decision.created_at, decision.expires_at) = (NOW, NOW + 300);
+            decision
+        };
+        Subject {
+            factors: vec![totp(1), backup_codes(2)],
+            decisions: vec![decision(1, false), decision(2, true)],
+            ..Subject::default()
+        }
+    }
+
+    fn reason(subject: &Subject, attempt: &FactorAttempt, now: Timestamp) -> Rejection {
+        rejection(&judge(subject, &CODES), attempt, 1, now)
+    }
+
+    #[test]
+    fn missing_or_expired_factor_is_unknown() {
+        let of = |n| submitted(1, totp(n).id, WRONG);
+        assert_eq!(reason(&subject(), &of(9), NOW), Rejection::UnknownFactor);
+        assert_eq!(
+            reason(&subject(), &of(1), NOW + 600),
+            Rejection::UnknownFactor
+        );
+        assert_eq!(reason(&subject(), &of(1), NOW + 599), Rejection::Unsettled);
+    }
+
+    #[test]
+    fn decision_must_be_known_and_not_denied() {
+        let naming = |n: u8| {
+            let mut attempt = submitted(1, totp(1).id, WRONG);
+            attempt.attempt.decision = Some(DecisionNonce([n; 8]));
+            attempt
+        };
+        let of = |n, now| reason(&subject(), &naming(n), now);
+        assert_eq!(of(1, NOW), Rejection::Unsettled);
+        assert_eq!(of(1, NOW + 300), Rejection::DecisionNotPending, "expired");
+        assert_eq!(of(2, NOW), Rejection::DecisionNotPending);
+        assert_eq!(of(3, NOW), Rejection::UnknownDecision);
+    }
+
+    #[test]
+    fn unreadable_factor_is_rejected_before_a_lock() {
+        let mut subject = subject();
+        subject.wrong_app_codes = vec![NOW];
+        let attempt = submitted(1, totp(1).id, WRONG);
+        let locked = Rejection::Locked {
+            until: NOW + 86_400,
+        };
+        assert_eq!(reason(&subject, &attempt, NOW), locked);
+        let codes = submitted(1, backup_codes(2).id, WRONG);
+        assert_eq!(
+            reason(&subject, &codes, NOW),
+            Rejection::Unsettled,
+            "its own budget"
+        );
+        let secret = subject.factors[0].secret_mut().expect("a secret");
+        secret.has_live_key = false;
+        assert_eq!(reason(&subject, &attempt, NOW), Rejection::Unreadable);
+    }
+
+    #[test]
+    fn repetition_is_known_for_its_time() {
+        let keyed = |n| {
+            let mut attempt = submitted(n, totp(1).id, WRONG);
+            attempt.attempt.nonce = AttemptNonce::Keyed([n; 8]);
+            attempt
+        };
+        let mut logged = subject();
+        logged.factors[0].confirmed_at = Some(NOW);
+        logged.log = vec![LogEntry::Check(submitted(1, totp(1).id, WRONG))];
+        logged.log.push(LogEntry::Check(keyed(2)));
+        let settled = judge(&logged, &CODES).settle(NOW);
+        for subject in [logged, settled] {
+            let judged = judge(&subject, &CODES);
+            let is_known = |attempt: &FactorAttempt, seconds| {
+                let now = NOW + seconds;
+                let known = known(&judged, attempt, now);
+                let rejection = rejection(&judged, attempt, 9, now);
+                assert_eq!(matches!(rejection, Rejection::Known(_)), known.is_some());
+                known.is_some_and(|known| known.submitted == *attempt)
+            };
+            let random = submitted(1, totp(1).id, WRONG);
+            assert!(is_known(&random, 14) && !is_known(&random, 15));
+            assert!(is_known(&keyed(2), 86_399) && !is_known(&keyed(2), 86_400));
+            assert!(!is_known(&keyed(3), 0));
+        }
+    }
+}

@@ -190,4 +190,9 @@ mod tests {
         assert_eq!(AttemptNonce::from_bytes(&[2; 9]), None);
         assert_eq!(AttemptNonce::from_bytes(&[0; 8]), None);
     }
+
+    #[test]
+    fn tag_is_written_in_hex() {
+        assert_eq!(DeliveryTag([0x01, 0xab, 0, 0xff]).to_string(), "01ab00ff");
+    }
 }

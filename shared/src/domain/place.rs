@@ -170,4 +170,57 @@ mod tests {
         assert_eq!(network("::ffff:203.0.113.9"), "203.0.113.0");
         assert_eq!(network("2001:db8:1:2ff:3::4"), "2001:db8:1:200::");
     }
+
+    #[test]
+    fn places_of_any_kind_are_learned() {
+        let of = |n: u8| Some(PlaceHash([n; 8]));
+        let place = RequestPlace {
+            country: of(1),
+            device: of(2),
+            network: of(3),
+        };
+        for only in [
+            RequestPlace {
+                country: None,
+                ..place
+            },
+            RequestPlace {
+                device: None,
+                ..place
+            },
+            RequestPlace {
+                network: None,
+                ..place
+            },
+        ] {
+            let mut places = Places::default();
+            assert!(places.is_empty());
+            places.learn(&only, NOW);
+            assert!(!places.is_empty());
+            assert_eq!(places.countries.knows(of(1)), only.country.is_some());
+            assert_eq!(places.devices.knows(of(2)), only.device.is_some());
+            assert_eq!(places.networks.knows(of(3)), only.network.is_some());
+            assert!(!places.countries.knows(of(9)));
+            places.prune(NOW + PLACE_SECONDS);
+            assert!(places.is_empty());
+        }
+    }
+
+    #[test]
+    fn place_keeps_its_latest_approval() {
+        let mut places = Places::default();
+        places.learn(&place(1), NOW + 5);
+        places.learn(&place(1), NOW);
+        assert_eq!(places.countries.0[0].approved_at, NOW + 5);
+    }
+
+    #[test]
+    fn places_without_phone_numbers_are_countries() {
+        for code in ["FR", "AQ", "UM"] {
+            assert!(is_place_country(code), "{code}");
+        }
+        for code in ["", "fr", "ZZ", "001"] {
+            assert!(!is_place_country(code), "{code}");
+        }
+    }
 }

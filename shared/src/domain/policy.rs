@@ -205,4 +205,65 @@ mod tests {
     fn default_guess_probability_is_two_in_a_hundred_thousand() {
         assert!((Policy::default().guess_probability() - 2e-5).abs() < 1e-12);
     }
+
+    #[test]
+    fn factor_guess_probability_is_that_of_the_widest_window() {
+        let of = |hotp_look_ahead| {
+            let policy = Policy {
+                hotp_look_ahead,
+                ..Policy::default()
+            };
+            policy.factor_guess_probability()
+        };
+        assert!((of(10) - 2e-4).abs() < 1e-12, "ten counters");
+        assert!((of(3) - 1e-4).abs() < 1e-12, "five steps");
+    }
+
+    #[test]
+    fn messages_come_from_sender_or_brand() {
+        let mut policy = Policy::default();
+        assert_eq!(policy.sender_name(), "Example");
+        policy.sender_id = Some("Shop".into());
+        assert_eq!(policy.sender_name(), "Shop");
+    }
+
+    #[test]
+    fn quota_of_each_limit_is_that_of_the_policy() {
+        let mut policy = Policy {
+            factor_guess_budget: 7,
+            decision_ttl_seconds: 900,
+            ..Policy::default()
+        };
+        let quotas = Limit::ALL.map(|limit| policy.quota(limit));
+        let expected = [
+            (1, 600),
+            (5, 3600),
+            (10, 86_400),
+            (20, 86_400),
+            (30, 3600),
+            (20, 600),
+            (1, 600),
+            (1, 600),
+            (1, 86_400),
+            (7, 86_400),
+            (20, 900),
+        ];
+        assert_eq!(quotas, expected);
+        for (cap, units) in [("12.99", 12), ("0.50", 1)] {
+            policy.spend_per_day = Money::parse(cap);
+            assert_eq!(policy.quota(Limit::Spend), (units, 86_400));
+        }
+        policy.cooldown_seconds.clear();
+        assert_eq!(policy.quota(Limit::Cooldown), (1, 0));
+    }
+
+    #[test]
+    fn sender_has_up_to_eleven_characters_and_a_letter() {
+        for text in ["a", "Shop 24", "12345678901".replace('1', "A").as_str()] {
+            assert!(is_sender_id(text), "{text}");
+        }
+        for text in ["", "123", " ", "Shop!", "Shöp", "abcdefghijkl"] {
+            assert!(!is_sender_id(text), "{text}");
+        }
+    }
 }

@@ -90,3 +90,36 @@ impl Proof {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proofs_have_the_names_of_rules() {
+        let names = Proof::ALL.map(Proof::name);
+        let expected = [
+            "totp",
+            "hotp",
+            "backup_codes",
+            "sms",
+            "voice",
+            "whatsapp",
+            "email",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(names.map(str::parse), Proof::ALL.map(Ok));
+        assert_eq!("push".parse::<Proof>(), Err(UnknownProof));
+    }
+
+    #[test]
+    fn factors_and_channels_prove_themselves() {
+        let kinds = FactorType::ALL.map(|kind| Proof::from(kind).name());
+        assert_eq!(kinds, FactorType::ALL.map(FactorType::name));
+        let names = |channel: Channel| Proof::of_channel(channel).map(Proof::name);
+        let proven = Channel::ALL.map(names);
+        let all = ["sms", "voice", "whatsapp", "email"].map(Some);
+        assert_eq!(proven[..4], all);
+        assert_eq!(proven[4], None, "a notification");
+    }
+}

@@ -359,3 +359,350 @@ fn keep_last<T>(list: &mut Vec<T>, count: usize, counts: impl Fn(&T) -> bool) {
         !is_surplus
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::channel::Channel;
+    use crate::domain::decision::DECISION_SECONDS;
+    use crate::domain::decision::tests::challenge;
+    use crate::domain::ids::{BodyHash, IdempotencyKeyHash};
+    use crate::domain::log_outcomes::tests::{NOW, backup_codes, hotp, submitted, totp};
+    use crate::domain::place::{PlaceHash, RequestPlace};
+
+    fn confirmed(factor: Factor) -> Factor {
+        Factor {
+            confirmed_at: Some(NOW),
+            ..factor
+        }
+    }
+
+    fn recipient(n: u8, channel: Channel) -> VerifiedRecipient {
+        let approval = Approval {
+            nonce: AttemptNonce::Random([n; 8]),
+            recipient: RecordKey([n; 12]),
+            sealed_to: vec![],
+            channel,
+            purpose: "default".into(),
+            is_unique: false,
+            decision: None,
+            at: NOW + i64::from(n),
+        };
+        VerifiedRecipient::new(&approval, 1)
+    }
+
+    fn decision(n: u8) -> Decision {
+        let mut decision = challenge(u32::from(n), vec![vec![Proof::Totp]]);
+        decision.nonce = DecisionNonce([n; 8]);
+        decision.created_at = NOW;
+        decision.expires_at = NOW + 600 + i64::from(n);
+        decision
+    }
+
+    #[test]
+    fn factor_is_found_until_it_expires() {
+        let subject = Subject {
+            factors: vec![totp(1), confirmed(hotp(2))],
+            ..Subject::default()
+        };
+        let is_found = |id, seconds| subject.factor(id, NOW + seconds).is_some();
+        assert!(is_found(totp(1).id, 599) && !is_found(totp(1).id, 600));
+        assert!(is_found(hotp(2).id, 600) && !is_found(hotp(3).id, 0));
+    }
+
+    #[test]
+    fn decision_is_found_while_it_is_remembered() {
+        let subject = Subject {
+            decisions: vec![decision(1), decision(2)],
+            ..Subject::default()
+        };
+        let found = |n, seconds| {
+            let found = subject.decision(DecisionNonce([n; 8]), NOW + seconds);
+            found.map(|decision| decision.number)
+        };
+        assert_eq!(found(2, DECISION_SECONDS - 1), Some(2));
+        assert_eq!(found(2, DECISION_SECONDS), None);
+        assert_eq!(found(3, 0), None);
+    }
+
+    #[test]
+    fn subject_lasts_with_a_proof_place_or_log() {
+        let mut passing = Subject {
+            factors: vec![totp(1)],
+            ..Subject::default()
+        };
+        assert!(!passing.is_lasting() && !passing.has_proof());
+        let mut with_log = passing.clone();
+        let removal = Removal {
+            nonce: AttemptNonce::Random([1; 8]),
+            recipient: RecordKey([1; 12]),
+        };
+        with_log.log.push(LogEntry::Removal(removal));
+        assert!(with_log.is_lasting() && !with_log.has_proof());
+        let mut with_place = passing.clone();
+        let place = RequestPlace {
+            country: Some(PlaceHash([1; 8])),
+            ..RequestPlace::default()
+        };
+        with_place.places.learn(&place, NOW);
+        assert!(with_place.is_lasting() && !with_place.has_proof());
+        let mut with_recipient = passing.clone();
+        with_recipient.recipients.push(recipient(1, Channel::Sms));
+        assert!(with_recipient.is_lasting() && with_recipient.has_proof());
+        passing.factors[0].confirmed_at = Some(NOW);
+        assert!(passing.is_lasting() && passing.has_proof());
+    }
+
+    #[test]
+    fn new_set_of_backup_codes_replaces_the_earlier_one() {
+        let mut subject = Subject::default();
+        for factor in [backup_codes(1), totp(2), backup_codes(3)] {
+            subject.enrol(factor).expect("room");
+        }
+        let ids: Vec<_> = subject.factors.iter().map(|factor| factor.id).collect();
+        assert_eq!(ids, [totp(2).id, backup_codes(3).id]);
+    }
+
+    #[test]
+    fn oldest_unconfirmed_factor_makes_room() {
+        let mut subject = Subject::default();
+        subject.enrol(confirmed(totp(0))).expect("room");
+        for n in 1..20 {
+            subject.enrol(totp(n)).expect("room");
+        }
+        subject.enrol(totp(20)).expect("room is made");
+        assert_eq!(subject.factors.len(), FACTORS_MAX);
+        assert!(subject.factor(totp(0).id, NOW).is_some());
+        assert!(subject.factor(totp(1).id, NOW).is_none());
+        for factor in &mut subject.factors {
+            factor.confirmed_at = Some(NOW);
+        }
+        assert_eq!(subject.enrol(totp(21)), Err(TooManyFactors));
+        assert_eq!(subject.factors.len(), FACTORS_MAX);
+    }
+
+    #[test]
+    fn oldest_ended_decision_makes_room() {
+        let mut subject = Subject::default();
+        let max = u8::try_from(DECISIONS_MAX).expect("few");
+        for n in 1..=max {
+            subject.add_decision(decision(n), NOW).expect("room");
+        }
+        let until = NOW + 601;
+        let full = subject.add_decision(decision(99), NOW);
+        assert_eq!(full, Err(TooManyDecisions { until }), "the first ends then");
+        assert_eq!(subject.decisions_made, u32::from(max));
+        subject
+            .add_decision(decision(99), until)
+            .expect("room is made");
+        let numbers = subject.decisions.iter().map(|decision| decision.number);
+        assert_eq!(
+            numbers.collect::<Vec<_>>(),
+            (2..=20).chain([99]).collect::<Vec<_>>()
+        );
+        assert_eq!(subject.decisions_made, 99);
+    }
+
+    #[test]
+    fn erasure_keeps_counts_and_unlock_clears_them() {
+        let mut subject = Subject {
+            factors: vec![totp(1)],
+            wrong_app_codes: vec![NOW],
+            wrong_backup_codes: vec![NOW],
+            recipients: vec![recipient(1, Channel::Sms)],
+            decisions: vec![decision(1)],
+            last_strong_at: Some(NOW),
+            ..Subject::default()
+        };
+        subject.erase();
+        let counts = Subject {
+            wrong_app_codes: vec![NOW],
+            wrong_backup_codes: vec![NOW],
+            ..Subject::default()
+        };
+        assert_eq!(subject, counts);
+        subject.unlock();
+        assert_eq!(subject, Subject::default());
+    }
+
+    #[test]
+    fn budget_is_free_again_after_a_day() {
+        let subject = Subject {
+            wrong_app_codes: vec![NOW + 2, NOW, NOW + 1],
+            wrong_backup_codes: vec![NOW + 9],
+            ..Subject::default()
+        };
+        let unlocks = |budget, max, seconds| {
+            let at = subject.unlocks_at(budget, max, NOW + seconds);
+            at.map(|at| at.seconds_since(NOW + WRONG_CODE_SECONDS))
+        };
+        assert_eq!(unlocks(Budget::Apps, 4, 3), None);
+        assert_eq!(unlocks(Budget::Apps, 3, 3), Some(0));
+        assert_eq!(unlocks(Budget::Apps, 1, 3), Some(2), "the last of them");
+        assert_eq!(unlocks(Budget::Apps, 3, WRONG_CODE_SECONDS), None);
+        assert_eq!(unlocks(Budget::BackupCodes, 1, 10), Some(9));
+        let counted = subject.counted_wrong_codes(Budget::Apps, NOW + WRONG_CODE_SECONDS);
+        assert_eq!(counted, [NOW + 1, NOW + 2]);
+    }
+
+    #[test]
+    fn active_factors_and_recipients_are_enrolled() {
+        let mut unreadable = confirmed(hotp(2));
+        let secret = unreadable.secret_mut().expect("a secret");
+        secret.has_live_key = false;
+        let mut subject = Subject {
+            factors: vec![totp(1), unreadable, backup_codes(3)],
+            ..Subject::default()
+        };
+        assert_eq!(subject.enrolled(), [Proof::BackupCodes]);
+        subject.recipients = vec![recipient(1, Channel::Email)];
+        assert_eq!(subject.enrolled(), [Proof::BackupCodes, Proof::Email]);
+        let of_phone = [Proof::Sms, Proof::Voice, Proof::Whatsapp];
+        for channel in [Channel::Sms, Channel::Voice, Channel::Whatsapp] {
+            subject.recipients = vec![recipient(1, channel)];
+            assert_eq!(subject.enrolled()[1..], of_phone);
+        }
+        subject.recipients = vec![recipient(1, Channel::Push)];
+        assert_eq!(subject.enrolled(), [Proof::BackupCodes]);
+    }
+
+    #[test]
+    fn surplus_recipients_are_the_earliest_ones() {
+        let mut subject = Subject::default();
+        for n in [7, 3, 9, 1].into_iter().chain(10..27) {
+            assert!(!subject.has_surplus_recipients());
+            subject.recipients.push(recipient(n, Channel::Sms));
+        }
+        assert!(subject.has_surplus_recipients());
+        subject.remove_surplus_recipients();
+        let left = |subject: &Subject| {
+            let keys = subject.recipients.iter().map(|known| known.recipient.0[0]);
+            keys.take(4).collect::<Vec<_>>()
+        };
+        assert_eq!(subject.recipients.len(), RECIPIENTS_MAX);
+        assert_eq!(left(&subject), [7, 3, 9, 10]);
+        subject.remove_recipient(RecordKey([3; 12]));
+        assert_eq!(left(&subject), [7, 9, 10, 11]);
+        subject.remove_surplus_recipients();
+        assert_eq!(subject.recipients.len(), RECIPIENTS_MAX - 1);
+    }
+
+    fn remembered(nonce: AttemptNonce) -> RememberedCheck {
+        let mut submitted = submitted(1, totp(1).id, AttemptHash([1; 16]));
+        submitted.attempt.nonce = nonce;
+        RememberedCheck {
+            submitted,
+            outcome: FactorOutcome {
+                verdict: Verdict::Wrong,
+                status: FactorStatus::Active,
+                wrong_codes: 1,
+                codes_left: None,
+                decision: None,
+            },
+        }
+    }
+
+    fn enrolment(n: u8) -> KeyedEnrolment {
+        KeyedEnrolment {
+            idempotency: Idempotency {
+                key: IdempotencyKeyHash([n; 8]),
+                body: BodyHash([n; 8]),
+            },
+            factor: totp(1).id,
+            at: NOW,
+        }
+    }
+
+    fn recorded(n: u8) -> RecordedApproval {
+        RecordedApproval {
+            nonce: AttemptNonce::Keyed([n; 8]),
+            at: NOW,
+        }
+    }
+
+    #[test]
+    fn expired_values_are_dropped() {
+        let subject = Subject {
+            factors: vec![totp(1), confirmed(totp(2))],
+            wrong_app_codes: vec![NOW],
+            wrong_backup_codes: vec![NOW],
+            enrolments: vec![enrolment(1)],
+            remembered: vec![
+                remembered(AttemptNonce::Keyed([1; 8])),
+                remembered(AttemptNonce::Random([2; 8])),
+            ],
+            recorded: vec![recorded(1)],
+            decisions: vec![decision(1)],
+            ..Subject::default()
+        };
+        // Factors, wrong codes of both kinds, enrolments, checks, approvals, decisions.
+        let left = |seconds| {
+            let mut pruned = subject.clone();
+            pruned.prune(NOW + seconds);
+            [
+                pruned.factors.len(),
+                pruned.wrong_app_codes.len(),
+                pruned.wrong_backup_codes.len(),
+                pruned.enrolments.len(),
+                pruned.remembered.len(),
+                pruned.recorded.len(),
+                pruned.decisions.len(),
+            ]
+        };
+        assert_eq!(left(14), [2, 1, 1, 1, 2, 1, 1]);
+        assert_eq!(left(15), [2, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(left(599), [2, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(left(600), [1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(left(DAY_SECONDS - 1), [1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(left(DAY_SECONDS), [1, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(left(RECORDED_SECONDS - 1), [1, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(left(RECORDED_SECONDS), [1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(RECORDED_SECONDS, 49 * HOUR_SECONDS);
+    }
+
+    #[test]
+    fn latest_checks_of_each_kind_are_remembered() {
+        let mut subject = Subject::default();
+        for n in 0..50 {
+            subject
+                .remembered
+                .push(remembered(AttemptNonce::Keyed([n; 8])));
+            subject
+                .remembered
+                .push(remembered(AttemptNonce::Random([n; 8])));
+            subject.enrolments.push(enrolment(n));
+            subject.recorded.push(recorded(n));
+        }
+        subject.prune(NOW);
+        let nonces = subject.remembered.iter();
+        let nonces: Vec<_> = nonces.map(|check| check.submitted.attempt.nonce).collect();
+        let expected =
+            (30..50).flat_map(|n| [AttemptNonce::Keyed([n; 8]), AttemptNonce::Random([n; 8])]);
+        assert_eq!(nonces, expected.collect::<Vec<_>>());
+        assert_eq!(
+            subject.enrolments,
+            (30..50).map(enrolment).collect::<Vec<_>>()
+        );
+        assert_eq!(subject.recorded, (10..50).map(recorded).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn places_are_forgotten_with_the_rest() {
+        let mut subject = Subject::default();
+        let place = RequestPlace {
+            device: Some(PlaceHash([1; 8])),
+            ..RequestPlace::default()
+        };
+        subject.places.learn(&place, NOW);
+        subject.prune(NOW + 179 * DAY_SECONDS);
+        assert!(!subject.places.is_empty());
+        subject.prune(NOW + 180 * DAY_SECONDS);
+        assert!(subject.places.is_empty());
+    }
+
+    #[test]
+    fn kinds_of_factors_have_two_budgets() {
+        let budgets = FactorType::ALL.map(Budget::from);
+        assert_eq!(budgets, [Budget::Apps, Budget::Apps, Budget::BackupCodes]);
+    }
+}

@@ -69,4 +69,11 @@ mod tests {
         assert_eq!(TextReference::from_bytes(b"AE"), None);
         assert_eq!(TextReference::from_bytes(b""), None);
     }
+
+    #[test]
+    fn reference_is_printed_as_its_letters() {
+        let reference = TextReference::from_bytes(b"KX").expect("two consonants");
+        assert_eq!(reference.to_string(), "KX");
+        assert_eq!(format!("{reference:?}"), "TextReference(KX)");
+    }
 }

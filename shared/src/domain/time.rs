@@ -109,4 +109,41 @@ mod tests {
         assert_eq!(Timestamp(i64::MAX) + 1, Timestamp(i64::MAX));
         assert_eq!(Timestamp(i64::MIN).seconds_since(Timestamp(1)), i64::MIN);
     }
+
+    #[test]
+    fn times_of_other_systems_are_read() {
+        let moment = Timestamp(1_795_291_200);
+        assert_eq!(moment.to_http_date(), "Sat, 21 Nov 2026 20:00:00 GMT");
+        assert_eq!(
+            Timestamp::from_http_date(&moment.to_http_date()),
+            Some(moment)
+        );
+        assert_eq!(Timestamp::from_http_date("yesterday"), None);
+        let offset = "2026-11-21T21:00:00+01:00";
+        assert_eq!(Timestamp::from_rfc3339(offset), Some(moment));
+        assert_eq!(Timestamp::from_rfc3339("2026-11-21"), None);
+        assert_eq!(format!("{moment:?}"), "2026-11-21T20:00:00Z");
+    }
+
+    #[test]
+    fn date_is_midnight_in_utc() {
+        assert_eq!(Timestamp::from_date("1970-01-02"), Some(Timestamp(86_400)));
+        for text in ["1970-1-2", "1970-01-02T00:00:00", "1970-02-30", ""] {
+            assert_eq!(Timestamp::from_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_year_later_is_the_same_date() {
+        let later = |text: &str| Timestamp::from_date(text).map(Timestamp::a_year_later);
+        assert_eq!(later("2026-11-21"), Timestamp::from_date("2027-11-21"));
+        assert_eq!(later("2028-02-29"), Timestamp::from_date("2029-02-28"));
+    }
+
+    #[test]
+    fn seconds_are_added_and_subtracted() {
+        assert_eq!(Timestamp(10) + 5, Timestamp(15));
+        assert_eq!(Timestamp(10) - 5, Timestamp(5));
+        assert_eq!(Timestamp(10).seconds_since(Timestamp(4)), 6);
+    }
 }

@@ -86,3 +86,17 @@ impl VerificationParams {
         self.is_in_time(at + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+
+    use crate::domain::verification::tests::verification;
+
+    #[test]
+    fn last_message_is_ten_seconds_before_the_expiry() {
+        let params = verification(5).params;
+        let last = params.expires_at - 10;
+        assert!(params.is_in_time(last) && !params.is_in_time(last + 1));
+        assert!(params.has_time_for_a_send(last - 1) && !params.has_time_for_a_send(last));
+    }
+}

@@ -93,3 +93,69 @@ impl<'a> VerificationRef<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::channel::Channel;
+    use crate::domain::ids::DeliveryTag;
+    use crate::domain::verification::tests::{attempt, verification};
+
+    const FIRST: DeliveryTag = DeliveryTag([1; 4]);
+    const SECOND: DeliveryTag = DeliveryTag([2; 4]);
+
+    /// Two requested messages, and one of a second carrier between them.
+    fn resent() -> Verification {
+        let mut v = verification(5);
+        v.text_reference = TextReference::from_bytes(b"KX");
+        v.attempts = vec![attempt(1, false), attempt(2, false)];
+        v.add_delivery(Channel::Sms, Cause::Requested, FIRST, Timestamp(1000));
+        let other = DeliveryTag([9; 4]);
+        v.add_delivery(Channel::Sms, Cause::SecondCarrier, other, Timestamp(1020));
+        v.add_delivery(Channel::Voice, Cause::Requested, SECOND, Timestamp(1040));
+        for delivery in &mut v.deliveries {
+            delivery.updated_at = delivery.updated_at + 5;
+        }
+        v
+    }
+
+    #[test]
+    fn current_and_past_verification_show_the_same() {
+        let current = resent();
+        let past = PastVerification::new(current.clone(), Timestamp(1100));
+        let references = [
+            VerificationRef::Current(&current),
+            VerificationRef::Past(&past),
+        ];
+        for verification in references {
+            assert_eq!(verification.attempts_left(), 3);
+            assert_eq!(verification.params(), &current.params);
+            assert_eq!(verification.text_reference(), current.text_reference);
+            assert_eq!(verification.deliveries().len(), 3);
+        }
+        let changed = references.map(|verification| verification.changed_at());
+        assert_eq!(changed, [1040, 1100].map(Timestamp));
+        let statuses = references.map(|verification| verification.status(Timestamp(1041)));
+        assert_eq!(statuses, [Status::Pending, Status::Superseded]);
+    }
+
+    #[test]
+    fn requests_of_a_past_verification_follow_from_deliveries() {
+        let mut current = resent();
+        let request = |tag, channel, at| MessageRequest {
+            tag,
+            channel,
+            at: Timestamp(at),
+        };
+        let first = request(FIRST, Channel::Sms, 1000);
+        let stored = [first, request(SECOND, Channel::Voice, 1040)];
+        assert_eq!(VerificationRef::Current(&current).requests(), stored);
+        // The time of a later one is that of its last status.
+        let derived = [first, request(SECOND, Channel::Voice, 1045)];
+        current.requests.clear();
+        assert_eq!(VerificationRef::Current(&current).requests(), derived);
+        let mut past = PastVerification::new(current.clone(), Timestamp(1045));
+        past.deliveries.clone_from(&current.deliveries);
+        assert_eq!(VerificationRef::Past(&past).requests(), derived);
+    }
+}

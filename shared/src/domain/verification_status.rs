@@ -111,3 +111,27 @@ pub struct CheckOutcome {
     /// Attempts left right after it.
     pub attempts_left: u8,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_have_a_name_and_a_rejection() {
+        let all = Status::ALL.map(|status| {
+            let reason = status.rejection().map(Reason::name);
+            (status.name(), reason, status.has_success())
+        });
+        let expected = [
+            ("pending", None, false),
+            ("approved", Some("already_used"), true),
+            ("canceled", Some("canceled"), false),
+            ("expired", Some("expired"), false),
+            ("exhausted", Some("exhausted"), false),
+            ("superseded", Some("superseded"), false),
+            ("refused", Some("recipient_taken"), true),
+        ];
+        assert_eq!(all, expected);
+        assert_eq!(Reason::WrongCode.name(), "wrong_code");
+    }
+}

@@ -94,3 +94,46 @@ impl VerifiedRecipient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn approval(at: i64, channel: Channel, is_unique: bool) -> Approval {
+        Approval {
+            nonce: AttemptNonce::Random([1; 8]),
+            recipient: RecordKey([2; 12]),
+            sealed_to: vec![3],
+            channel,
+            purpose: channel.name().into(),
+            is_unique,
+            decision: None,
+            at: Timestamp(at),
+        }
+    }
+
+    #[test]
+    fn latest_approval_is_shown_and_the_first_remembered() {
+        let mut known = VerifiedRecipient::new(&approval(1000, Channel::Sms, false), 4);
+        known.renew(&approval(1000, Channel::Voice, false));
+        assert_eq!(
+            (known.channel, known.purpose.as_str()),
+            (Channel::Voice, "voice")
+        );
+        known.renew(&approval(2000, Channel::Whatsapp, true));
+        known.renew(&approval(1500, Channel::Sms, false));
+        let expected = VerifiedRecipient {
+            first_verified_at: Timestamp(1000),
+            ..VerifiedRecipient::new(&approval(2000, Channel::Whatsapp, true), 4)
+        };
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn earlier_approval_makes_a_recipient_unique() {
+        let mut known = VerifiedRecipient::new(&approval(1000, Channel::Sms, false), 1);
+        known.renew(&approval(900, Channel::Sms, true));
+        assert!(known.is_unique);
+        assert_eq!(known.verified_at, Timestamp(1000));
+    }
+}
