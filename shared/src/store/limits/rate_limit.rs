@@ -236,8 +236,8 @@ mod tests {
     use super::*;
     use crate::domain::conversion::{ConversionRule, ConversionScope, Sample};
     use crate::domain::ids::VerificationNonce;
-
-    const NOW: Timestamp = Timestamp(1_795_291_200);
+    use crate::store::limits::sample_codec::sample_position;
+    use crate::store::tests::{LOST, NOW, TestTable};
 
     fn limit(sends: u32) -> RateLimit {
         let key = RecordKey([7; 12]);
@@ -303,5 +303,200 @@ mod tests {
         assert!(exceeded.is_contested(), "reserved a second ago");
         let later = limit.exceeded(&item, NOW + 60).expect("a full window");
         assert!(!later.is_contested());
+    }
+
+    /// Reserves with a new id, without a guard. The name of the result.
+    async fn reserve(store: &Store, limit: &RateLimit, now: Timestamp) -> (ReservationId, String) {
+        let id = ReservationId::new(limit.key, now);
+        (id, reserve_id(store, limit, id, now).await)
+    }
+
+    async fn reserve_id(
+        store: &Store,
+        limit: &RateLimit,
+        id: ReservationId,
+        now: Timestamp,
+    ) -> String {
+        match store.reserve_in_window(limit, id, false, now).await {
+            Ok(WindowResult::Reserved) => "reserved".to_owned(),
+            Ok(WindowResult::Exceeded(exceeded)) => {
+                format!("until {}", exceeded.limit.until.seconds_since(NOW))
+            }
+            Ok(WindowResult::Guarded(_)) => "guarded".to_owned(),
+            Err(_) => "error".to_owned(),
+        }
+    }
+
+    fn window(sends: u32) -> RateLimit {
+        let quota = Quota {
+            sends,
+            seconds: 600,
+        };
+        RateLimit {
+            quota,
+            guard: None,
+            ..limit(sends)
+        }
+    }
+
+    #[tokio::test]
+    async fn stored_window_slides() {
+        let table = TestTable::start().await;
+        let (store, limit) = (table.store(), window(2));
+        for (seconds, result) in [
+            (0, "reserved"),
+            (10, "reserved"),
+            (599, "until 600"),
+            (600, "reserved"),
+            (609, "until 610"),
+            (610, "reserved"),
+        ] {
+            assert_eq!(
+                reserve(&store, &limit, NOW + seconds).await.1,
+                result,
+                "{seconds}"
+            );
+        }
+        let item = store.get(limit.key, true).await.expect("a read");
+        let ttl = number(&item.expect("an item"), "ttl");
+        assert_eq!(ttl, (NOW + 610 + 600 + DAY_SECONDS).0);
+    }
+
+    #[tokio::test]
+    async fn repeated_reservation_is_counted_once() {
+        for sends in [2, 150] {
+            let table = TestTable::start().await;
+            let (store, limit) = (table.store(), window(sends));
+            let (id, _) = reserve(&store, &limit, NOW).await;
+            for _ in 0..2 {
+                assert_eq!(reserve_id(&store, &limit, id, NOW).await, "reserved");
+            }
+            let item = store.get(limit.key, true).await.expect("a read");
+            let window = limit.window(&item.expect("an item"));
+            assert_eq!(window.slots, [NOW]);
+            assert_eq!(window.filled, if sends == 150 { 1 } else { 0 });
+        }
+    }
+
+    #[tokio::test]
+    async fn release_gives_one_place_back_once() {
+        // Blocks of 3, of which 2 sends fit the last one.
+        for (sends, released) in [(4, 0), (4, 2), (101, 99), (101, 100)] {
+            let table = TestTable::start().await;
+            let (store, limit) = (table.store(), window(sends));
+            let mut ids = vec![];
+            for _ in 0..sends {
+                let (id, result) = reserve(&store, &limit, NOW).await;
+                assert_eq!(result, "reserved", "{sends}");
+                ids.push(id);
+            }
+            assert_eq!(reserve(&store, &limit, NOW).await.1, "until 600", "{sends}");
+            for _ in 0..2 {
+                let id = ids[released];
+                store
+                    .release_in_window(&limit, id, NOW)
+                    .await
+                    .expect("a write");
+            }
+            assert_eq!(reserve(&store, &limit, NOW).await.1, "reserved", "{sends}");
+            assert_eq!(reserve(&store, &limit, NOW).await.1, "until 600", "{sends}");
+        }
+    }
+
+    #[tokio::test]
+    async fn all_sends_of_a_block_can_be_released() {
+        let table = TestTable::start().await;
+        let (store, limit) = (table.store(), window(101));
+        let mut ids = vec![];
+        for _ in 0..5 {
+            ids.push(reserve(&store, &limit, NOW).await.0);
+        }
+        let filled = async || {
+            let item = store.get(limit.key, true).await.expect("a read");
+            let window = limit.window(&item.expect("an item"));
+            (window.slots.len(), window.filled)
+        };
+        assert_eq!(filled().await, (2, 2));
+        for (id, left) in ids
+            .iter()
+            .rev()
+            .zip([(2, 1), (1, 3), (1, 2), (1, 1), (0, 3)])
+        {
+            store
+                .release_in_window(&limit, *id, NOW)
+                .await
+                .expect("a write");
+            assert_eq!(filled().await, left);
+        }
+        let (_, result) = reserve(&store, &limit, NOW).await;
+        assert_eq!((result.as_str(), filled().await), ("reserved", (1, 1)));
+    }
+
+    #[tokio::test]
+    async fn block_of_an_earlier_window_takes_no_send() {
+        let table = TestTable::start().await;
+        let (store, limit) = (table.store(), window(101));
+        reserve(&store, &limit, NOW).await;
+        assert_eq!(reserve(&store, &limit, NOW + 600).await.1, "reserved");
+        let item = store.get(limit.key, true).await.expect("a read");
+        let window = limit.window(&item.expect("an item"));
+        assert_eq!(window.slots, [NOW + 600, NOW]);
+        assert_eq!(window.filled, 1);
+    }
+
+    #[tokio::test]
+    async fn reservation_of_unknown_result_is_released() {
+        let table = TestTable::start().await;
+        let (store, limit) = (table.store(), window(1));
+        table.fail(LOST);
+        assert_eq!(reserve(&store, &limit, NOW).await.1, "error");
+        assert!(table.has_failed());
+        assert_eq!(reserve(&store, &limit, NOW).await.1, "reserved");
+    }
+
+    #[tokio::test]
+    async fn window_of_a_prefix_stores_the_sample_as_well() {
+        let table = TestTable::start().await;
+        let (store, limit) = (table.store(), limit(2));
+        let guard = limit.guard.expect("a guard");
+        let id = ReservationId::new(limit.key, NOW);
+        let samples = async |with_sample| {
+            let result = store.reserve_in_window(&limit, id, with_sample, NOW).await;
+            assert!(matches!(result, Ok(WindowResult::Reserved)));
+            let item = store.get(limit.key, true).await.expect("a read");
+            sample_position(&item.expect("an item"), "samples", &guard.sample)
+        };
+        assert_eq!(samples(true).await, Some(0));
+        store
+            .release_in_window(&limit, id, NOW)
+            .await
+            .expect("a write");
+        let released = store.release_inline_sample(&guard, None, NOW).await;
+        released.expect("a write");
+        assert_eq!(samples(false).await, None, "only the window");
+        let item = store.get(limit.key, true).await.expect("a read");
+        let ttl = number(&item.expect("an item"), "ttl");
+        assert_eq!(ttl, ConversionGuard::ttl(NOW).0, "that of the guard");
+    }
+
+    #[tokio::test]
+    async fn window_with_room_says_that_its_guard_is_asked() {
+        let table = TestTable::start().await;
+        let (store, limit) = (table.store(), limit(100));
+        for n in 0..20u8 {
+            let mut limit = limit;
+            let guard = limit.guard.as_mut().expect("a guard");
+            guard.sample.salt = [n; 2];
+            let id = ReservationId::new(limit.key, NOW);
+            let result = store.reserve_in_window(&limit, id, true, NOW).await;
+            assert!(matches!(result, Ok(WindowResult::Reserved)), "{n}");
+        }
+        let id = ReservationId::new(limit.key, NOW);
+        let result = store.reserve_in_window(&limit, id, true, NOW).await;
+        assert!(
+            matches!(result, Ok(WindowResult::Guarded(_))),
+            "it has 20 samples"
+        );
+        assert_eq!(reserve_id(&store, &limit, id, NOW).await, "reserved");
     }
 }

@@ -89,3 +89,37 @@ impl Store {
 fn key_of(item: &Item) -> Option<RecordKey> {
     bytes(item, attributes::KEY).try_into().ok().map(RecordKey)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::attributes::{number, number_value};
+    use crate::store::expression::Update;
+    use crate::store::tests::TestTable;
+
+    #[tokio::test]
+    async fn items_are_read_one_or_many_at_once() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let keys: Vec<_> = (0..=100).map(|n| RecordKey([n; 12])).collect();
+        for (n, key) in keys.iter().enumerate().skip(1) {
+            let update = Update::default().set("n = :n").value(":n", number_value(n));
+            store.update(*key, update, None).await.expect("a write");
+        }
+        let items = store.batch_get(&keys, true).await.expect("a read");
+        assert_eq!(items.len(), 101);
+        for (n, key) in (0..).zip(&keys) {
+            let stored = items[key].as_ref().map(|item| number(item, "n"));
+            assert_eq!(stored, (n > 0).then_some(n));
+            let one = store.get(*key, true).await.expect("a read");
+            assert_eq!(one.map(|item| number(&item, "n")), stored);
+        }
+        assert!(
+            store
+                .batch_get(&[], true)
+                .await
+                .expect("no read")
+                .is_empty()
+        );
+    }
+}

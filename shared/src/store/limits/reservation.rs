@@ -317,3 +317,133 @@ impl From<Result<GuardResult, StoreError>> for Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Duration;
+
+    use super::*;
+    use crate::domain::rate_limit::Limit;
+    use crate::store::limits::sample_codec::sample_position;
+    use crate::store::limits::shared_limits::tests::{limits, reserve, sample};
+    use crate::store::tests::{Fault, LOST, NOW, TestTable};
+
+    const ORDERS: [ReserveOrder; 2] = [ReserveOrder::AtOnce, ReserveOrder::OneByOne];
+
+    fn reserved(result: ReserveResult) -> Reservation {
+        match result {
+            ReserveResult::Reserved(reservation) => reservation,
+            ReserveResult::Exceeded(exceeded) => panic!("{exceeded:?}"),
+        }
+    }
+
+    /// Reserves message `n` of a client, which no limit refuses.
+    async fn pass(store: &Store, n: u8, ip: u8, order: ReserveOrder) {
+        drop(reserved(reserve(store, &limits(store, n, ip), order).await));
+    }
+
+    fn refused(result: ReserveResult) -> Limit {
+        match result {
+            ReserveResult::Reserved(_) => panic!("reserved"),
+            ReserveResult::Exceeded(exceeded) => exceeded.limit.limit,
+        }
+    }
+
+    #[tokio::test]
+    async fn refused_message_is_counted_in_no_limit() {
+        for order in ORDERS {
+            let table = TestTable::start().await;
+            let store = table.store();
+            for n in [1, 2] {
+                pass(&store, n, 1, order).await;
+            }
+            for n in [3, 4, 5] {
+                let result = reserve(&store, &limits(&store, n, 1), order).await;
+                assert_eq!(refused(result), Limit::Client);
+            }
+            // The prefix takes three messages, and the cap four.
+            pass(&store, 6, 2, order).await;
+            let result = reserve(&store, &limits(&store, 7, 3), order).await;
+            assert_eq!(refused(result), Limit::Prefix);
+            let country = store.get(limits(&store, 1, 1).country.expect("a guard").key, true);
+            let country = country.await.expect("a read").expect("an item");
+            let position = |n| sample_position(&country, "samples", &sample(n, NOW));
+            assert_eq!(position(3), None, "released");
+            assert!(position(6).is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn released_message_is_counted_in_no_limit() {
+        for order in ORDERS {
+            let table = TestTable::start().await;
+            let store = table.store();
+            for n in 1..=9 {
+                let limits = limits(&store, n, 1);
+                let reservation = reserved(reserve(&store, &limits, order).await);
+                store.release(reservation, NOW).await.expect("a write");
+            }
+            for (n, ip) in [(11, 1), (12, 1), (13, 2)] {
+                pass(&store, n, ip, order).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn message_without_limits_is_reserved() {
+        let store = TestTable::start().await.store();
+        for order in ORDERS {
+            let reservation = reserved(reserve(&store, &SharedLimits::default(), order).await);
+            assert!(reservation.parts.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn unsure_reservation_is_released_in_all_limits() {
+        // The first four calls are those of the limits, each tried twice.
+        for lost in 0..4 {
+            let table = TestTable::start().await;
+            let store = table.store();
+            let calls = (0..lost).map(|_| Fault::None);
+            table.fail(calls.chain(LOST));
+            let until = Instant::now() + Duration::from_secs(600);
+            let key = RecordKey([1; 12]);
+            let order = ReserveOrder::OneByOne;
+            let failed = store
+                .reserve(key, &limits(&store, 1, 1), order, until, NOW)
+                .await;
+            assert!(failed.is_err() && table.has_failed(), "{lost}");
+            for n in [2, 3] {
+                pass(&store, n, 1, order).await;
+            }
+            pass(&store, 4, 2, order).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn reservation_ends_in_time() {
+        let store = TestTable::start().await.store();
+        for order in ORDERS {
+            let key = RecordKey([1; 12]);
+            let until = Instant::now();
+            let late = store
+                .reserve(key, &limits(&store, 1, 1), order, until, NOW)
+                .await;
+            assert!(matches!(late, Err(StoreError::OutOfTime)), "{late:?}");
+        }
+        for (n, ip) in [(2, 1), (3, 1), (4, 2)] {
+            pass(&store, n, ip, ReserveOrder::AtOnce).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_of_two_limits_are_one() {
+        let store = TestTable::start().await.store();
+        for (n, ip) in [(1, 1), (2, 1), (3, 2)] {
+            pass(&store, n, ip, ReserveOrder::AtOnce).await;
+        }
+        // The client's hour ends after the ten minutes of the prefix.
+        let result = reserve(&store, &limits(&store, 4, 1), ReserveOrder::AtOnce).await;
+        assert_eq!(refused(result), Limit::Client);
+    }
+}

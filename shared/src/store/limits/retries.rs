@@ -15,3 +15,19 @@ pub(super) async fn wait_after(tries: u64) {
         jittered_backoff(WAIT_MILLIS * waits).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_later_tries_follow_after_a_wait() {
+        for tries in 0..=TRIES_WITHOUT_WAIT {
+            assert!(wait_after(tries).now_or_never().is_some(), "{tries}");
+        }
+        let many = u64::MAX / WAIT_MILLIS;
+        assert!(wait_after(many).now_or_never().is_none());
+    }
+}

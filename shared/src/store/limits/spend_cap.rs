@@ -119,3 +119,112 @@ impl SpendCap {
 fn ttl(now: Timestamp) -> Timestamp {
     money::day_end(now) + DAY_SECONDS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{KEY, LOST, NOW, TestTable};
+
+    fn money(units: f64) -> Money {
+        Money::of(units).expect("an amount")
+    }
+
+    /// Two messages a day.
+    fn cap() -> SpendCap {
+        SpendCap {
+            key: KEY,
+            cap: money(0.10),
+            price: money(0.05),
+        }
+    }
+
+    async fn reserve(store: &Store, spend: &SpendCap, id: ReservationId) -> Option<Exceeded> {
+        store
+            .reserve_spend(spend, id, NOW)
+            .await
+            .expect("a response")
+    }
+
+    fn id() -> ReservationId {
+        ReservationId::new(KEY, NOW)
+    }
+
+    async fn spent(store: &Store) -> i64 {
+        let item = store.get(KEY, true).await.expect("a read");
+        number(&item.unwrap_or_default(), SPENT)
+    }
+
+    #[tokio::test]
+    async fn money_is_spent_up_to_the_cap() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let first = id();
+        for id in [first, first, id()] {
+            assert_eq!(reserve(&store, &cap(), id).await, None);
+        }
+        assert_eq!(spent(&store).await, 100_000, "a repetition costs nothing");
+        let exceeded = reserve(&store, &cap(), id()).await.expect("a refusal");
+        let expected = LimitExceeded {
+            limit: Limit::Spend,
+            until: money::day_end(NOW),
+        };
+        assert_eq!(exceeded.limit, expected);
+        assert!(exceeded.is_contested(), "reserved a moment ago");
+        let item = store
+            .get(KEY, true)
+            .await
+            .expect("a read")
+            .expect("an item");
+        assert_eq!(number(&item, "ttl"), (money::day_end(NOW) + DAY_SECONDS).0);
+        for _ in 0..2 {
+            store
+                .release_spend(&cap(), first, NOW)
+                .await
+                .expect("a write");
+            assert_eq!(spent(&store).await, 50_000, "released once");
+        }
+        assert_eq!(reserve(&store, &cap(), id()).await, None);
+    }
+
+    #[tokio::test]
+    async fn price_over_the_cap_is_refused_for_good() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let dear = SpendCap {
+            price: money(0.11),
+            ..cap()
+        };
+        let exceeded = reserve(&store, &dear, id()).await.expect("a refusal");
+        assert!(!exceeded.is_contested());
+        let whole = SpendCap {
+            price: money(0.10),
+            ..cap()
+        };
+        assert_eq!(reserve(&store, &whole, id()).await, None);
+        assert_eq!(spent(&store).await, 100_000);
+    }
+
+    #[tokio::test]
+    async fn reservation_of_unknown_result_is_released() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        table.fail(LOST);
+        let reserved = store.reserve_spend(&cap(), id(), NOW).await;
+        assert!(reserved.is_err() && table.has_failed());
+        assert_eq!(spent(&store).await, 0);
+        store
+            .release_spend(&cap(), id(), NOW)
+            .await
+            .expect("a write");
+        assert_eq!(spent(&store).await, 0, "nothing was reserved");
+    }
+
+    #[test]
+    fn cap_is_exceeded_by_the_next_price() {
+        let spent = |millionths: i64| Item::from([(SPENT.to_owned(), number_value(millionths))]);
+        let exceeded = |item: &Item| cap().exceeded(item, NOW).is_some();
+        assert!(!exceeded(&Item::new()));
+        assert!(!exceeded(&spent(50_000)));
+        assert!(exceeded(&spent(50_001)));
+    }
+}

@@ -125,3 +125,77 @@ impl GuardCache {
 pub(super) fn slot(at: Timestamp) -> i64 {
     at.0.div_euclid(SLOT_SECONDS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{KEY, NOW};
+
+    fn state(version: i64) -> GuardState {
+        GuardState {
+            version,
+            ..GuardState::default()
+        }
+    }
+
+    #[test]
+    fn last_seen_state_is_remembered() {
+        let cache = GuardCache::default();
+        assert_eq!((cache.state(KEY), cache.seen_at(KEY)), (None, None));
+        for (version, at) in [(1, NOW), (2, NOW + 5)] {
+            cache.remember(KEY, &state(version), at);
+            assert_eq!(cache.state(KEY), Some(state(version)));
+            assert_eq!(cache.seen_at(KEY), Some(at));
+        }
+    }
+
+    #[test]
+    fn all_guards_are_forgotten_when_there_are_too_many() {
+        let cache = GuardCache::default();
+        let key = |n: usize| {
+            let mut key = RecordKey([0; 12]);
+            key.0[..8].copy_from_slice(&n.to_be_bytes());
+            key
+        };
+        for n in 0..GUARDS_MAX {
+            cache.remember(key(n), &state(1), NOW);
+        }
+        cache.remember(key(0), &state(2), NOW);
+        assert_eq!(cache.state(key(GUARDS_MAX - 1)), Some(state(1)));
+        cache.remember(key(GUARDS_MAX), &state(1), NOW);
+        assert_eq!(cache.state(key(0)), None);
+        assert_eq!(cache.state(key(GUARDS_MAX)), Some(state(1)));
+    }
+
+    #[test]
+    fn samples_go_to_one_shard_after_the_other() {
+        let cache = GuardCache::default();
+        let slot = slot(NOW);
+        let unknown = cache.next_shard(KEY, NOW);
+        assert_eq!((unknown.slot, unknown.number), (slot, 0));
+        cache.remember(KEY, &state(1), NOW);
+        let first = cache.next_shard(KEY, NOW).number;
+        for n in 1..=SHARDS {
+            let next = cache.next_shard(KEY, NOW);
+            assert_eq!((next.slot, next.number), (slot, (first + n) % SHARDS));
+        }
+    }
+
+    #[test]
+    fn shard_is_remembered_for_its_minute() {
+        let cache = GuardCache::default();
+        cache.remember(KEY, &state(1), NOW);
+        let mut shard = cache.next_shard(KEY, NOW);
+        shard.samples_stored = 7;
+        cache.remember_shard(KEY, &shard);
+        let stored = |now| {
+            let shards = (0..SHARDS).map(|_| cache.next_shard(KEY, now));
+            shards.map(|shard| shard.samples_stored).sum::<usize>()
+        };
+        let minute_end = Timestamp((slot(NOW) + 1) * SLOT_SECONDS);
+        assert_eq!(stored(minute_end - 1), 7);
+        assert_eq!(stored(minute_end), 0);
+        cache.remember_shard(KEY, &shard);
+        assert_eq!(stored(minute_end), 0, "of the minute before");
+    }
+}

@@ -244,3 +244,257 @@ impl Known {
         age.is_some_and(|age| (0..=FRESH_SECONDS).contains(&age))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::conversion::{ConversionRule, ConversionScope, Sample};
+    use crate::domain::ids::{RecordKey, VerificationNonce};
+    use crate::domain::rate_limit::Limit;
+    use crate::store::limits::conversion_guard::cache::{SHARDS, slot};
+    use crate::store::limits::conversion_guard::shards;
+    use crate::store::tests::{Fault, KEY, LOST, NOW, TestTable, keyring, opened};
+
+    /// When the outcomes of [`NOW`] count.
+    const LATER: Timestamp = Timestamp(NOW.0 + 601);
+
+    /// The guard with the sample of send `n`; half of the last ten sends must be approved.
+    fn guard(n: u8, at: Timestamp) -> ConversionGuard {
+        ConversionGuard {
+            scope: ConversionScope::Country,
+            key: KEY,
+            rule: ConversionRule {
+                percent: 50,
+                window: 10,
+            },
+            sample: Sample {
+                recipient: recipient(n),
+                verification: VerificationNonce([n; 4]),
+                at,
+                salt: [n; 2],
+            },
+        }
+    }
+
+    fn recipient(n: u8) -> RecordKey {
+        let mut key = RecordKey([n; 12]);
+        key.0[11] = 1;
+        key
+    }
+
+    /// Passes send `n`; `None` if it is held.
+    async fn pass(store: &Store, n: u8, now: Timestamp) -> Option<GuardReservation> {
+        let id = ReservationId::new(recipient(n), now);
+        let guard = guard(n, now);
+        let result = store.reserve_at_guard(&guard, id, None, now).await;
+        match result.expect("a response") {
+            GuardResult::Reserved(reservation) => Some(reservation),
+            GuardResult::Held(limit) => {
+                assert_eq!(limit.limit, Limit::Conversion(ConversionScope::Country));
+                assert_eq!(limit.until, now + 600);
+                None
+            }
+        }
+    }
+
+    async fn state(store: &Store) -> GuardState {
+        let item = store.get(KEY, true).await.expect("a read");
+        GuardState::read(&item.unwrap_or_default())
+    }
+
+    /// Stores the recipient of send `n` with an approved verification.
+    async fn approve(store: &Store, n: u8) {
+        let mut approved = opened(&keyring(&["k1"]));
+        let current = approved.current.as_mut().expect("a verification");
+        current.params.nonce = VerificationNonce([n; 4]);
+        assert!(approved.approve(NOW));
+        let saved = store.save(recipient(n), &approved, None, NOW).await;
+        saved.expect("a write");
+    }
+
+    /// Ten sends, of which so many are approved.
+    async fn ten_sends(store: &Store, approved: u8) {
+        for n in 0..10 {
+            assert!(pass(store, n, NOW).await.is_some(), "{n}");
+            if n < approved {
+                approve(store, n).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn sends_are_held_once_too_few_are_approved() {
+        for (approved, passes) in [(4, false), (5, true)] {
+            for is_warm in [true, false] {
+                let table = TestTable::start().await;
+                let store = table.store();
+                ten_sends(&store, approved).await;
+                assert!(pass(&store, 10, LATER - 1).await.is_some(), "not due yet");
+                let later = if is_warm { store } else { table.store() };
+                let passed = pass(&later, 11, LATER).await;
+                assert_eq!(passed.is_some(), passes, "{approved} {is_warm}");
+                let state = state(&later).await;
+                assert_eq!(
+                    (state.history.known(), state.history.approved()),
+                    (10, approved.into())
+                );
+                assert_eq!(state.held, u32::from(!passes));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_of_a_hundred_held_sends_is_let_through() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        ten_sends(&store, 0).await;
+        for n in 0..99 {
+            assert!(pass(&store, 11 + n, LATER).await.is_none(), "{n}");
+        }
+        let reservation = pass(&store, 200, LATER).await.expect("its turn");
+        let let_through = reservation.let_through.expect("while conversion is low");
+        let after = state(&store).await;
+        assert_eq!((after.held, after.let_through_count), (0, 1));
+        assert_eq!(after.let_through, Some(let_through));
+        assert_eq!(after.samples, [guard(200, LATER).sample]);
+        for _ in 0..2 {
+            let released = store.release_at_guard(&reservation, LATER).await;
+            released.expect("a write");
+        }
+        let released = state(&store).await;
+        assert_eq!((released.held, released.let_through), (99, None));
+        assert_eq!(released.samples, []);
+        assert!(
+            pass(&store, 201, LATER).await.is_some(),
+            "the turn is passed on"
+        );
+        assert!(pass(&store, 202, LATER).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn sample_is_stored_once_and_released_once() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let reservation = pass(&store, 1, NOW).await.expect("it passes");
+        assert!(matches!(reservation.place, StoredSample::Inline(Some(0))));
+        pass(&store, 2, NOW).await.expect("it passes");
+        pass(&store, 1, NOW).await.expect("a repetition");
+        let samples = [1, 2].map(|n| guard(n, NOW).sample);
+        assert_eq!(state(&store).await.samples, samples);
+        for position in [Some(0), Some(1), None] {
+            let released = store
+                .release_inline_sample(&guard(1, NOW), position, NOW)
+                .await;
+            released.expect("a write");
+            assert_eq!(state(&store).await.samples, samples[1..]);
+        }
+        let released = GuardReservation::inline(guard(2, NOW));
+        store
+            .release_at_guard(&released, NOW)
+            .await
+            .expect("a write");
+        let state = state(&store).await;
+        assert_eq!((state.samples, state.samples_stored), (vec![], 2));
+    }
+
+    #[tokio::test]
+    async fn many_samples_go_to_shards() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let mut in_shards = vec![];
+        for n in 0..30 {
+            let reservation = pass(&store, n, NOW).await.expect("it passes");
+            match reservation.place {
+                StoredSample::Inline(position) => assert_eq!(position, Some(n.into())),
+                StoredSample::Shard(..) => in_shards.push(reservation),
+                StoredSample::Nowhere => panic!("{n} is no sample"),
+            }
+        }
+        assert_eq!(in_shards.len(), 9, "the 21st opens the shards");
+        let stored = async || {
+            let mut samples = 0;
+            for number in 0..SHARDS {
+                let key = store.shard_key(KEY, slot(NOW), number);
+                let item = store.get(key, true).await.expect("a read");
+                let shard = shards::read(&item.unwrap_or_default());
+                samples += shard.samples.len();
+            }
+            samples
+        };
+        assert_eq!(stored().await, 9);
+        for _ in 0..2 {
+            store
+                .release_at_guard(&in_shards[0], NOW)
+                .await
+                .expect("a write");
+            assert_eq!(stored().await, 8);
+        }
+        // All are learned, those of the item and those of the shards.
+        for n in 0..30 {
+            approve(&store, n).await;
+        }
+        assert!(pass(&store, 31, LATER).await.is_some());
+        let state = state(&store).await;
+        assert_eq!((state.history.known(), state.history.approved()), (10, 10));
+        assert!(state.samples_stored < 20, "{}", state.samples_stored);
+    }
+
+    #[tokio::test]
+    async fn unsure_sample_is_released() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        table.fail(LOST);
+        let id = ReservationId::new(recipient(1), NOW);
+        let failed = store.reserve_at_guard(&guard(1, NOW), id, None, NOW).await;
+        assert!(failed.is_err() && table.has_failed());
+        assert_eq!(state(&store).await.samples, []);
+    }
+
+    #[tokio::test]
+    async fn unsure_turn_is_passed_on() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        ten_sends(&store, 0).await;
+        for n in 0..99 {
+            assert!(pass(&store, 11 + n, LATER).await.is_none(), "{n}");
+        }
+        // The sample of a send whose turn it is replaces those of the item, which is read first.
+        table.fail([Fault::None].into_iter().chain(LOST));
+        let id = ReservationId::new(recipient(200), LATER);
+        let failed = store
+            .reserve_at_guard(&guard(200, LATER), id, None, LATER)
+            .await;
+        assert!(failed.is_err() && table.has_failed());
+        let state = state(&store).await;
+        assert_eq!((state.held, state.samples), (99, vec![]));
+    }
+
+    #[tokio::test]
+    async fn append_is_expected_until_the_item_is_full() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        assert!(
+            store.expects_append(&guard(1, NOW), NOW),
+            "an unknown guard"
+        );
+        for n in 0..20 {
+            assert!(store.expects_append(&guard(n, NOW), NOW));
+            pass(&store, n, NOW).await.expect("it passes");
+        }
+        assert!(!store.expects_append(&guard(21, NOW), NOW));
+    }
+
+    #[test]
+    fn state_is_fresh_for_five_seconds() {
+        let fresh = |seconds: Option<i64>| {
+            let known = Known {
+                state: GuardState::default(),
+                seen_at: seconds.map(|seconds| NOW - seconds),
+                is_current: false,
+            };
+            known.is_fresh(NOW)
+        };
+        let ages = [None, Some(-1), Some(0), Some(5), Some(6)];
+        assert_eq!(ages.map(fresh), [false, false, true, true, false]);
+    }
+}
