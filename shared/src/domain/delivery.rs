@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn early_report_counts_for_its_carrier_if_it_moves_up() {
+    fn early_report_of_its_carrier_counts_if_higher() {
         use DeliveryStatus as S;
         let moved = |status, carrier, reported: S| {
             let mut delivery = delivery(status, Some(carrier));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn report_counts_from_the_carrier_that_may_have_the_message() {
+    fn report_counts_from_a_carrier_with_the_message() {
         use DeliveryStatus as S;
         let counts =
             |status, carrier, reported| delivery(status, carrier).accepts_report("a", reported);

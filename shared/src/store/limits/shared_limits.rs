@@ -202,14 +202,13 @@ pub(super) mod tests {
         let of = |policy: &Policy, ip: Option<IpAddr>, to: &Address, price| {
             let limits = store.shared_limits("shop", policy, ip, to, price, sample(1, NOW));
             let has_guard = limits.prefix.is_some_and(|prefix| prefix.guard.is_some());
-            let has = [
+            [
                 limits.client.is_some(),
                 limits.prefix.is_some(),
                 has_guard,
                 limits.country.is_some(),
                 limits.spend.is_some(),
-            ];
-            has
+            ]
         };
         let ip = Some(IpAddr::from([203, 0, 113, 1]));
         assert_eq!(of(&policy(), ip, &phone(), price), [true; 5]);
