@@ -19,7 +19,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 24] = [
+const SHARED: [(&str, &[&str]); 25] = [
     ("aws_config", &["local/src/operator/"]),
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
@@ -57,6 +57,7 @@ const SHARED: [(&str, &[&str]); 24] = [
             "shared/src/carrier/",
         ],
     ),
+    ("mimalloc", &["functions/", "local/src/lib.rs"]),
     ("roxmltree", &["shared/src/carrier/cm/"]),
     (
         "lambda_http",
