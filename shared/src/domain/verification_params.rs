@@ -89,7 +89,6 @@ impl VerificationParams {
 
 #[cfg(test)]
 mod tests {
-
     use crate::domain::verification::tests::verification;
 
     #[test]
