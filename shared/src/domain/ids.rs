@@ -170,6 +170,7 @@ mod tests {
             &format!("{id}a"),
             &id.to_uppercase(),
             &id.replace("ve_", "VE_"),
+            &format!("ve_{}", id[3..].to_uppercase()),
             "ve_…",
             &last_bits_set,
             "ve_00000000000000000000000000",
