@@ -338,4 +338,20 @@ mod tests {
         let drawn = (0..100_000).filter(|n| sample(*n, NOW).is_drawn()).count();
         assert!((900..1100).contains(&drawn), "{drawn}");
     }
+
+    #[test]
+    fn random_bits_are_those_of_murmurhash() {
+        let random = |nonce: u32, salt: [u8; 2]| {
+            let sample = Sample {
+                salt,
+                ..sample(nonce, NOW)
+            };
+            sample.random()
+        };
+        // Published values of the finalizer.
+        assert_eq!(random(1, [0, 0]), 0x514E_28B7);
+        assert_eq!(random(u32::MAX, [0, 0]), 0x81F1_6F39);
+        // The nonce and the salt of which the input is 1.
+        assert_eq!(random(0x9E37_79B9 ^ 1, [0, 1]), 0x514E_28B7);
+    }
 }

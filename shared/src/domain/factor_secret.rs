@@ -140,4 +140,10 @@ mod tests {
             "FactorSecret(…)"
         );
     }
+
+    #[test]
+    fn secret_reveals_its_bytes() {
+        let secret = FactorSecret::new((0..20).collect());
+        assert_eq!(secret.reveal(), (0..20).collect::<Vec<_>>());
+    }
 }

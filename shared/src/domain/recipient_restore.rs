@@ -150,4 +150,50 @@ mod tests {
         let restored = before().with_changes_since_resend(&later, AT + 2);
         assert!(restored.current.is_some_and(|v| v.is_approved()));
     }
+
+    #[test]
+    fn undone_resend_leaves_earlier_attempts_as_they_were() {
+        let mut before = before();
+        attempts_of(&mut before).push(attempt(1, false));
+        let mut later = before.clone();
+        let code = SealedCode {
+            sealed: vec![9],
+            expected_hash: AttemptHash([8; 16]),
+        };
+        later.resend(Channel::Sms, DeliveryTag([2; 4]), Some(code), AT + 1);
+        assert_eq!(before.with_changes_since_resend(&later, AT + 2), before);
+    }
+
+    #[test]
+    fn only_a_claimed_message_is_left_to_its_worker() {
+        let left = |status, tag| {
+            let mut recipient = before();
+            let current = recipient.current.as_mut().expect("a verification");
+            current.deliveries[0].status = status;
+            recipient.has_left(DeliveryTag([tag; 4]))
+        };
+        assert!(left(DeliveryStatus::Sending, 1));
+        assert!(!left(DeliveryStatus::Sending, 2));
+        assert!(!left(DeliveryStatus::Queued, 1));
+        assert!(!Recipient::default().has_left(DeliveryTag([1; 4])));
+    }
+
+    #[test]
+    fn status_of_a_replacement_alone_is_left_out() {
+        use DeliveryStatus as S;
+        let raised = |status, carrier: Option<&str>| {
+            let mut later = before();
+            let current = later.current.as_mut().expect("a verification");
+            current.deliveries[0].status = status;
+            current.deliveries[0].carrier = carrier.map(str::to_owned);
+            let mut restored = before();
+            restored.raise_deliveries_to_those_of(&later, AT + 1);
+            let current = restored.current.expect("a verification");
+            current.deliveries[0].status
+        };
+        assert_eq!(raised(S::Failed, None), S::Queued);
+        assert_eq!(raised(S::Sending, None), S::Queued);
+        assert_eq!(raised(S::Failed, Some("a")), S::Failed);
+        assert_eq!(raised(S::Delivered, None), S::Delivered);
+    }
 }

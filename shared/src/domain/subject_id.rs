@@ -64,7 +64,9 @@ mod tests {
     #[test]
     fn allowed_characters_are_a_subject_id() {
         for id in ["u", "42", "auth0|7", "ann@example.com", "a:b~c-d_e.f"] {
-            assert_eq!(id.parse::<SubjectId>().map(|id| id.0).as_deref(), Ok(id));
+            let parsed: SubjectId = id.parse().expect("an id");
+            assert_eq!(parsed.reveal(), id);
+            assert_eq!(format!("{parsed:?}"), "SubjectId(…)");
         }
         assert!("a".repeat(255).parse::<SubjectId>().is_ok());
     }

@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn conflict_is_known_without_a_read() {
+        let table = TestTable::start().await;
+        put(&table, FIRST, 1, Condition::Loaded(None)).await;
+        table.fail([Fault::None].into_iter().chain(REFUSED));
+        let item = Item::from([(attributes::KEY.to_owned(), binary(&KEY.0))]);
+        let store = table.store();
+        let result = store.put_surely(SECOND, KEY, item, Condition::Loaded(None));
+        assert!(matches!(result.await, Ok(PutResult::Conflict(Some(_)))));
+        assert!(!table.has_failed(), "nothing was refused");
+    }
+
+    #[tokio::test]
     async fn writer_waits_after_a_conflict() {
         assert!(jittered_backoff(u64::MAX).now_or_never().is_none());
         // A random wait may be 0.
