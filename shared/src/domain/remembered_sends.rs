@@ -49,19 +49,27 @@ pub fn find_by_idempotency_key(
     })
 }
 
-/// Those of `remembered` that need not be stored any longer once `leaving` more are stored.
-pub fn outdated(
-    remembered: &[PastVerification],
-    leaving: usize,
+/// Those of `remembered` that need not be stored any longer once `leaving` are stored beside them.
+/// One whose key was used again is replaced, so it is not among them.
+pub fn outdated<'r>(
+    remembered: &'r [PastVerification],
+    leaving: &[PastVerification],
     now: Timestamp,
-) -> impl Iterator<Item = &PastVerification> {
-    let mut newest_first: Vec<_> = remembered.iter().collect();
+) -> Vec<&'r PastVerification> {
+    let key = |past: &PastVerification| past.params.idempotency.map(|idempotency| idempotency.key);
+    let is_replaced = |past: &PastVerification| leaving.iter().any(|new| key(new) == key(past));
+    let mut newest_first: Vec<_> = remembered
+        .iter()
+        .filter(|past| !is_replaced(past))
+        .collect();
     newest_first.sort_by_key(|past| std::cmp::Reverse(past.params.created_at));
-    let kept_max = REMEMBERED_MAX.saturating_sub(leaving);
-    let ranked = newest_first.into_iter().enumerate();
-    ranked
-        .filter(move |(rank, past)| *rank >= kept_max || !is_remembered(past, now))
-        .map(|(_, past)| past)
+    let kept_max = REMEMBERED_MAX.saturating_sub(leaving.len());
+    let mut rank = 0;
+    newest_first.retain(|past| {
+        rank += 1;
+        rank > kept_max || !is_remembered(past, now)
+    });
+    newest_first
 }
 
 fn is_remembered(past: &PastVerification, now: Timestamp) -> bool {
@@ -178,9 +186,17 @@ mod tests {
     #[test]
     fn outdated_are_the_ended_and_the_oldest() {
         let mut remembered = vec![past(0, NOW - DAY_SECONDS)];
-        assert_eq!(nonces(outdated(&remembered, 1, NOW)), [0]);
+        let leaving = [past(1001, NOW), past(1002, NOW)];
+        assert_eq!(nonces(outdated(&remembered, &leaving[..1], NOW)), [0]);
         remembered.extend((1..=200).map(|n| past(n, NOW - 1000 + i64::from(n))));
-        assert_eq!(nonces(outdated(&remembered, 2, NOW)), [2, 1, 0]);
-        assert!(nonces(outdated(&remembered[1..], 0, NOW)).is_empty());
+        assert_eq!(nonces(outdated(&remembered, &leaving, NOW)), [2, 1, 0]);
+        assert!(nonces(outdated(&remembered[1..], &[], NOW)).is_empty());
+    }
+
+    #[test]
+    fn key_that_was_used_again_is_not_outdated() {
+        let remembered = [past(1, NOW - DAY_SECONDS), past(2, NOW - DAY_SECONDS)];
+        let again = [past(1, NOW)];
+        assert_eq!(nonces(outdated(&remembered, &again, NOW)), [2]);
     }
 }

@@ -71,7 +71,8 @@ impl Store {
                 .name(format!("#leaving{number}"), name)
                 .value(format!(":leaving{number}"), binary(&pack_past(past)));
         }
-        for (number, past) in outdated(remembered, leaving.len(), now).enumerate() {
+        let outdated = outdated(remembered, leaving, now);
+        for (number, past) in outdated.into_iter().enumerate() {
             let Some(name) = name(past) else { continue };
             update = update
                 .remove(format!("#outdated{number}"))
@@ -170,6 +171,18 @@ mod tests {
         let stored = store.remember_sends(KEY, &today, &yesterday, NOW);
         assert!(stored.await.expect("a write"));
         assert_eq!(remembered(&store).await, today);
+    }
+
+    #[tokio::test]
+    async fn key_that_was_used_again_replaces_its_send() {
+        let store = TestTable::start().await.store();
+        let yesterday = [keyed(1, NOW - DAY_SECONDS)];
+        let today = [keyed(1, NOW)];
+        for (leaving, before) in [(&yesterday, &[][..]), (&today, &yesterday)] {
+            let stored = store.remember_sends(KEY, leaving, before, NOW).await;
+            assert!(stored.expect("a write"));
+            assert_eq!(remembered(&store).await, leaving);
+        }
     }
 
     #[tokio::test]

@@ -255,6 +255,30 @@ async fn each_key_of_a_day_is_replayed() {
 }
 
 #[tokio::test]
+async fn keys_are_used_again_after_a_day() {
+    let service = Service::start_with(&NO_SEND_LIMITS).await;
+    let mut ids = vec![];
+    for day in 0..3 {
+        for n in 0..9 {
+            let key = format!("key {n}");
+            let sent = service.send_with_key(json!({"to": phone(1)}), &key).await;
+            assert_status(&sent, 201);
+            assert!(
+                !sent.is_replayed() && !ids.contains(&sent.id()),
+                "day {day}: {sent:?}"
+            );
+            ids.push(sent.id());
+        }
+        for (n, id) in ids[ids.len() - 9..].iter().enumerate() {
+            let key = format!("key {n}");
+            let again = service.send_with_key(json!({"to": phone(1)}), &key).await;
+            assert_replays_send(&again, id);
+        }
+        service.advance(86_401).await;
+    }
+}
+
+#[tokio::test]
 async fn send_without_key_keeps_earlier_keys() {
     let service = Service::start_with(&NO_SEND_LIMITS).await;
     let keyed = service.send_with_key(json!({"to": phone(1)}), "k").await;
