@@ -152,6 +152,10 @@ async fn first_key_is_printed_once() {
     let secret = first_secret().await;
     let aws = AwsStandIn::open(String::new(), &[]).await;
     aws.stack().secret = secret.as_object().expect("an object").clone();
+    let lost = server.run_on_stack_with_full_disk(&aws, &["key", "first"]);
+    let lost = lost.await;
+    assert_eq!(lost.status.code(), Some(1), "{}", stderr(&lost));
+    assert!(stderr(&lost).contains("the key is still in the secret"));
     let first = server.run_on_stack(&aws, &["key", "first"]).await;
     assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
     let key = secret["first_api_key"].as_str().expect("a key");

@@ -338,3 +338,47 @@ async fn carriers_of_the_document_are_shown_by_the_server() {
         json!([{"name": "texts", "mode": "ok", "breaker": "closed"}])
     );
 }
+
+#[tokio::test]
+async fn command_that_cannot_print_fails() {
+    let server = OperatedServer::start(&["k1"]).await;
+    let create = server
+        .run_on_full_disk(&["key", "create", "--app", "default"])
+        .await;
+    assert_eq!(create.status.code(), Some(1), "{}", stderr(&create));
+    assert!(
+        stderr(&create).contains("the key was not printed"),
+        "{}",
+        stderr(&create)
+    );
+    for command in [&["key", "list"][..], &["config", "export"], &["doctor"]] {
+        let output = server.run_on_full_disk(command).await;
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(
+            stderr(&output).contains("standard output: "),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[tokio::test]
+async fn carrier_test_refuses_an_unknown_app() {
+    let server = OperatedServer::start(&["k1"]).await;
+    let test = [
+        "carrier",
+        "test",
+        "sim-a",
+        "--app",
+        "nope",
+        "--to",
+        "+33612345678",
+    ];
+    let output = server.run(&test).await;
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(
+        stderr(&output).contains("there is no app nope"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -1,6 +1,7 @@
 //! The commands of operators, as processes: on a local server, and on a stack whose AWS is a
 //! stand-in.
 
+use std::fs::File;
 use std::process::{Output, Stdio};
 
 use data_encoding::BASE64;
@@ -92,6 +93,21 @@ impl OperatedServer {
         run_with_input(&[command, &self.target()].concat(), input, &variables).await
     }
 
+    /// As [`Self::run`], with a standard output that takes nothing.
+    pub async fn run_on_full_disk(&self, command: &[&str]) -> Output {
+        let variables = [("OTP_SECRETS", self.secrets.as_str()), ("USER", "ada")];
+        run_on_full_disk(&[command, &self.target()].concat(), &variables).await
+    }
+
+    /// As [`Self::run_on_stack`], with a standard output that takes nothing.
+    pub async fn run_on_stack_with_full_disk(&self, aws: &AwsStandIn, command: &[&str]) -> Output {
+        let service = &self.process.service;
+        aws.stack().table.clone_from(&service.table);
+        let variables = aws.variables(&service.dynamodb_url);
+        let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        run_on_full_disk(&[command, &["--stack", "otp"]].concat(), &variables).await
+    }
+
     /// Runs a command on the stack `otp` of the stand-in, whose table is that of this server.
     pub async fn run_on_stack(&self, aws: &AwsStandIn, command: &[&str]) -> Output {
         self.run_on_stack_with(aws, command, "").await
@@ -160,10 +176,26 @@ pub fn stdout(output: &Output) -> String {
 
 /// Runs a command with this standard input.
 async fn run_with_input(arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
+    run_into(Stdio::piped(), arguments, input, variables).await
+}
+
+/// Runs a command whose standard output is on a full disk.
+async fn run_on_full_disk(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let full = File::options().write(true).open("/dev/full");
+    let full = full.expect("a device of Linux");
+    run_into(full.into(), arguments, "", variables).await
+}
+
+async fn run_into(
+    stdout: Stdio,
+    arguments: &[&str],
+    input: &str,
+    variables: &[(&str, &str)],
+) -> Output {
     let mut command = local_command(arguments, variables);
     let command = command.stdin(Stdio::piped());
     let mut child = command
-        .stdout(Stdio::piped())
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");

@@ -4,12 +4,19 @@ use std::process::ExitCode;
 
 use otp::platform::logging::causes;
 
+use super::output;
 use crate::operator::OperatorError;
 
-/// Prints why a command has not done its work.
+/// Prints why a command has not done its work, or could not print its result.
 pub(super) fn exit_code(result: Result<(), OperatorError>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match output::disk_failure() {
+            None => ExitCode::SUCCESS,
+            Some(error) => {
+                eprintln!("standard output: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Err(error) => failure(&error),
     }
 }

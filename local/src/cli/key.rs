@@ -141,8 +141,17 @@ async fn create(
         document,
         confirmation: None,
     };
-    let printed = [("id".to_owned(), id.into()), ("key".to_owned(), key.into())];
-    change.write(Map::from_iter(printed)).await
+    let printed = [
+        ("id".to_owned(), id.clone().into()),
+        ("key".to_owned(), key.into()),
+    ];
+    change.write(Map::from_iter(printed)).await?;
+    match output::failure() {
+        None => Ok(()),
+        Some(error) => Err(OperatorError::Refused(format!(
+            "the key was not printed ({error}): revoke {id}, and create another"
+        ))),
+    }
 }
 
 async fn first(target: &TargetOptions) -> Result<(), OperatorError> {
@@ -152,13 +161,17 @@ async fn first(target: &TargetOptions) -> Result<(), OperatorError> {
         let problem = "the secret has no first key any more; `key create --app default` makes one";
         OperatorError::Refused(problem.into())
     })?;
-    let removed = secret.write().await;
     match target.json {
         true => output::json(&json!({"app": "default", "key": key})),
         false => output::line(&key),
     }
+    if let Some(error) = output::failure() {
+        let problem =
+            format!("the key is still in the secret, because it was not printed: {error}");
+        return Err(OperatorError::Refused(problem));
+    }
     // The key is printed also to an operator who may not write the secret.
-    match removed {
+    match secret.write().await {
         Ok(()) => eprintln!("keep this key: it is no longer in the secret"),
         Err(error) => eprintln!("the key is still in the secret: {}", causes(&error)),
     }
@@ -223,7 +236,7 @@ async fn revoke(
         return Err(OperatorError::Refused(problem));
     }
     let seconds = max_age_seconds(&deployment);
-    eprintln!("all functions refuse the key within {seconds} s");
+    eprintln!("once it is revoked, all functions refuse the key within {seconds} s");
     let change = Change {
         target,
         deployment: &deployment,

@@ -1,22 +1,38 @@
 //! What the commands of operators print: tables for people, JSON for programs.
 
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::operator::shown;
 
+/// Why standard output did not take what was printed.
+static FAILURE: OnceLock<io::Error> = OnceLock::new();
+
 /// Printed in place of a missing value.
 const NONE: &str = "-";
 
-/// Prints a document for programs. A closed standard output ends nothing.
+/// Prints a document for programs.
 pub(super) fn json(document: &Value) {
-    let _ = writeln!(io::stdout(), "{document}");
+    line(&document.to_string());
 }
 
-/// Prints a line for people. A closed standard output ends nothing.
+/// Prints a line for people.
 pub(super) fn line(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    if let Err(error) = writeln!(io::stdout(), "{text}") {
+        FAILURE.get_or_init(|| error);
+    }
+}
+
+/// Why standard output did not take everything that was printed.
+pub(super) fn failure() -> Option<&'static io::Error> {
+    FAILURE.get()
+}
+
+/// As [`failure`], but a reader that has seen enough, such as `head`, is none.
+pub(super) fn disk_failure() -> Option<&'static io::Error> {
+    failure().filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
 /// Prints one row for each of `documents`, with its members of these names.

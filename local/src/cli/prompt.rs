@@ -15,10 +15,13 @@ const INPUT_BYTES_MAX: u64 = 65_536;
 /// Asks for the value of `field`. Without a terminal, nothing can be asked for.
 pub(super) fn ask(field: &str, expected: &str) -> Result<Value, OperatorError> {
     if !io::stdin().is_terminal() {
-        let problem = format!(
-            "{field}: {expected} Without a terminal, give settings as {field}=VALUE, and \
-             credentials as a JSON object on standard input, with --credentials"
-        );
+        let given = match is_credential(field) {
+            true => {
+                "give credentials as a JSON object on standard input, with --credentials".into()
+            }
+            false => format!("give it as {field}=VALUE"),
+        };
+        let problem = format!("{field}: {expected} Without a terminal, {given}");
         return Err(OperatorError::Refused(problem));
     }
     let prompt = format!("{field}: ");

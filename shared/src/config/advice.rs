@@ -64,7 +64,8 @@ fn secret_hint(problem: &CarrierConfigError, carriers: &str, is_stored: bool) ->
     let name = name.unwrap_or(kind);
     if is_stored {
         return Some(format!(
-            "; `lambda-otp carrier set {name} --ask {field}` sets it if it is a credential"
+            "; `lambda-otp carrier set {name} --ask {field}` sets it if it is a credential, and \
+             `lambda-otp carrier add` adds a carrier together with its credentials"
         ));
     }
     Some(format!(

@@ -9,9 +9,10 @@ use otp::domain::device::Device;
 use otp::platform::environment::variable;
 
 use crate::carrier_test::{self, CarrierTestError, Message, Source};
+use crate::cli::app::unknown;
 use crate::cli::exit::failure;
 use crate::cli::target::OptionalTarget;
-use crate::operator::{Configuration, Deployment};
+use crate::operator::{Configuration, Deployment, known_apps};
 
 /// Port to which a tunnel leads, unless an option names another one.
 const PORT: u16 = 8080;
@@ -91,6 +92,10 @@ async fn send(arguments: Arguments) -> Result<bool, CarrierTestError> {
         return carrier_test::run(&message, port, wait, source).await;
     };
     let configuration = Configuration::read(&deployment).await?.usable()?;
+    let apps = known_apps(&deployment, &configuration.document);
+    if !apps.contains_key(&message.app) {
+        return Err(unknown(&message.app).into());
+    }
     let source = Source::Deployment(&deployment, &configuration);
     carrier_test::run(&message, port, wait, source).await
 }

@@ -31,7 +31,9 @@ impl EditedFile {
 
     /// Runs the editor; returns the text that it leaves.
     pub(super) fn edit(&self) -> Result<String, OperatorError> {
-        let editor = ["VISUAL", "EDITOR"].into_iter().find_map(variable);
+        let variables = ["VISUAL", "EDITOR"].into_iter();
+        let mut values = variables.filter_map(variable);
+        let editor = values.find(|editor| !editor.trim().is_empty());
         let editor = editor.unwrap_or_else(|| "vi".to_owned());
         // Like other programs, with the arguments that the variable may contain.
         let mut words = editor.split_whitespace();
