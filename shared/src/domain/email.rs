@@ -148,4 +148,36 @@ mod tests {
             None
         );
     }
+
+    #[test]
+    fn printed_address_is_masked() {
+        let email = EmailAddress::from_stored("ada@example.com".into());
+        assert_eq!(format!("{email:?}"), "…@…");
+    }
+
+    #[test]
+    fn address_in_ascii_is_read_alike() {
+        let part = |letter: &str, count| letter.repeat(count);
+        let domain = [part("b", 63), part("c", 63), part("d", 61)].join(".");
+        let longest = format!("{}@{domain}", part("a", 64));
+        assert_eq!(longest.len(), EMAIL_LENGTH_MAX);
+        for text in ["Ann.Lee+x@Example.COM", " a@b-2.example ", &longest] {
+            let parsed = EmailAddress::parse(text);
+            assert!(parsed.is_some(), "{text}");
+            assert_eq!(EmailAddress::parse_ascii(text), parsed);
+        }
+        for text in [
+            "",
+            "a",
+            "a@",
+            "@b.example",
+            "a@b_c.example",
+            "a@bücher.example",
+            "a b@c.example",
+            "ä@c.example",
+            &format!("{longest}d"),
+        ] {
+            assert_eq!(EmailAddress::parse_ascii(text), None, "{text:?}");
+        }
+    }
 }

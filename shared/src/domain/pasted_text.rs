@@ -229,4 +229,28 @@ mod tests {
         let white_space = CodePointSetData::new::<WhiteSpace>();
         assert!(characters().all(|c| white_space.contains(c) == c.is_whitespace()));
     }
+
+    #[test]
+    fn name_keeps_its_dashes_and_loses_invisible_characters() {
+        let typed = "\u{200e} Ada\u{a0}Love\u{200b}lace\u{2013}\u{661} ";
+        assert_eq!(plain_name(typed), "Ada Lovelace\u{2013}\u{661}");
+    }
+
+    #[test]
+    fn number_in_e_164_has_at_most_fifteen_digits() {
+        let longest = format!("+{}", "1".repeat(15));
+        assert_eq!(e164(&longest).as_deref(), Some(longest.as_str()));
+        assert_eq!(e164("+33 6-12.34 (56) 78").as_deref(), Some("+33612345678"));
+        assert_eq!(e164(&format!("{longest}1")), None);
+        for text in [
+            "",
+            "+",
+            "33612345678",
+            "+0612345678",
+            "+33a",
+            "++33612345678",
+        ] {
+            assert_eq!(e164(text), None, "{text}");
+        }
+    }
 }

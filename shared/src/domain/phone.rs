@@ -604,4 +604,22 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn long_spelling_is_rejected_before_it_is_read() {
+        let spelled = |chars: usize| format!("+33{}612345678", "-".repeat(chars - 12));
+        assert!(normalize_spelling(&spelled(SPELLING_CHARS_MAX)).is_ok());
+        assert!(normalize_spelling(&spelled(SPELLING_CHARS_MAX + 1)).is_err());
+        for prefix in ["+", "00", ""] {
+            let digits = |count: usize| format!("{prefix}{}", "1".repeat(count));
+            assert!(
+                normalize_spelling(&digits(DIGITS_MAX + 2)).is_ok(),
+                "{prefix}"
+            );
+            assert!(
+                normalize_spelling(&digits(DIGITS_MAX + 3)).is_err(),
+                "{prefix}"
+            );
+        }
+    }
 }

@@ -427,4 +427,28 @@ mod tests {
             );
         }
     }
+
+    #[tokio::test]
+    async fn version_is_kept_under_its_number() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        for version in 0..3 {
+            assert_eq!(write(&store, version, "{}").await, Some(version + 1));
+        }
+        for version in 1..=3 {
+            let read = store.client.get_item().table_name(&store.table);
+            let read = read.key(attributes::KEY, binary(&history_key(version)));
+            let stored = read.send().await.expect("a read").item;
+            let stored = stored.map(|item| number(&item, VERSION));
+            assert_eq!(stored, i64::try_from(version).ok());
+        }
+    }
+
+    #[test]
+    fn version_zero_is_malformed() {
+        let item = ConfigItem::Config;
+        let mut stored = sealed_item(item, &keyring("k1"), 1, "{}", "ada", NOW);
+        stored.insert(VERSION.into(), number_value(0));
+        assert!(open(item, &keyring("k1"), &stored).is_none());
+    }
 }

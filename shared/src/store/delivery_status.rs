@@ -453,4 +453,36 @@ mod tests {
             assert_eq!(stored, expected);
         }
     }
+
+    #[tokio::test]
+    async fn report_costs_one_write_unless_it_is_early() {
+        let reports = [
+            (DeliveryStatus::Sent, Some("a"), "b", 1),
+            (DeliveryStatus::Sent, Some("a"), "a", 1),
+            (DeliveryStatus::Undelivered, None, "a", 1),
+            (DeliveryStatus::Sending, None, "a", 2),
+        ];
+        for (status, holder, carrier, writes) in reports {
+            let (table, store) = two_messages(status, holder).await;
+            let before = table.requests();
+            let failed = DeliveryStatus::Undelivered.into();
+            let report = store
+                .apply_report(KEY, OTHER, failed, carrier, NOW + 5)
+                .await;
+            report.expect("a response");
+            assert_eq!(table.requests() - before, writes, "{status:?} {carrier}");
+        }
+    }
+
+    #[tokio::test]
+    async fn unkept_early_report_is_applied_again() {
+        let (table, store) = two_messages(DeliveryStatus::Sending, None).await;
+        let sent = DeliveryStatus::Sent.into();
+        for writes in [2, 3] {
+            let before = table.requests();
+            let report = store.apply_report(KEY, OTHER, sent, "a", NOW + 5).await;
+            assert_eq!(name(report), "unchanged");
+            assert_eq!(table.requests() - before, writes, "kept once");
+        }
+    }
 }

@@ -166,6 +166,8 @@ pub(crate) mod tests {
         Refused,
         /// It has an effect, and its response is lost.
         Lost,
+        /// It has an effect, and no response.
+        Hung,
     }
 
     /// The two requests of one call, as the SDK tries it twice.
@@ -180,7 +182,13 @@ pub(crate) mod tests {
     }
 
     #[derive(Clone, Default, Debug)]
-    struct Faults(Arc<Mutex<VecDeque<Fault>>>);
+    struct Faults(Arc<Mutex<Requests>>);
+
+    #[derive(Default, Debug)]
+    struct Requests {
+        count: usize,
+        faults: VecDeque<Fault>,
+    }
 
     impl TestTable {
         pub(crate) async fn start() -> Self {
@@ -238,12 +246,17 @@ pub(crate) mod tests {
 
         /// What happens to the next HTTP requests.
         pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
-            self.faults.lock().extend(faults);
+            self.faults.lock().faults.extend(faults);
         }
 
         /// Whether all faults have happened.
         pub(crate) fn has_failed(&self) -> bool {
-            self.faults.lock().is_empty()
+            self.faults.lock().faults.is_empty()
+        }
+
+        /// HTTP requests so far.
+        pub(crate) fn requests(&self) -> usize {
+            self.faults.lock().count
         }
 
         /// Another writer changes the item under `key`.
@@ -260,7 +273,7 @@ pub(crate) mod tests {
     }
 
     impl Faults {
-        fn lock(&self) -> MutexGuard<'_, VecDeque<Fault>> {
+        fn lock(&self) -> MutexGuard<'_, Requests> {
             self.0.lock().expect("no panic")
         }
     }
@@ -325,7 +338,10 @@ pub(crate) mod tests {
 
     impl HttpConnector for Connector {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-            let fault = self.faults.lock().pop_front().unwrap_or(Fault::None);
+            let mut requests = self.faults.lock();
+            requests.count += 1;
+            let fault = requests.faults.pop_front().unwrap_or(Fault::None);
+            drop(requests);
             let lost = || ConnectorError::io("the connection was lost".into());
             if fault == Fault::Refused {
                 return HttpConnectorFuture::ready(Err(lost()));
@@ -338,6 +354,7 @@ pub(crate) mod tests {
                     .map_err(|error| ConnectorError::io(error.into()))?;
                 match fault {
                     Fault::Lost => Err(lost()),
+                    Fault::Hung => std::future::pending().await,
                     _ => Ok(HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                         .expect("a response")),
                 }

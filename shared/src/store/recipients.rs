@@ -201,6 +201,7 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
+    use crate::domain::phone::{Line, PhoneNumber};
     use crate::store::attributes;
     use crate::store::tests::{
         KEY, NOW, REFUSED, TestTable, keyring, opened, store_with_recipient, stored_item,
@@ -339,5 +340,15 @@ mod tests {
         let error = store.load(KEY, "shop", NOW).await.expect_err("no response");
         assert!(matches!(error, StoreError::Request(_)), "{error:?}");
         assert_eq!(error.to_string(), "the request to the table failed");
+    }
+
+    #[tokio::test]
+    async fn sealed_address_opens_for_its_record() {
+        let store = TestTable::start().await.store();
+        let number = PhoneNumber::from_stored("+33612345678", "FR", Line::Mobile);
+        let address = Address::Phone(number);
+        let sealed = store.seal_address(KEY, &address);
+        let opened = sealed_address::open_address(&keyring(&["k1"]), KEY, &sealed);
+        assert_eq!(opened, Some(address));
     }
 }

@@ -396,4 +396,22 @@ mod tests {
         assert_eq!(confirm(confirmed(Some(NOW + 1), 4)).await, first);
         assert_eq!(confirm(confirmed(Some(NOW + 2), 5)).await, first);
     }
+
+    #[tokio::test]
+    async fn approval_is_recorded_without_a_read() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let approval = approval(&keyring(&["k1"]), 2);
+        store
+            .record_approval(KEY, &approval)
+            .await
+            .expect("a write");
+        assert_eq!(table.requests(), 1);
+        assert!(
+            store
+                .has_recorded(KEY, approval.nonce)
+                .await
+                .expect("a read")
+        );
+    }
 }

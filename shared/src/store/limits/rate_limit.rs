@@ -417,6 +417,14 @@ mod tests {
             (window.slots.len(), window.filled)
         };
         assert_eq!(filled().await, (2, 2));
+        // Of an earlier block: no other block has a count.
+        for id in &ids[..3] {
+            store
+                .release_in_window(&limit, *id, NOW)
+                .await
+                .expect("no write");
+            assert_eq!(filled().await, (2, 2));
+        }
         for (id, left) in ids
             .iter()
             .rev()
@@ -498,5 +506,16 @@ mod tests {
             "it has 20 samples"
         );
         assert_eq!(reserve_id(&store, &limit, id, NOW).await, "reserved");
+    }
+
+    #[tokio::test]
+    async fn first_reservation_is_one_write() {
+        for sends in [2, 101] {
+            let table = TestTable::start().await;
+            let (store, limit) = (table.store(), window(sends));
+            reserve(&store, &limit, NOW).await;
+            // That a block starts is known from the item which a failed write returns.
+            assert_eq!(table.requests(), if sends == 2 { 1 } else { 2 });
+        }
     }
 }

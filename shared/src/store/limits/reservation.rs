@@ -324,6 +324,7 @@ mod tests {
 
     use super::*;
     use crate::domain::rate_limit::Limit;
+    use crate::store::attributes::number;
     use crate::store::limits::sample_codec::sample_position;
     use crate::store::limits::shared_limits::tests::{limits, reserve, sample};
     use crate::store::tests::{Fault, LOST, NOW, TestTable};
@@ -445,5 +446,31 @@ mod tests {
         // The client's hour ends after the ten minutes of the prefix.
         let result = reserve(&store, &limits(&store, 4, 1), ReserveOrder::AtOnce).await;
         assert_eq!(refused(result), Limit::Client);
+    }
+
+    #[tokio::test]
+    async fn reservation_without_response_is_released() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        table.fail([Fault::Hung; 4]);
+        let until = Instant::now() + Duration::from_secs(1);
+        let key = RecordKey([1; 12]);
+        let limits = limits(&store, 1, 1);
+        let late = store
+            .reserve(key, &limits, ReserveOrder::AtOnce, until, NOW)
+            .await;
+        assert!(matches!(late, Err(StoreError::OutOfTime)), "{late:?}");
+        assert!(table.has_failed());
+        let prefix = limits.prefix.expect("a window");
+        let item = store.get(prefix.key, true).await.expect("a read");
+        let item = item.expect("the item of the prefix");
+        assert_eq!(prefix.window(&item).slots, []);
+        assert_eq!(sample_position(&item, "samples", &sample(1, NOW)), None);
+        let spend = limits.spend.expect("a cap");
+        let item = store.get(spend.key, true).await.expect("a read");
+        assert_eq!(number(&item.expect("the item of the cap"), "spent"), 0);
+        for (n, ip) in [(2, 1), (3, 1), (4, 2)] {
+            pass(&store, n, ip, ReserveOrder::AtOnce).await;
+        }
     }
 }

@@ -96,7 +96,12 @@ mod tests {
     #[test]
     fn release_has_an_id_of_its_own() {
         let id = ReservationId::new(RECIPIENT, Timestamp(1_795_291_200));
-        assert_ne!(id.of_release(), id);
         assert_eq!(id.of_release().at(), id.at());
+        for last in [0, 1, 2, 255] {
+            let id = ReservationId([1, 2, 3, 4, 5, 6, 7, last]);
+            let released = ReservationId([1, 2, 3, 4, 5, 6, 7, last ^ 1]);
+            assert_eq!(id.of_release(), released);
+            assert_eq!(released.of_release(), id);
+        }
     }
 }

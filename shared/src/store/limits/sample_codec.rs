@@ -104,5 +104,10 @@ mod tests {
         let item = Item::from([("samples".to_owned(), AttributeValue::L(samples))]);
         assert_eq!(unpack_samples(&item, "samples"), [sample]);
         assert_eq!(sample_position(&item, "samples", &sample), Some(1));
+        let other = Sample {
+            salt: [8; 2],
+            ..sample
+        };
+        assert_eq!(sample_position(&item, "samples", &other), None);
     }
 }
