@@ -63,6 +63,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::RecordKey;
     use crate::domain::time::Timestamp;
+    use crate::store::tests::{KEY, TestTable, stored_item};
 
     #[test]
     fn id_is_found_at_its_position() {
@@ -80,5 +81,31 @@ mod tests {
         assert_eq!(register.position(&item, id), Some(2));
         assert_eq!(register.position(&item, id.of_release()), None);
         assert_eq!(ReservationId::read(&item, "r1"), None);
+    }
+
+    #[tokio::test]
+    async fn removal_keeps_the_length_of_a_register() {
+        let store = TestTable::start().await.store();
+        let register = Register {
+            letter: 'r',
+            length: 3,
+        };
+        let id = |n: i64| ReservationId::new(RecordKey([7; 12]), Timestamp(1_795_291_200 + n));
+        let ids: Vec<_> = (0..4).map(id).collect();
+        for id in &ids {
+            let update = register.push(Update::default()).value(":id", id.value());
+            store.update(KEY, update, None).await.expect("a write");
+        }
+        let update = register.remove(Update::default(), 1);
+        store.update(KEY, update, None).await.expect("a write");
+        let item = stored_item(&store, KEY).await.expect("an item");
+        let positions = ids.iter().map(|id| register.position(&item, *id));
+        assert_eq!(
+            positions.collect::<Vec<_>>(),
+            [None, Some(1), None, Some(0)]
+        );
+        let mut names: Vec<_> = item.keys().filter(|name| name.starts_with('r')).collect();
+        names.sort();
+        assert_eq!(names, ["r0", "r1", "r2"]);
     }
 }

@@ -79,3 +79,53 @@ impl ConversionGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::VerificationNonce;
+    use crate::store::attributes::{binary, number_value};
+    use crate::store::tests::{KEY, NOW};
+
+    fn guard() -> ConversionGuard {
+        ConversionGuard {
+            scope: ConversionScope::Country,
+            key: KEY,
+            rule: ConversionRule {
+                percent: 10,
+                window: 10,
+            },
+            sample: Sample {
+                recipient: KEY,
+                verification: VerificationNonce([1; 4]),
+                at: NOW,
+                salt: [1; 2],
+            },
+        }
+    }
+
+    #[test]
+    fn guard_refuses_while_conversion_is_low() {
+        let refusal = |approved: u8, held: u32| {
+            let item = Item::from([
+                ("outcomes".to_owned(), binary(&[approved, 0])),
+                ("known".to_owned(), number_value(10)),
+                ("held".to_owned(), number_value(held)),
+            ]);
+            guard().exceeded(&item, NOW)
+        };
+        let held = LimitExceeded {
+            limit: Limit::Conversion(ConversionScope::Country),
+            until: NOW + 600,
+        };
+        assert_eq!(refusal(0, 1), Some(held));
+        assert_eq!(refusal(0, 99), None, "one is let through");
+        assert_eq!(refusal(1, 1), None, "enough are approved");
+        assert_eq!(guard().exceeded(&Item::new(), NOW), None);
+    }
+
+    #[test]
+    fn guard_is_stored_for_thirty_days() {
+        assert_eq!(ConversionGuard::ttl(NOW), NOW + 30 * 86_400);
+    }
+}

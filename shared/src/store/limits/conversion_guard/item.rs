@@ -216,3 +216,105 @@ fn at_version(version: i64) -> Update {
         _ => Update::when(format!("{VERSION} = :version")).value(":version", number_value(version)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::conversion::{ConversionHistory, ConversionScope, Sample};
+    use crate::domain::ids::VerificationNonce;
+    use crate::store::Store;
+    use crate::store::expression::WriteResult;
+    use crate::store::tests::{KEY, NOW, TestTable, stored_item};
+
+    fn guard() -> ConversionGuard {
+        ConversionGuard {
+            scope: ConversionScope::Country,
+            key: KEY,
+            rule: ConversionRule {
+                percent: 10,
+                window: 10,
+            },
+            sample: Sample {
+                recipient: KEY,
+                verification: VerificationNonce([1; 4]),
+                at: NOW,
+                salt: [1; 2],
+            },
+        }
+    }
+
+    /// Whether the change is written.
+    async fn write(store: &Store, samples: SamplesChange, held: HeldChange) -> bool {
+        let change = Change { samples, held };
+        let id = ReservationId::new(KEY, NOW);
+        let written = store
+            .update(KEY, change.update(&guard(), id, NOW), None)
+            .await;
+        matches!(written, Ok(WriteResult::Written(_)))
+    }
+
+    async fn stored(store: &Store) -> GuardState {
+        GuardState::read(&stored_item(store, KEY).await.expect("an item"))
+    }
+
+    #[tokio::test]
+    async fn sends_are_drawn_from_the_fourth_of_a_second_on() {
+        let store = TestTable::start().await.store();
+        let keep = || SamplesChange::Keep { version: 0 };
+        for (count, drawn_until) in [(1, None), (3, None), (4, Some(NOW + 30))] {
+            assert!(write(&store, keep(), HeldChange::Set(HELD_BEFORE_ONE)).await);
+            assert!(write(&store, keep(), HeldChange::LetThrough(count)).await);
+            let state = stored(&store).await;
+            assert_eq!((state.held, state.let_through_count), (0, count));
+            assert_eq!(state.drawn_until, drawn_until);
+        }
+        assert!(
+            !write(&store, keep(), HeldChange::LetThrough(5)).await,
+            "none was held"
+        );
+    }
+
+    #[tokio::test]
+    async fn held_sends_are_counted_up_to_their_maximum() {
+        let store = TestTable::start().await.store();
+        let keep = || SamplesChange::Keep { version: 0 };
+        for held in 1..=HELD_BEFORE_ONE {
+            assert!(write(&store, keep(), HeldChange::Increment).await);
+            assert_eq!(stored(&store).await.held, held);
+        }
+        assert!(!write(&store, keep(), HeldChange::Increment).await);
+    }
+
+    #[tokio::test]
+    async fn state_is_replaced_over_its_own_version() {
+        let store = TestTable::start().await.store();
+        let replace = |state: &GuardState| SamplesChange::Replace(Box::new(state.clone()));
+        let mut state = GuardState {
+            history: ConversionHistory(vec![true, false]),
+            ..GuardState::default()
+        };
+        assert!(
+            write(&store, replace(&state), HeldChange::Keep).await,
+            "a new item"
+        );
+        assert!(
+            !write(&store, replace(&state), HeldChange::Keep).await,
+            "of version 0"
+        );
+        let first = stored(&store).await;
+        assert_eq!((first.version, &first.history), (1, &state.history));
+        state.version = 1;
+        assert!(write(&store, replace(&state), HeldChange::Keep).await);
+        assert_eq!(stored(&store).await.version, 2);
+        let stale = SamplesChange::Keep { version: 1 };
+        assert!(!write(&store, stale, HeldChange::Set(1)).await);
+        let current = SamplesChange::Keep { version: 2 };
+        assert!(write(&store, current, HeldChange::Set(1)).await);
+        assert!(write(&store, SamplesChange::Append, HeldChange::Keep).await);
+        state.version = 2;
+        assert!(
+            !write(&store, replace(&state), HeldChange::Keep).await,
+            "a sample was added"
+        );
+    }
+}

@@ -93,3 +93,112 @@ fn is_approved(recipient: &Recipient, sample: &Sample, now: Timestamp) -> Option
     let found = verifications.find(|found| found.params().nonce == sample.verification)?;
     Some(found.status(now).has_success())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::conversion::{ConversionRule, ConversionScope};
+    use crate::domain::ids::VerificationNonce;
+    use crate::store::limits::conversion_guard::cache::RememberedShard;
+    use crate::store::tests::{KEY, NOW, TestTable, keyring, opened};
+
+    fn guard(n: u8, at: Timestamp) -> ConversionGuard {
+        let mut recipient = RecordKey([n; 12]);
+        recipient.0[11] = 1;
+        ConversionGuard {
+            scope: ConversionScope::Country,
+            key: KEY,
+            rule: ConversionRule {
+                percent: 10,
+                window: 10,
+            },
+            sample: Sample {
+                recipient,
+                verification: VerificationNonce([n; 4]),
+                at,
+                salt: [n; 2],
+            },
+        }
+    }
+
+    /// A store with a sample in a shard of the minute of [`NOW`].
+    async fn store_with_shard(table: &TestTable) -> Store {
+        let store = table.store();
+        let shard = RememberedShard {
+            slot: slot(NOW),
+            ..RememberedShard::default()
+        };
+        let added = store.add_to_shard(&guard(1, NOW), shard, NOW).await;
+        added.expect("a write");
+        store
+    }
+
+    fn sharded(from: i64, until: i64) -> GuardState {
+        GuardState {
+            sharded: Some(Sharded {
+                from: NOW + from,
+                until: NOW + until,
+            }),
+            ..GuardState::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn shards_are_learned_up_to_the_outcomes_that_count() {
+        let table = TestTable::start().await;
+        let store = store_with_shard(&table).await;
+        let learn = async |seconds: i64| {
+            let now = NOW + OUTCOME_AGE_SECONDS + seconds;
+            let learned = store.learn(&guard(9, now), &sharded(0, 300), now).await;
+            let next = learned.expect("a read");
+            (next.history.known(), next.sharded, next.learned_at)
+        };
+        let rest = |from| sharded(from, 300).sharded;
+        assert_eq!(learn(-1).await, (0, rest(0), None), "too early");
+        let now = |seconds| Some(NOW + OUTCOME_AGE_SECONDS + seconds);
+        assert_eq!(learn(0).await, (1, rest(1), now(0)));
+        assert_eq!(learn(299).await, (1, rest(300), now(299)));
+        assert_eq!(learn(300).await, (1, None, None));
+        assert_eq!(learn(301).await, (1, None, None));
+    }
+
+    #[tokio::test]
+    async fn learning_that_finds_nothing_delays_no_other() {
+        let store = TestTable::start().await.store();
+        let now = NOW + OUTCOME_AGE_SECONDS + 100;
+        let mut state = sharded(0, 300);
+        state.learned_at = Some(NOW);
+        let next = store
+            .learn(&guard(9, now), &state, now)
+            .await
+            .expect("a read");
+        assert_eq!(next.learned_at, Some(NOW));
+        assert_eq!(next.sharded, sharded(101, 300).sharded);
+    }
+
+    #[tokio::test]
+    async fn outcome_is_that_of_the_verification() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        for (n, is_approved) in [(1, true), (2, false)] {
+            let sample = guard(n, NOW).sample;
+            let mut recipient = opened(&keyring(&["k1"]));
+            let current = recipient.current.as_mut().expect("a verification");
+            current.params.nonce = sample.verification;
+            assert!(!is_approved || recipient.approve(NOW));
+            let saved = store.save(sample.recipient, &recipient, None, NOW).await;
+            saved.expect("a write");
+        }
+        let state = GuardState {
+            samples: [1, 2, 3].map(|n| guard(n, NOW).sample).to_vec(),
+            ..GuardState::default()
+        };
+        let now = NOW + OUTCOME_AGE_SECONDS;
+        let next = store
+            .learn(&guard(9, now), &state, now)
+            .await
+            .expect("a read");
+        assert_eq!(next.history.0, [true, false, false]);
+        assert_eq!(next.samples, []);
+    }
+}
