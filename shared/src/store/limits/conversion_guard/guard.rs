@@ -81,13 +81,14 @@ impl ConversionGuard {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::ids::VerificationNonce;
     use crate::store::attributes::{binary, number_value};
     use crate::store::tests::{KEY, NOW};
 
-    fn guard() -> ConversionGuard {
+    /// A guard of a country.
+    pub(in crate::store::limits) fn guard_with(sample: Sample) -> ConversionGuard {
         ConversionGuard {
             scope: ConversionScope::Country,
             key: KEY,
@@ -95,13 +96,17 @@ mod tests {
                 percent: 10,
                 window: 10,
             },
-            sample: Sample {
-                recipient: KEY,
-                verification: VerificationNonce([1; 4]),
-                at: NOW,
-                salt: [1; 2],
-            },
+            sample,
         }
+    }
+
+    pub(in crate::store::limits) fn guard() -> ConversionGuard {
+        guard_with(Sample {
+            recipient: KEY,
+            verification: VerificationNonce([1; 4]),
+            at: NOW,
+            salt: [1; 2],
+        })
     }
 
     #[test]

@@ -220,28 +220,11 @@ fn at_version(version: i64) -> Update {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::conversion::{ConversionHistory, ConversionScope, Sample};
-    use crate::domain::ids::VerificationNonce;
+    use crate::domain::conversion::ConversionHistory;
     use crate::store::Store;
     use crate::store::expression::WriteResult;
+    use crate::store::limits::conversion_guard::guard::tests::guard;
     use crate::store::tests::{KEY, NOW, TestTable, stored_item};
-
-    fn guard() -> ConversionGuard {
-        ConversionGuard {
-            scope: ConversionScope::Country,
-            key: KEY,
-            rule: ConversionRule {
-                percent: 10,
-                window: 10,
-            },
-            sample: Sample {
-                recipient: KEY,
-                verification: VerificationNonce([1; 4]),
-                at: NOW,
-                salt: [1; 2],
-            },
-        }
-    }
 
     /// Whether the change is written.
     async fn write(store: &Store, samples: SamplesChange, held: HeldChange) -> bool {

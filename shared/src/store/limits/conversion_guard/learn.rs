@@ -97,28 +97,20 @@ fn is_approved(recipient: &Recipient, sample: &Sample, now: Timestamp) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::conversion::{ConversionRule, ConversionScope};
     use crate::domain::ids::VerificationNonce;
     use crate::store::limits::conversion_guard::cache::RememberedShard;
-    use crate::store::tests::{KEY, NOW, TestTable, keyring, opened};
+    use crate::store::limits::conversion_guard::guard::tests::guard_with;
+    use crate::store::tests::{NOW, TestTable, keyring, opened};
 
     fn guard(n: u8, at: Timestamp) -> ConversionGuard {
         let mut recipient = RecordKey([n; 12]);
         recipient.0[11] = 1;
-        ConversionGuard {
-            scope: ConversionScope::Country,
-            key: KEY,
-            rule: ConversionRule {
-                percent: 10,
-                window: 10,
-            },
-            sample: Sample {
-                recipient,
-                verification: VerificationNonce([n; 4]),
-                at,
-                salt: [n; 2],
-            },
-        }
+        guard_with(Sample {
+            recipient,
+            verification: VerificationNonce([n; 4]),
+            at,
+            salt: [n; 2],
+        })
     }
 
     /// A store with a sample in a shard of the minute of [`NOW`].
