@@ -2,6 +2,8 @@
 //! variables and their defaults, batch size, receive count, visibility time-out. A template that
 //! does not match the code fails here, before it is deployed.
 
+use std::collections::BTreeMap;
+
 use serde_norway::Value;
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -38,7 +40,8 @@ pub(crate) struct Template {
     pub(crate) receives_max: u32,
     pub(crate) visibility_seconds: i64,
     pub(crate) timeout_seconds: u64,
-    pub(crate) memory_mb: u64,
+    /// Memory of each function, in MB, unless a deployment sets it; by its resource.
+    pub(crate) memory_mb: BTreeMap<&'static str, u64>,
     document: Value,
 }
 
@@ -97,10 +100,7 @@ impl Template {
             receives_max: number(receives, "maxReceiveCount")?,
             visibility_seconds: number(&queue["VisibilityTimeout"], "VisibilityTimeout")?,
             timeout_seconds: number(&document["Globals"]["Function"]["Timeout"], "Timeout")?,
-            memory_mb: number(
-                &document["Parameters"]["MemorySize"]["Default"],
-                "MemorySize",
-            )?,
+            memory_mb: memory_mb(&document)?,
             document,
         })
     }
@@ -199,6 +199,19 @@ fn number<T: TryFrom<u64>>(value: &Value, name: &'static str) -> Result<T, Templ
     number.ok_or(TemplateError::Missing(name))
 }
 
+/// Memory of each function, by its resource.
+fn memory_mb(document: &Value) -> Result<BTreeMap<&'static str, u64>, TemplateError> {
+    let common = &document["Globals"]["Function"]["MemorySize"];
+    let memory = Template::FUNCTIONS.into_iter().map(|(_, resource)| {
+        let own = &document["Resources"][resource]["Properties"]["MemorySize"];
+        let size = if own.is_null() { common } else { own };
+        let parameter = untagged(size).as_str().unwrap_or_default();
+        let default = &document["Parameters"][parameter]["Default"];
+        Ok((resource, number(default, "MemorySize")?))
+    });
+    memory.collect()
+}
+
 /// The value behind a tag such as `!Ref`.
 fn untagged(value: &Value) -> &Value {
     match value {
@@ -225,7 +238,8 @@ mod tests {
         assert_eq!(template.receives_max, 3);
         assert_eq!(template.visibility_seconds, 60);
         assert_eq!(template.timeout_seconds, 10);
-        assert_eq!(template.memory_mb, 256);
+        assert_eq!(template.memory_mb["SendFunction"], 256);
+        assert_eq!(template.memory_mb["CarrierWorkerFunction"], 128);
     }
 
     #[test]

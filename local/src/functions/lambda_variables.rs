@@ -45,7 +45,7 @@ pub(super) fn lambda_variables(
         }
     }
     let region = variable("AWS_REGION").unwrap_or_default();
-    let reserved = reserved_variables(name, &region, template.memory_mb);
+    let reserved = reserved_variables(name, &region, template.memory_mb[resource]);
     variables.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
     Ok(variables)
 }
