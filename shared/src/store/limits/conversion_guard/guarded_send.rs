@@ -253,6 +253,7 @@ mod tests {
     use crate::domain::rate_limit::Limit;
     use crate::store::limits::conversion_guard::cache::{SHARDS, slot};
     use crate::store::limits::conversion_guard::shards;
+    use crate::store::limits::conversion_guard::state::{SamplesChange, Sharded};
     use crate::store::tests::{Fault, KEY, LOST, NOW, TestTable, keyring, opened};
 
     /// When the outcomes of [`NOW`] count.
@@ -340,6 +341,49 @@ mod tests {
                 );
                 assert_eq!(state.held, u32::from(!passes));
             }
+        }
+    }
+
+    /// Stores ten samples of [`NOW`] in the item, with or without shards that are still open.
+    async fn store_samples(store: &Store, is_sharded: bool) {
+        let open = Sharded {
+            from: NOW,
+            until: LATER + 60,
+        };
+        let state = GuardState {
+            samples: (0..10).map(|n| guard(n, NOW).sample).collect(),
+            sharded: is_sharded.then_some(open),
+            ..GuardState::default()
+        };
+        let change = Change {
+            samples: SamplesChange::Replace(Box::new(state)),
+            held: HeldChange::Keep,
+        };
+        let id = ReservationId::new(recipient(0), NOW);
+        let update = change.update(&guard(0, NOW), id, NOW);
+        let written = store.update(KEY, update, ConversionGuard::ttl(NOW)).await;
+        assert!(matches!(written.expect("a write"), WriteResult::Written(_)));
+    }
+
+    #[tokio::test]
+    async fn samples_alone_learn_while_shards_are_open() {
+        for (is_sharded, is_sample, learns) in [
+            (false, true, true),
+            (false, false, true),
+            (true, true, true),
+            (true, false, false),
+        ] {
+            let table = TestTable::start().await;
+            let store = table.store();
+            store_samples(&store, is_sharded).await;
+            let id = ReservationId::new(recipient(11), LATER);
+            let mut send = GuardedSend::new(&store, guard(11, LATER), id, LATER);
+            assert!(send.shard.is_some(), "no shard thins out yet");
+            send.shard = send.shard.filter(|_| is_sample);
+            send.reserve(None).await.expect("a response");
+            let known = state(&store).await.history.known();
+            let expected = if learns { 10 } else { 0 };
+            assert_eq!(known, expected, "{is_sharded} {is_sample}");
         }
     }
 

@@ -322,6 +322,25 @@ mod tests {
         state.plan(RULE, sample(999, now), news, now)
     }
 
+    /// The state that the write of `plan` stores.
+    fn replaced(plan: Plan) -> GuardState {
+        match plan.change.map(|change| change.samples) {
+            Some(SamplesChange::Replace(next)) => *next,
+            other => panic!("the item is not replaced: {other:?}"),
+        }
+    }
+
+    /// With so many samples in the item, and shards open for these seconds around [`NOW`].
+    fn sharded(samples: usize, from: i64, until: i64) -> GuardState {
+        GuardState {
+            sharded: Some(Sharded {
+                from: NOW + from,
+                until: NOW + until,
+            }),
+            ..state(50, 100, samples)
+        }
+    }
+
     #[test]
     fn send_appends_its_sample() {
         let plan = plan(&state(50, 100, 19), News::Nothing, NOW);
@@ -336,9 +355,7 @@ mod tests {
     fn send_to_a_full_item_opens_shards() {
         let plan_of_opener = plan(&state(50, 100, 20), News::Nothing, NOW);
         assert_eq!(plan_of_opener.place, SamplePlace::Inline);
-        let Some(SamplesChange::Replace(next)) = plan_of_opener.change.map(|c| c.samples) else {
-            panic!("the item is not replaced");
-        };
+        let next = replaced(plan_of_opener);
         assert_eq!(next.samples.len(), 21, "its own sample is in the item");
         assert!(next.is_sharded(NOW + SHARDED_SECONDS));
         assert!(!next.is_sharded(NOW + (SHARDED_SECONDS + 1)));
@@ -346,6 +363,77 @@ mod tests {
         assert!(later.passes);
         assert_eq!(later.place, SamplePlace::Shards);
         assert_eq!(later.change, None, "the item is not written");
+    }
+
+    #[test]
+    fn shards_are_opened_for_clocks_that_are_behind() {
+        let next = replaced(plan(&state(50, 100, 20), News::Nothing, NOW));
+        let opened = Sharded {
+            from: NOW - 5,
+            until: NOW + 300,
+        };
+        assert_eq!(next.sharded, Some(opened));
+    }
+
+    #[test]
+    fn item_with_room_opens_no_shards() {
+        for (samples, opens) in [(0, false), (19, false), (20, true)] {
+            let next = replaced(plan(&state(50, 100, samples), News::Outcomes, NOW));
+            assert_eq!(next.samples.len(), samples + 1);
+            assert_eq!(next.is_sharded(NOW), opens, "{samples} samples");
+        }
+    }
+
+    #[test]
+    fn open_shards_are_not_prolonged() {
+        for samples in [0, 9, 10, 20] {
+            let open = sharded(samples, -10, 0);
+            let next = replaced(plan(&open, News::Outcomes, NOW));
+            assert_eq!(next.sharded, open.sharded, "{samples} samples");
+        }
+    }
+
+    #[test]
+    fn item_is_kept_half_empty_until_shards_are_learned() {
+        for (samples, reopens) in [(0, false), (9, false), (10, true)] {
+            let closed = sharded(samples, -400, -1);
+            let next = replaced(plan(&closed, News::Outcomes, NOW));
+            let times = next.sharded.expect("samples that are not learned");
+            assert_eq!(times.from, NOW - 400, "none is left out");
+            let until = if reopens { NOW + 300 } else { NOW - 1 };
+            assert_eq!(times.until, until, "{samples} samples");
+        }
+    }
+
+    #[test]
+    fn learning_send_uses_a_shard_once_item_is_full() {
+        let fits = plan(&sharded(31, -400, 0), News::Outcomes, NOW);
+        assert_eq!(fits.place, SamplePlace::Inline);
+        assert_eq!(replaced(fits).samples.len(), 32);
+        let full = plan(&sharded(32, -400, 0), News::Outcomes, NOW);
+        assert_eq!(full.place, SamplePlace::Shards);
+        let next = replaced(full);
+        assert_eq!(next.samples.len(), 32, "what was learned is written");
+    }
+
+    #[test]
+    fn outcomes_in_shards_are_due_with_the_first() {
+        let due = NOW + OUTCOME_AGE_SECONDS;
+        let mut healthy = sharded(0, 0, 300);
+        healthy.learn_at = healthy.next_learn_at(RULE, NOW);
+        assert_eq!(healthy.learn_at, Some(due));
+        assert!(!healthy.is_due(RULE, due - 1));
+        assert!(healthy.is_due(RULE, due));
+        let earlier = GuardState {
+            samples: vec![sample(1, NOW - 7)],
+            ..sharded(0, 0, 300)
+        };
+        assert_eq!(earlier.next_learn_at(RULE, NOW), Some(due));
+        let deciding = GuardState {
+            history: state(41, 100, 0).history,
+            ..earlier
+        };
+        assert_eq!(deciding.next_learn_at(RULE, NOW), Some(due - 7));
     }
 
     #[test]
@@ -392,6 +480,18 @@ mod tests {
     }
 
     #[test]
+    fn item_without_samples_is_learned_again_unless_low() {
+        for (approved, is_low) in [(10, false), (41, false), (9, true), (0, true)] {
+            let mut empty = state(approved, 100, 0);
+            assert_eq!(empty.is_low(RULE), is_low);
+            empty.learn_at = empty.next_learn_at(RULE, NOW);
+            // Sends are appended while conversion is not low, but held back while it is.
+            assert_eq!(empty.is_due(RULE, NOW), !is_low, "{approved} approved");
+            assert_eq!(empty.learn_at, (!is_low).then_some(NOW));
+        }
+    }
+
+    #[test]
     fn one_send_in_a_hundred_is_let_through() {
         let mut low = state(9, 100, 0);
         let becomes_low = plan(&low, News::BecameLow, NOW);
@@ -412,6 +512,19 @@ mod tests {
         let held = let_through.change.map(|change| change.held);
         assert_eq!(held, Some(HeldChange::LetThrough(1)));
         assert!(!low.holds(RULE, NOW));
+    }
+
+    #[test]
+    fn sends_let_through_are_counted_by_second() {
+        let mut low = state(9, 100, 0);
+        low.held = 99;
+        low.let_through = Some(ReservationId::new(RecordKey([7; 12]), NOW));
+        low.let_through_count = 3;
+        for (seconds, count) in [(0, 4), (1, 1), (60, 1)] {
+            let plan = plan(&low, News::Nothing, NOW + seconds);
+            let held = plan.change.map(|change| change.held);
+            assert_eq!(held, Some(HeldChange::LetThrough(count)), "{seconds} s");
+        }
     }
 
     #[test]
