@@ -334,6 +334,31 @@ mod tests {
     }
 
     #[test]
+    fn shard_is_thinned_out_from_its_maximum_on() {
+        let some = |is_lowest: bool| {
+            let samples = (0..1_000).map(|nonce| sample(nonce, NOW));
+            samples.filter(move |sample| (sample.level() == 0) == is_lowest)
+        };
+        let lowest: Vec<_> = some(true).take(9).collect();
+        let higher: Vec<_> = some(false).take(24).collect();
+        let mut shard = SampleShard {
+            min_level: 0,
+            samples: [&lowest[..8], &higher[..23]].concat(),
+        };
+        assert_eq!(shard.admit(higher[23]), Admission::Append);
+        shard.samples.push(higher[23]);
+        // 24 samples are left after the lowest are dropped: no more are.
+        let next = some(false).skip(24).find(|sample| sample.level() == 1);
+        let next = next.expect("half of them");
+        let thinned = SampleShard {
+            min_level: 1,
+            samples: [&higher[..], &[next]].concat(),
+        };
+        assert_eq!(shard.admit(next), Admission::Replace(thinned));
+        assert_eq!(shard.admit(lowest[8]), Admission::Skip);
+    }
+
+    #[test]
     fn one_send_in_a_hundred_is_drawn() {
         let drawn = (0..100_000).filter(|n| sample(*n, NOW).is_drawn()).count();
         assert!((900..1100).contains(&drawn), "{drawn}");

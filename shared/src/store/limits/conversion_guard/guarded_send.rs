@@ -248,7 +248,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::conversion::{ConversionRule, ConversionScope, Sample};
+    use crate::domain::conversion::{ConversionHistory, ConversionRule, ConversionScope, Sample};
     use crate::domain::ids::{RecordKey, VerificationNonce};
     use crate::domain::rate_limit::Limit;
     use crate::store::limits::conversion_guard::cache::{SHARDS, slot};
@@ -344,25 +344,71 @@ mod tests {
         }
     }
 
-    /// Stores ten samples of [`NOW`] in the item, with or without shards that are still open.
-    async fn store_samples(store: &Store, is_sharded: bool) {
-        let open = Sharded {
-            from: NOW,
-            until: LATER + 60,
-        };
-        let state = GuardState {
-            samples: (0..10).map(|n| guard(n, NOW).sample).collect(),
-            sharded: is_sharded.then_some(open),
-            ..GuardState::default()
-        };
+    /// Stores this state with so many sends held back.
+    async fn store_state(store: &Store, state: GuardState, held: u32) {
         let change = Change {
             samples: SamplesChange::Replace(Box::new(state)),
-            held: HeldChange::Keep,
+            held: HeldChange::Set(held),
         };
         let id = ReservationId::new(recipient(0), NOW);
         let update = change.update(&guard(0, NOW), id, NOW);
         let written = store.update(KEY, update, ConversionGuard::ttl(NOW)).await;
         assert!(matches!(written.expect("a write"), WriteResult::Written(_)));
+    }
+
+    /// A state with ten samples of [`NOW`], and with shards if they are still open.
+    fn ten_samples(is_sharded: bool) -> GuardState {
+        let open = Sharded {
+            from: NOW,
+            until: LATER + 60,
+        };
+        GuardState {
+            samples: (0..10).map(|n| guard(n, NOW).sample).collect(),
+            sharded: is_sharded.then_some(open),
+            ..GuardState::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn held_sends_are_counted_since_conversion_is_low() {
+        for (was_approved, held) in [(true, 1), (false, 51)] {
+            let table = TestTable::start().await;
+            let store = table.store();
+            let state_before = GuardState {
+                history: ConversionHistory(vec![was_approved; 10]),
+                ..ten_samples(false)
+            };
+            store_state(&store, state_before, 50).await;
+            assert!(pass(&store, 11, LATER).await.is_none());
+            let after = state(&store).await;
+            assert_eq!((after.held, after.samples), (held, vec![]));
+        }
+    }
+
+    #[tokio::test]
+    async fn repeated_turn_is_recognised_by_its_id() {
+        for is_sharded in [false, true] {
+            let table = TestTable::start().await;
+            let store = table.store();
+            let low = GuardState {
+                history: ConversionHistory(vec![false; 10]),
+                ..ten_samples(is_sharded)
+            };
+            store_state(&store, low, 99).await;
+            let [first, second] = [11, 12].map(|n| {
+                let id = ReservationId::new(recipient(n), NOW);
+                GuardedSend::new(&store, guard(n, NOW), id, NOW)
+            });
+            let known = first.read().await.expect("a read");
+            for (send, is_let_through) in [(&first, true), (&first, true), (&second, false)] {
+                let plan = send.plan(&known.state, News::Nothing);
+                let change = plan.change.clone().expect("a write");
+                let outcome = send.write(&change, &plan).await.expect("a response");
+                let is_written = matches!(outcome, WriteOutcome::Written { .. });
+                assert_eq!(is_written, is_let_through, "{is_sharded}");
+            }
+            assert_eq!(state(&store).await.held, 0);
+        }
     }
 
     #[tokio::test]
@@ -375,7 +421,7 @@ mod tests {
         ] {
             let table = TestTable::start().await;
             let store = table.store();
-            store_samples(&store, is_sharded).await;
+            store_state(&store, ten_samples(is_sharded), 0).await;
             let id = ReservationId::new(recipient(11), LATER);
             let mut send = GuardedSend::new(&store, guard(11, LATER), id, LATER);
             assert!(send.shard.is_some(), "no shard thins out yet");
@@ -526,6 +572,17 @@ mod tests {
             pass(&store, n, NOW).await.expect("it passes");
         }
         assert!(!store.expects_append(&guard(21, NOW), NOW));
+    }
+
+    #[tokio::test]
+    async fn appended_sample_costs_one_request() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        for n in 0..20 {
+            let before = table.requests();
+            pass(&store, n, NOW).await.expect("it passes");
+            assert_eq!(table.requests(), before + 1, "{n}");
+        }
     }
 
     #[test]

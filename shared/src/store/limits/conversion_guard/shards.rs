@@ -145,3 +145,95 @@ fn replace(before: &RememberedShard, after: &SampleShard) -> Update {
         .value(":samples", pack_samples(&after.samples))
         .value(":level", number_value(after.min_level))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::conversion::{ConversionRule, ConversionScope};
+    use crate::domain::ids::VerificationNonce;
+    use crate::store::attributes::TTL;
+    use crate::store::limits::conversion_guard::cache::slot;
+    use crate::store::tests::{KEY, NOW, TestTable};
+
+    fn guard(n: u8) -> ConversionGuard {
+        ConversionGuard {
+            scope: ConversionScope::Country,
+            key: KEY,
+            rule: ConversionRule {
+                percent: 10,
+                window: 10,
+            },
+            sample: Sample {
+                recipient: KEY,
+                verification: VerificationNonce([n; 4]),
+                at: NOW,
+                salt: [n; 2],
+            },
+        }
+    }
+
+    /// Adds sample `n` as an instance that knows nothing of the shard; its position in it.
+    async fn add(store: &Store, n: u8, now: Timestamp) -> Option<usize> {
+        let unknown = RememberedShard {
+            slot: slot(NOW),
+            ..RememberedShard::default()
+        };
+        let added = store.add_to_shard(&guard(n), unknown, now).await;
+        match added.expect("a response") {
+            StoredSample::Shard(_, position) => position,
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn repeated_sample_is_stored_once() {
+        let store = TestTable::start().await.store();
+        let added = [
+            add(&store, 1, NOW).await,
+            add(&store, 2, NOW).await,
+            add(&store, 2, NOW).await,
+            add(&store, 1, NOW).await,
+        ];
+        assert_eq!(added, [0, 1, 1, 0].map(Some));
+    }
+
+    #[tokio::test]
+    async fn released_samples_make_room_in_a_full_shard() {
+        let store = TestTable::start().await.store();
+        let key = store.shard_key(KEY, slot(NOW), 0);
+        for n in 0..40 {
+            assert_eq!(add(&store, n, NOW).await, Some(n.into()));
+        }
+        for n in 0..10 {
+            let released = store.release_from_shard(key, guard(n).sample, None, NOW);
+            released.await.expect("a write");
+        }
+        assert_eq!(add(&store, 40, NOW).await, Some(30));
+        let item = store
+            .get(key, true)
+            .await
+            .expect("a read")
+            .unwrap_or_default();
+        let kept: Vec<_> = (10..=40).map(|n| guard(n).sample).collect();
+        assert_eq!(read(&item).samples, kept);
+    }
+
+    #[tokio::test]
+    async fn shard_is_stored_longer_than_its_verifications() {
+        let store = TestTable::start().await.store();
+        let key = store.shard_key(KEY, slot(NOW), 0);
+        let ttl = async || {
+            let item = store
+                .get(key, true)
+                .await
+                .expect("a read")
+                .unwrap_or_default();
+            number(&item, TTL) - NOW.0 - RETENTION_SECONDS
+        };
+        add(&store, 1, NOW).await;
+        assert_eq!(ttl().await, 86_400);
+        let released = store.release_from_shard(key, guard(1).sample, None, NOW + 5);
+        released.await.expect("a write");
+        assert_eq!(ttl().await, 86_405);
+    }
+}
