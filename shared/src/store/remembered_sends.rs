@@ -193,6 +193,9 @@ mod tests {
         assert!(stored.expect("a write"));
         store.forget_sends(KEY, NOW).await.expect("a write");
         assert_eq!(remembered(&store).await, []);
+        let erased = stored_item(&store, store.remembered_key(KEY)).await;
+        let ttl = attributes::number(&erased.expect("an item"), TTL);
+        assert_eq!(ttl, (NOW + TTL_SECONDS).0);
         let earlier = store.remember_sends(KEY, &leaving, &[], NOW).await;
         assert!(!earlier.expect("an answer"));
         assert_eq!(remembered(&store).await, []);
