@@ -336,19 +336,22 @@ fn reason_number(reason: Option<Reason>) -> u8 {
     }
 }
 
+/// All reasons that are stored; `None` is a success.
+const REASONS: [Option<Reason>; 8] = [
+    None,
+    Some(Reason::WrongCode),
+    Some(Reason::Expired),
+    Some(Reason::Exhausted),
+    Some(Reason::AlreadyUsed),
+    Some(Reason::Canceled),
+    Some(Reason::Superseded),
+    Some(Reason::RecipientTaken),
+];
+
 /// Outer `None`: not a number of a reason. Inner `None`: a success, which has no reason.
 fn reason_from_number(number: u8) -> Option<Option<Reason>> {
-    let all = [
-        None,
-        Some(Reason::WrongCode),
-        Some(Reason::Expired),
-        Some(Reason::Exhausted),
-        Some(Reason::AlreadyUsed),
-        Some(Reason::Canceled),
-        Some(Reason::Superseded),
-        Some(Reason::RecipientTaken),
-    ];
-    all.into_iter()
+    REASONS
+        .into_iter()
         .find(|reason| reason_number(*reason) == number)
 }
 
@@ -358,17 +361,6 @@ mod tests {
     use crate::domain::ids::{DecisionNonce, RecordKey, SubjectKey};
     use crate::domain::verification::tests::verification;
     use crate::domain::verification_params::VerificationSubject;
-
-    const REASONS: [Option<Reason>; 8] = [
-        None,
-        Some(Reason::WrongCode),
-        Some(Reason::Expired),
-        Some(Reason::Exhausted),
-        Some(Reason::AlreadyUsed),
-        Some(Reason::Canceled),
-        Some(Reason::Superseded),
-        Some(Reason::RecipientTaken),
-    ];
 
     fn past(status: Status) -> PastVerification {
         let mut past = PastVerification::new(verification(5), Timestamp(1005));

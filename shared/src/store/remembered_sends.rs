@@ -59,25 +59,7 @@ impl Store {
         remembered: &[PastVerification],
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut update = Update::when(IS_NOT_FORGOTTEN)
-            .set("#format = :format")
-            .name("#format", FORMAT)
-            .value(":format", number_value(FORMAT_VERSION))
-            .value(":now", number_value(now.0));
-        for (number, past) in leaving.iter().enumerate() {
-            let Some(name) = name(past) else { continue };
-            update = update
-                .set(format!("#leaving{number} = :leaving{number}"))
-                .name(format!("#leaving{number}"), name)
-                .value(format!(":leaving{number}"), binary(&pack_past(past)));
-        }
-        let outdated = outdated(remembered, leaving, now);
-        for (number, past) in outdated.into_iter().enumerate() {
-            let Some(name) = name(past) else { continue };
-            update = update
-                .remove(format!("#outdated{number}"))
-                .name(format!("#outdated{number}"), name);
-        }
+        let update = remembering(leaving, &outdated(remembered, leaving, now), now);
         let key = self.remembered_key(key);
         let written = self.update(key, update, now + TTL_SECONDS).await?;
         Ok(matches!(written, WriteResult::Written(_)))
@@ -110,6 +92,34 @@ impl Store {
     fn remembered_key(&self, key: RecordKey) -> RecordKey {
         self.keyring.record_key("remembered sends", &[&key.0])
     }
+}
+
+/// The write that stores `leaving` and removes `outdated`. The table takes expressions of at most
+/// 4,096 bytes, so the tokens are short: an item of an earlier version has up to 200 such sends.
+fn remembering(
+    leaving: &[PastVerification],
+    outdated: &[&PastVerification],
+    now: Timestamp,
+) -> Update {
+    let mut update = Update::when(IS_NOT_FORGOTTEN)
+        .set("#format = :format")
+        .name("#format", FORMAT)
+        .value(":format", number_value(FORMAT_VERSION))
+        .value(":now", number_value(now.0));
+    for (number, past) in leaving.iter().enumerate() {
+        let Some(name) = name(past) else { continue };
+        update = update
+            .set(format!("#l{number}=:l{number}"))
+            .name(format!("#l{number}"), name)
+            .value(format!(":l{number}"), binary(&pack_past(past)));
+    }
+    for (number, past) in outdated.iter().enumerate() {
+        let Some(name) = name(past) else { continue };
+        update = update
+            .remove(format!("#o{number}"))
+            .name(format!("#o{number}"), name);
+    }
+    update
 }
 
 /// The attribute of a verification that was opened with an `Idempotency-Key`.
@@ -201,6 +211,25 @@ mod tests {
         assert_eq!(remembered(&store).await, []);
         let later = store.remember_sends(KEY, &leaving, &[], NOW + 1).await;
         assert!(later.expect("a write"));
+        assert_eq!(remembered(&store).await, leaving);
+    }
+
+    #[test]
+    fn longest_expression_fits_the_table() {
+        let all: Vec<_> = (0..200).map(|n| keyed(n, NOW)).collect();
+        let outdated: Vec<_> = all.iter().collect();
+        let update = remembering(&all, &outdated, NOW);
+        // The write id and the TTL are added to it.
+        let length = update.expression_length() + 60;
+        assert!(length <= 4096, "{length} bytes");
+    }
+
+    #[tokio::test]
+    async fn many_sends_leave_at_once() {
+        let store = TestTable::start().await.store();
+        let leaving: Vec<_> = (0..195).map(|n| keyed(n, NOW + i64::from(n))).collect();
+        let stored = store.remember_sends(KEY, &leaving, &[], NOW).await;
+        assert!(stored.expect("a write"));
         assert_eq!(remembered(&store).await, leaving);
     }
 
