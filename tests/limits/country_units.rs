@@ -15,7 +15,7 @@ use otp::domain::policy::Policy;
 use otp::domain::time::Timestamp;
 use otp::platform::aws::{Aws, AwsSettings, Service as AwsService};
 use otp::platform::random::random_bytes;
-use otp::store::{ReserveOrder, ReserveResult, Store};
+use otp::store::{ReserveOrder, ReserveResult, ReserveTime, Store};
 use tokio::time::Instant;
 
 use crate::support::{Fault, FaultProxy, Service, stored_items};
@@ -72,11 +72,15 @@ impl Country {
                 salt: random_bytes(),
             };
             let until = Instant::now() + RESERVE_TIME_MAX;
+            let time = ReserveTime {
+                until,
+                release_until: until,
+            };
             let store = &self.instances[n as usize % self.instances.len()];
             let limits =
                 store.shared_limits("default", &policy, None, &to, Money::default(), sample);
             let result = store
-                .reserve(sample.recipient, &limits, ReserveOrder::AtOnce, until, now)
+                .reserve(sample.recipient, &limits, ReserveOrder::AtOnce, time, now)
                 .await
                 .expect("a result");
             assert!(matches!(result, ReserveResult::Reserved(_)), "{result:?}");

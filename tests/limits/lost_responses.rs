@@ -152,9 +152,10 @@ async fn unwritten_reservation_releases_nothing() {
     let service = &proxied.service;
     assert_status(&service.send(&neighbor(1)).await, 201);
     for _ in 0..3 {
-        proxied
-            .table
-            .break_by(|call| call.reserves().then_some(BROKEN));
+        proxied.table.break_by(|call| {
+            let is_reservation = call.reserves() && !call.releases_reservation();
+            is_reservation.then_some(BROKEN)
+        });
         assert_status(&service.send(&neighbor(2)).await, 503);
         proxied.clear_faults();
     }

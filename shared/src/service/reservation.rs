@@ -13,7 +13,9 @@ use crate::domain::rate_limit::LimitExceeded;
 use crate::domain::time::Timestamp;
 use crate::platform::logging::causes;
 use crate::platform::random::random_bytes;
-use crate::store::{self, Exceeded, ReserveOrder, ReserveResult, StoreError, StoredRecipient};
+use crate::store::{
+    self, Exceeded, ReserveOrder, ReserveResult, ReserveTime, StoreError, StoredRecipient,
+};
 
 /// How long to wait before a limit is tried again that was reserved a moment ago: many times what a
 /// send takes until it releases its reservation or keeps it.
@@ -103,13 +105,18 @@ impl<'a> SharedLimits<'a> {
             key,
             now,
             undo_at,
+            undo_until,
             ..
         } = self.context;
+        let time = ReserveTime {
+            until: undo_at,
+            release_until: undo_until,
+        };
         let store = &sending.store;
         let mut contention = Contention::new(stored);
         for _ in 0..CONTESTED_TRIES_MAX {
             let order = contention.order();
-            let reserving = store.reserve(key, &self.limits, order, undo_at, now);
+            let reserving = store.reserve(key, &self.limits, order, time, now);
             let exceeded = match reserving.await? {
                 ReserveResult::Exceeded(exceeded) => exceeded,
                 ReserveResult::Reserved(reserved) => {
@@ -220,8 +227,14 @@ impl Contention {
 impl Reservation<'_> {
     /// Uncounts a send that was not made.
     pub(super) async fn release(self) {
-        let SendContext { sending, now, .. } = self.context;
-        if let Err(error) = sending.store.release(self.reserved, now).await {
+        let SendContext {
+            sending,
+            now,
+            undo_until,
+            ..
+        } = self.context;
+        let released = sending.store.release(self.reserved, undo_until, now);
+        if let Err(error) = released.await {
             tracing::error!(
                 app = self.context.app,
                 error.kind = "not_released",

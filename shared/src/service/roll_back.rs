@@ -13,7 +13,7 @@ use crate::store::{RestoreResult, StoreError, StoredRecipient, WriteId, jittered
 const WAITS_MAX: u32 = 20;
 /// Longest of these waits.
 const WAIT_MILLIS_MAX: u64 = 150;
-/// Time that is left for the roll back itself.
+/// Time that is left after the waits and the repetitions of a roll back, for what follows them.
 const TIME_LEFT_MIN: Duration = Duration::from_millis(1500);
 
 /// Restores the recipient as it was before a send, unless a worker or a repetition may have its
@@ -29,8 +29,12 @@ pub(super) async fn roll_back(
     } = *context;
     let (mut restored, mut written) = (before.clone(), written?);
     let (mut conflicts, mut waits) = (0, 0);
+    let restore_until = context.deadline.earlier_by(TIME_LEFT_MIN).instant();
     while conflicts <= CONFLICT_RETRIES_MAX {
-        match sending.store.restore(key, &restored, written, now).await {
+        let restoring = sending
+            .store
+            .restore(key, &restored, written, restore_until, now);
+        match restoring.await {
             Ok(RestoreResult::Restored) => {
                 enqueue_restored_step(context, &restored.recipient).await;
                 return None;

@@ -41,6 +41,8 @@ pub(super) const CONFLICT_RETRIES_MAX: u32 = 3;
 /// Time for undoing a send: restoring the recipient, then releasing the reservation, each with a
 /// second try.
 const UNDO_TIME_MAX: Duration = Duration::from_millis(3500);
+/// Time for the response after the undoing.
+const AFTER_UNDO: Duration = Duration::from_millis(500);
 /// Policies whose first allowed country is prepared during the initialization: the default one and
 /// those of so many apps less one.
 const WARM_APPS_MAX: usize = 2;
@@ -188,6 +190,8 @@ pub(super) struct SendContext<'a> {
     pub(super) deadline: Deadline,
     /// From this moment on the time that is left is needed to undo the send.
     pub(super) undo_at: Instant,
+    /// Until when an undoing write is repeated whose response is lost.
+    pub(super) undo_until: Instant,
 }
 
 impl<'a> SendContext<'a> {
@@ -207,6 +211,7 @@ impl<'a> SendContext<'a> {
             now,
             deadline,
             undo_at: deadline.earlier_by(undo_time).instant(),
+            undo_until: deadline.earlier_by(AFTER_UNDO).instant(),
         }
     }
 

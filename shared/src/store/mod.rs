@@ -30,6 +30,7 @@ mod config_writes;
 mod limits;
 mod owners;
 mod scan;
+mod undo;
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub use config_keys::is_config_key;
 pub use config_writes::{ConfigWrite, Replaced};
 pub use deliveries::{Claim, ClaimResult, DeliveryRecord, HandoverDetails, StepResult};
 pub use delivery_status::RaiseResult;
-pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, SharedLimits};
+pub use limits::{Exceeded, Reservation, ReserveOrder, ReserveResult, ReserveTime, SharedLimits};
 pub use recipients::{Change, RestoreResult, SaveResult, StoredRecipient};
 pub use scan::{OutdatedRecord, ScannedPage};
 pub use subject_log::LogResult;

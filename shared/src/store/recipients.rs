@@ -1,6 +1,9 @@
 //! Recipients: load, save and modify the whole item, under optimistic locking.
 
+use tokio::time::Instant;
+
 use super::attributes::Item;
+use super::undo::undo;
 use super::versioned::{Condition, PutResult, conflict_backoff, version};
 use super::{Store, StoreError, TTL_SECONDS, WriteId, recipient_item, sealed_address};
 use crate::domain::address::Address;
@@ -123,7 +126,8 @@ impl Store {
 
     /// Undoes a [`Store::save_as`]: writes the recipient as it was `before`, if the item has the
     /// version that was `written`, or still the one before. In the latter case a write that is on
-    /// its way finds another version and fails.
+    /// its way finds another version and fails. A write whose response is lost is repeated until
+    /// `until`.
     ///
     /// # Errors
     /// [`StoreError`]: not known to be restored.
@@ -132,11 +136,14 @@ impl Store {
         key: RecordKey,
         before: &StoredRecipient,
         written: WriteId,
+        until: Instant,
         now: Timestamp,
     ) -> Result<RestoreResult, StoreError> {
         let condition = Condition::WrittenOrLoaded(written, before.version);
-        let restored =
-            self.put_recipient(WriteId::random(), key, &before.recipient, condition, now);
+        let (write_id, recipient) = (WriteId::random(), &before.recipient);
+        let restored = undo(until, || {
+            self.put_recipient(write_id, key, recipient, condition, now)
+        });
         Ok(match restored.await? {
             SaveResult::Saved(_) => RestoreResult::Restored,
             SaveResult::Conflict(stored) => RestoreResult::Changed(stored),
@@ -269,14 +276,18 @@ mod tests {
             matches!(saved, Ok(SaveResult::Saved(id)) if id == written),
             "{saved:?}"
         );
-        let restored = store.restore(KEY, &before, written, NOW).await;
+        let restored = store
+            .restore(KEY, &before, written, Instant::now(), NOW)
+            .await;
         assert!(
             matches!(restored, Ok(RestoreResult::Restored)),
             "{restored:?}"
         );
         assert_eq!(loaded(&store).await.recipient, recipient);
         table.touch(KEY);
-        let restored = store.restore(KEY, &before, written, NOW).await;
+        let restored = store
+            .restore(KEY, &before, written, Instant::now(), NOW)
+            .await;
         assert!(
             matches!(restored, Ok(RestoreResult::Changed(_))),
             "{restored:?}"

@@ -49,6 +49,11 @@ impl CallTime {
         self.deadline.instant()
     }
 
+    /// Until when a write that undoes another is repeated: later ones need the time after it.
+    pub(super) fn undo_until(&self) -> Instant {
+        self.deadline.earlier_by(AFTER_CALL).instant()
+    }
+
     /// The last moment at which a call of `carrier` may begin.
     pub(super) fn latest_start(&self, carrier: &ConfiguredCarrier) -> Instant {
         let needed = self.timeout(carrier) + AFTER_CALL;

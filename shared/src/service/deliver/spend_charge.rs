@@ -6,7 +6,7 @@ use super::dependencies::DeliverError;
 use super::step_work::StepWork;
 use crate::domain::money::Money;
 use crate::platform::logging::causes;
-use crate::store::{Reservation, ReserveOrder, ReserveResult};
+use crate::store::{Reservation, ReserveOrder, ReserveResult, ReserveTime};
 
 /// What is reserved for one message.
 pub(super) struct Charge {
@@ -27,10 +27,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
         self.release(before).await;
         let (store, app) = (&self.delivering.store, self.dispatch.app.as_str());
         let policy = self.delivering.apps.policy(app);
-        let until = self.call_time.deadline();
+        let time = ReserveTime {
+            until: self.call_time.deadline(),
+            release_until: self.call_time.undo_until(),
+        };
         let limit = store.spend_limit(app, policy, price, self.now);
         let (key, order) = (self.claim.key, ReserveOrder::AtOnce);
-        let reserving = store.reserve(key, &limit, order, until, self.now);
+        let reserving = store.reserve(key, &limit, order, time, self.now);
         Ok(match reserving.await? {
             ReserveResult::Reserved(reservation) => Some(Charge { price, reservation }),
             ReserveResult::Exceeded(_) => None,
@@ -42,7 +45,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let Some(Charge { reservation, .. }) = charge else {
             return;
         };
-        if let Err(error) = self.delivering.store.release(reservation, self.now).await {
+        let (store, until) = (&self.delivering.store, self.call_time.undo_until());
+        if let Err(error) = store.release(reservation, until, self.now).await {
             tracing::error!(
                 verification.id = self.log_id(),
                 error.kind = "not_released",

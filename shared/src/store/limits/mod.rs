@@ -32,5 +32,5 @@ mod spend_cap;
 
 pub(super) use conversion_guard::cache::GuardCache;
 pub use exceeded::Exceeded;
-pub use reservation::{Reservation, ReserveOrder, ReserveResult};
+pub use reservation::{Reservation, ReserveOrder, ReserveResult, ReserveTime};
 pub use shared_limits::SharedLimits;

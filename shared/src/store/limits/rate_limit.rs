@@ -51,6 +51,7 @@ pub(super) enum WindowResult {
 
 impl Store {
     /// Counts a send. `with_sample`: the same write stores a sample in the guard of the prefix.
+    /// After an error it may be counted, and its sample stored.
     pub(super) async fn reserve_in_window(
         &self,
         limit: &RateLimit,
@@ -66,17 +67,9 @@ impl Store {
                 update = guard.append(update, now);
             }
             let ttl = limit.ttl(now);
-            let item = match self.update(limit.key, update, ttl).await {
-                Ok(WriteResult::Written(_)) => return Ok(WindowResult::Reserved),
-                Ok(WriteResult::ConditionFailed(item)) => item.unwrap_or_default(),
-                Err(error) => {
-                    // It may have been written.
-                    let _ = self.release_in_window(limit, id, now).await;
-                    if let Some(guard) = &guard {
-                        let _ = self.release_inline_sample(guard, None, now).await;
-                    }
-                    return Err(error);
-                }
+            let item = match self.update(limit.key, update, ttl).await? {
+                WriteResult::Written(_) => return Ok(WindowResult::Reserved),
+                WriteResult::ConditionFailed(item) => item.unwrap_or_default(),
             };
             if limit.ids().position(&item, id).is_some() {
                 return Ok(WindowResult::Reserved);
@@ -457,8 +450,10 @@ mod tests {
         let table = TestTable::start().await;
         let (store, limit) = (table.store(), window(1));
         table.fail(LOST);
-        assert_eq!(reserve(&store, &limit, NOW).await.1, "error");
-        assert!(table.has_failed());
+        let (unsure, result) = reserve(&store, &limit, NOW).await;
+        assert!(result == "error" && table.has_failed());
+        let released = store.release_in_window(&limit, unsure, NOW).await;
+        released.expect("a write");
         assert_eq!(reserve(&store, &limit, NOW).await.1, "reserved");
     }
 

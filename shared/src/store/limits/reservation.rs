@@ -3,7 +3,9 @@
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::conversion_guard::guard::{ConversionGuard, GuardReservation, GuardResult};
+use super::conversion_guard::guard::{
+    ConversionGuard, GuardFailure, GuardReservation, GuardResult,
+};
 use super::exceeded::Exceeded;
 use super::rate_limit::{RateLimit, WindowResult};
 use super::reservation_id::ReservationId;
@@ -12,6 +14,7 @@ use super::spend_cap::SpendCap;
 use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
 use crate::platform::logging::causes;
+use crate::store::undo::undo;
 use crate::store::{Store, StoreError};
 
 /// Result of [`Store::reserve`].
@@ -35,6 +38,8 @@ enum ReservedLimit {
     Window(RateLimit, ReservationId),
     Guard(GuardReservation),
     Spend(SpendCap, ReservationId),
+    /// It is not known whether the message is counted.
+    UnsureSpend(SpendCap, ReservationId),
 }
 
 /// What became of a message in some of its limits.
@@ -55,9 +60,18 @@ pub enum ReserveOrder {
     OneByOne,
 }
 
+/// The time for a reservation.
+#[derive(Clone, Copy, Debug)]
+pub struct ReserveTime {
+    /// When a reservation that is not complete is given up.
+    pub until: Instant,
+    /// Until when a release is repeated whose response is lost.
+    pub release_until: Instant,
+}
+
 impl Store {
-    /// Counts a message to `recipient` in all of `limits`, or in none, until `until`. What may have
-    /// been counted although no response arrived is released as well.
+    /// Counts a message to `recipient` in all of `limits`, or in none. What may have been counted
+    /// although no response arrived is released as well.
     ///
     /// # Errors
     /// [`StoreError`]: the message is counted nowhere, as far as the table could be reached.
@@ -66,9 +80,10 @@ impl Store {
         recipient: RecordKey,
         limits: &SharedLimits,
         order: ReserveOrder,
-        until: Instant,
+        time: ReserveTime,
         now: Timestamp,
     ) -> Result<ReserveResult, StoreError> {
+        let until = time.until;
         let id = ReservationId::new(recipient, now);
         let of_client = async || {
             let reserving = self.reserve_window(limits.client, id, now);
@@ -105,31 +120,41 @@ impl Store {
             (None, Some(exceeded)) => Ok(ReserveResult::Exceeded(exceeded)),
             (Some(error), _) => Err(error),
         };
-        if let Err(error) = self.release(reservation, now).await {
+        if let Err(error) = self.release(reservation, time.release_until, now).await {
             tracing::error!(
                 error.kind = "not_released",
                 error.cause = causes(&error),
-                "failed to release the limits of a send that another limit refused"
+                "failed to release the limits of a send that was not counted in all of them"
             );
         }
         result
     }
 
-    /// Uncounts a message that was not sent.
+    /// Uncounts a message that was not sent. A write whose response is lost is repeated until
+    /// `until`.
     ///
     /// # Errors
     /// [`StoreError`]: it may still be counted.
     pub async fn release(
         &self,
         reservation: Reservation,
+        until: Instant,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let released = join_all(reservation.parts.iter().map(async |part| match part {
+        let parts = reservation.parts.iter();
+        let released = parts.map(|part| undo(until, move || self.release_part(part, now)));
+        join_all(released).await.into_iter().collect()
+    }
+
+    async fn release_part(&self, part: &ReservedLimit, now: Timestamp) -> Result<(), StoreError> {
+        match part {
             ReservedLimit::Window(limit, id) => self.release_in_window(limit, *id, now).await,
             ReservedLimit::Guard(guard) => self.release_at_guard(guard, now).await,
-            ReservedLimit::Spend(spend, id) => self.release_spend(spend, *id, now).await,
-        }));
-        released.await.into_iter().collect()
+            ReservedLimit::Spend(spend, id) => self.release_spend(spend, *id, true, now).await,
+            ReservedLimit::UnsureSpend(spend, id) => {
+                self.release_spend(spend, *id, false, now).await
+            }
+        }
     }
 
     async fn reserve_window(
@@ -252,7 +277,8 @@ impl SharedLimits {
     }
 
     fn unsure_spend(&self, id: ReservationId) -> Vec<ReservedLimit> {
-        let spend = self.spend.map(|spend| ReservedLimit::Spend(spend, id));
+        let spend = self.spend;
+        let spend = spend.map(|spend| ReservedLimit::UnsureSpend(spend, id));
         spend.into_iter().collect()
     }
 }
@@ -305,15 +331,19 @@ impl From<StoreError> for Outcome {
     }
 }
 
-impl From<Result<GuardResult, StoreError>> for Outcome {
-    fn from(result: Result<GuardResult, StoreError>) -> Self {
+impl From<Result<GuardResult, GuardFailure>> for Outcome {
+    fn from(result: Result<GuardResult, GuardFailure>) -> Self {
         match result {
             Ok(GuardResult::Reserved(guard)) => ReservedLimit::Guard(guard).into(),
             Ok(GuardResult::Held(limit)) => Self {
                 exceeded: Some(Exceeded::held(limit)),
                 ..Self::default()
             },
-            Err(error) => error.into(),
+            Err(GuardFailure { error, unsure }) => Self {
+                reserved: unsure.map(ReservedLimit::Guard).into_iter().collect(),
+                failed: Some(error),
+                ..Self::default()
+            },
         }
     }
 }
@@ -326,8 +356,8 @@ mod tests {
     use crate::domain::rate_limit::Limit;
     use crate::store::attributes::number;
     use crate::store::limits::sample_codec::sample_position;
-    use crate::store::limits::shared_limits::tests::{limits, reserve, sample};
-    use crate::store::tests::{Fault, LOST, NOW, TestTable};
+    use crate::store::limits::shared_limits::tests::{in_a_minute, limits, reserve, sample};
+    use crate::store::tests::{Fault, LOST, NOW, REFUSED, TestTable, stored_item};
 
     const ORDERS: [ReserveOrder; 2] = [ReserveOrder::AtOnce, ReserveOrder::OneByOne];
 
@@ -382,7 +412,10 @@ mod tests {
             for n in 1..=9 {
                 let limits = limits(&store, n, 1);
                 let reservation = reserved(reserve(&store, &limits, order).await);
-                store.release(reservation, NOW).await.expect("a write");
+                store
+                    .release(reservation, Instant::now(), NOW)
+                    .await
+                    .expect("a write");
             }
             for (n, ip) in [(11, 1), (12, 1), (13, 2)] {
                 pass(&store, n, ip, order).await;
@@ -407,11 +440,10 @@ mod tests {
             let store = table.store();
             let calls = (0..lost).map(|_| Fault::None);
             table.fail(calls.chain(LOST));
-            let until = Instant::now() + Duration::from_secs(600);
             let key = RecordKey([1; 12]);
             let order = ReserveOrder::OneByOne;
             let failed = store
-                .reserve(key, &limits(&store, 1, 1), order, until, NOW)
+                .reserve(key, &limits(&store, 1, 1), order, in_a_minute(), NOW)
                 .await;
             assert!(failed.is_err() && table.has_failed(), "{lost}");
             for n in [2, 3] {
@@ -422,13 +454,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn failed_release_is_repeated() {
+        for faults in [REFUSED, LOST] {
+            let table = TestTable::start().await;
+            let store = table.store();
+            let limits = limits(&store, 1, 1);
+            for _ in 0..9 {
+                let reservation = reserved(reserve(&store, &limits, ReserveOrder::AtOnce).await);
+                // Each of the four limits fails twice.
+                table.fail([faults; 8].concat());
+                let until = in_a_minute().release_until;
+                let released = store.release(reservation, until, NOW).await;
+                assert!(released.is_ok() && table.has_failed(), "{released:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn failed_reservation_releases_that_of_no_other() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        pass(&store, 1, 1, ReserveOrder::AtOnce).await;
+        let key = RecordKey([1; 12]);
+        for n in [2, 3, 4] {
+            table.fail([REFUSED; 4].concat());
+            let (limits, order) = (limits(&store, n, n), ReserveOrder::AtOnce);
+            let failed = store.reserve(key, &limits, order, in_a_minute(), NOW).await;
+            assert!(failed.is_err() && table.has_failed(), "{failed:?}");
+        }
+        let spend = limits(&store, 1, 1).spend.expect("a cap");
+        let item = stored_item(&store, spend.key).await.expect("an item");
+        assert_eq!(number(&item, "spent"), 50_000);
+    }
+
+    #[tokio::test]
     async fn reservation_ends_in_time() {
         let store = TestTable::start().await.store();
         for order in ORDERS {
             let key = RecordKey([1; 12]);
-            let until = Instant::now();
+            let time = ReserveTime {
+                until: Instant::now(),
+                ..in_a_minute()
+            };
             let late = store
-                .reserve(key, &limits(&store, 1, 1), order, until, NOW)
+                .reserve(key, &limits(&store, 1, 1), order, time, NOW)
                 .await;
             assert!(matches!(late, Err(StoreError::OutOfTime)), "{late:?}");
         }
@@ -453,11 +522,14 @@ mod tests {
         let table = TestTable::start().await;
         let store = table.store();
         table.fail([Fault::Hung; 4]);
-        let until = Instant::now() + Duration::from_secs(1);
+        let time = ReserveTime {
+            until: Instant::now() + Duration::from_secs(1),
+            ..in_a_minute()
+        };
         let key = RecordKey([1; 12]);
         let limits = limits(&store, 1, 1);
         let late = store
-            .reserve(key, &limits, ReserveOrder::AtOnce, until, NOW)
+            .reserve(key, &limits, ReserveOrder::AtOnce, time, NOW)
             .await;
         assert!(matches!(late, Err(StoreError::OutOfTime)), "{late:?}");
         assert!(table.has_failed());

@@ -144,7 +144,7 @@ pub(super) mod tests {
     use crate::domain::email::EmailAddress;
     use crate::domain::ids::VerificationNonce;
     use crate::domain::phone::{Line, PhoneNumber};
-    use crate::store::limits::reservation::{ReserveOrder, ReserveResult};
+    use crate::store::limits::reservation::{ReserveOrder, ReserveResult, ReserveTime};
     use crate::store::tests::{NOW, TestTable};
     use tokio::time::{Duration, Instant};
 
@@ -185,13 +185,21 @@ pub(super) mod tests {
         store.shared_limits("shop", &policy(), Some(ip), &phone(), price, sample(n, NOW))
     }
 
+    /// Time for all that a test does.
+    pub(in crate::store::limits) fn in_a_minute() -> ReserveTime {
+        let until = Instant::now() + Duration::from_secs(60);
+        ReserveTime {
+            until,
+            release_until: until,
+        }
+    }
+
     pub(in crate::store::limits) async fn reserve(
         store: &Store,
         limits: &SharedLimits,
         order: ReserveOrder,
     ) -> ReserveResult {
-        let until = Instant::now() + Duration::from_secs(600);
-        let reserved = store.reserve(RecordKey([1; 12]), limits, order, until, NOW);
+        let reserved = store.reserve(RecordKey([1; 12]), limits, order, in_a_minute(), NOW);
         reserved.await.expect("a response")
     }
 

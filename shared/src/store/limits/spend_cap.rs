@@ -33,7 +33,7 @@ pub(super) struct SpendCap {
 }
 
 impl Store {
-    /// Counts the price of a message, or says why not.
+    /// Counts the price of a message, or says why not. After an error it may be counted.
     pub(super) async fn reserve_spend(
         &self,
         spend: &SpendCap,
@@ -43,16 +43,9 @@ impl Store {
         let Some(update) = spend.reservation(id) else {
             return Ok(Some(spend.reached(None, now)));
         };
-        let item = match self.update(spend.key, update, ttl(now)).await {
-            Ok(WriteResult::Written(_)) => return Ok(None),
-            Ok(WriteResult::ConditionFailed(item)) => item.unwrap_or_default(),
-            Err(error) => {
-                // It may have been written.
-                let undo = spend.release(id).and(RECENT.contains(":reservation"));
-                let undo = undo.value(":reservation", id.value());
-                let _ = self.update(spend.key, undo, ttl(now)).await;
-                return Err(error);
-            }
+        let item = match self.update(spend.key, update, ttl(now)).await? {
+            WriteResult::Written(_) => return Ok(None),
+            WriteResult::ConditionFailed(item) => item.unwrap_or_default(),
         };
         match RECENT.position(&item, id) {
             Some(_) => Ok(None),
@@ -60,14 +53,20 @@ impl Store {
         }
     }
 
-    /// Subtracts the price of a message that was counted.
+    /// Subtracts the price of a message. If it is not known whether that was counted, only if the
+    /// reservation is among the recent ones.
     pub(super) async fn release_spend(
         &self,
         spend: &SpendCap,
         id: ReservationId,
+        is_counted: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let update = spend.release(id);
+        let mut update = spend.release(id);
+        if !is_counted {
+            update = update.and(RECENT.contains(":reservation"));
+            update = update.value(":reservation", id.value());
+        }
         self.update(spend.key, update, ttl(now)).await.map(|_| ())
     }
 }
@@ -123,7 +122,7 @@ fn ttl(now: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{KEY, LOST, NOW, TestTable};
+    use crate::store::tests::{KEY, LOST, NOW, REFUSED, TestTable};
 
     fn money(units: f64) -> Money {
         Money::of(units).expect("an amount")
@@ -178,7 +177,7 @@ mod tests {
         assert_eq!(number(&item, "ttl"), (money::day_end(NOW) + DAY_SECONDS).0);
         for _ in 0..2 {
             store
-                .release_spend(&cap(), first, NOW)
+                .release_spend(&cap(), first, true, NOW)
                 .await
                 .expect("a write");
             assert_eq!(spent(&store).await, 50_000, "released once");
@@ -205,18 +204,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reservation_of_unknown_result_is_released() {
+    async fn unsure_reservation_is_released_if_it_was_counted() {
         let table = TestTable::start().await;
         let store = table.store();
-        table.fail(LOST);
-        let reserved = store.reserve_spend(&cap(), id(), NOW).await;
-        assert!(reserved.is_err() && table.has_failed());
-        assert_eq!(spent(&store).await, 0);
-        store
-            .release_spend(&cap(), id(), NOW)
-            .await
-            .expect("a write");
-        assert_eq!(spent(&store).await, 0, "nothing was reserved");
+        assert_eq!(reserve(&store, &cap(), id()).await, None);
+        for faults in [LOST, REFUSED] {
+            let unsure = id();
+            table.fail(faults);
+            let reserved = store.reserve_spend(&cap(), unsure, NOW).await;
+            assert!(reserved.is_err() && table.has_failed());
+            for _ in 0..2 {
+                let released = store.release_spend(&cap(), unsure, false, NOW).await;
+                released.expect("a write");
+                assert_eq!(spent(&store).await, 50_000, "{faults:?}");
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::domain::conversion::{ConversionRule, ConversionScope, HELD_SECONDS, S
 use crate::domain::ids::RecordKey;
 use crate::domain::rate_limit::{Limit, LimitExceeded};
 use crate::domain::time::{DAY_SECONDS, Timestamp};
+use crate::store::StoreError;
 use crate::store::attributes::Item;
 use crate::store::limits::reservation_id::ReservationId;
 
@@ -55,6 +56,23 @@ pub(in crate::store::limits) enum GuardResult {
     Reserved(GuardReservation),
     /// The send is held back. Nothing is reserved.
     Held(LimitExceeded),
+}
+
+/// A reservation at a guard that failed.
+#[derive(Debug)]
+pub(in crate::store::limits) struct GuardFailure {
+    pub(in crate::store::limits) error: StoreError,
+    /// What may be reserved.
+    pub(in crate::store::limits) unsure: Option<GuardReservation>,
+}
+
+impl From<StoreError> for GuardFailure {
+    fn from(error: StoreError) -> Self {
+        Self {
+            error,
+            unsure: None,
+        }
+    }
 }
 
 impl ConversionGuard {

@@ -2,7 +2,7 @@
 //! if others were first.
 
 use super::cache::RememberedShard;
-use super::guard::{ConversionGuard, GuardReservation, GuardResult, StoredSample};
+use super::guard::{ConversionGuard, GuardFailure, GuardReservation, GuardResult, StoredSample};
 use super::state::{Change, GuardState, HeldChange, News, Plan, SamplePlace};
 use crate::domain::conversion::Admission;
 use crate::domain::time::Timestamp;
@@ -32,7 +32,7 @@ impl Store {
         id: ReservationId,
         item: Option<&Item>,
         now: Timestamp,
-    ) -> Result<GuardResult, StoreError> {
+    ) -> Result<GuardResult, GuardFailure> {
         GuardedSend::new(self, *guard, id, now).reserve(item).await
     }
 }
@@ -82,7 +82,7 @@ impl<'a> GuardedSend<'a> {
         }
     }
 
-    async fn reserve(&self, item: Option<&Item>) -> Result<GuardResult, StoreError> {
+    async fn reserve(&self, item: Option<&Item>) -> Result<GuardResult, GuardFailure> {
         let mut known = match item {
             Some(item) => self.current(item),
             None => self.remembered(),
@@ -94,10 +94,10 @@ impl<'a> GuardedSend<'a> {
             };
             wait_after(tries).await;
         }
-        Err(StoreError::Conflict)
+        Err(StoreError::Conflict.into())
     }
 
-    async fn step(&self, known: Known) -> Result<Step, StoreError> {
+    async fn step(&self, known: Known) -> Result<Step, GuardFailure> {
         // While samples go to shards, a send that is no sample leaves learning to one that is.
         let may_learn = self.shard.is_some() || !known.state.is_sharded(self.now);
         let is_due = may_learn && known.state.is_due(self.guard.rule, self.now);
@@ -134,7 +134,7 @@ impl<'a> GuardedSend<'a> {
         state.plan(self.guard.rule, self.guard.sample, news, self.now)
     }
 
-    async fn apply(&self, known: &Known, plan: Plan) -> Result<Step, StoreError> {
+    async fn apply(&self, known: &Known, plan: Plan) -> Result<Step, GuardFailure> {
         let Some(change) = &plan.change else {
             return Ok(match known.is_fresh(self.now) {
                 true => Step::Done(self.finish(&plan, None).await?),
@@ -147,7 +147,7 @@ impl<'a> GuardedSend<'a> {
         })
     }
 
-    async fn write(&self, change: &Change, plan: &Plan) -> Result<WriteOutcome, StoreError> {
+    async fn write(&self, change: &Change, plan: &Plan) -> Result<WriteOutcome, GuardFailure> {
         let update = change
             .update(&self.guard, self.id, self.now)
             .returning_item();
@@ -157,10 +157,10 @@ impl<'a> GuardedSend<'a> {
             Ok(WriteResult::Written(item)) => (true, item.unwrap_or_default()),
             Ok(WriteResult::ConditionFailed(item)) => (false, item.unwrap_or_default()),
             Err(error) => {
-                // It may have been written.
-                let reservation = self.reservation(plan, None);
-                let _ = self.store.release_at_guard(&reservation, self.now).await;
-                return Err(error);
+                return Err(GuardFailure {
+                    error,
+                    unsure: Some(self.reservation(plan, None)),
+                });
             }
         };
         let newer = self.current(&item);
@@ -180,17 +180,23 @@ impl<'a> GuardedSend<'a> {
         &self,
         plan: &Plan,
         position: Option<usize>,
-    ) -> Result<GuardResult, StoreError> {
+    ) -> Result<GuardResult, GuardFailure> {
         if !plan.passes {
             return Ok(GuardResult::Held(self.guard.held(self.now)));
         }
         let mut reservation = self.reservation(plan, position);
         if let (SamplePlace::Shards, Some(shard)) = (plan.place, self.shard.clone()) {
+            let key = self
+                .store
+                .shard_key(self.guard.key, shard.slot, shard.number);
             match self.store.add_to_shard(&self.guard, shard, self.now).await {
                 Ok(place) => reservation.place = place,
                 Err(error) => {
-                    let _ = self.store.release_at_guard(&reservation, self.now).await;
-                    return Err(error);
+                    reservation.place = StoredSample::Shard(key, None);
+                    return Err(GuardFailure {
+                        error,
+                        unsure: Some(reservation),
+                    });
                 }
             }
         }
@@ -529,6 +535,18 @@ mod tests {
         assert!(state.samples_stored < 20, "{}", state.samples_stored);
     }
 
+    /// Releases what a failed reservation says.
+    async fn release_unsure(
+        store: &Store,
+        failed: Result<GuardResult, GuardFailure>,
+        now: Timestamp,
+    ) {
+        let unsure = failed.err().and_then(|failure| failure.unsure);
+        let unsure = unsure.expect("an unsure reservation");
+        let released = store.release_at_guard(&unsure, now).await;
+        released.expect("a write");
+    }
+
     #[tokio::test]
     async fn unsure_sample_is_released() {
         let table = TestTable::start().await;
@@ -536,7 +554,8 @@ mod tests {
         table.fail(LOST);
         let id = ReservationId::new(recipient(1), NOW);
         let failed = store.reserve_at_guard(&guard(1, NOW), id, None, NOW).await;
-        assert!(failed.is_err() && table.has_failed());
+        assert!(table.has_failed());
+        release_unsure(&store, failed, NOW).await;
         assert_eq!(state(&store).await.samples, []);
     }
 
@@ -554,7 +573,8 @@ mod tests {
         let failed = store
             .reserve_at_guard(&guard(200, LATER), id, None, LATER)
             .await;
-        assert!(failed.is_err() && table.has_failed());
+        assert!(table.has_failed());
+        release_unsure(&store, failed, LATER).await;
         let state = state(&store).await;
         assert_eq!((state.held, state.samples), (99, vec![]));
     }

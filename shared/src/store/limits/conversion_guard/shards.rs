@@ -35,7 +35,8 @@ impl Store {
         self.keyring.record_key("samples", &parts)
     }
 
-    /// Stores the sample of `guard` in a shard, unless that has enough samples.
+    /// Stores the sample of `guard` in a shard, unless that has enough samples. After an error it
+    /// may be stored.
     pub(super) async fn add_to_shard(
         &self,
         guard: &ConversionGuard,
@@ -57,15 +58,9 @@ impl Store {
                 Admission::Replace(thinned) => replace(&remembered, &thinned),
             };
             let written = self.update(key, update.returning_item(), now + TTL_SECONDS);
-            let (is_written, item) = match written.await {
-                Ok(WriteResult::Written(item)) => (true, item.unwrap_or_default()),
-                Ok(WriteResult::ConditionFailed(item)) => (false, item.unwrap_or_default()),
-                Err(error) => {
-                    // It may have been written.
-                    let released = self.release_from_shard(key, guard.sample, None, now);
-                    let _ = released.await;
-                    return Err(error);
-                }
+            let (is_written, item) = match written.await? {
+                WriteResult::Written(item) => (true, item.unwrap_or_default()),
+                WriteResult::ConditionFailed(item) => (false, item.unwrap_or_default()),
             };
             remembered.shard = read(&item);
             remembered.samples_stored = list(&item, SAMPLES).len();

@@ -1,0 +1,98 @@
+//! Undoing: a write that takes back an earlier one. Its responses may be lost like those of the
+//! earlier write, so it is repeated while there is time.
+
+use tokio::time::Instant;
+
+use super::StoreError;
+use super::versioned::jittered_backoff;
+
+/// Longest wait before the second try; each later one is longer by as much.
+const WAIT_MILLIS: u64 = 100;
+
+/// Runs `write`, and again while requests to the table fail. It is tried once in any case; a
+/// repetition begins and ends before `until`.
+///
+/// # Errors
+/// [`StoreError`] of the last try that ended.
+pub(super) async fn undo<T, F: Future<Output = Result<T, StoreError>>>(
+    until: Instant,
+    write: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    let mut result = write().await;
+    let mut wait = WAIT_MILLIS;
+    while matches!(result, Err(StoreError::Request(_))) {
+        let again = async {
+            jittered_backoff(wait).await;
+            write().await
+        };
+        match tokio::time::timeout_at(until, again).await {
+            Ok(repeated) => result = repeated,
+            Err(_) => break,
+        }
+        wait += WAIT_MILLIS;
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::ready;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Undoes by a write that fails `failures` times; the result and the number of tries.
+    async fn undo_after(failures: u32, until: Instant) -> (Result<u32, StoreError>, u32) {
+        let tries = Cell::new(0);
+        let undone = undo(until, || {
+            tries.set(tries.get() + 1);
+            ready(match tries.get() > failures {
+                true => Ok(tries.get()),
+                false => Err(StoreError::Request("lost".into())),
+            })
+        });
+        (undone.await, tries.get())
+    }
+
+    #[tokio::test]
+    async fn failed_write_is_repeated_until_it_succeeds() {
+        let until = Instant::now() + Duration::from_secs(5);
+        for failures in [0, 1, 2] {
+            let (undone, tries) = undo_after(failures, until).await;
+            assert_eq!(
+                (undone.expect("a success"), tries),
+                (failures + 1, failures + 1)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn write_is_tried_once_when_time_is_over() {
+        let (undone, tries) = undo_after(1, Instant::now()).await;
+        assert!(matches!(undone, Err(StoreError::Request(_))), "{undone:?}");
+        assert_eq!(tries, 1);
+        let (undone, _) = undo_after(0, Instant::now()).await;
+        assert!(undone.is_ok(), "{undone:?}");
+    }
+
+    #[tokio::test]
+    async fn repetitions_end_in_time() {
+        let until = Instant::now() + Duration::from_millis(200);
+        let (undone, tries) = undo_after(u32::MAX, until).await;
+        assert!(undone.is_err() && Instant::now() >= until);
+        assert!((2..30).contains(&tries), "{tries} tries");
+    }
+
+    #[tokio::test]
+    async fn conflict_is_not_repeated() {
+        let tries = Cell::new(0);
+        let until = Instant::now() + Duration::from_secs(5);
+        let undone = undo(until, || {
+            tries.set(tries.get() + 1);
+            ready(Err::<(), _>(StoreError::Conflict))
+        });
+        assert!(matches!(undone.await, Err(StoreError::Conflict)));
+        assert_eq!(tries.get(), 1);
+    }
+}
