@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use otp::carrier::CarrierEntry;
 use otp::config::TableConfig;
 use otp::config::document::{CarrierCredentials, Document, StoredConfig};
 use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
 use otp::store::{ConfigReadError, ConfigVersion, ConfigWrite, Replaced, Store};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::credential_fields::is_credential;
 use super::deployment::Deployment;
@@ -302,12 +303,13 @@ fn credentials(stored: &ConfigVersion) -> Result<CarrierCredentials, String> {
 fn misplaced_credentials(document: &Document) -> Vec<String> {
     let carriers = document.carriers.as_ref().and_then(Value::as_array);
     let entries = carriers.into_iter().flatten().zip(1..);
+    let entries = entries.filter_map(|(entry, position)| Some((entry.as_object()?, position)));
     let found = entries.flat_map(|(entry, position)| {
-        let fields = entry.as_object().into_iter().flat_map(Map::keys);
-        let fields = fields.filter(|field| is_credential(field));
+        let fields = entry.keys().filter(|field| is_credential(field));
         fields.map(move |field| {
+            let carrier = CarrierEntry::of(position, entry);
             format!(
-                "config.carriers: carrier {position}: {field} is a credential; set it with \
+                "config.carriers: {carrier}: {field} is a credential; set it with \
                  `lambda-otp carrier set`"
             )
         })

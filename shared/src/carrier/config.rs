@@ -7,6 +7,7 @@
 //! Invariant: [`check_carriers`] uses no adapter.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -44,7 +45,43 @@ pub const COMMON_FIELDS: [&str; 8] = [
     "base_url",
 ];
 
-/// Why `OTP_CARRIERS`, or one of its entries, cannot be used. Positions start at 1.
+/// Which entry of the list: `carrier 3 (twilio, main)`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CarrierEntry {
+    /// In the list, counted from 1.
+    pub position: usize,
+    /// Its kind, if there is one of this name.
+    pub kind: Option<&'static str>,
+    /// Its `name`, if it has one that is valid.
+    pub name: Option<String>,
+}
+
+impl CarrierEntry {
+    /// The entry at `position`.
+    #[must_use]
+    pub fn of(position: usize, entry: &Map<String, Value>) -> Self {
+        let text = |field: &str| entry.get(field).and_then(Value::as_str);
+        let name = text("name").filter(|name| is_carrier_name(name));
+        Self {
+            position,
+            kind: text("kind").and_then(kind_called).map(|kind| kind.name),
+            name: name.map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for CarrierEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<&str> = self.kind.into_iter().chain(self.name.as_deref()).collect();
+        write!(f, "carrier {}", self.position)?;
+        match known.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", known.join(", ")),
+        }
+    }
+}
+
+/// Why `OTP_CARRIERS`, or one of its entries, cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CarrierConfigError {
     /// The variable is not a JSON list, or the list is empty or too long.
@@ -53,37 +90,32 @@ pub enum CarrierConfigError {
     /// An entry is not a JSON object.
     #[error("carrier {position}: must be a JSON object")]
     NotAnObject {
-        /// Of the entry.
+        /// Of the entry, counted from 1.
         position: usize,
     },
     /// `kind` is missing or unknown.
-    #[error("carrier {position}: kind must be one of {}", kind_names())]
-    UnknownKind {
-        /// Of the entry.
-        position: usize,
-    },
+    #[error("{0}: kind must be one of {}", kind_names())]
+    UnknownKind(CarrierEntry),
     /// Fields are missing, unknown or invalid.
-    #[error("carrier {position} ({kind}): {}", sentences(.fields))]
+    #[error("{entry}: {}", sentences(.fields))]
     InvalidFields {
-        /// Of the entry.
-        position: usize,
-        /// Its kind.
-        kind: &'static str,
+        /// The entry.
+        entry: CarrierEntry,
         /// What is wrong with which field.
         fields: Vec<FieldError>,
     },
     /// Two entries have the same name.
-    #[error(
-        "carrier {position} ({kind}): another carrier has the name {name}; names must be unique"
-    )]
+    #[error("{entry}: another carrier has the name {name}; names must be unique")]
     DuplicateName {
-        /// Of the second of them.
-        position: usize,
-        /// Its kind.
-        kind: &'static str,
+        /// The second of them.
+        entry: CarrierEntry,
         /// Their name.
         name: String,
     },
+}
+
+fn kind_called(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
 }
 
 fn kind_names() -> String {
@@ -186,11 +218,15 @@ impl EntryReader<'_> {
         let mut carriers: Vec<ConfiguredCarrier> = vec![];
         let mut errors = vec![];
         for (position, entry) in (1..).zip(entries) {
-            match self.read_entry(position, entry) {
+            let Value::Object(entry) = entry else {
+                errors.push(CarrierConfigError::NotAnObject { position });
+                continue;
+            };
+            let place = CarrierEntry::of(position, &entry);
+            match self.read_entry(&place, entry) {
                 Ok(carrier) if carriers.iter().any(|other| other.name == carrier.name) => {
                     errors.push(CarrierConfigError::DuplicateName {
-                        position,
-                        kind: carrier.kind.name,
+                        entry: place,
                         name: carrier.name,
                     });
                 }
@@ -203,16 +239,13 @@ impl EntryReader<'_> {
 
     fn read_entry(
         &self,
-        position: usize,
-        entry: Value,
+        place: &CarrierEntry,
+        mut entry: Map<String, Value>,
     ) -> Result<ConfiguredCarrier, CarrierConfigError> {
-        let Value::Object(mut entry) = entry else {
-            return Err(CarrierConfigError::NotAnObject { position });
-        };
         let text = |field: &str| entry.get(field).and_then(Value::as_str);
         let kind = text("kind")
-            .and_then(|name| KINDS.iter().find(|kind| kind.name == name))
-            .ok_or(CarrierConfigError::UnknownKind { position })?;
+            .and_then(kind_called)
+            .ok_or_else(|| CarrierConfigError::UnknownKind(place.clone()))?;
         let name = text("name").unwrap_or(kind.name).to_owned();
         if let Some(Value::Object(secrets)) = self.credentials.and_then(|all| all.get(&name)) {
             entry.extend(secrets.clone());
@@ -237,8 +270,7 @@ impl EntryReader<'_> {
             Ok(carrier)
         } else {
             Err(CarrierConfigError::InvalidFields {
-                position,
-                kind: kind.name,
+                entry: place.clone(),
                 fields: wrong,
             })
         }
@@ -574,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_position_kind_and_field() {
+    fn errors_name_position_kind_name_and_field() {
         for (wrong, expected) in [
             ("{}", "must be a JSON list of 1 to 20 carriers"),
             ("[1]", "carrier 1: must be a JSON object"),
@@ -584,6 +616,11 @@ mod tests {
                  smspartner, smsbox, cm, smspm, labsmobile, http",
             ),
             (
+                r#"[{"kind":"x","name":"second"}]"#,
+                "carrier 1 (second): kind must be one of sns, end_user_messaging, notify, ses, twilio, \
+                 vonage, smspartner, smsbox, cm, smspm, labsmobile, http",
+            ),
+            (
                 r#"[{"kind":"sns"},{"kind":"twilio","account_sid":"AC1"}]"#,
                 "carrier 2 (twilio): auth_token is required; \
                  from is required without messaging_service_sid",
@@ -591,6 +628,18 @@ mod tests {
             (
                 r#"[{"kind":"sns"},{"kind":"sns"}]"#,
                 "carrier 2 (sns): another carrier has the name sns; names must be unique",
+            ),
+            (
+                r#"[{"kind":"sns"},{"kind":"twilio","name":"us-main","account_sid":"AC1","from":"A"}]"#,
+                "carrier 2 (twilio, us-main): auth_token is required",
+            ),
+            (
+                r#"[{"kind":"sns","name":"A b"}]"#,
+                "carrier 1 (sns): name must be 1 to 32 lower-case letters, digits and hyphens",
+            ),
+            (
+                r#"[{"kind":"sns","name":"a"},{"kind":"sns","name":"a"}]"#,
+                "carrier 2 (sns, a): another carrier has the name a; names must be unique",
             ),
         ] {
             assert_eq!(problems(wrong, Some(&Map::new())), [expected]);

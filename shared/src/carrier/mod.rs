@@ -48,7 +48,7 @@ pub use carrier_trait::{
 };
 pub use carriers::{Carriers, HandoverResponse};
 pub use config::{
-    COMMON_FIELDS, CarrierConfigError, check_carriers, is_carrier_name, read_carriers,
+    COMMON_FIELDS, CarrierConfigError, CarrierEntry, check_carriers, is_carrier_name, read_carriers,
 };
 pub use configured::ConfiguredCarrier;
 pub use sender::WITHOUT_NAMES_AT_AWS as COUNTRIES_WITHOUT_NAMES;

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use crate::carrier::{COMMON_FIELDS, CarrierConfigError, ConfiguredCarrier};
 use crate::domain::policy::GUESS_PROBABILITY_MAX;
-use crate::platform::json::{self, FieldError};
+use crate::platform::json::FieldError;
 
 /// Longest beginning of a value that is shown.
 const SHOWN_CHARS_MAX: usize = 4;
@@ -35,33 +35,22 @@ pub(super) fn shown_name(name: &str) -> String {
     format!("`{name}`")
 }
 
-/// `problem`, one of the list `carriers`. For a missing field that may be a secret it says where
+/// `problem`, one of a list of carriers. For a missing field that may be a secret it says where
 /// secrets belong: of a list in the document, the operator's tool sets them.
-pub(super) fn carrier_problem(
-    problem: &CarrierConfigError,
-    carriers: &str,
-    is_stored: bool,
-) -> String {
-    let hint = secret_hint(problem, carriers, is_stored).unwrap_or_default();
+pub(super) fn carrier_problem(problem: &CarrierConfigError, is_stored: bool) -> String {
+    let hint = secret_hint(problem, is_stored).unwrap_or_default();
     format!("{problem}{hint}")
 }
 
-fn secret_hint(problem: &CarrierConfigError, carriers: &str, is_stored: bool) -> Option<String> {
-    let CarrierConfigError::InvalidFields {
-        position,
-        kind,
-        fields,
-    } = problem
-    else {
+fn secret_hint(problem: &CarrierConfigError, is_stored: bool) -> Option<String> {
+    let CarrierConfigError::InvalidFields { entry, fields } = problem else {
         return None;
     };
     let may_be_secret = |error: &&FieldError| {
         error.detail.starts_with("Is required") && !COMMON_FIELDS.contains(&error.field.as_str())
     };
     let field = &fields.iter().find(may_be_secret)?.field;
-    let entries = json::parse(carriers.as_bytes()).ok()?;
-    let name = entries[position.checked_sub(1)?]["name"].as_str();
-    let name = name.unwrap_or(kind);
+    let name = entry.name.as_deref().or(entry.kind)?;
     if is_stored {
         return Some(format!(
             "; `lambda-otp carrier set {name} --ask {field}` sets it if it is a credential, and \

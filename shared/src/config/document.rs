@@ -425,7 +425,7 @@ mod tests {
         let problems = document.check(Some(&none), &variable).err();
         let problems = problems.map(|error| error.0).unwrap_or_default();
         assert!(
-            problems[0].starts_with("config.carriers: carrier 1 (http): "),
+            problems[0].starts_with("config.carriers: carrier 1 (http, acme): "),
             "{problems:?}"
         );
     }

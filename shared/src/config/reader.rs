@@ -319,7 +319,7 @@ impl<'a> Reader<'a> {
         for problem in problems {
             let is_stored = name != "OTP_CARRIERS";
             let sentence =
-                cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, &value, is_stored));
+                cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, is_stored));
             self.problem(name, &sentence);
         }
         carriers

@@ -115,7 +115,7 @@ fn missing_secret_is_shown_with_its_place() {
         ),
         (
             json!([complete, named]),
-            r#"OTP_CARRIERS: carrier 2 (twilio): auth_token is required. Secrets belong in OTP_SECRETS: {"carriers":{"us":{"auth_token":"..."}}}"#,
+            r#"OTP_CARRIERS: carrier 2 (twilio, us): auth_token is required. Secrets belong in OTP_SECRETS: {"carriers":{"us":{"auth_token":"..."}}}"#,
         ),
     ] {
         assert_eq!(
