@@ -24,6 +24,7 @@ mod lambda_runtime;
 mod listen;
 mod local_aws;
 mod metrics;
+mod mistyped_variables;
 mod operator;
 mod origin_check;
 mod page;

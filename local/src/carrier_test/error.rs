@@ -11,8 +11,13 @@ pub(crate) enum CarrierTestError {
     #[error("{}", .0.join("\n"))]
     Settings(Vec<String>),
     /// There is no such carrier.
-    #[error("NAME: there is no carrier of this name, but {}", .0.join(", "))]
-    UnknownCarrier(Vec<String>),
+    #[error("NAME: there is no carrier of this name, but {}{question}", names.join(", "))]
+    UnknownCarrier {
+        /// Those that there are.
+        names: Vec<String>,
+        /// Which of them may be meant.
+        question: String,
+    },
     /// The deployment cannot be used.
     #[error(transparent)]
     Deployment(#[from] OperatorError),

@@ -7,6 +7,7 @@ use otp::carrier::ConfiguredCarrier;
 use otp::config::{Reader, Variables, WorkerConfig};
 use otp::platform::clock::Clock;
 use otp::platform::environment::variable;
+use otp::platform::spelling::did_you_mean;
 use serde_json::Value;
 
 use super::error::CarrierTestError;
@@ -114,7 +115,11 @@ impl Settings {
         };
         let mut found = carriers.iter().filter(|carrier| carrier.name == name);
         let found = found.next();
-        let carrier = found.ok_or_else(|| CarrierTestError::UnknownCarrier(names()))?;
+        let carrier = found.ok_or_else(|| {
+            let names: Vec<String> = names();
+            let question = did_you_mean(name, names.iter().map(String::as_str));
+            CarrierTestError::UnknownCarrier { names, question }
+        })?;
         let is_of_aws = carrier.is_sns() || carrier.reports_through_sns();
         if is_of_aws && !self.has_aws {
             return Err(CarrierTestError::NoAws);

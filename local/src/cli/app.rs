@@ -1,14 +1,17 @@
 //! `lambda-otp app`: the apps and their settings.
 
+use std::collections::BTreeMap;
+
 use otp::config::document::{Document, StoredConfig};
 use otp::config::{Reader, SETTINGS, SendConfig, is_app_name};
+use otp::platform::spelling::did_you_mean;
 use serde_json::{Map, Value, json};
 
 use super::change::{Assignment, Change, assignment};
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Configuration, Deployment, KnownApp, OperatorError, known_apps};
+use crate::operator::{Configuration, Deployment, KnownApp, OperatorError, known_apps, shown};
 
 /// Commands about apps.
 #[derive(clap::Subcommand)]
@@ -94,7 +97,7 @@ async fn show(target: &TargetOptions, name: &str) -> Result<(), OperatorError> {
     let deployment = target.open().await?;
     let configuration = Configuration::read(&deployment).await?.usable()?;
     let apps = known_apps(&deployment, &configuration.document);
-    let app = apps.get(name).ok_or_else(|| unknown(name))?;
+    let app = apps.get(name).ok_or_else(|| unknown(name, &apps))?;
     let (own, source) = app.settings();
     let rows: Vec<Value> = SETTINGS
         .iter()
@@ -142,7 +145,7 @@ async fn write(arguments: &Arguments, is_new: bool) -> Result<(), OperatorError>
             let problem = format!("the app {name} exists; `app set` changes it");
             return Err(OperatorError::Refused(problem));
         }
-        (None, false) => return Err(unknown(name)),
+        (None, false) => return Err(unknown(name, &apps)),
         (app, _) => app.unwrap_or_default(),
     };
     let (mut settings, _) = app.settings();
@@ -176,7 +179,9 @@ fn apply(
     for Assignment { name, value } in assignments {
         if !SETTINGS.iter().any(|setting| setting.name == *name) {
             let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
-            let problem = format!("{name}: is not a setting of an app; {}", names.join(", "));
+            let question = did_you_mean(name, names.iter().copied());
+            let names = names.join(", ");
+            let problem = format!("{name}: is not a setting of an app{question}; {names}");
             return Err(OperatorError::Refused(problem));
         }
         if value.is_empty() {
@@ -224,7 +229,9 @@ async fn delete(
     document.api_keys.retain(|key| key.app != name);
     let had_keys = document.api_keys.len() < configuration.document.api_keys.len();
     if !(had_settings || had_rules || had_keys) {
-        let problem = format!("the document has no app {name}");
+        let names = configuration.document.apps.keys().map(String::as_str);
+        let question = did_you_mean(name, names);
+        let problem = format!("the document has no app {name}{question}");
         return Err(OperatorError::Refused(problem));
     }
     let left = known_apps(&deployment, &document);
@@ -244,9 +251,11 @@ async fn delete(
     change.write(Map::new()).await
 }
 
-/// The error about an app that does not exist.
-pub(super) fn unknown(name: &str) -> OperatorError {
+/// The error about an app that is none of `apps`.
+pub(super) fn unknown(name: &str, apps: &BTreeMap<String, KnownApp>) -> OperatorError {
+    let question = did_you_mean(name, apps.keys().map(String::as_str));
     OperatorError::Refused(format!(
-        "there is no app {name}; `app create` defines it, `app list` shows all"
+        "there is no app {}{question}; `app create` defines it, `app list` shows all",
+        shown(name)
     ))
 }

@@ -9,6 +9,7 @@ use otp::crypto::hashes::sha256;
 use otp::domain::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 use otp::platform::logging::causes;
 use otp::platform::random::random_bytes;
+use otp::platform::spelling::did_you_mean;
 use serde_json::{Map, Value, json};
 
 use super::app::unknown;
@@ -118,8 +119,9 @@ async fn create(
     let deployment = target.open().await?;
     let configuration = Configuration::read(&deployment).await?.usable()?;
     let mut document = configuration.document.clone();
-    if !known_apps(&deployment, &document).contains_key(&app) {
-        return Err(unknown(&app));
+    let apps = known_apps(&deployment, &document);
+    if !apps.contains_key(&app) {
+        return Err(unknown(&app, &apps));
     }
     let key = format!("otp_live_{}", HEXLOWER.encode(&random_bytes::<KEY_BYTES>()));
     let id = BASE32_NOPAD.encode(&random_bytes::<ID_BYTES>());
@@ -232,7 +234,9 @@ async fn revoke(
     let mut document = configuration.document.clone();
     document.api_keys.retain(|key| key.id != id);
     if document.api_keys.len() == configuration.document.api_keys.len() {
-        let problem = format!("the document has no key {id}; `key list` shows all");
+        let ids = document.api_keys.iter().map(|key| key.id.as_str());
+        let question = did_you_mean(id, ids);
+        let problem = format!("the document has no key {id}{question}; `key list` shows all");
         return Err(OperatorError::Refused(problem));
     }
     let seconds = max_age_seconds(&deployment);

@@ -51,9 +51,10 @@ impl Arguments {
     /// What the use cases need, if the app exists: a typing error must not look like a success.
     async fn sending(&self, deployment: &Deployment) -> Result<Sending, OperatorError> {
         let configuration = Configuration::read(deployment).await?.usable()?;
-        match known_apps(deployment, &configuration.document).contains_key(&self.app) {
+        let apps = known_apps(deployment, &configuration.document);
+        match apps.contains_key(&self.app) {
             true => configuration.sending(),
-            false => Err(unknown(&self.app)),
+            false => Err(unknown(&self.app, &apps)),
         }
     }
 

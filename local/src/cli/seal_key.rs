@@ -131,7 +131,8 @@ fn existing(secret: &SecretDocument<'_>, id: &str) -> Result<(), OperatorError> 
     match ids.iter().any(|other| other == id) {
         true => Ok(()),
         false => {
-            let problem = format!("there is no seal key {id}, but {}", ids.join(", "));
+            let ids = ids.join(", ");
+            let problem = format!("there is no seal key {id}, but {ids}");
             Err(OperatorError::Refused(problem))
         }
     }

@@ -10,9 +10,11 @@ use otp::platform::logging;
 
 use crate::functions::BuiltFunctions;
 use crate::listen::{Listen, local_url};
+use crate::mistyped_variables::mistyped_variables;
 use crate::preset::Preset;
 use crate::proxy_urls::Wires;
 use crate::server::{Options, Server};
+use crate::template::Template;
 
 /// Options of `serve`.
 #[derive(clap::Args)]
@@ -83,6 +85,9 @@ pub(super) async fn run(arguments: Arguments) -> ExitCode {
 /// Starts the server, prints where it listens, and runs it.
 async fn serve(arguments: Arguments) -> ExitCode {
     logging::init(logging::Format::Text);
+    for line in Template::read().map_or(vec![], |template| mistyped_variables(&template)) {
+        tracing::warn!("{line}");
+    }
     let functions = arguments.functions.map(|directory| BuiltFunctions {
         directory,
         processes: arguments.processes,

@@ -88,6 +88,8 @@ impl OptionalTarget {
         };
         let deployment = Deployment::open(target).await?;
         eprintln!("{}", deployment.description);
+        let mistyped = deployment.mistyped_variables();
+        mistyped.iter().for_each(|line| eprintln!("{line}"));
         Ok(Some(deployment))
     }
 }

@@ -5,6 +5,7 @@
 use otp::carrier::{CarrierConfigError, check_carriers, read_carriers};
 use otp::config::document::{CarrierCredentials, Document};
 use otp::platform::json::FieldError;
+use otp::platform::spelling::did_you_mean;
 use serde_json::{Map, Value, json};
 
 use super::credential_fields::take_credentials;
@@ -73,8 +74,9 @@ impl CarrierList {
     pub(crate) fn existing(&self, name: &str) -> Result<usize, OperatorError> {
         self.position(name).ok_or_else(|| {
             let names: Vec<String> = self.entries.iter().map(name_of).collect();
+            let question = did_you_mean(name, names.iter().map(String::as_str));
             let names = names.join(", ");
-            OperatorError::Refused(format!("there is no carrier {name}, but {names}"))
+            OperatorError::Refused(format!("there is no carrier {name}, but {names}{question}"))
         })
     }
 
@@ -99,7 +101,14 @@ impl CarrierList {
         match errors.into_iter().next() {
             None => Ok(vec![]),
             Some(CarrierConfigError::InvalidFields { fields, .. }) => Ok(fields),
-            Some(error) => Err(OperatorError::Refused(error.to_string())),
+            // Its position in this list of one says nothing.
+            Some(error) => {
+                let sentence = error.to_string();
+                let problem = sentence
+                    .split_once(": ")
+                    .map(|(_, problem)| problem.to_owned());
+                Err(OperatorError::Refused(problem.unwrap_or(sentence)))
+            }
         }
     }
 

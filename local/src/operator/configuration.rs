@@ -11,6 +11,7 @@ use otp::config::TableConfig;
 use otp::config::document::{CarrierCredentials, Document, StoredConfig};
 use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
+use otp::platform::spelling::did_you_mean;
 use otp::store::{ConfigReadError, ConfigVersion, ConfigWrite, Replaced, Store};
 use serde_json::Value;
 
@@ -145,7 +146,10 @@ impl<'a> Configuration<'a> {
         let apps = known_apps(self.deployment, document);
         let unknown = document.rules.keys().filter(|app| !apps.contains_key(*app));
         let unknown = unknown.map(|app| {
-            format!("config.rules.{app}: there is no app {app}; `app create {app}` defines it")
+            let question = did_you_mean(app, apps.keys().map(String::as_str));
+            format!(
+                "config.rules.{app}: there is no app {app}{question}; `app create {app}` defines it"
+            )
         });
         let mut problems: Vec<String> = unknown.collect();
         problems.extend(texts_with_hidden(document));

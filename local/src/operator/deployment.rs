@@ -17,6 +17,7 @@ use super::error::OperatorError;
 use super::local_server::LocalServer;
 use super::stack::{self, Stack};
 use super::user_name::user_name;
+use crate::mistyped_variables::mistyped_variables;
 use crate::template::Template;
 use crate::{local_aws, proxy_urls, secrets};
 
@@ -190,6 +191,14 @@ impl Deployment {
             }
             None => variable(name).filter(|value| !value.is_empty()),
         })
+    }
+
+    /// Variables of this process that would count, if their names were not mistyped.
+    pub(crate) fn mistyped_variables(&self) -> Vec<String> {
+        match &self.parameters {
+            Some(_) => vec![],
+            None => mistyped_variables(&self.template),
+        }
     }
 
     /// The queue of dead letters.

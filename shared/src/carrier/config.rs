@@ -21,6 +21,7 @@ use crate::domain::channel::Channel;
 use crate::domain::money::Money;
 use crate::domain::phone::is_country;
 use crate::platform::json::{self, FieldError, Fields};
+use crate::platform::spelling::did_you_mean;
 
 /// Most carriers that can be configured.
 const CARRIERS_MAX: usize = 20;
@@ -94,8 +95,13 @@ pub enum CarrierConfigError {
         position: usize,
     },
     /// `kind` is missing or unknown.
-    #[error("{0}: kind must be one of {}", kind_names())]
-    UnknownKind(CarrierEntry),
+    #[error("{entry}: kind must be one of {}{question}", kind_names().join(", "))]
+    UnknownKind {
+        /// The entry.
+        entry: CarrierEntry,
+        /// Which kind may be meant, as [`did_you_mean`] asks.
+        question: String,
+    },
     /// Fields are missing, unknown or invalid.
     #[error("{entry}: {}", sentences(.fields))]
     InvalidFields {
@@ -118,9 +124,8 @@ fn kind_called(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
-fn kind_names() -> String {
-    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    names.join(", ")
+fn kind_names() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.name).collect()
 }
 
 /// `auth_token is required; from must be 1 to 32 visible characters`.
@@ -243,9 +248,13 @@ impl EntryReader<'_> {
         mut entry: Map<String, Value>,
     ) -> Result<ConfiguredCarrier, CarrierConfigError> {
         let text = |field: &str| entry.get(field).and_then(Value::as_str);
-        let kind = text("kind")
-            .and_then(kind_called)
-            .ok_or_else(|| CarrierConfigError::UnknownKind(place.clone()))?;
+        let kind =
+            text("kind")
+                .and_then(kind_called)
+                .ok_or_else(|| CarrierConfigError::UnknownKind {
+                    entry: place.clone(),
+                    question: did_you_mean(text("kind").unwrap_or_default(), kind_names()),
+                })?;
         let name = text("name").unwrap_or(kind.name).to_owned();
         if let Some(Value::Object(secrets)) = self.credentials.and_then(|all| all.get(&name)) {
             entry.extend(secrets.clone());
@@ -255,7 +264,7 @@ impl EntryReader<'_> {
             .filter(|(_, value)| !value.is_null())
             .map(|(field, _)| field.clone())
             .collect();
-        let mut fields = Fields::new(entry);
+        let mut fields = Fields::with_suggestions(entry);
         let mut carrier = self.read_fields(&mut fields, kind);
         let mut wrong = fields.finish().err().unwrap_or_default();
         if self.credentials.is_none() {
@@ -614,6 +623,16 @@ mod tests {
                 r#"[{"kind":"x"}]"#,
                 "carrier 1: kind must be one of sns, end_user_messaging, notify, ses, twilio, vonage, \
                  smspartner, smsbox, cm, smspm, labsmobile, http",
+            ),
+            (
+                r#"[{"kind":"Twillio"}]"#,
+                "carrier 1: kind must be one of sns, end_user_messaging, notify, ses, twilio, vonage, \
+                 smspartner, smsbox, cm, smspm, labsmobile, http (did you mean `twilio`?)",
+            ),
+            (
+                r#"[{"kind":"twilio","acount_sid":"AC1","auth_token":"t","from":"A","colour":1}]"#,
+                "carrier 1 (twilio): account_sid is required, 1 to 64 letters and digits; \
+                 acount_sid unknown field (did you mean `account_sid`?); colour unknown field",
             ),
             (
                 r#"[{"kind":"x","name":"second"}]"#,

@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use crate::carrier::{COMMON_FIELDS, CarrierConfigError, ConfiguredCarrier};
 use crate::domain::policy::GUESS_PROBABILITY_MAX;
 use crate::platform::json::FieldError;
+use crate::platform::spelling::did_you_mean;
 
 /// Longest beginning of a value that is shown.
 const SHOWN_CHARS_MAX: usize = 4;
@@ -33,6 +34,11 @@ pub(super) fn cut_json(value: &str) -> Option<String> {
 pub(super) fn shown_name(name: &str) -> String {
     let name: String = name.escape_debug().take(NAME_CHARS_MAX).collect();
     format!("`{name}`")
+}
+
+/// The name of a member that does not exist, with the one of `known` that may be meant.
+pub(super) fn unknown_name<const N: usize>(name: &str, known: [&str; N]) -> String {
+    format!("{}{}", shown_name(name), did_you_mean(name, known))
 }
 
 /// `problem`, one of a list of carriers. For a missing field that may be a secret it says where

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+use super::decision_rules::RULES;
 use super::policy::SETTINGS;
 use crate::crypto::hashes::sha256;
 use crate::domain::decision_rules::Rules;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
+use crate::platform::spelling::did_you_mean;
 
 /// Policies by app.
 #[derive(Clone, Debug)]
@@ -80,7 +82,10 @@ pub fn is_app_name(name: &str) -> bool {
 /// Sets a policy setting from a JSON text or number, which is read as in the environment.
 pub(super) fn set_by_json(policy: &mut Policy, name: &str, value: &Value) -> Result<(), String> {
     let setting = SETTINGS.iter().find(|setting| setting.name == name);
-    let setting = setting.ok_or("is not a setting of an app")?;
+    let setting = setting.ok_or_else(|| {
+        let known = SETTINGS.iter().map(|setting| setting.name).chain([RULES]);
+        format!("is not a setting of an app{}", did_you_mean(name, known))
+    })?;
     match value {
         Value::String(text) => setting.set(policy, text),
         Value::Number(number) => setting.set(policy, &number.to_string()),

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::advice::shown_name;
+use super::advice::unknown_name;
 use crate::domain::decision_rules::{
     Amount, Condition, InvalidRules, Rule, RuleOutcome, Rules, is_currency, is_rule_word,
 };
@@ -14,6 +14,21 @@ use crate::domain::proof::Proof;
 
 /// The setting of an app that holds its rules.
 pub(super) const RULES: &str = "rules";
+/// The fields of a rule.
+const FIELDS: [&str; 4] = ["name", "when", "decision", "requires"];
+/// The conditions in `when`.
+const CONDITIONS: [&str; 10] = [
+    "action",
+    "role",
+    "country",
+    "amount_over",
+    "new_country",
+    "new_device",
+    "new_network",
+    "strong_older_than_minutes",
+    "enrolled",
+    "not_enrolled",
+];
 /// Elements of a list in a condition.
 const LIST_MAX: usize = 300;
 /// Minutes of `strong_older_than_minutes`: up to 30 days.
@@ -74,10 +89,10 @@ impl RuleReader {
     }
 
     fn rule(&self, object: &Map<String, Value>) -> Result<Rule, RulesError> {
-        let is_known =
-            |name: &String| ["name", "when", "decision", "requires"].contains(&name.as_str());
+        let is_known = |name: &String| FIELDS.contains(&name.as_str());
         if let Some(unknown) = object.keys().find(|name| !is_known(name)) {
-            return Err(RulesError::UnknownField(self.number, shown_name(unknown)));
+            let unknown = unknown_name(unknown, FIELDS);
+            return Err(RulesError::UnknownField(self.number, unknown));
         }
         let name = object.get("name").and_then(Value::as_str);
         let name = name.ok_or_else(|| self.wrong("name", "a text"))?;
@@ -138,7 +153,10 @@ impl RuleReader {
             "not_enrolled" => {
                 Condition::NotEnrolled(self.list("not_enrolled", value, proof, PROOFS)?)
             }
-            other => return Err(RulesError::UnknownField(self.number, shown_name(other))),
+            other => {
+                let unknown = unknown_name(other, CONDITIONS);
+                return Err(RulesError::UnknownField(self.number, unknown));
+            }
         })
     }
 

@@ -15,7 +15,7 @@ mod api_key_entry;
 
 use serde_json::{Map, Value, json};
 
-use super::advice::shown_name;
+use super::advice::{shown_name, unknown_name};
 use super::apps::{ApiKey, ApiKeys, is_app_name};
 use super::config_error::ConfigError;
 use super::secrets;
@@ -28,7 +28,14 @@ pub const FORMAT: i64 = 1;
 /// Largest stored text: an item has at most 400 KB, and sealing adds less than 100 bytes.
 pub const STORED_BYTES_MAX: usize = 300 * 1024;
 /// The members of the document.
-const MEMBERS: &str = "format, apps, api_keys, carriers, test_numbers, rules";
+const MEMBERS: [&str; 6] = [
+    "format",
+    "apps",
+    "api_keys",
+    "carriers",
+    "test_numbers",
+    "rules",
+];
 
 /// The document.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -152,7 +159,7 @@ impl CarrierCredentials {
         for problem in problems {
             members.problems.push(format!("config_secrets: {problem}"));
         }
-        members.finish("format, carriers")?;
+        members.finish(["format", "carriers"])?;
         Ok(Self(credentials))
     }
 
@@ -250,9 +257,10 @@ impl Members {
         entries
     }
 
-    fn finish(mut self, allowed: &str) -> Result<(), ConfigError> {
+    fn finish<const N: usize>(mut self, allowed: [&str; N]) -> Result<(), ConfigError> {
         for unknown in self.unread.keys() {
-            let unknown = shown_name(unknown);
+            let unknown = unknown_name(unknown, allowed);
+            let allowed = allowed.join(", ");
             let problem = format!("config: unknown member {unknown}; allowed: {allowed}");
             self.problems.push(problem);
         }
@@ -373,7 +381,18 @@ mod tests {
                 "config.format: 2 is newer than 1",
             ),
             (r#"{"apps":{}}"#, "config.format: must be 1"),
-            (r#"{"format":1,"hats":1}"#, "config: unknown member `hats`"),
+            (
+                r#"{"format":1,"hats":1}"#,
+                "config: unknown member `hats`; ",
+            ),
+            (
+                r#"{"format":1,"carrier":[]}"#,
+                "config: unknown member `carrier` (did you mean `carriers`?); allowed: format, ",
+            ),
+            (
+                r#"{"format":1,"api_keys":[{"expires":null}]}"#,
+                "config.api_keys[0]: unknown field `expires` (did you mean `expires_at`?); ",
+            ),
             (r#"{"format":1,"format":1}"#, "config: duplicate key"),
             (r#"{"format":1,"apps":[]}"#, "config.apps: must be"),
             (r#"{"format":1,"carriers":{}}"#, "config.carriers: must be"),
@@ -400,6 +419,20 @@ mod tests {
             (
                 json!({"carriers": [{"kind": "pigeon"}]}),
                 "config.carriers: carrier 1: kind must",
+            ),
+            (
+                json!({"apps": {"shop": {"send_per_hour": 3}}}),
+                "config.apps: shop.send_per_hour is not a setting of an app (did you mean \
+                 `sends_per_hour`?)",
+            ),
+            (
+                json!({"apps": {"shop": {"resend_code": "frsh"}}}),
+                "config.apps: shop.resend_code must be `same` or `fresh` (did you mean `fresh`?)",
+            ),
+            (
+                json!({"rules": {"shop": [{"name": "a", "when": {"new_counrty": true}}]}}),
+                "config.rules: shop rule 1 has the unknown field or condition `new_counrty` (did \
+                 you mean `new_country`?)",
             ),
             (json!({"test_numbers": [1]}), "config.test_numbers: must be"),
             (json!({"rules": {"shop": [1]}}), "config.rules: shop "),

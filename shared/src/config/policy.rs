@@ -12,6 +12,7 @@ use crate::domain::policy::{Gsm7Mode, Policy, ResendCode, TTL_SECONDS, is_sender
 use crate::domain::rate_limit::Quota;
 use crate::domain::time::DAY_SECONDS;
 use crate::message::{has_visible_text, parse_language_tag};
+use crate::platform::spelling::did_you_mean;
 
 /// Largest number of sends in a window that counts over many recipients.
 const SENDS_MAX: u32 = 1_000_000;
@@ -247,7 +248,10 @@ fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
         .iter()
         .find(|(name, _)| *name == value)
         .map(|(_, choice)| *choice);
-    chosen.ok_or_else(|| format!("must be {}", names.join(" or ")))
+    chosen.ok_or_else(|| {
+        let question = did_you_mean(value, choices.iter().map(|(name, _)| *name));
+        format!("must be {}{question}", names.join(" or "))
+    })
 }
 
 fn list<T>(value: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {

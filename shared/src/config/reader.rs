@@ -318,8 +318,7 @@ impl<'a> Reader<'a> {
         let (carriers, problems) = read_carriers(&value, credentials, &region);
         for problem in problems {
             let is_stored = name != "OTP_CARRIERS";
-            let sentence =
-                cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, is_stored));
+            let sentence = cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, is_stored));
             self.problem(name, &sentence);
         }
         carriers

@@ -8,10 +8,20 @@ use std::collections::{BTreeMap, HashMap};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use serde_json::{Map, Value};
 
-use super::advice::shown_name;
+use super::advice::{shown_name, unknown_name};
 use super::apps::{ApiKey, ApiKeys, is_app_name};
 use crate::carrier;
 use crate::crypto::keyring::Keyring;
+
+/// The members of the document.
+const MEMBERS: [&str; 6] = [
+    "seal",
+    "lookup",
+    "carrier_seal",
+    "api_keys",
+    "carriers",
+    "first_document",
+];
 
 /// What the document holds.
 pub(super) struct Secrets {
@@ -51,11 +61,9 @@ pub(super) fn read(mut document: Map<String, Value>) -> (Secrets, Vec<String>) {
         .unwrap_or_default();
     let first_document = document.remove("first_document");
     for unknown in document.keys() {
-        let unknown = shown_name(unknown);
-        problems.push(format!(
-            "unknown field {unknown}; allowed: seal, lookup, carrier_seal, api_keys, carriers, \
-             first_document"
-        ));
+        let unknown = unknown_name(unknown, MEMBERS);
+        let allowed = MEMBERS.join(", ");
+        problems.push(format!("unknown field {unknown}; allowed: {allowed}"));
     }
     let keyring = Keyring::new(current, &keys, &lookup.unwrap_or_default());
     (

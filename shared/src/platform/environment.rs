@@ -25,6 +25,15 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
+/// The names of the variables of this process that begin like those of this service.
+#[must_use]
+pub fn own_names() -> Vec<String> {
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(PREFIX)).collect();
+    names.sort();
+    names
+}
+
 /// The bytes that Lambda counts for `variables`: those of a JSON object. A quotation mark within a
 /// value, as in `OTP_SECRETS`, counts twice, because it is escaped.
 #[must_use]

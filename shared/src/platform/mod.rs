@@ -14,4 +14,5 @@ pub mod logging;
 pub mod metrics;
 pub mod queue;
 pub mod random;
+pub mod spelling;
 pub mod url;

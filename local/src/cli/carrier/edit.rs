@@ -166,6 +166,11 @@ impl FieldOptions {
         }
         loop {
             let problems = list.problems(&entry)?;
+            // A field that is asked for may be there under a mistyped name.
+            let mut unknown = problems.iter();
+            if let Some(FieldError { field, detail }) = unknown.find(|error| error.is_unknown()) {
+                return Err(OperatorError::Refused(format!("{field}: {detail}")));
+            }
             let mut missing = problems.into_iter();
             let Some(missing) = missing.find(|error| error.detail.starts_with("Is required"))
             else {

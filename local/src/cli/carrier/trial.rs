@@ -94,7 +94,7 @@ async fn send(arguments: Arguments) -> Result<bool, CarrierTestError> {
     let configuration = Configuration::read(&deployment).await?.usable()?;
     let apps = known_apps(&deployment, &configuration.document);
     if !apps.contains_key(&message.app) {
-        return Err(unknown(&message.app).into());
+        return Err(unknown(&message.app, &apps).into());
     }
     let source = Source::Deployment(&deployment, &configuration);
     carrier_test::run(&message, port, wait, source).await

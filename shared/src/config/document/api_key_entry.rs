@@ -7,7 +7,7 @@ use std::fmt;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Value, json};
 
-use crate::config::advice::shown_name;
+use crate::config::advice::unknown_name;
 use crate::config::apps::is_app_name;
 use crate::domain::time::Timestamp;
 
@@ -65,7 +65,7 @@ impl fmt::Display for EntryProblem {
                 write!(
                     f,
                     ": unknown field {}; allowed: {}",
-                    shown_name(name),
+                    unknown_name(name, FIELDS),
                     FIELDS.join(", ")
                 )
             }

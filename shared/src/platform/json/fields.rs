@@ -9,9 +9,14 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use crate::platform::spelling::did_you_mean;
+
 /// Most errors in one response: a body of nothing but unknown fields must not cause a response many
 /// times its size.
 const ERRORS_MAX: usize = 20;
+
+/// How the sentence about a field that does not exist begins.
+const UNKNOWN_FIELD: &str = "Unknown field";
 
 /// What is wrong with one field.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +30,12 @@ pub struct FieldError {
 impl FieldError {
     /// The sentence about a field that does not exist. Its name was chosen by the sender.
     pub const UNKNOWN: &str = "Unknown field.";
+
+    /// Whether there is no such field.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.detail.starts_with(UNKNOWN_FIELD)
+    }
 }
 
 /// The fields of an object that have not been read yet, and the errors found so far.
@@ -35,6 +46,8 @@ pub struct Fields {
     object: Map<String, Value>,
     path: String,
     errors: Vec<FieldError>,
+    /// Names that were read, to find the one that an unknown field was meant to be.
+    known: Option<Vec<String>>,
 }
 
 impl Fields {
@@ -45,6 +58,17 @@ impl Fields {
             object,
             path: String::new(),
             errors: vec![],
+            known: None,
+        }
+    }
+
+    /// As [`Self::new`], for an object that an operator has written: the error about an unknown
+    /// field asks whether it was meant to be one of those that were read.
+    #[must_use]
+    pub fn with_suggestions(object: Map<String, Value>) -> Self {
+        Self {
+            known: Some(vec![]),
+            ..Self::new(object)
         }
     }
 
@@ -167,6 +191,7 @@ impl Fields {
                     object,
                     path: format!("{}{name}.", self.path),
                     errors: vec![],
+                    known: None,
                 };
                 let value = read(&mut nested);
                 self.errors
@@ -179,6 +204,9 @@ impl Fields {
 
     /// A value of any type.
     pub fn value(&mut self, name: &str) -> Option<Value> {
+        if let Some(known) = &mut self.known {
+            known.push(name.to_owned());
+        }
         self.object.remove(name).filter(|value| !value.is_null())
     }
 
@@ -210,7 +238,12 @@ impl Fields {
         let unknown: Vec<String> = self.object.keys().cloned().collect();
         for name in unknown {
             let printed = if is_printable(&name) { &name } else { "?" };
-            self.reject(printed, FieldError::UNKNOWN);
+            let known = self.known.iter().flatten().map(String::as_str);
+            let detail = match did_you_mean(&name, known) {
+                question if question.is_empty() => FieldError::UNKNOWN.to_owned(),
+                question => format!("{UNKNOWN_FIELD}{question}."),
+            };
+            self.reject(printed, &detail);
         }
         self.errors.truncate(ERRORS_MAX);
         if self.errors.is_empty() {
@@ -224,7 +257,7 @@ impl Fields {
     fn require(&mut self, name: &str) -> bool {
         let is_present = self.has(name);
         if !is_present {
-            self.object.remove(name);
+            self.value(name);
             self.reject(name, "Required.");
         }
         is_present
