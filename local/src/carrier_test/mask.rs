@@ -1,19 +1,27 @@
 //! Masks the credentials in what is printed.
+//!
+//! Invariant: every credential is masked, also a short one, and one within base64 or the escapes of
+//! a form, of JSON or of XML.
 
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use serde_json::Value;
 
 use crate::operator::is_credential;
 
 /// What a credential is replaced by.
 const MASK: &str = "***";
-/// Shorter values are not masked in texts: they occur in many words.
-const SECRET_LENGTH_MIN: usize = 4;
+/// A shorter credential is masked where it is a word of its own: its letters occur in many words.
+const PART_OF_WORDS_LENGTH_MIN: usize = 4;
+/// The shortest base64 that is decoded: that of two characters.
+const BASE64_LENGTH_MIN: usize = 3;
 /// Headers whose value is masked whatever it is.
-const SECRET_HEADERS: [&str; 4] = [
+const SECRET_HEADERS: [&str; 6] = [
     "authorization",
+    "proxy-authorization",
     "x-cm-producttoken",
     "x-amz-security-token",
     "cookie",
+    "set-cookie",
 ];
 
 /// The credentials of the carriers.
@@ -27,22 +35,18 @@ impl Secrets {
             collect(&document, false, &mut secrets);
         }
         // A secret that contains another one is replaced first.
-        secrets.sort_by_key(|secret: &String| std::cmp::Reverse(secret.len()));
+        secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         secrets.dedup();
         Self(secrets)
     }
 
-    /// `text` without credentials, as they are and as a form or JSON writes them.
+    /// `text` without credentials: as they are, as a form, JSON or XML writes them, and in base64,
+    /// as in HTTP Basic authentication.
     pub(super) fn masked(&self, text: &str) -> String {
-        let mut masked = text.to_owned();
+        let mut masked = self.masked_base64(text);
         for secret in &self.0 {
-            let in_json = Value::from(secret.as_str()).to_string();
-            for form in [
-                secret.as_str(),
-                in_json.trim_matches('"'),
-                &percent_encoded(secret),
-            ] {
-                masked = masked.replace(form, MASK);
+            for form in forms(secret) {
+                masked = replaced(&masked, &form);
             }
         }
         masked
@@ -56,13 +60,99 @@ impl Secrets {
         }
         self.masked(value)
     }
+
+    fn masked_base64(&self, text: &str) -> String {
+        let mut masked = String::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(|c| !is_base64(c)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            match self.is_in_base64(word) {
+                true => {
+                    masked += MASK;
+                    rest = after.trim_start_matches('=');
+                }
+                false => {
+                    // In a path, `/` separates words.
+                    let parts = word.split('/').map(|part| match self.is_in_base64(part) {
+                        true => MASK,
+                        false => part,
+                    });
+                    masked += &parts.collect::<Vec<_>>().join("/");
+                    rest = after;
+                }
+            }
+            let separators = rest.find(is_base64).unwrap_or(rest.len());
+            let (separators, after) = rest.split_at(separators);
+            masked += separators;
+            rest = after;
+        }
+        masked
+    }
+
+    fn is_in_base64(&self, word: &str) -> bool {
+        if word.len() < BASE64_LENGTH_MIN {
+            return false;
+        }
+        let decoded = [BASE64_NOPAD, BASE64URL_NOPAD].map(|form| form.decode(word.as_bytes()));
+        let texts = decoded.into_iter().flatten();
+        let mut texts = texts.filter_map(|bytes| String::from_utf8(bytes).ok());
+        texts.any(|text| self.0.iter().any(|secret| replaced(&text, secret) != text))
+    }
+}
+
+fn is_base64(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')
+}
+
+/// How a credential may be written.
+fn forms(secret: &str) -> Vec<String> {
+    let in_json = Value::from(secret).to_string();
+    let in_json = in_json.trim_matches('"').to_owned();
+    let in_xml = secret
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    let in_url = percent_encoded(secret);
+    let mut forms = vec![
+        secret.to_owned(),
+        in_json.replace('/', "\\/"),
+        in_json,
+        in_xml.replace('"', "&quot;").replace('\'', "&apos;"),
+        in_xml,
+        in_url.replace('+', "%20"),
+        in_url.to_lowercase(),
+        in_url,
+    ];
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    forms.dedup();
+    forms
+}
+
+/// `text` with the mask in place of `secret`.
+fn replaced(text: &str, secret: &str) -> String {
+    if secret.len() >= PART_OF_WORDS_LENGTH_MIN {
+        return text.replace(secret, MASK);
+    }
+    let mut masked = String::new();
+    let mut end = 0;
+    let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    for (at, _) in text.match_indices(secret) {
+        let after = at + secret.len();
+        let is_word =
+            !is_letter(text[..at].chars().next_back()) && !is_letter(text[after..].chars().next());
+        if is_word && at >= end {
+            masked += &text[end..at];
+            masked += MASK;
+            end = after;
+        }
+    }
+    masked + &text[end..]
 }
 
 fn collect(value: &Value, is_secret: bool, secrets: &mut Vec<String>) {
     match value {
-        Value::String(text) if is_secret && text.len() >= SECRET_LENGTH_MIN => {
-            secrets.push(text.clone());
-        }
+        Value::String(text) if is_secret && !text.is_empty() => secrets.push(text.clone()),
         Value::Array(items) => items
             .iter()
             .for_each(|item| collect(item, is_secret, secrets)),
@@ -113,5 +203,68 @@ mod tests {
         );
         assert_eq!(secrets.masked_header("x-cm-producttoken", "abc"), "***");
         assert_eq!(secrets.masked_header("accept", "first-secret"), "***");
+    }
+
+    fn secrets(of_carrier: Value) -> Secrets {
+        Secrets::of([of_carrier].into_iter())
+    }
+
+    #[test]
+    fn short_credentials_are_masked_as_words() {
+        let secrets = secrets(json!({"api_key": "k1", "api_secret": "x", "hash": "a/"}));
+        for (text, expected) in [
+            (
+                "POST https://h/k1/send?key=k1&s=x",
+                "POST https://h/***/send?key=***&s=***",
+            ),
+            (
+                r#"{"key":"k1","secret":"x","text":"ok10"}"#,
+                r#"{"key":"***","secret":"***","text":"ok10"}"#,
+            ),
+            ("<key>x</key><to>xx</to>", "<key>***</key><to>xx</to>"),
+            ("h=a%2F&g=a%2f", "h=***&g=***"),
+            ("x", "***"),
+            ("x x", "*** ***"),
+            ("", ""),
+        ] {
+            assert_eq!(secrets.masked(text), expected);
+        }
+    }
+
+    #[test]
+    fn credentials_in_base64_are_masked() {
+        let secrets = secrets(json!({"token": "t", "auth_token": "first-secret"}));
+        // `user:t`, `me:first-secret` with and without padding, `a?>first-secret` in both forms.
+        for (text, expected) in [
+            (
+                r#"{"authorization":"Basic dXNlcjp0"}"#,
+                r#"{"authorization":"Basic ***"}"#,
+            ),
+            ("Basic bWU6Zmlyc3Qtc2VjcmV0, next", "Basic ***, next"),
+            ("x: bWU6Zmlyc3Qtc2VjcmV0Cg==;", "x: ***;"),
+            ("YT8+Zmlyc3Qtc2VjcmV0", "***"),
+            ("YT8-Zmlyc3Qtc2VjcmV0", "***"),
+            (
+                "https://h/v1/bWU6Zmlyc3Qtc2VjcmV0/send",
+                "https://h/v1/***/send",
+            ),
+            ("https://h/v1/send dGV4dA==", "https://h/v1/send dGV4dA=="),
+        ] {
+            assert_eq!(secrets.masked(text), expected);
+        }
+    }
+
+    #[test]
+    fn escapes_of_responses_are_masked() {
+        let secrets = secrets(json!({"secret": "ab/c<d>&\"e f"}));
+        for text in [
+            r#"ab\/c<d>&\"e f"#,
+            "ab/c&lt;d&gt;&amp;&quot;e f",
+            "ab/c&lt;d&gt;&amp;\"e f",
+            "ab%2Fc%3Cd%3E%26%22e%20f",
+            "ab%2fc%3cd%3e%26%22e+f",
+        ] {
+            assert_eq!(secrets.masked(text), "***");
+        }
     }
 }

@@ -83,6 +83,7 @@ pub(crate) async fn run(
         path,
         callback_url: callback_url.clone(),
         clock,
+        secrets: &settings.secrets,
     };
     reports.follow(listener, wait).await;
     Ok(trial.receipt == Receipt::Accepted)

@@ -7,7 +7,7 @@ use otp::carrier::{Receipt, Trial};
 use super::mask::Secrets;
 
 /// Longest body of a response that is printed.
-const BODY_BYTES_MAX: usize = 4096;
+const BODY_CHARS_MAX: usize = 4096;
 
 /// Prints the request, the response and what it means.
 pub(super) fn trial(trial: &Trial, secrets: &Secrets) {
@@ -25,13 +25,14 @@ pub(super) fn trial(trial: &Trial, secrets: &Secrets) {
         Some(response) => {
             text += &section("response", &response.status().to_string());
             text += &headers(response.headers(), secrets);
-            let end = response.body().len().min(BODY_BYTES_MAX);
-            let shown = String::from_utf8_lossy(&response.body()[..end]);
-            text += &body(&secrets.masked(&shown));
+            // Masked before it is cut: half a credential is not recognized.
+            let shown = secrets.masked(&String::from_utf8_lossy(response.body()));
+            let shown: String = shown.chars().take(BODY_CHARS_MAX).collect();
+            text += &body(&shown);
         }
         None => {
             let error = trial.error.as_deref().unwrap_or("read by the SDK of AWS");
-            text += &section("response", error);
+            text += &section("response", &secrets.masked(error));
         }
     }
     line(&format!(

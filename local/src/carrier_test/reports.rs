@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::CarrierTestError;
+use super::mask::Secrets;
 use super::printed;
 
 /// Between two polls.
@@ -41,6 +42,7 @@ pub(super) struct Reports<'a> {
     pub(super) path: String,
     pub(super) callback_url: String,
     pub(super) clock: Clock,
+    pub(super) secrets: &'a Secrets,
 }
 
 /// Listens on this machine.
@@ -58,7 +60,8 @@ impl Reports<'_> {
             );
             return;
         }
-        printed::line(&format!("waiting   for reports at {}", self.callback_url));
+        let shown = self.secrets.masked(&self.callback_url);
+        printed::line(&format!("waiting   for reports at {shown}"));
         let (sender, mut received) = mpsc::channel(16);
         let server = tokio::spawn(serve(listener, sender));
         let end = Instant::now() + wait;
