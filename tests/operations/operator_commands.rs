@@ -76,6 +76,18 @@ async fn dead_letters_are_listed_and_redriven() {
 }
 
 #[tokio::test]
+async fn empty_queue_is_redriven_without_a_question() {
+    let server = OperatedServer::start(&["k1"]).await;
+    // Without a terminal a question would be refused.
+    let redriven = server.json(&["dead-letters", "redrive"]).await;
+    assert_eq!(redriven, json!({"redriven": 0}));
+    for command in ["redrive", "list"] {
+        let printed = server.done(&["dead-letters", command]).await;
+        assert!(printed.starts_with("no dead letters; "), "{printed}");
+    }
+}
+
+#[tokio::test]
 async fn reseal_lets_the_old_key_go() {
     let before = OperatedServer::start(&["k1"]).await;
     let (id, code) = before.process.service.open(TO).await;

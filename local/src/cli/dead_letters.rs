@@ -10,6 +10,9 @@ use crate::operator::{Configuration, Deployment, OperatorError, explain};
 /// Letters that one run handles, at most.
 const LETTERS_MAX: usize = 10_000;
 
+/// Printed for an empty queue.
+const NONE: &str = "no dead letters; one that another command has read is shown again after 60 s";
+
 /// Commands about dead letters.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -40,13 +43,17 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
             confirmation,
         } => {
             let deployment = target.open().await?;
-            confirmation.ask(
-                "enqueues all dead letters again; messages whose code is still valid are sent",
-            )?;
-            let count = redrive(&deployment).await?;
-            match target.json {
-                true => output::json(&json!({"redriven": count})),
-                false => output::line(&format!("{count} enqueued again")),
+            let mut count = 0;
+            if !is_empty(&deployment).await? {
+                confirmation.ask(
+                    "enqueues all dead letters again; messages whose code is still valid are sent",
+                )?;
+                count = redrive(&deployment).await?;
+            }
+            match (target.json, count) {
+                (true, count) => output::json(&json!({"redriven": count})),
+                (false, 0) => output::line(NONE),
+                (false, count) => output::line(&format!("{count} enqueued again")),
             }
             Ok(())
         }
@@ -56,6 +63,9 @@ pub(super) async fn run(command: Command) -> Result<(), OperatorError> {
 fn print(target: &TargetOptions, letters: &[Value]) {
     if target.json {
         return output::json(&json!({"dead_letters": letters}));
+    }
+    if letters.is_empty() {
+        return output::line(NONE);
     }
     let columns = [
         "app",
@@ -89,6 +99,16 @@ async fn list(deployment: &Deployment) -> Result<Vec<Value>, OperatorError> {
         explained.push(explain(&sending, &letter.body, deployment.now()).await?);
     }
     Ok(explained)
+}
+
+/// Whether there is none that could be enqueued again.
+async fn is_empty(deployment: &Deployment) -> Result<bool, OperatorError> {
+    let queue = deployment.dead_letters()?;
+    let letters = queue.receive().await?;
+    for letter in &letters {
+        queue.put_back(letter).await?;
+    }
+    Ok(letters.is_empty())
 }
 
 async fn redrive(deployment: &Deployment) -> Result<usize, OperatorError> {
