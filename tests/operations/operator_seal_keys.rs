@@ -69,6 +69,58 @@ async fn seal_key_is_rotated_in_both_documents() {
 }
 
 #[tokio::test]
+async fn versions_stay_readable_after_a_rotation() {
+    let server = OperatedServer::start(&["k1"]).await;
+    let aws = AwsStandIn::open(server.secrets.clone(), &[]).await;
+    for command in [
+        &["app", "create", "books"][..],
+        &["app", "set", "books", "brand=Books"],
+        &["seal-key", "add"],
+        &["seal-key", "use", "k2"],
+        // The document is under the new key, its versions are not.
+        &["app", "set", "books", "brand=Wrong"],
+    ] {
+        done(&server, &aws, command).await;
+    }
+    let remove = ["seal-key", "remove", "k1", "--yes"];
+    let error = refused(&server, &aws, &remove).await;
+    let expected = "versions 1, 2 of the configuration are sealed under k1: run `reseal`";
+    assert!(error.contains(expected), "{error}");
+    let before = done(&server, &aws, &["config", "history"]).await;
+    let resealed = done(&server, &aws, &["reseal", "--json"]).await;
+    assert!(resealed.contains(r#""versions":2"#), "{resealed}");
+    let after = done(&server, &aws, &["config", "history"]).await;
+    assert_eq!(after, before.replace("k1", "k2"));
+    done(&server, &aws, &remove).await;
+    done(&server, &aws, &["config", "rollback", "2", "--yes"]).await;
+    let shown = done(&server, &aws, &["config", "show"]).await;
+    assert!(
+        shown.contains("version 4") && shown.contains("Books"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn versions_under_a_removed_key_are_named() {
+    let server = OperatedServer::start(&["k1"]).await;
+    let aws = AwsStandIn::open(server.secrets.clone(), &[]).await;
+    done(&server, &aws, &["app", "create", "books"]).await;
+    let mut secrets: Value = serde_json::from_str(&server.secrets).expect("JSON");
+    let key = secrets["seal"]["keys"]["k1"].clone();
+    secrets["seal"] = json!({"current": "k2", "keys": {"k2": key}});
+    let aws = AwsStandIn::open(secrets.to_string(), &[]).await;
+    done(&server, &aws, &["config", "rollback", "0", "--yes"]).await;
+    let output = server.run_on_stack(&aws, &["reseal"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for expected in [
+        "version 1 of the configuration does not open",
+        "unless the secret gets its key \"k1\" back",
+    ] {
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
+
+#[tokio::test]
 async fn carriers_need_a_key_of_their_own() {
     let server = OperatedServer::start(&["k1"]).await;
     let mut secrets: Value = serde_json::from_str(&server.secrets).expect("JSON");

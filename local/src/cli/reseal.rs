@@ -31,13 +31,27 @@ fn position(text: &str) -> Result<Position, &'static str> {
         .map_err(|_| "must be a position that a stopped run printed")
 }
 
+/// Says which versions of the document cannot be carried over, before anything is written.
+async fn name_unreadable_versions(configuration: &Configuration<'_>) -> Result<(), OperatorError> {
+    for version in configuration.history().await? {
+        if version.text.is_none() {
+            let (number, key) = (version.version, version.seal_key);
+            eprintln!(
+                "version {number} of the configuration does not open with the keys in OTP_SECRETS \
+                 and is not sealed again: `config rollback {number}` is impossible, unless the \
+                 secret gets its key {key:?} back"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Runs the command.
 pub(super) async fn run(arguments: Arguments) -> Result<(), OperatorError> {
     let deployment = arguments.target.open().await?;
-    let subjects = Configuration::read(&deployment)
-        .await?
-        .usable()?
-        .subjects()?;
+    let configuration = Configuration::read(&deployment).await?.usable()?;
+    name_unreadable_versions(&configuration).await?;
+    let subjects = configuration.subjects()?;
     let (mut scanned, mut resealed, mut after) = (0, 0, arguments.after.map(|position| position.0));
     loop {
         let part = reseal(&subjects, after.as_deref(), deployment.now()).await;
@@ -63,10 +77,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), OperatorError> {
     }
     // A document under an old key is written again, as a new version.
     let configuration = Configuration::read(&deployment).await?.usable()?;
+    let versions = configuration.reseal_history().await?;
     resealed += usize::from(configuration.reseal().await?);
     match arguments.target.json {
-        true => output::json(&json!({"scanned": scanned, "resealed": resealed})),
-        false => output::line(&format!("{scanned} items read, {resealed} sealed again")),
+        true => output::json(&json!({
+            "scanned": scanned, "resealed": resealed, "versions": versions,
+        })),
+        false => output::line(&format!(
+            "{scanned} items read, {resealed} sealed again, and {versions} earlier versions of the \
+             configuration"
+        )),
     }
     Ok(())
 }

@@ -117,6 +117,21 @@ async fn remove(
         let problem = format!("the configuration is sealed under {id}: run `reseal` before");
         return Err(OperatorError::Refused(problem));
     }
+    let history = configuration.history().await?;
+    let under = history.iter();
+    let under = under.filter(|version| version.seal_key == id && version.text.is_some());
+    let under: Vec<String> = under
+        .rev()
+        .map(|version| version.version.to_string())
+        .collect();
+    if !under.is_empty() {
+        let versions = under.join(", ");
+        let problem = format!(
+            "versions {versions} of the configuration are sealed under {id}: run `reseal` before, \
+             so that `config rollback` can still read them"
+        );
+        return Err(OperatorError::Refused(problem));
+    }
     confirmation.ask(&format!(
         "removes the seal key {id}; what is sealed under it can never be opened again"
     ))?;

@@ -230,6 +230,20 @@ impl<'a> Configuration<'a> {
         }
     }
 
+    /// Seals the versions of the history again that are not under the current key. Returns how many
+    /// were sealed.
+    pub(crate) async fn reseal_history(&self) -> Result<usize, OperatorError> {
+        let current = self.deployment.current_seal_key()?;
+        let mut resealed = 0;
+        for version in self.history().await? {
+            if version.seal_key != current {
+                let is_done = self.store.reseal_config_version(&version).await?;
+                resealed += usize::from(is_done);
+            }
+        }
+        Ok(resealed)
+    }
+
     /// Writes the document again if it is sealed under a key that is not the current one.
     pub(crate) async fn reseal(&self) -> Result<bool, OperatorError> {
         let current = self.deployment.current_seal_key()?;

@@ -301,6 +301,11 @@ mod tests {
         assert!(open(item, &keyring("k1"), &stored).is_none());
     }
 
+    fn keyrings(current: &str, ids: &[&str]) -> Keyring {
+        let keys = ids.iter().map(|id| ((*id).to_owned(), [7; 32]));
+        Keyring::new(current.to_owned(), &keys.collect(), &[7; 32])
+    }
+
     fn number_and_text(version: &ConfigVersion) -> (u64, Option<&str>) {
         (version.version, version.text.as_deref())
     }
@@ -348,6 +353,51 @@ mod tests {
                 .iter()
                 .all(|version| version.text.as_deref() == Some("{}"))
         );
+    }
+
+    #[tokio::test]
+    async fn history_is_sealed_again_under_the_current_key() {
+        let table = TestTable::start().await;
+        let old = table.store_with(keyrings("k1", &["k1"]));
+        for version in 0..3 {
+            assert_eq!(write(&old, version, "{}").await, Some(version + 1));
+        }
+        let store = table.store_with(keyrings("k2", &["k1", "k2"]));
+        let history = store.config_history().await.expect("a read");
+        for version in &history {
+            assert!(store.reseal_config_version(version).await.expect("a write"));
+        }
+        let only_new = table.store_with(keyrings("k2", &["k2"]));
+        let resealed = only_new.config_history().await.expect("a read");
+        let expected = history.iter().map(|version| ConfigVersion {
+            seal_key: "k2".to_owned(),
+            ..version.clone()
+        });
+        assert!(resealed == expected.collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn version_that_was_replaced_is_not_sealed_again() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        assert_eq!(write(&store, 0, "{}").await, Some(1));
+        let history = store.config_history().await.expect("a read");
+        for version in 1..21 {
+            assert_eq!(write(&store, version, "{}").await, Some(version + 1));
+        }
+        let before = store.config_history().await.expect("a read");
+        let resealed = store.reseal_config_version(&history[0]).await;
+        assert!(!resealed.expect("a response"));
+        let unreadable = ConfigVersion {
+            text: None,
+            ..before[0].clone()
+        };
+        let resealed = store.reseal_config_version(&unreadable).await;
+        assert!(!resealed.expect("no call"));
+        assert!(store.config_history().await.expect("a read") == before);
+        table.fail([REFUSED]);
+        let failed = store.reseal_config_version(&before[0]).await;
+        assert!(failed.is_err() && table.has_failed());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
@@ -98,6 +99,49 @@ impl Store {
         );
         self.write_config_item(item, carrier_seal, replaced, written)
             .await
+    }
+
+    /// Seals `version` of the history again, under the current key. Returns whether it was still
+    /// there: each place keeps the newest of its versions.
+    ///
+    /// # Errors
+    /// [`ConfigReadError`]: not known to be written.
+    pub async fn reseal_config_version(
+        &self,
+        version: &ConfigVersion,
+    ) -> Result<bool, ConfigReadError> {
+        let Some(document) = &version.text else {
+            return Ok(false);
+        };
+        let (number, author) = (version.version, version.author.as_str());
+        let item = ConfigItem::Config;
+        let mut resealed = sealed_item(
+            item,
+            &self.keyring,
+            number,
+            document,
+            author,
+            version.written_at,
+        );
+        resealed.extend(key_item(&history_key(number % HISTORY_LENGTH)));
+        let condition = Condition::of_version(number);
+        let write = self.client.put_item().table_name(&self.table);
+        let write = write
+            .set_item(Some(resealed))
+            .set_condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values);
+        let Err(error) = Box::pin(write.send()).await else {
+            return Ok(true);
+        };
+        let is_replaced = matches!(
+            error.as_service_error(),
+            Some(PutItemError::ConditionalCheckFailedException(_))
+        );
+        match is_replaced {
+            true => Ok(false),
+            false => Err(StoreError::request(error).into()),
+        }
     }
 
     async fn write_config_item(
