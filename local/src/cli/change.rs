@@ -2,12 +2,13 @@
 //! something away, written, and reported.
 
 use otp::config::document::Document;
+use otp::config::hidden_character;
 use serde_json::{Map, Value, json};
 
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{Configuration, Deployment, OperatorError, document_changes, is_hidden};
+use crate::operator::{Configuration, Deployment, OperatorError, document_changes};
 
 /// Seconds after which functions read the document again, without the variable.
 const MAX_AGE_SECONDS_DEFAULT: &str = "60";
@@ -92,10 +93,12 @@ pub(super) struct Assignment {
 }
 
 /// Reads `NAME=VALUE`.
-pub(super) fn assignment(text: &str) -> Result<Assignment, &'static str> {
+pub(super) fn assignment(text: &str) -> Result<Assignment, String> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
-    if text.contains(is_hidden) {
-        return Err("has control characters, or invisible ones that change the text");
+    for (what, text) in [("the name", name), ("the value", value)] {
+        if let Some(character) = hidden_character(text) {
+            return Err(format!("{character} in {what}; it does not show"));
+        }
     }
     Ok(Assignment {
         name: name.to_owned(),

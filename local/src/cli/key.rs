@@ -5,6 +5,7 @@
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use otp::config::document::ApiKeyEntry;
+use otp::config::hidden_character;
 use otp::crypto::hashes::sha256;
 use otp::domain::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 use otp::platform::logging::causes;
@@ -17,9 +18,7 @@ use super::change::{Change, max_age_seconds};
 use super::confirm::Confirmation;
 use super::output;
 use super::target::TargetOptions;
-use crate::operator::{
-    Configuration, OperatorError, SecretDocument, is_hidden, known_apps, secret_keys,
-};
+use crate::operator::{Configuration, OperatorError, SecretDocument, known_apps, secret_keys};
 
 /// Random bytes of a key, as in the first one of a stack.
 const KEY_BYTES: usize = 24;
@@ -69,10 +68,12 @@ pub(super) enum Command {
     },
 }
 
-fn key_name(text: &str) -> Result<String, &'static str> {
-    match text.chars().any(|c| is_hidden(c) && !c.is_control()) {
-        true => Err("has invisible characters that change the text"),
-        false => Ok(text.to_owned()),
+fn key_name(text: &str) -> Result<String, String> {
+    // About control characters, the check of the document has a sentence.
+    let visible = (!text.contains(char::is_control)).then_some(text);
+    match visible.and_then(hidden_character) {
+        Some(character) => Err(format!("{character}; it does not show")),
+        None => Ok(text.to_owned()),
     }
 }
 

@@ -4,11 +4,14 @@
 
 use std::io::{self, IsTerminal as _, Read as _};
 
+use otp::config::json_advice;
 use otp::platform::json::parse_object;
 use serde_json::{Map, Value};
 
 use crate::operator::{OperatorError, is_credential};
 
+/// Some editors put it in front of a file.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Longest standard input.
 const INPUT_BYTES_MAX: u64 = 65_536;
 
@@ -45,8 +48,12 @@ pub(super) fn credentials() -> Result<Map<String, Value>, OperatorError> {
     let mut text = vec![];
     let input = io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut text);
     input.map_err(|error| OperatorError::File("standard input".into(), error))?;
-    let object = parse_object(&text)
-        .map_err(|error| OperatorError::Refused(format!("standard input: {error}")))?;
+    let text = String::from_utf8_lossy(&text);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+    let object = parse_object(text.as_bytes()).map_err(|error| {
+        let advice = json_advice(text).unwrap_or_else(|| error.to_string());
+        OperatorError::Refused(format!("standard input: {advice}"))
+    })?;
     match object.keys().find(|field| !is_credential(field)) {
         Some(field) => {
             let field: String = field.escape_debug().take(32).collect();

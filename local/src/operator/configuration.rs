@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use otp::carrier::CarrierEntry;
-use otp::config::TableConfig;
 use otp::config::document::{CarrierCredentials, Document, StoredConfig};
+use otp::config::{TableConfig, misleading_texts, texts_with_hidden};
 use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
 use otp::platform::spelling::did_you_mean;
@@ -19,7 +19,6 @@ use super::credential_fields::is_credential;
 use super::deployment::Deployment;
 use super::document_changes::document_changes;
 use super::error::OperatorError;
-use super::hidden_characters::texts_with_hidden;
 use super::known_apps::known_apps;
 
 /// What the table holds, with what reads and writes it.
@@ -134,10 +133,16 @@ impl<'a> Configuration<'a> {
         let credentials = (!is_unknown).then_some(credentials);
         let checked = document.check(credentials, &|name| self.deployment.variable(name));
         problems.extend(checked.err().into_iter().flat_map(|error| error.0));
-        match problems.is_empty() {
-            true => Ok(()),
-            false => Err(OperatorError::Settings(problems)),
+        if problems.is_empty() {
+            return Ok(());
         }
+        let mut causes = misleading_texts("config", &document.to_json(), &problems);
+        if let Some(credentials) = credentials {
+            let stored = Value::Object(credentials.0.clone());
+            causes.extend(misleading_texts("config_secrets", &stored, &problems));
+        }
+        problems.extend(causes.iter().map(ToString::to_string));
+        Err(OperatorError::Settings(problems))
     }
 
     /// Checks what no function refuses in `document`, and no operator means: rules of an app that
@@ -152,7 +157,8 @@ impl<'a> Configuration<'a> {
             )
         });
         let mut problems: Vec<String> = unknown.collect();
-        problems.extend(texts_with_hidden(document));
+        let hidden = texts_with_hidden("config", &document.to_json());
+        problems.extend(hidden.iter().map(ToString::to_string));
         match problems.is_empty() {
             true => Ok(()),
             false => Err(OperatorError::Settings(problems)),

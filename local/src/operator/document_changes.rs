@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use otp::config::document::{ApiKeyEntry, Document};
+use otp::config::without_hidden as shown;
 use serde_json::Value;
-
-use super::hidden_characters::shown;
 
 /// Lines that begin with `+` for an added field, `-` for a removed one, `~` for a changed one.
 pub(crate) fn document_changes(before: &Document, after: &Document) -> Vec<String> {

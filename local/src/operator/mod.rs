@@ -13,7 +13,6 @@ mod deployment;
 mod diagnosis;
 mod document_changes;
 mod error;
-mod hidden_characters;
 mod known_apps;
 mod secret_document;
 mod local_server;
@@ -29,8 +28,8 @@ pub(crate) use deployment::Deployment;
 pub(crate) use diagnosis::{Finding, diagnose};
 pub(crate) use document_changes::document_changes;
 pub(crate) use error::OperatorError;
-pub(crate) use hidden_characters::{is_hidden, shown};
 pub(crate) use known_apps::{KnownApp, known_apps, secret_keys};
+pub(crate) use otp::config::without_hidden as shown;
 pub(crate) use secret_document::SecretDocument;
 
 /// Where a deployment is.

@@ -4,6 +4,7 @@
 
 use serde::de::IgnoredAny;
 
+use super::hidden_characters::misplaced_character;
 use crate::carrier::{COMMON_FIELDS, CarrierConfigError, ConfiguredCarrier};
 use crate::domain::policy::GUESS_PROBABILITY_MAX;
 use crate::platform::json::FieldError;
@@ -14,18 +15,45 @@ const SHOWN_CHARS_MAX: usize = 4;
 /// Longest name of a member that is shown.
 const NAME_CHARS_MAX: usize = 40;
 
-/// The sentence for a value that is only the beginning of a JSON document, because a shell or SAM
-/// has interpreted its quotation marks. `None` for any other value.
-pub(super) fn cut_json(value: &str) -> Option<String> {
+/// How JSON keeps its quotation marks.
+const QUOTING: &str = "Put single quotes around it: 'NAME=[{\"kind\":\"sns\"}]' in a shell, \
+                       OtpCarriers: '[{\"kind\":\"sns\"}]' in a parameter file";
+
+/// The sentence for a value that should be JSON and is not, because a shell, SAM or an editor has
+/// changed its quotation marks or has added other characters. `None` for any other value.
+#[must_use]
+pub fn json_advice(value: &str) -> Option<String> {
     let parsed: Result<IgnoredAny, _> = serde_json::from_str(value);
-    if !parsed.is_err_and(|error| error.is_eof()) {
+    let error = parsed.err()?;
+    if let Some(character) = misplaced_character(value) {
+        return Some(format!("the JSON is not valid: {character}"));
+    }
+    let is_json = |text: &str| text.trim_start().starts_with(['{', '[']);
+    if value.strip_prefix(['\'', '"']).is_some_and(is_json) {
+        let advice = "the quotation marks around the JSON are a part of the value: leave them out \
+                      where no shell removes them, such as in a file of variables";
+        return Some(advice.to_owned());
+    }
+    if !is_json(value) {
+        return None;
+    }
+    if value.contains("\\\"") {
+        let advice = "the JSON has backslashes before its quotation marks";
+        return Some(format!("{advice}. Write it without them. {QUOTING}"));
+    }
+    if value.contains(':') && !value.contains('"') {
+        let advice = match value.contains('\'') {
+            true => "the JSON has single quotation marks where it needs double ones",
+            false => "the JSON has no quotation marks: they were removed where it was set",
+        };
+        return Some(format!("{advice}. {QUOTING}"));
+    }
+    if !error.is_eof() {
         return None;
     }
     let shown: String = value.escape_debug().take(SHOWN_CHARS_MAX).collect();
     Some(format!(
-        "the JSON ends after {} characters (`{shown}`): it was cut where it was set. Put single \
-         quotes around it: 'NAME=[{{\"kind\":\"sns\"}}]' in a shell, \
-         OtpCarriers: '[{{\"kind\":\"sns\"}}]' in a parameter file",
+        "the JSON ends after {} characters (`{shown}`): it was cut where it was set. {QUOTING}",
         value.chars().count()
     ))
 }
@@ -89,4 +117,58 @@ pub(super) fn missing_prices(carriers: &[ConfiguredCarrier], source: &str) -> Op
          {source}, such as \"price\":{{\"FR\":0.045,\"*\":0.08}}",
         names.join(", ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_quotation_marks_are_explained() {
+        for (value, expected) in [
+            (
+                "[{kind:sns}]",
+                "the JSON has no quotation marks: they were removed",
+            ),
+            (
+                "{shop:{brand:My Shop}}",
+                "the JSON has no quotation marks: they were removed",
+            ),
+            (
+                "[{'kind':'sns'}]",
+                "the JSON has single quotation marks where it needs double",
+            ),
+            (
+                r#"[{\"kind\":\"sns\"}]"#,
+                "the JSON has backslashes before its quotation",
+            ),
+            (
+                r#"'[{"kind":"sns"}]'"#,
+                "the quotation marks around the JSON are a part of",
+            ),
+            (
+                r#""[{"kind":"sns"}]""#,
+                "the quotation marks around the JSON are a part of",
+            ),
+            ("[{", "the JSON ends after 2 characters (`[{`): it was cut"),
+            (
+                "[{\u{201c}kind\u{201d}:\u{201c}sns\u{201d}}]",
+                "the JSON is not valid: character 3 is U+201C (typographic quotation mark)",
+            ),
+            (
+                "\u{feff}[{\"kind\":\"sns\"}]",
+                "the JSON is not valid: character 1 is U+FEFF (byte order mark)",
+            ),
+            (
+                "[{\"kind\":\u{a0}\"sns\"}]",
+                "the JSON is not valid: character 10 is U+00A0 (no-break space)",
+            ),
+        ] {
+            let advice = json_advice(value).unwrap_or_default();
+            assert!(advice.starts_with(expected), "{value}: {advice}");
+        }
+        for value in ["[{}]]", "{}", "x", "", "[{\"kind\":\"sns\"}]\n", "{\"a\":}"] {
+            assert_eq!(json_advice(value), None, "{value}");
+        }
+    }
 }

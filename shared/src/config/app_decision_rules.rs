@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::advice::json_advice;
 use super::apps::AppRules;
 use super::decision_rules::{self, RULES};
 use super::reader::Reader;
@@ -16,12 +17,14 @@ impl Reader<'_> {
     pub(super) fn rules(&mut self) -> AppRules {
         const NAME: &str = "OTP_RULES";
         let default = self.variable(NAME);
-        let default = default.map(|text| json::parse(text.as_bytes()));
+        let parsed = |text: String| json::parse(text.as_bytes()).map_err(|error| (text, error));
+        let default = default.map(parsed);
         let default = match default {
             None => Rules::default(),
             Some(Ok(value)) => self.rules_of(NAME, &value),
-            Some(Err(problem)) => {
-                self.problem(NAME, &problem.to_string());
+            Some(Err((text, problem))) => {
+                let advice = json_advice(&text);
+                self.problem(NAME, &advice.unwrap_or_else(|| problem.to_string()));
                 Rules::default()
             }
         };

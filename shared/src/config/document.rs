@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use super::advice::{shown_name, unknown_name};
 use super::apps::{ApiKey, ApiKeys, is_app_name};
 use super::config_error::ConfigError;
+use super::hidden_characters::misplaced_character;
 use super::secrets;
 use crate::platform::json::{JsonError, parse_object};
 
@@ -187,7 +188,10 @@ impl Members {
                     format!("config: duplicate key in line {line}, column {column}")
                 }
                 JsonError::Syntax { line, column } => {
-                    format!("config: not valid JSON in line {line}, column {column}")
+                    let character = misplaced_character(text);
+                    let character = character.map(|character| format!(": {character}"));
+                    let character = character.unwrap_or_default();
+                    format!("config: not valid JSON in line {line}, column {column}{character}")
                 }
                 JsonError::NotAnObject => "config: must be a JSON object".to_owned(),
             })

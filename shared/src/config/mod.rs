@@ -14,11 +14,13 @@ mod dispatch;
 pub mod document;
 mod document_check;
 mod function_configs;
+mod hidden_characters;
 mod infrastructure;
 mod infrastructure_values;
 pub mod instance_config;
 mod policy;
 mod policy_checks;
+mod problems;
 mod reader;
 mod secrets;
 mod start_log;
@@ -26,11 +28,16 @@ mod stored_documents;
 mod table_config;
 mod test_numbers;
 
+pub use advice::json_advice;
 pub use apps::{ApiKeys, AppRules, Apps, is_app_name};
 pub use config_error::ConfigError;
 pub use decision_rules::{RulesError, read as read_rules};
 pub use dispatch::Dispatch;
 pub use function_configs::{CallbackConfig, FactorsConfig, SendConfig, VerifyConfig, WorkerConfig};
+pub use hidden_characters::{
+    FoundCharacter, FoundText, hidden_character, is_hidden, misleading_texts, texts_with_hidden,
+    without_hidden,
+};
 pub use infrastructure::{Infrastructure, OwnedVariables};
 pub use policy::{SETTINGS, android_hash, brand};
 pub use reader::{Reader, Variables};

@@ -1,13 +1,12 @@
 //! Reader: environment variables into values, with every problem that is found on the way.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use super::advice::{carrier_problem, cut_json, shown_name};
+use super::advice::{carrier_problem, json_advice, shown_name};
 use super::apps::{ApiKeys, Apps, is_app_name, set_by_json};
 use super::decision_rules::RULES;
 use super::document::{CarrierCredentials, Document, StoredConfig};
@@ -21,7 +20,6 @@ use crate::domain::policy::Policy;
 use crate::domain::test_number::TestNumbers;
 use crate::platform::aws::Aws;
 use crate::platform::clock::Clock;
-use crate::platform::json;
 use crate::platform::url::is_base_url;
 
 /// Carriers without `OTP_CARRIERS`.
@@ -217,46 +215,6 @@ impl<'a> Reader<'a> {
         (self.variables)(name).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn required(&mut self, name: &str) -> String {
-        self.variable(name).unwrap_or_else(|| {
-            self.problem(name, "must be set");
-            String::new()
-        })
-    }
-
-    pub(super) fn problem(&mut self, name: &str, problem: &str) {
-        let line = format!("{name}: {problem}");
-        if !self.problems.contains(&line) {
-            self.problems.push(line);
-        }
-    }
-
-    pub(super) fn integer(&mut self, name: &str, range: RangeInclusive<i64>, default: i64) -> i64 {
-        let Some(value) = self.variable(name) else {
-            return default;
-        };
-        let is_digits = value.bytes().all(|b| b.is_ascii_digit());
-        let number = is_digits.then(|| value.parse().ok()).flatten();
-        number
-            .filter(|number| range.contains(number))
-            .unwrap_or_else(|| {
-                let (min, max) = (range.start(), range.end());
-                self.problem(name, &format!("must be a whole number from {min} to {max}"));
-                default
-            })
-    }
-
-    pub(super) fn object(&mut self, name: &str) -> Map<String, Value> {
-        let Some(value) = self.variable(name) else {
-            return Map::new();
-        };
-        json::parse_object(value.as_bytes()).unwrap_or_else(|problem| {
-            let cut = cut_json(&value);
-            self.problem(name, &cut.unwrap_or_else(|| problem.to_string()));
-            Map::new()
-        })
-    }
-
     fn apps(&mut self) -> Apps {
         let mut default = Policy::default();
         for setting in SETTINGS {
@@ -318,7 +276,8 @@ impl<'a> Reader<'a> {
         let (carriers, problems) = read_carriers(&value, credentials, &region);
         for problem in problems {
             let is_stored = name != "OTP_CARRIERS";
-            let sentence = cut_json(&value).unwrap_or_else(|| carrier_problem(&problem, is_stored));
+            let sentence =
+                json_advice(&value).unwrap_or_else(|| carrier_problem(&problem, is_stored));
             self.problem(name, &sentence);
         }
         carriers
@@ -331,7 +290,7 @@ impl<'a> Reader<'a> {
         };
         let now = Clock::default().now();
         let numbers = read_test_numbers(&value, apps, now).unwrap_or_else(|problem| {
-            self.problem(name, &cut_json(&value).unwrap_or(problem));
+            self.problem(name, &json_advice(&value).unwrap_or(problem));
             TestNumbers::default()
         });
         let count = numbers.in_effect(now).count();

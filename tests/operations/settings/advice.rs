@@ -36,6 +36,94 @@ fn cut_json_is_explained() {
 }
 
 #[test]
+fn changed_json_is_explained() {
+    for (name, value, advice) in [
+        ("OTP_CARRIERS", "[{kind:sns}]", "has no quotation marks"),
+        ("OTP_APPS", "{shop:{brand:Shop}}", "has no quotation marks"),
+        (
+            "OTP_SECRETS",
+            "{seal:{current:k1}}",
+            "has no quotation marks",
+        ),
+        (
+            "OTP_TEST_NUMBERS",
+            "[{to:+12025550143}]",
+            "has no quotation marks",
+        ),
+        ("OTP_CARRIERS", r#"[{\"kind\":\"sns\"}]"#, "has backslashes"),
+        (
+            "OTP_CARRIERS",
+            "[{'kind':'sns'}]",
+            "has single quotation marks",
+        ),
+        (
+            "OTP_APPS",
+            "'{}'",
+            "around the JSON are a part of the value",
+        ),
+        (
+            "OTP_CARRIERS",
+            "[{\u{201c}kind\u{201d}:1}]",
+            "character 3 is U+201C",
+        ),
+        (
+            "OTP_APPS",
+            "\u{feff}{}",
+            "character 1 is U+FEFF (byte order mark)",
+        ),
+    ] {
+        assert_all_stop(name, &[(name, value)]);
+        let problems = problems(&[(name, value)]);
+        assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
+        assert!(problems[0].contains(advice), "{problems:?}");
+    }
+    let rules = read(Role::Factors, &[("OTP_RULES", "[{name:rest}]")]).err();
+    let rules = rules.unwrap_or_default();
+    assert!(rules[0].contains("has no quotation marks"), "{rules:?}");
+}
+
+#[test]
+fn character_that_does_not_show_is_named() {
+    let mut secrets = super::secrets();
+    secrets["carriers"] = json!({"smspartner": {"api_key": "k\u{200b}"}});
+    let secrets = secrets.to_string();
+    let partner = r#"[{"kind":"smspartner"}]"#;
+    for (changes, expected) in [
+        (
+            &[("OTP_CODE_LENGTH", "6\u{200b}")][..],
+            "OTP_CODE_LENGTH: must be a whole number from 4 to 10; character 2 is U+200B (zero width \
+             space)",
+        ),
+        (
+            &[("OTP_RESEND_CODE", "\u{201c}same\u{201d}")],
+            "OTP_RESEND_CODE: must be `same` or `fresh` (did you mean `same`?); character 1 is \
+             U+201C (typographic quotation mark)",
+        ),
+        (
+            &[("OTP_TABLE", "otp\n")],
+            "OTP_TABLE: must be the name of a table (3 to 255 letters, digits, hyphens, underscores \
+             and dots) or its ARN; character 4 is U+000A (line feed)",
+        ),
+        (
+            &[(
+                "OTP_APPS",
+                "{\"shop\":{\"code_length\":\"6\u{a0}\",\"brand\":\"A\u{a0}b\"}}",
+            )],
+            "OTP_APPS: shop.code_length must be a whole number from 4 to 10; \
+             OTP_APPS.shop.code_length: character 2 is U+00A0 (no-break space)",
+        ),
+        (
+            &[("OTP_CARRIERS", partner), ("OTP_SECRETS", &secrets)],
+            "OTP_CARRIERS: carrier 1 (smspartner): api_key must be 1 to 256 printable ASCII \
+             characters; OTP_SECRETS.carriers.smspartner.api_key: character 2 is U+200B (zero width \
+             space)",
+        ),
+    ] {
+        assert_eq!(problems(changes), [expected]);
+    }
+}
+
+#[test]
 fn spend_limit_without_prices_does_not_start() {
     let (limit, priced) = (
         ("OTP_SPEND_PER_DAY", "0.01"),

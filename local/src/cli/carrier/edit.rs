@@ -2,6 +2,7 @@
 //!
 //! Invariant: a credential is read from a terminal or from standard input, never from an argument.
 
+use otp::config::json_advice;
 use otp::platform::json::FieldError;
 use serde_json::{Map, Value};
 
@@ -216,6 +217,12 @@ impl FieldOptions {
                 .iter()
                 .any(|FieldError { field, .. }| field == name)
         };
+        for Assignment { name, value } in &self.settings {
+            let is_json = value.starts_with(['{', '[']) && is_wrong(name);
+            if let Some(advice) = json_advice(value).filter(|_| is_json) {
+                return Err(OperatorError::Refused(format!("{name}: {advice}")));
+            }
+        }
         let texts = self.settings.iter().filter(|setting| {
             let is_text = entry.get(&setting.name).is_none_or(Value::is_string);
             !is_text && is_wrong(&setting.name)

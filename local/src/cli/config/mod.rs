@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::change::Change;
 use super::confirm::Confirmation;
 use super::output;
+use super::prompt::BYTE_ORDER_MARK;
 use super::target::TargetOptions;
 use crate::operator::{Configuration, Deployment, OperatorError, document_changes, parse};
 
@@ -309,7 +310,7 @@ fn read(path: &Path) -> Result<String, OperatorError> {
     let read = input.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
     let bytes = read.map_err(failed)?;
     match u64::try_from(bytes).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
-        true => Ok(text),
+        true => Ok(text.trim_start_matches(BYTE_ORDER_MARK).to_owned()),
         false => Err(OperatorError::Refused(format!(
             "{}: must be at most {FILE_BYTES_MAX} bytes",
             path.display()
