@@ -18,6 +18,7 @@ mod operator_repairs;
 mod operator_restart;
 mod operator_rollback;
 mod operator_seal_keys;
+mod operator_targets;
 mod operator_typing;
 mod queue_visibility;
 mod request_logs;

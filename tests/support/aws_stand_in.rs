@@ -37,6 +37,8 @@ pub struct Stack {
     pub secret_version: u64,
     /// In seconds since 1970.
     pub secret_changed_at: i64,
+    /// Whether another operator changes the secret after the next reading.
+    pub changes_after_reading: bool,
     /// A new value that is not current yet.
     pending: Option<Map<String, Value>>,
 }
@@ -59,6 +61,7 @@ impl AwsStandIn {
             secret: Map::from_iter(entries.map(|name| (name.to_owned(), secrets.clone()))),
             secret_version: 1,
             secret_changed_at: 1_795_291_200,
+            changes_after_reading: false,
             pending: None,
         }));
         let state = stack.clone();
@@ -135,6 +138,7 @@ impl Stack {
             })),
             "PutSecretValue" => {
                 assert_eq!(body["VersionStages"], json!(["lambda-otp-pending"]));
+                self.secret_version += u64::from(std::mem::take(&mut self.changes_after_reading));
                 self.pending = serde_json::from_str(body["SecretString"].as_str()?).ok();
                 Some(json!({"VersionId": next}))
             }

@@ -4,7 +4,7 @@
 
 use std::io::{self, IsTerminal as _, Read as _};
 
-use otp::config::json_advice;
+use otp::config::{json_advice, json_problem};
 use otp::platform::json::parse_object;
 use serde_json::{Map, Value};
 
@@ -51,7 +51,7 @@ pub(super) fn credentials() -> Result<Map<String, Value>, OperatorError> {
     let text = String::from_utf8_lossy(&text);
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let object = parse_object(text.as_bytes()).map_err(|error| {
-        let advice = json_advice(text).unwrap_or_else(|| error.to_string());
+        let advice = json_advice(text).unwrap_or_else(|| json_problem(error));
         OperatorError::Refused(format!("standard input: {advice}"))
     })?;
     match object.keys().find(|field| !is_credential(field)) {

@@ -86,8 +86,7 @@ impl OptionalTarget {
                 None => return Ok(None),
             },
         };
-        let deployment = Deployment::open(target).await?;
-        eprintln!("{}", deployment.description);
+        let deployment = Deployment::open(target, |line| eprintln!("{line}")).await?;
         let mistyped = deployment.mistyped_variables();
         mistyped.iter().for_each(|line| eprintln!("{line}"));
         Ok(Some(deployment))

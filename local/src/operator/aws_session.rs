@@ -4,6 +4,8 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
 use otp::platform::aws::http_client;
+use otp::platform::environment::variable;
+use otp::platform::logging::causes;
 
 use super::error::OperatorError;
 
@@ -23,9 +25,11 @@ impl AwsSession {
         let config = loader.load().await;
         let region = config.region().ok_or(OperatorError::NoRegion)?.to_string();
         let provider = config.credentials_provider();
-        let provider = provider.ok_or_else(|| OperatorError::NoCredentials("none".into()))?;
+        let profile = || variable("AWS_PROFILE").filter(|name| !name.is_empty());
+        let none = |causes| OperatorError::NoCredentials(profile(), causes);
+        let provider = provider.ok_or_else(|| none(String::new()))?;
         let credentials = provider.provide_credentials().await;
-        let credentials = credentials.map_err(|e| OperatorError::NoCredentials(e.into()))?;
+        let credentials = credentials.map_err(|error| none(causes(&error)))?;
         Ok(Self {
             region,
             access_key_id: credentials.access_key_id().to_owned(),
@@ -33,6 +37,15 @@ impl AwsSession {
             session_token: credentials.session_token().map(str::to_owned),
             config,
         })
+    }
+
+    /// `what`, where, and with which credentials.
+    pub(super) fn description(&self, what: &str) -> String {
+        let (region, key) = (&self.region, &self.access_key_id);
+        let profile = variable("AWS_PROFILE").filter(|name| !name.is_empty());
+        let profile = profile.map(|name| format!(", profile {name}"));
+        let profile = profile.unwrap_or_default();
+        format!("{what} in {region}, with access key {key}{profile}")
     }
 
     /// The variables of Lambda that the functions' code reads them from.

@@ -52,7 +52,11 @@ impl<'a> Configuration<'a> {
         let store = Store::new(&aws, config.table, config.keyring);
         let carrier_seal = config.carrier_seal.map(Arc::new);
         let first_document = config.first_document.unwrap_or_default();
-        let stored = StoredItem::of(store.read_config(true).await)?;
+        let stored = StoredItem::of(store.read_config(true).await);
+        let stored = stored.map_err(|error| {
+            let text = |name: &str| deployment.variable(name).unwrap_or_default();
+            error.about_table(&text("OTP_TABLE"), &text("AWS_REGION"))
+        })?;
         let version = match &stored {
             StoredItem::None => 0,
             StoredItem::Version(current) => current.version,
@@ -309,7 +313,8 @@ pub(crate) fn parse(version: &ConfigVersion) -> Result<Document, Vec<String>> {
     match &version.text {
         Some(text) => Document::parse(text).map_err(|error| error.0),
         None => Err(vec![format!(
-            "version {} is sealed under the key {:?}, which OTP_SECRETS does not have",
+            "version {} is sealed under the key {:?}, which OTP_SECRETS does not have; is this the \
+             secret of this table?",
             version.version, version.seal_key
         )]),
     }

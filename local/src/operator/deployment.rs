@@ -34,8 +34,6 @@ pub(super) const PUBLIC_URL: &str = "OTP_PUBLIC_URL";
 
 /// The functions' own code with the settings of a target.
 pub(crate) struct Deployment {
-    /// One line: where, and with which credentials.
-    pub(crate) description: String,
     variables: HashMap<String, String>,
     /// Of a stack, by name; without a stack, the variables of this process count.
     parameters: Option<HashMap<String, String>>,
@@ -51,15 +49,23 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// Reads what `target` names.
-    pub(crate) async fn open(target: Target) -> Result<Self, OperatorError> {
+    /// Reads what `target` names. `announce` gets one line before: where, and with which
+    /// credentials, so that an error is read with it.
+    pub(crate) async fn open(
+        target: Target,
+        announce: impl FnOnce(&str),
+    ) -> Result<Self, OperatorError> {
         match target {
-            Target::Stack(name) => Self::of_stack(&name).await,
+            Target::Stack(name) => {
+                let session = AwsSession::open().await?;
+                announce(&session.description(&format!("stack {name}")));
+                Self::of_stack(session, &name).await
+            }
             Target::Table { table, secret } => {
                 let session = AwsSession::open().await?;
+                announce(&session.description(&format!("table {table}")));
                 let secrets = stack::secrets(&session, &secret).await?;
-                let what = format!("table {table}");
-                let mut deployment = Self::on_aws(session, &what, table, secrets)?;
+                let mut deployment = Self::on_aws(session, table, secrets)?;
                 deployment.secret_id = Some(secret);
                 Ok(deployment)
             }
@@ -70,13 +76,13 @@ impl Deployment {
                     return Err(OperatorError::OtherKeys { url, data });
                 }
                 let secrets = secrets::with_api_keys(secrets, &server.api_keys);
+                announce(&format!("local server at {url}"));
                 Self::of_local_server(&url, server, secrets)
             }
         }
     }
 
-    async fn of_stack(name: &str) -> Result<Self, OperatorError> {
-        let session = AwsSession::open().await?;
+    async fn of_stack(session: AwsSession, name: &str) -> Result<Self, OperatorError> {
         let stack = Stack::read(&session, name).await?;
         let secret_id = stack.output("SecretsArn")?;
         let secrets = stack::secrets(&session, &secret_id).await?;
@@ -86,7 +92,7 @@ impl Deployment {
             url: stack.output("DeadLetterQueueUrl")?,
             source_url: stack.output("DispatchQueueUrl")?,
         };
-        let mut deployment = Self::on_aws(session, &format!("stack {name}"), table, secrets)?;
+        let mut deployment = Self::on_aws(session, table, secrets)?;
         let queue_url = queue.source_url.clone();
         deployment.queue = Some(queue);
         deployment.set("OTP_QUEUE_URL", queue_url);
@@ -102,19 +108,10 @@ impl Deployment {
         Ok(deployment)
     }
 
-    fn on_aws(
-        session: AwsSession,
-        what: &str,
-        table: String,
-        secrets: String,
-    ) -> Result<Self, OperatorError> {
-        let (region, key) = (&session.region, &session.access_key_id);
-        let profile = variable("AWS_PROFILE").map(|name| format!(", profile {name}"));
-        let profile = profile.unwrap_or_default();
+    fn on_aws(session: AwsSession, table: String, secrets: String) -> Result<Self, OperatorError> {
         let endpoints = ENDPOINTS.map(|name| (name.to_owned(), variable(name).unwrap_or_default()));
         let variables = session.variables().into_iter().chain(endpoints);
-        let description = format!("{what} in {region}, with access key {key}{profile}");
-        let mut deployment = Self::new(description, table, secrets, variables.collect())?;
+        let mut deployment = Self::new(table, secrets, variables.collect())?;
         deployment.session = Some(session);
         Ok(deployment)
     }
@@ -133,8 +130,7 @@ impl Deployment {
             variables.insert("OTP_CARRIERS".into(), carriers);
         }
         let config = local_sqs(&server.sqs_url);
-        let description = format!("local server at {url}");
-        let mut deployment = Self::new(description, server.table, secrets, variables)?;
+        let mut deployment = Self::new(server.table, secrets, variables)?;
         if variable(PUBLIC_URL).is_none_or(|url| url.is_empty()) {
             deployment.set(PUBLIC_URL, url.to_owned());
         }
@@ -148,13 +144,11 @@ impl Deployment {
     }
 
     fn new(
-        description: String,
         table: String,
         secrets: String,
         variables: HashMap<String, String>,
     ) -> Result<Self, OperatorError> {
         let mut deployment = Self {
-            description,
             variables,
             parameters: None,
             template: Template::read()?,

@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use otp::domain::time::Timestamp;
+use otp::platform::logging::causes;
 use otp::platform::queue::QueueError;
 use otp::service::factors::SubjectError;
 use otp::store::{ConfigReadError, StoreError};
@@ -24,16 +26,30 @@ pub(crate) enum OperatorError {
     #[error("no region of AWS is set: set AWS_REGION, or the region of the profile")]
     NoRegion,
     /// No credentials, or they cannot be used.
-    #[error("no credentials of AWS: set AWS_PROFILE or sign in")]
-    NoCredentials(#[source] Cause),
+    #[error("no credentials of AWS{}", in_chain(.0.as_deref(), .1))]
+    NoCredentials(Option<String>, String),
     /// A call of AWS failed.
     #[error("{0} failed")]
     Aws(&'static str, #[source] Cause),
+    /// There is no such table.
+    #[error("there is no table {table} in {region}: compare both with the outputs of the stack")]
+    NoTable {
+        /// Name or ARN.
+        table: String,
+        /// Of the operator.
+        region: String,
+    },
+    /// The secret was written by another operator.
+    #[error("nothing was changed: the secret has changed since it was read; run the command again")]
+    SecretChanged,
     /// The stack has no such output.
     #[error("the stack has no output {0}: is it a stack of this template, and up to date?")]
     NoOutput(&'static str),
     /// The secret is not one of a stack.
-    #[error("the secret has no otp_secrets_with_carriers")]
+    #[error(
+        "the secret is not one of a stack: it must be a JSON object in which \
+         otp_secrets_with_carriers is a text"
+    )]
     Secret,
     /// The local server does not respond as one.
     #[error("--url: no local server responds there")]
@@ -138,8 +154,52 @@ pub(crate) enum OperatorError {
     Template(#[from] TemplateError),
 }
 
+/// Where credentials were looked for: in `profile`, or in the whole chain, and what failed there.
+fn in_chain(profile: Option<&str>, causes: &str) -> String {
+    let place = match profile {
+        Some(profile) => format!(" in profile {profile:?} (AWS_PROFILE): is it configured here?"),
+        None => ": set AWS_PROFILE, or sign in".to_owned(),
+    };
+    // Those of the chain that were tried at all.
+    let tried = causes.lines().map(str::trim);
+    let tried = tried.filter(|line| !line.contains("not enabled") && !line.ends_with(':'));
+    let tried: Vec<&str> = tried.filter(|line| !line.is_empty()).collect();
+    match tried.is_empty() {
+        true => place,
+        false => format!("{place} {}", tried.join("; ")),
+    }
+}
+
 impl OperatorError {
-    pub(super) fn aws(call: &'static str, error: impl Into<Cause>) -> Self {
-        Self::Aws(call, error.into())
+    /// The error of AWS with its code, or why there was no response.
+    pub(super) fn aws<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        let code = error.code().map(str::to_owned);
+        let text = match code {
+            Some(code) => match error.message() {
+                Some(message) => format!("{code}: {message}"),
+                None => code,
+            },
+            None => causes(&error),
+        };
+        let hint = match text.contains("dns error") {
+            true => "; is the region one of AWS, and is this machine online?",
+            false => "",
+        };
+        Self::Aws(call, format!("{text}{hint}").into())
+    }
+
+    /// With a table that does not exist, this error says so.
+    pub(super) fn about_table(self, table: &str, region: &str) -> Self {
+        match causes(&self).contains("ResourceNotFoundException") {
+            true => Self::NoTable {
+                table: table.to_owned(),
+                region: region.to_owned(),
+            },
+            false => self,
+        }
     }
 }

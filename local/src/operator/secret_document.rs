@@ -4,6 +4,7 @@
 //! other one was made since the secret was read. No key is printed but the first API key, once.
 
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use data_encoding::BASE64;
 use otp::config::TableConfig;
 use otp::domain::time::Timestamp;
@@ -144,9 +145,12 @@ impl<'a> SecretDocument<'a> {
             .set_move_to_version_id(put.version_id);
         // It fails if another version has become current.
         let moved = moved.send().await;
-        moved
-            .map(drop)
-            .map_err(|e| OperatorError::aws("UpdateSecretVersionStage", e))
+        moved.map(drop).map_err(|error| match error.code() {
+            Some("InvalidParameterException" | "InvalidRequestException") => {
+                OperatorError::SecretChanged
+            }
+            _ => OperatorError::aws("UpdateSecretVersionStage", error),
+        })
     }
 }
 

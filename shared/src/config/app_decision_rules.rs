@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::advice::json_advice;
 use super::apps::AppRules;
 use super::decision_rules::{self, RULES};
+use super::problems::json_problem;
 use super::reader::Reader;
 use crate::domain::decision_rules::Rules;
 use crate::platform::json;
@@ -24,7 +25,7 @@ impl Reader<'_> {
             Some(Ok(value)) => self.rules_of(NAME, &value),
             Some(Err((text, problem))) => {
                 let advice = json_advice(&text);
-                self.problem(NAME, &advice.unwrap_or_else(|| problem.to_string()));
+                self.problem(NAME, &advice.unwrap_or_else(|| json_problem(problem)));
                 Rules::default()
             }
         };

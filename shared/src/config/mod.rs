@@ -40,6 +40,7 @@ pub use hidden_characters::{
 };
 pub use infrastructure::{Infrastructure, OwnedVariables};
 pub use policy::{SETTINGS, android_hash, brand};
+pub use problems::json_problem;
 pub use reader::{Reader, Variables};
 pub use stored_documents::StoredDocuments;
 pub use table_config::TableConfig;

@@ -7,10 +7,24 @@ use serde_json::{Map, Value};
 use super::advice::json_advice;
 use super::hidden_characters::{misleading_character, misleading_texts};
 use super::reader::Reader;
-use crate::platform::json;
+use crate::platform::json::{self, JsonError};
 
 /// Where the credentials of carriers may be.
 const SECRETS: &str = "OTP_SECRETS";
+
+/// The sentence about a variable that should have a JSON object.
+#[must_use]
+pub fn json_problem(error: JsonError) -> String {
+    match error {
+        JsonError::DuplicateKey { line, column } => {
+            format!("has a key twice (line {line}, column {column})")
+        }
+        JsonError::Syntax { line, column } => {
+            format!("is not valid JSON (line {line}, column {column})")
+        }
+        JsonError::NotAnObject => "must be a JSON object".to_owned(),
+    }
+}
 
 impl Reader<'_> {
     pub(super) fn required(&mut self, name: &str) -> String {
@@ -50,7 +64,7 @@ impl Reader<'_> {
         };
         json::parse_object(value.as_bytes()).unwrap_or_else(|problem| {
             let advice = json_advice(&value);
-            self.problem(name, &advice.unwrap_or_else(|| problem.to_string()));
+            self.problem(name, &advice.unwrap_or_else(|| json_problem(problem)));
             Map::new()
         })
     }

@@ -36,7 +36,9 @@ const CAUSE_CHARS_MAX: usize = 500;
 /// Uses `Display`, never `Debug`: the SDK's errors contain the response, which may contain an item.
 pub fn causes(error: &dyn Error) -> String {
     let chain = iter::successors(Some(error), |&error| error.source());
-    let texts: Vec<String> = chain.take(CAUSES_MAX).map(ToString::to_string).collect();
+    let mut texts: Vec<String> = chain.take(CAUSES_MAX).map(ToString::to_string).collect();
+    // An error that only wraps another one has its text.
+    texts.dedup();
     texts.join(": ").chars().take(CAUSE_CHARS_MAX).collect()
 }
 
@@ -129,6 +131,20 @@ mod tests {
 
     use super::log_line::tests::lines_of;
     use super::*;
+
+    #[test]
+    fn causes_that_repeat_a_text_have_it_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Chain(&'static str, #[source] Option<Box<Chain>>);
+        let chain = |texts: [&'static str; 3]| {
+            let texts = texts.into_iter().rev();
+            texts.fold(None, |source, text| Some(Box::new(Chain(text, source))))
+        };
+        let causes = |texts| chain(texts).map(|error| causes(&*error));
+        assert_eq!(causes(["a", "b", "b"]).as_deref(), Some("a: b"));
+        assert_eq!(causes(["a", "b", "a"]).as_deref(), Some("a: b: a"));
+    }
 
     #[tokio::test]
     async fn event_is_written_with_its_fields() {

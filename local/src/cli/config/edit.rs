@@ -3,7 +3,7 @@
 //! Invariant: other users of this machine cannot read the file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -34,6 +34,12 @@ impl EditedFile {
         let variables = ["VISUAL", "EDITOR"].into_iter();
         let mut values = variables.filter_map(variable);
         let editor = values.find(|editor| !editor.trim().is_empty());
+        if editor.is_none() && !io::stdin().is_terminal() {
+            self.delete();
+            let problem = "nothing was changed: without a terminal, set EDITOR, or use `config \
+                           export` and `config apply`";
+            return Err(OperatorError::Refused(problem.to_owned()));
+        }
         let editor = editor.unwrap_or_else(|| "vi".to_owned());
         // Like other programs, with the arguments that the variable may contain.
         let mut words = editor.split_whitespace();

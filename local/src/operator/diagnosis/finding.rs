@@ -36,7 +36,11 @@ impl Finding {
     }
 
     pub(super) fn failed(check: &'static str, error: &(dyn Error + 'static)) -> Self {
-        Self::problem(check, causes(error), "this check was not made: repeat it")
+        Self::problem(
+            check,
+            causes(error),
+            "this check was not made: solve this, and repeat it",
+        )
     }
 
     /// For tables and programs.
