@@ -109,6 +109,34 @@ async fn requests_are_checked_in_the_documented_order() {
     assert_eq!(wrong_method.header("allow"), Some("POST, GET, HEAD"));
     let without_key = service.raw("POST", path, &[], "{").await;
     assert_problem(&without_key, 401, "unauthorized");
+    let authorization = format!("Bearer {DEFAULT_KEY}");
+    let (long, empty) = (" ".repeat(16_385), "{}".to_owned());
+    let own = "/v1/subjects/ann/factors/";
+    for path in [
+        path.to_owned(),
+        "/v1/subjects/_bad/decisions".to_owned(),
+        "/v1/subjects/_bad/factors/x/check".to_owned(),
+        format!("{own}x/check"),
+        format!("{own}fa_AAAAAAAAAAAAAAAAAAAAAA/check"),
+    ] {
+        for (content_type, body, expected) in [
+            ("application/json", &long, (413, "body_too_large")),
+            ("text/plain", &empty, (415, "unsupported_media_type")),
+            (
+                "application/json",
+                &"{".to_owned(),
+                (400, "malformed_request"),
+            ),
+            ("application/json", &empty, (422, "invalid_request")),
+        ] {
+            let headers = [
+                ("content-type", content_type),
+                ("authorization", authorization.as_str()),
+            ];
+            let response = service.raw("POST", &path, &headers, body.clone()).await;
+            assert_problem(&response, expected.0, expected.1);
+        }
+    }
     let unlock = service.subject("POST", "ann", "/unlock", Some(json!({"a": 1})));
     assert_eq!(unlock.await.error_fields(), ["a"]);
     let unlock = service.subject("POST", "ann", "/unlock", Some(json!({})));

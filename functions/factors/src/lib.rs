@@ -9,7 +9,7 @@ use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service 
 use otp::api::authorization::authorize;
 use otp::api::deadline::{answer_in_time, deadline_of};
 use otp::api::problem::Problem;
-use otp::api::request::request_id;
+use otp::api::request::{optional_json_body, request_id};
 use otp::api::request_log::RequestLog;
 use otp::api::response::{Success, respond};
 use otp::api::routing::{BasePath, Matched, Route, route};
@@ -212,7 +212,14 @@ async fn answer(
     log.set_app(&app);
     let mut values = matched.values.iter().map(String::as_str);
     let [segment, id] = [(); 2].map(|()| values.next().unwrap_or_default());
-    let subject = read_subject(segment)?;
+    let subject = match read_subject(segment) {
+        Ok(subject) => subject,
+        Err(problem) => {
+            // What is wrong with the body as a whole is found before what is wrong with a value.
+            optional_json_body(request)?;
+            return Err(problem);
+        }
+    };
     let request = SubjectRequest {
         http: request,
         matched: &matched,
@@ -306,9 +313,7 @@ impl SubjectRequest<'_> {
     }
 
     async fn check(&self) -> Result<Success, Problem> {
-        let id = self.factor_id()?;
-        let kind = id.kind().ok_or_else(factor_not_found)?;
-        let request = read_factor_check(self.http, id, kind)?;
+        let (request, kind) = read_factor_check(self.http, self.id.parse().ok())?;
         let checked = check(self.context, &request).await;
         let checked = checked.map_err(|error| self.problem(error))?;
         let body = render_factor_check(&request, kind, &checked);

@@ -55,10 +55,13 @@ pub fn run(body: &[u8]) {
 
 fn read_of_subject(request: &LambdaRequest) {
     for kind in [FactorType::Totp, FactorType::Hotp, FactorType::BackupCodes] {
-        if let Ok(check) = read_factor_check(request, FactorId([0; 16]), kind) {
+        let factor = FactorId::new(kind, [0; 16]);
+        if let Ok((check, read)) = read_factor_check(request, Some(factor)) {
+            assert_eq!(read, kind);
             assert!((4..=10).contains(&check.code.reveal().len()));
         }
     }
+    assert!(read_factor_check(request, None).is_err());
     let _ = read_enrolment(request, &KEYRING, "default", &POLICY);
     let _ = read_decision(request, &KEYRING, "default");
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::api::problem::{ErrorCode, Problem};
 use crate::api::request::{idempotency_key, json_body};
 use crate::api::v1::proofs::render_decision_state;
+use crate::api::v1::subjects::errors::factor_not_found;
 use crate::domain::code::{Alphabet, Code};
 use crate::domain::factor::FactorType;
 use crate::domain::ids::FactorId;
@@ -13,24 +14,25 @@ use crate::domain::subject::Verdict;
 use crate::platform::json::Fields;
 use crate::service::factors::check::{FactorCheckRequest, FactorChecked};
 
-/// Reads a check of `factor`.
+/// Reads a check of `factor`; `None`: the path has no id of a factor.
 ///
 /// # Errors
-/// 400, 413, 415, 422.
+/// 400, 413, 415, 422; then 404 without a factor.
 pub fn read_factor_check(
     request: &Request,
-    factor: FactorId,
-    kind: FactorType,
-) -> Result<FactorCheckRequest, Problem> {
+    factor: Option<FactorId>,
+) -> Result<(FactorCheckRequest, FactorType), Problem> {
+    let kind = factor.and_then(FactorId::kind);
     let mut fields = Fields::new(json_body(request)?);
     let code = fields.required_text("code");
     let next_code = fields.text("next_code");
-    if next_code.is_some() && kind != FactorType::Hotp {
+    if next_code.is_some() && kind.is_some_and(|kind| kind != FactorType::Hotp) {
         fields.reject("next_code", "Allowed only for hotp.");
     }
     let decision = fields.text("decision");
     fields.finish().map_err(Problem::invalid)?;
     let idempotency_key = idempotency_key(request)?;
+    let (factor, kind) = factor.zip(kind).ok_or_else(factor_not_found)?;
     let read_code = |field, typed: &str| {
         let (alphabet, detail) = match kind {
             FactorType::Totp | FactorType::Hotp => (Alphabet::Digits, "Must be 4 to 10 digits."),
@@ -42,7 +44,7 @@ pub fn read_factor_check(
         let code = Code::parse(typed, alphabet);
         code.ok_or_else(|| Problem::field(ErrorCode::InvalidCode, field, detail))
     };
-    Ok(FactorCheckRequest {
+    let check = FactorCheckRequest {
         factor,
         code: read_code("code", &code)?,
         next_code: match next_code {
@@ -51,7 +53,8 @@ pub fn read_factor_check(
         },
         decision,
         idempotency_key,
-    })
+    };
+    Ok((check, kind))
 }
 
 /// The response to a check.
