@@ -227,6 +227,10 @@ async fn repeated_check_returns_the_first_response() {
     assert!(check(&spaced, "\"a\"").await.is_replayed(), "the same body");
     let other = check(&wrong, "a").await;
     assert_problem(&other, 422, "idempotency_mismatch");
+    let (path, codes) = service.backup_codes("ann").await;
+    let body = json!({"code": codes[0]});
+    let of_other_factor = service.check_at_with_key(&path, body, "a").await;
+    assert_problem(&of_other_factor, 422, "idempotency_mismatch");
     assert_eq!(service.show_subject("ann").await["attempts_left"], 1);
     service.fail_factor_checks(&app, 1).await;
     assert_status(&check(&code, "c").await, 429);

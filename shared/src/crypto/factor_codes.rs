@@ -36,15 +36,11 @@ impl Keyring {
         AttemptHash(self.hash("factor code pair", &parts))
     }
 
-    /// Nonce of the check of a factor with this `Idempotency-Key`.
+    /// Nonce of the check with this `Idempotency-Key`. A subject has each key once: the hashes of
+    /// the check say which factor it was for.
     #[must_use]
-    pub fn factor_attempt_nonce(
-        &self,
-        key: SubjectKey,
-        factor: FactorId,
-        idempotency_key: &str,
-    ) -> AttemptNonce {
-        let parts: [&[u8]; 3] = [&key.0.0, &factor.0, idempotency_key.as_bytes()];
+    pub fn factor_attempt_nonce(&self, key: SubjectKey, idempotency_key: &str) -> AttemptNonce {
+        let parts: [&[u8]; 2] = [&key.0.0, idempotency_key.as_bytes()];
         AttemptNonce::Keyed(self.hash("factor attempt nonce", &parts))
     }
 
@@ -233,7 +229,7 @@ mod tests {
         hash: AttemptHash,
         pair_hash: Option<AttemptHash>,
     ) -> Option<Verdict> {
-        let nonce = keyring().factor_attempt_nonce(KEY, factor.id, "key");
+        let nonce = keyring().factor_attempt_nonce(KEY, "key");
         let attempt = Attempt {
             nonce,
             hash,

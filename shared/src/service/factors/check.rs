@@ -126,7 +126,7 @@ fn attempt(
     FactorAttempt {
         attempt: Attempt {
             nonce: match &request.idempotency_key {
-                Some(name) => keyring.factor_attempt_nonce(key, factor, name),
+                Some(name) => keyring.factor_attempt_nonce(key, name),
                 None => AttemptNonce::Random(random_bytes()),
             },
             hash: keyring.factor_code_hash(key, factor, &request.code),
