@@ -1,5 +1,5 @@
-//! Reports that arrive while carriers are being called: a report counts only from the carrier that
-//! has the message.
+//! Reports that arrive while carriers are being called: `delivered` counts from every carrier, any
+//! other report only from the carrier that has the message.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ async fn report_of_a_failed_carrier_is_ignored() {
         [delivery("sent", "second")]
     );
     // Late ones as well.
-    for status in ["undelivered", "delivered", "sent"] {
+    for status in ["undelivered", "rejected", "sent"] {
         report(&service, &first, status).await;
         assert_eq!(
             deliveries_of(&service, &id).await,
@@ -50,6 +50,30 @@ async fn report_of_a_failed_carrier_is_ignored() {
     service.advance(200).await;
     let channels: Vec<_> = [first.received(), second.received()].concat();
     assert_eq!(channels.len(), 2, "no call: {channels:?}");
+}
+
+#[tokio::test]
+async fn delivery_by_a_failed_carrier_counts() {
+    let (first, second) = HttpCarrier::start_two("first", "second").await;
+    let service = Service::start_with_carriers(&[&first, &second], &[]).await;
+    first.behave(Behaviour::Respond(503, ""));
+    let body = json!({"to": TO, "fallback": ["voice"]});
+    let id = service.open_id(body).await;
+    assert_eq!(
+        deliveries_of(&service, &id).await,
+        [delivery("sent", "second")]
+    );
+    report(&service, &first, "delivered").await;
+    for (carrier, status) in [(&second, "undelivered"), (&second, "delivered")] {
+        report(&service, carrier, status).await;
+        assert_eq!(
+            deliveries_of(&service, &id).await,
+            [delivery("delivered", "first")]
+        );
+    }
+    service.advance(200).await;
+    let calls = [first.received(), second.received()].concat();
+    assert_eq!(calls.len(), 2, "no fallback: {calls:?}");
 }
 
 #[tokio::test]

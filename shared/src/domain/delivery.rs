@@ -183,18 +183,16 @@ impl Delivery {
         (is_holder && self.status.may_become(early.reported.status)).then_some(early.reported)
     }
 
-    /// Whether a report of `carrier` with `status` counts now. `delivered` counts unless another
-    /// carrier has the message. Any other status counts from the carrier that has the message, or
-    /// may have it.
+    /// Whether a report of `carrier` with `status` counts now. `delivered` counts from every
+    /// carrier: one whose call failed may still have delivered. Any other status counts from the
+    /// carrier that has the message, or may have it.
     #[must_use]
     pub fn accepts_report(&self, carrier: &str, status: DeliveryStatus) -> bool {
-        match &self.carrier {
-            Some(holder) => holder == carrier,
-            None => {
-                status == DeliveryStatus::Delivered
-                    || !self.status.may_become(DeliveryStatus::Unknown)
+        status == DeliveryStatus::Delivered
+            || match &self.carrier {
+                Some(holder) => holder == carrier,
+                None => !self.status.may_become(DeliveryStatus::Unknown),
             }
-        }
     }
 }
 
@@ -328,7 +326,8 @@ mod tests {
         let counts =
             |status, carrier, reported| delivery(status, carrier).accepts_report("a", reported);
         assert!(counts(S::Sent, Some("a"), S::Undelivered));
-        assert!(!counts(S::Sent, Some("b"), S::Delivered));
+        assert!(counts(S::Sent, Some("b"), S::Delivered));
+        assert!(!counts(S::Sent, Some("b"), S::Undelivered));
         assert!(counts(S::Sending, None, S::Delivered));
         assert!(!counts(S::Sending, None, S::Undelivered));
         assert!(!counts(S::Queued, None, S::Sent));

@@ -270,10 +270,11 @@ impl Recipient {
             return RaiseOutcome::UnknownMessage;
         };
         let holder = delivery.carrier.as_deref();
-        let is_other_carrier = carrier
+        let is_of_another = carrier
             .zip(holder)
             .is_some_and(|(reporting, has)| reporting != has);
-        if is_other_carrier || !delivery.status.may_become(status) {
+        let is_foreign = is_of_another && status != DeliveryStatus::Delivered;
+        if is_foreign || !delivery.status.may_become(status) {
             return RaiseOutcome::Unchanged;
         }
         delivery.status = status;
@@ -587,14 +588,15 @@ mod tests {
             delivery.status = DeliveryStatus::Sent;
             delivery.carrier = Some(carrier.into());
         }
-        let mut report = |tag: u8, carrier: &str| {
-            let delivered = DeliveryStatus::Delivered.into();
-            recipient.apply_report(DeliveryTag([tag; 4]), delivered, carrier, NOW + 1)
+        let mut report = |tag: u8, carrier: &str, status: DeliveryStatus| {
+            recipient.apply_report(DeliveryTag([tag; 4]), status.into(), carrier, NOW + 1)
         };
-        assert_eq!(report(1, "a"), RaiseOutcome::Unchanged);
-        assert_eq!(report(1, "b"), RaiseOutcome::Raised);
-        assert_eq!(report(1, "b"), RaiseOutcome::Unchanged);
-        assert_eq!(report(2, "b"), RaiseOutcome::UnknownMessage);
+        use DeliveryStatus::{Delivered, Undelivered};
+        assert_eq!(report(1, "a", Undelivered), RaiseOutcome::Unchanged);
+        assert_eq!(report(1, "b", Undelivered), RaiseOutcome::Raised);
+        assert_eq!(report(1, "a", Delivered), RaiseOutcome::Raised);
+        assert_eq!(report(1, "b", Delivered), RaiseOutcome::Unchanged);
+        assert_eq!(report(2, "b", Delivered), RaiseOutcome::UnknownMessage);
     }
 
     #[test]

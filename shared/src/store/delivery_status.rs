@@ -1,7 +1,7 @@
 //! Delivery status: what workers and reports say about a message.
 //!
-//! Invariants: a status only moves up. A report counts only from the carrier that has the message,
-//! or may have it.
+//! Invariants: a status only moves up. `delivered` counts from every carrier; any other report only
+//! from the carrier that has the message, or may have it.
 
 use super::attributes::{Item, number_value, text};
 use super::delivery_item::DELIVERY_STATUS;
@@ -224,7 +224,8 @@ impl Store {
     }
 }
 
-/// Sets the status of the message `tag`, only upwards and only for the carrier that has it.
+/// Sets the status of the message `tag`, only upwards, and only for the carrier that has it unless
+/// the message was delivered.
 pub(super) fn raising(
     update: Update,
     tag: DeliveryTag,
@@ -243,11 +244,14 @@ pub(super) fn raising(
     let Some(carrier) = carrier else {
         return update;
     };
-    let is_unset = "attribute_not_exists(deliveries.#tag.carrier)";
+    let update = match status {
+        DeliveryStatus::Delivered => update,
+        _ => update.and(
+            "(attribute_not_exists(deliveries.#tag.carrier) \
+             OR deliveries.#tag.carrier = :carrier)",
+        ),
+    };
     update
-        .and(format!(
-            "({is_unset} OR deliveries.#tag.carrier = :carrier)"
-        ))
         .set("deliveries.#tag.carrier = :carrier")
         .value(":carrier", text(carrier))
 }
