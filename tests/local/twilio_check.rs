@@ -3,36 +3,39 @@
 use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin};
 
 use crate::support::local_process::{local_command, run_to_end, stderr};
 use crate::support::{DEFAULT_KEY, Service, TO, Twilio};
 
-fn arguments<'a>(twilio: &'a Twilio, key: &'a str) -> Vec<&'a str> {
+/// The command, whose standard input begins with the API key.
+async fn start(twilio: &Twilio, key: &str) -> (Child, ChildStdin) {
     let account = twilio.account_sid.as_str();
     let url = twilio.service.base.as_str();
-    [
-        ["twilio-check", "--base-url", url, "--account-sid", account].as_slice(),
-        &["--api-key", key, "--to", TO],
-    ]
-    .concat()
+    let target = ["twilio-check", "--base-url", url, "--account-sid", account];
+    let mut command = local_command(&[target.as_slice(), &["--to", TO]].concat(), &[]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    enter(&mut stdin, key).await;
+    (child, stdin)
+}
+
+async fn enter(stdin: &mut ChildStdin, line: &str) {
+    let line = format!("{line}\n");
+    stdin.write_all(line.as_bytes()).await.expect("it reads");
 }
 
 #[tokio::test]
 async fn check_of_a_working_service_succeeds() {
     let twilio = Twilio::start(&[]).await;
-    let mut command = local_command(&arguments(&twilio, DEFAULT_KEY), &[]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("it starts");
+    let (child, mut stdin) = start(&twilio, DEFAULT_KEY).await;
     let path = "/local/messages?wait=30&to=%2B12025550143";
     let messages = twilio.service.raw("GET", path, &[], "").await;
     let code = messages.body["messages"][0]["code"]
         .as_str()
         .expect("a code");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin
-        .write_all(format!("{code}\n").as_bytes())
-        .await
-        .expect("it reads");
+    enter(&mut stdin, code).await;
     drop(stdin);
     let output = child.wait_with_output().await.expect("it ends");
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -56,11 +59,24 @@ async fn check_of_a_working_service_succeeds() {
 async fn check_with_a_wrong_key_fails() {
     let service = Service::start().await;
     let twilio = Twilio::of(&service, DEFAULT_KEY).await;
-    let output = run_to_end(&arguments(&twilio, "wrong"), &[]).await;
+    let (child, stdin) = start(&twilio, "wrong").await;
+    drop(stdin);
+    let output = child.wait_with_output().await.expect("it ends");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.starts_with("FAIL app of the key: 401"), "{printed}");
     assert!(stderr(&output).starts_with("stopped: "), "{output:?}");
+}
+
+#[tokio::test]
+async fn check_without_a_key_says_where_it_is_read() {
+    let service = Service::start().await;
+    let twilio = Twilio::of(&service, DEFAULT_KEY).await;
+    let (child, stdin) = start(&twilio, "").await;
+    drop(stdin);
+    let output = child.wait_with_output().await.expect("it ends");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("standard input"), "{output:?}");
 }
 
 #[tokio::test]

@@ -43,6 +43,22 @@ pub(super) fn ask(field: &str, expected: &str) -> Result<Value, OperatorError> {
     }
 }
 
+/// A secret, asked for as `what`, or the next line of standard input if that is no terminal.
+pub(super) fn line(what: &str) -> io::Result<String> {
+    let text = match io::stdin().is_terminal() {
+        true => rpassword::prompt_password(format!("{what}: "))?,
+        false => {
+            let mut line = String::new();
+            io::stdin().read_line(&mut line)?;
+            line
+        }
+    };
+    match text.trim() {
+        "" => Err(io::ErrorKind::UnexpectedEof.into()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// The object on standard input, which has credentials only.
 pub(super) fn credentials() -> Result<Map<String, Value>, OperatorError> {
     let mut text = vec![];

@@ -1,5 +1,6 @@
 //! `lambda-otp twilio-check`: makes the requests of Twilio's SDKs against a deployed stack, and
-//! prints what a program would see. It sends one message, to a number that you name.
+//! prints what a program would see. It sends one message, to a number that you name. The API key is
+//! read from a prompt or from standard input.
 
 mod client;
 
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use otp::platform::logging::causes;
 use serde_json::Value;
 
+use super::prompt;
 use client::{Call, Client, NoResponse, Seen};
 
 /// Options of `twilio-check`.
@@ -20,9 +22,6 @@ pub(super) struct Arguments {
     /// Account SID, as the program will have it: that of the app, or any `SK…`
     #[arg(long, value_name = "SID")]
     account_sid: String,
-    /// API key of the app
-    #[arg(long, value_name = "KEY")]
-    api_key: String,
     /// Phone that receives the message, in E.164
     #[arg(long, value_name = "NUMBER")]
     to: String,
@@ -81,6 +80,8 @@ enum Stopped {
     NoResponse(#[from] NoResponse),
     #[error("{0} was not as expected")]
     Unexpected(&'static str),
+    #[error("no API key was entered; without a terminal it is the first line of standard input")]
+    NoKey(#[source] std::io::Error),
     #[error("no code was entered")]
     NoCode,
 }
@@ -91,11 +92,8 @@ const CREATED: (u16, u64) = (201, 0);
 const NOT_FOUND: (u16, u64) = (404, 20404);
 
 async fn check(arguments: &Arguments, report: &mut Report) -> Result<(), Stopped> {
-    let client = Client::new(
-        &arguments.base_url,
-        &arguments.account_sid,
-        &arguments.api_key,
-    );
+    let api_key = prompt::line("API key of the app").map_err(Stopped::NoKey)?;
+    let client = Client::new(&arguments.base_url, &arguments.account_sid, &api_key);
     let app = client.send(Call::app()).await?;
     if !report.note("app of the key", &app, &[OK]) {
         return Err(Stopped::Unexpected("the app of the key"));
