@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use otp::api::v1::subjects::decision::{DecisionContext, read_context};
 use otp::config::read_rules;
-use otp::domain::decision_rules::{Facts, Rule, Rules};
+use otp::domain::decision_rules::{Facts, Rule, Rules, is_rule_word};
 use otp::domain::proof::Proof;
 use otp::domain::time::Timestamp;
 use otp::platform::json::{self, Fields};
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
     /// The action of the request
-    #[arg(long, value_name = "ACTION")]
+    #[arg(long, value_name = "ACTION", value_parser = action)]
     action: String,
     /// The context of the request, as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
@@ -57,6 +57,13 @@ enum DecideError {
     Rules(PathBuf, otp::config::RulesError),
     #[error("--context: {0}")]
     Context(String),
+}
+
+fn action(word: &str) -> Result<String, &'static str> {
+    match is_rule_word(word) {
+        true => Ok(word.to_owned()),
+        false => Err("must be 1 to 32 characters of a-z, 0-9, _ and -"),
+    }
 }
 
 fn proof(word: &str) -> Result<Proof, &'static str> {
