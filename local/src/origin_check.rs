@@ -30,8 +30,7 @@ pub(crate) struct OriginCheck {
 impl OriginCheck {
     /// For a server that listens on `port`.
     pub(crate) fn new(listen: &Listen, port: u16) -> Self {
-        let host = listen.host.filter(|host| !host.is_unspecified());
-        let host = host.map(|host| match host {
+        let host = listen.host.map(|host| match host {
             IpAddr::V4(host) => host.to_string(),
             IpAddr::V6(host) => format!("[{host}]"),
         });
