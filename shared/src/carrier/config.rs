@@ -631,7 +631,7 @@ mod tests {
             ),
             (
                 r#"[{"kind":"twilio","acount_sid":"AC1","auth_token":"t","from":"A","colour":1}]"#,
-                "carrier 1 (twilio): account_sid is required, 1 to 64 letters and digits; \
+                "carrier 1 (twilio): account_sid is required; \
                  acount_sid unknown field (did you mean `account_sid`?); colour unknown field",
             ),
             (

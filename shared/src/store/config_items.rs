@@ -395,7 +395,7 @@ mod tests {
         let resealed = store.reseal_config_version(&unreadable).await;
         assert!(!resealed.expect("no call"));
         assert!(store.config_history().await.expect("a read") == before);
-        table.fail([REFUSED]);
+        table.fail(REFUSED);
         let failed = store.reseal_config_version(&before[0]).await;
         assert!(failed.is_err() && table.has_failed());
     }
