@@ -330,7 +330,11 @@ async fn overtaken_message_still_names_its_verification() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_and_fresh_resend_never_both_succeed() {
-    let service = Service::start_with(&no_send_limits_and(&[("OTP_RESEND_CODE", "fresh")])).await;
+    let service = Service::start_with(&no_send_limits_and(&[
+        ("OTP_RESEND_CODE", "fresh"),
+        ("OTP_CODE_LENGTH", "10"),
+    ]))
+    .await;
     for round in 1..=20 {
         let to = phone(round);
         let (id, old) = service.open(&to).await;
@@ -357,7 +361,7 @@ async fn check_and_fresh_resend_never_both_succeed() {
             ("wrong_code", 200),
             "the old code was replaced first"
         );
-        assert_ne!(fresh, old, "one in a million");
+        assert_ne!(fresh, old);
         assert_approved(&service.check(&id, &fresh).await, 3);
         assert!(!service.check(&id, &old).await.is_valid());
     }

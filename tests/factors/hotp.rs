@@ -7,7 +7,7 @@ use crate::support::{Service, assert_fields, assert_problem, wrong_code_of};
 #[tokio::test]
 async fn counters_within_the_look_ahead_are_accepted() {
     let service = Service::start().await;
-    let token = json!({"type": "hotp", "account": "a", "counter": 5});
+    let token = json!({"type": "hotp", "account": "a", "counter": 5, "digits": 8});
     let token = service.enrolled("ann", token).await;
     for (counter, reason, next) in [
         (4, json!("replayed"), 5),

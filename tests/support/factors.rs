@@ -67,7 +67,7 @@ impl Authenticator {
 /// A code of no counter from 0 to 1,000.
 pub fn wrong_code_of(token: &Authenticator) -> String {
     let codes: Vec<String> = (0..1000).map(|counter| token.code(counter)).collect();
-    let mut all = (0..).map(|n| format!("{n:06}"));
+    let mut all = (0..).map(|n| format!("{n:0width$}", width = token.digits as usize));
     all.find(|code| !codes.contains(code)).expect("a code")
 }
 

@@ -20,6 +20,8 @@ impl Run {
         let mut body = json!({"type": kind});
         if kind != "backup_codes" {
             body["account"] = json!("a");
+            // So many that no code of another step or counter is the same by chance.
+            body["digits"] = json!(8);
         }
         let enrolled = self.service.enrol(&name(subject), body).await;
         self.answered(&enrolled);
