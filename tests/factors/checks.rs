@@ -39,7 +39,7 @@ async fn first_accepted_code_confirms_the_factor() {
 async fn codes_of_the_window_are_accepted_in_order() {
     let service = Service::start().await;
     let app = app_of(&service, "ann").await;
-    let step = service.now().await / 30;
+    let step = service.advance_to_next(30).await / 30;
     for (steps, reason) in [
         (-2, json!("wrong_code")),
         (2, json!("wrong_code")),
@@ -66,7 +66,7 @@ async fn window_of_a_factor_is_fixed_at_its_enrolment() {
     let body = json!({"type": "totp", "account": "a", "skew": 0, "period": 60, "digits": 8,
         "algorithm": "sha512"});
     let app = service.enrolled("ann", body).await;
-    let step = service.now().await / 60;
+    let step = service.advance_to_next(60).await / 60;
     for near in [step - 1, step + 1] {
         let checked = service.check_factor(&app, &app.code(near)).await;
         assert_eq!(checked.body["reason"], "wrong_code");

@@ -15,6 +15,13 @@ type CallFilter = fn(&ProxiedCall) -> bool;
 
 const CLIENT: &str = "203.0.113.7";
 
+/// A service with these variables. A day has begun, so that the spend cap of none ends in the test.
+async fn start(variables: &[(&str, &str)]) -> ProxiedService {
+    let proxied = ProxiedService::start(variables).await;
+    proxied.service.advance_to_next(86_400).await;
+    proxied
+}
+
 /// SplitMix64: the same losses in each run.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -69,7 +76,7 @@ async fn count_sent(
 
 #[tokio::test]
 async fn lost_responses_lose_no_slot_of_a_prefix() {
-    let proxied = ProxiedService::start(&[]).await;
+    let proxied = start(&[]).await;
     lose_responses(&proxied);
     let service = &proxied.service;
     assert_eq!(count_sent(service, (0..20).map(neighbor), None).await, 20);
@@ -79,7 +86,7 @@ async fn lost_responses_lose_no_slot_of_a_prefix() {
 
 #[tokio::test]
 async fn lost_responses_lose_no_slot_of_a_client() {
-    let proxied = ProxiedService::start(&[("OTP_CONVERSION_MIN", "0")]).await;
+    let proxied = start(&[("OTP_CONVERSION_MIN", "0")]).await;
     lose_responses(&proxied);
     let service = &proxied.service;
     let sent = count_sent(service, (0..30).map(phone), Some(CLIENT)).await;
@@ -96,7 +103,7 @@ async fn lost_responses_lose_no_money() {
         ("OTP_SPEND_PER_DAY", "20"),
         ("OTP_CONVERSION_MIN", "0"),
     ];
-    let proxied = ProxiedService::start(&variables).await;
+    let proxied = start(&variables).await;
     lose_responses(&proxied);
     let service = &proxied.service;
     assert_eq!(count_sent(service, (0..20).map(phone), None).await, 20);
@@ -110,7 +117,7 @@ async fn repetition_after_the_write_of_another_is_recognised() {
         [("OTP_PREFIX_SENDS", "3/600")],
         [("OTP_PREFIX_SENDS", "150/600")],
     ] {
-        let proxied = ProxiedService::start(&variables).await;
+        let proxied = start(&variables).await;
         let service = proxied.service.clone();
         // The first reservation is written and its response lost. Its repetition is held.
         let mut reservations = 0;
@@ -148,7 +155,7 @@ async fn unwritten_reservation_releases_nothing() {
         ("OTP_CARRIERS", r#"[{"kind":"sns","price":1}]"#),
         ("OTP_SPEND_PER_DAY", "2"),
     ]);
-    let proxied = ProxiedService::start(&variables).await;
+    let proxied = start(&variables).await;
     let service = &proxied.service;
     assert_status(&service.send(&neighbor(1)).await, 201);
     for _ in 0..3 {
@@ -171,7 +178,7 @@ async fn limits_are_reserved_at_the_same_time() {
         ("OTP_CARRIERS", r#"[{"kind":"sns","price":1}]"#),
         ("OTP_SPEND_PER_DAY", "9"),
     ];
-    let proxied = ProxiedService::start(&variables).await;
+    let proxied = start(&variables).await;
     proxied
         .table
         .break_by(|call| call.reserves().then_some(Fault::HoldRequest));
@@ -192,7 +199,7 @@ async fn limits_are_reserved_at_the_same_time() {
 /// to the release of the other is lost, and its repetition arrives after the send to `neighbor(2)`.
 async fn release_twice(variables: &[(&str, &str)], releases: CallFilter) -> ProxiedService {
     let variables = [variables, &[("OTP_CONVERSION_MIN", "0")]].concat();
-    let proxied = ProxiedService::start(&variables).await;
+    let proxied = start(&variables).await;
     let service = proxied.service.clone();
     let send = || {
         let service = service.clone();

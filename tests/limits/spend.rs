@@ -11,7 +11,8 @@ use crate::support::{
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// A service with these carriers, each with these additional fields, and this spend cap.
+/// A service with these carriers, each with these additional fields, and this spend cap. A day
+/// has begun, so that none ends in the test.
 async fn service(carriers: &[(&HttpCarrier, Value)], spend: &str) -> Service {
     let entries: Value = carriers
         .iter()
@@ -23,7 +24,9 @@ async fn service(carriers: &[(&HttpCarrier, Value)], spend: &str) -> Service {
         ("OTP_PREFIX_SENDS", "1000/600"),
         ("OTP_SPEND_PER_DAY", spend),
     ]);
-    Service::start_with(&variables).await
+    let service = Service::start_with(&variables).await;
+    service.advance_to_next(DAY_SECONDS).await;
+    service
 }
 
 #[tokio::test]
@@ -86,13 +89,12 @@ async fn send_rejected_by_the_cap_counts_nowhere_else() {
         ("OTP_SPEND_PER_DAY", "1"),
     ];
     let service = Service::start_with(&variables).await;
+    service.advance_to_next(DAY_SECONDS).await;
     assert_eq!(outcome(&service.send(&neighbor(1)).await), "sent");
     for n in 2..20 {
         assert_eq!(outcome(&service.send(&neighbor(n)).await), "spend");
     }
-    service
-        .advance_to((service.now().await / DAY_SECONDS + 1) * DAY_SECONDS)
-        .await;
+    service.advance_to_next(DAY_SECONDS).await;
     let sent = service.send(&neighbor(2)).await;
     assert_status(&sent, 201);
     assert_fields(&sent.body, json!({"sends_left": 4}));
@@ -138,6 +140,7 @@ async fn spent_amount_survives_a_restart() {
     ];
     {
         let service = Service::start_in(&data, &variables).await;
+        service.advance_to_next(DAY_SECONDS).await;
         assert_eq!(outcome(&service.send(&phone(1)).await), "sent");
     }
     let service = Service::start_in(&data, &variables).await;
@@ -159,6 +162,7 @@ async fn app_has_a_spend_cap_of_its_own() {
         ("OTP_APPS", r#"{"shop":{"spend_per_day":1.5}}"#),
     ];
     let service = Service::start_with(&variables).await;
+    service.advance_to_next(DAY_SECONDS).await;
     let as_shop = async |n| service.send_as(SHOP_KEY, &phone(n)).await;
     assert_eq!(
         [outcome(&as_shop(1).await), outcome(&as_shop(2).await)],

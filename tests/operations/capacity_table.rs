@@ -131,7 +131,7 @@ async fn costs_page_lists_the_units_of_factors() {
     proxied.forget_calls();
     let app = service.unconfirmed_totp("ann").await;
     listed("enrol, remove or unlock factors");
-    let confirm = app.code_at(service.now().await - 30);
+    let confirm = app.code_at(service.advance_to_next(30).await - 30);
     assert!(service.check_factor(&app, &confirm).await.is_valid());
     listed("check that confirms a factor");
     let code = app.code_at(service.now().await);

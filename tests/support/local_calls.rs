@@ -81,6 +81,14 @@ impl Service {
         self.advance((at - self.now().await).max(0)).await;
     }
 
+    /// Moves the clock to the next multiple of `period` seconds, such as the start of a step of an
+    /// authenticator app or of a day: no other one begins while a test runs. Returns that time.
+    pub async fn advance_to_next(&self, period: i64) -> i64 {
+        let start = (self.now().await / period + 1) * period;
+        self.advance_to(start).await;
+        start
+    }
+
     /// Changes how a simulated carrier behaves, such as `{"mode": "down"}`.
     pub async fn set_carrier(&self, name: &str, behaviour: Value) {
         let path = format!("/local/carriers/{name}");

@@ -147,6 +147,8 @@ async fn shared_limits_have_their_numbers() {
         ("OTP_CARRIERS", r#"[{"kind":"sns","price":0.5}]"#),
     ])
     .await;
+    // The spend cap of a day ends in no test.
+    twilio.service.advance_to_next(86_400).await;
     assert_status(&twilio.create("+12025550143").await, 201);
     let prefix = twilio.create("+12025550144").await;
     assert_error(&prefix, 403, 60410, "rate_limited");
