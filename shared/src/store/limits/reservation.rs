@@ -3,9 +3,7 @@
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::conversion_guard::guard::{
-    ConversionGuard, GuardFailure, GuardReservation, GuardResult,
-};
+use super::conversion_guard::guard::{ConversionGuard, GuardReservation, GuardResult, UnsureGuard};
 use super::exceeded::Exceeded;
 use super::rate_limit::{RateLimit, WindowResult};
 use super::reservation_id::ReservationId;
@@ -85,21 +83,22 @@ impl Store {
     ) -> Result<ReserveResult, StoreError> {
         let until = time.until;
         let id = ReservationId::new(recipient, now);
+        let (at_prefix, at_country) = (UnsureGuard::default(), UnsureGuard::default());
         let of_client = async || {
             let reserving = self.reserve_window(limits.client, id, now);
-            in_time(until, limits.unsure_client(id), reserving).await
+            in_time(until, reserving, || limits.unsure_client(id)).await
         };
         let of_prefix = async || {
-            let reserving = self.reserve_prefix(limits.prefix, id, now);
-            in_time(until, limits.unsure_prefix(id), reserving).await
+            let reserving = self.reserve_prefix(limits.prefix, id, &at_prefix, now);
+            in_time(until, reserving, || limits.unsure_prefix(id, &at_prefix)).await
         };
         let of_country = async || {
-            let reserving = self.reserve_country(limits.country, id, now);
-            in_time(until, vec![], reserving).await
+            let reserving = self.reserve_country(limits.country, id, &at_country, now);
+            in_time(until, reserving, || at_country.reserved()).await
         };
         let of_spend = async || {
             let reserving = self.reserve_money(limits.spend, id, now);
-            in_time(until, limits.unsure_spend(id), reserving).await
+            in_time(until, reserving, || limits.unsure_spend(id)).await
         };
         let outcome = match order {
             ReserveOrder::AtOnce => {
@@ -181,6 +180,7 @@ impl Store {
         &self,
         limit: Option<RateLimit>,
         id: ReservationId,
+        unsure: &UnsureGuard,
         now: Timestamp,
     ) -> Outcome {
         let Some((window, guard)) = limit.and_then(|limit| Some((limit, limit.guard?))) else {
@@ -188,17 +188,20 @@ impl Store {
         };
         let mut found = None;
         if self.expects_append(&guard, now) {
+            let inline = GuardReservation::inline(guard);
+            unsure.set(Some(inline));
             match self.reserve_in_window(&window, id, true, now).await {
                 Ok(WindowResult::Guarded(item)) => found = Some(item),
                 Ok(WindowResult::Exceeded(exceeded)) => return exceeded.into(),
                 Ok(WindowResult::Reserved) => {
-                    let guard = ReservedLimit::Guard(GuardReservation::inline(guard));
-                    return Outcome::from(ReservedLimit::Window(window, id)).and(guard.into());
+                    let guard = Outcome::from(ReservedLimit::Guard(inline));
+                    return Outcome::from(ReservedLimit::Window(window, id)).and(guard);
                 }
                 Err(error) => return error.into(),
             }
         }
-        let result = self.reserve_at_guard(&guard, id, found.as_ref(), now);
+        unsure.set(None);
+        let result = self.reserve_at_guard(&guard, id, found.as_ref(), unsure, now);
         let guarded = Outcome::from(result.await);
         if guarded.failed.is_some() {
             return guarded;
@@ -221,12 +224,14 @@ impl Store {
         &self,
         guard: Option<ConversionGuard>,
         id: ReservationId,
+        unsure: &UnsureGuard,
         now: Timestamp,
     ) -> Outcome {
-        match guard {
-            Some(guard) => self.reserve_at_guard(&guard, id, None, now).await.into(),
-            None => Outcome::default(),
-        }
+        let Some(guard) = guard else {
+            return Outcome::default();
+        };
+        let result = self.reserve_at_guard(&guard, id, None, unsure, now);
+        result.await.into()
     }
 
     async fn reserve_money(
@@ -250,17 +255,24 @@ impl Store {
 /// may have counted the message.
 async fn in_time(
     until: Instant,
-    unsure: Vec<ReservedLimit>,
     reserving: impl Future<Output = Outcome>,
+    unsure: impl FnOnce() -> Vec<ReservedLimit>,
 ) -> Outcome {
     let mut outcome = match tokio::time::timeout_at(until, reserving).await {
         Ok(outcome) => outcome,
         Err(_) => StoreError::OutOfTime.into(),
     };
     if outcome.failed.is_some() {
-        outcome.reserved.extend(unsure);
+        outcome.reserved = unsure();
     }
     outcome
+}
+
+impl UnsureGuard {
+    fn reserved(&self) -> Vec<ReservedLimit> {
+        let reservation = self.get().map(ReservedLimit::Guard);
+        reservation.into_iter().collect()
+    }
 }
 
 impl SharedLimits {
@@ -269,11 +281,9 @@ impl SharedLimits {
         window.into_iter().collect()
     }
 
-    fn unsure_prefix(&self, id: ReservationId) -> Vec<ReservedLimit> {
+    fn unsure_prefix(&self, id: ReservationId, guard: &UnsureGuard) -> Vec<ReservedLimit> {
         let window = self.prefix.map(|window| ReservedLimit::Window(window, id));
-        let guard = self.prefix.and_then(|window| window.guard);
-        let guard = guard.map(|guard| ReservedLimit::Guard(GuardReservation::inline(guard)));
-        window.into_iter().chain(guard).collect()
+        window.into_iter().chain(guard.reserved()).collect()
     }
 
     fn unsure_spend(&self, id: ReservationId) -> Vec<ReservedLimit> {
@@ -331,19 +341,15 @@ impl From<StoreError> for Outcome {
     }
 }
 
-impl From<Result<GuardResult, GuardFailure>> for Outcome {
-    fn from(result: Result<GuardResult, GuardFailure>) -> Self {
+impl From<Result<GuardResult, StoreError>> for Outcome {
+    fn from(result: Result<GuardResult, StoreError>) -> Self {
         match result {
             Ok(GuardResult::Reserved(guard)) => ReservedLimit::Guard(guard).into(),
             Ok(GuardResult::Held(limit)) => Self {
                 exceeded: Some(Exceeded::held(limit)),
                 ..Self::default()
             },
-            Err(GuardFailure { error, unsure }) => Self {
-                reserved: unsure.map(ReservedLimit::Guard).into_iter().collect(),
-                failed: Some(error),
-                ..Self::default()
-            },
+            Err(error) => error.into(),
         }
     }
 }
@@ -537,6 +543,9 @@ mod tests {
         let item = store.get(prefix.key, true).await.expect("a read");
         let item = item.expect("the item of the prefix");
         assert_eq!(prefix.window(&item).slots, []);
+        assert_eq!(sample_position(&item, "samples", &sample(1, NOW)), None);
+        let country = limits.country.expect("a guard");
+        let item = stored_item(&store, country.key).await.expect("an item");
         assert_eq!(sample_position(&item, "samples", &sample(1, NOW)), None);
         let spend = limits.spend.expect("a cap");
         let item = store.get(spend.key, true).await.expect("a read");

@@ -1,11 +1,12 @@
 //! The guard of one prefix or country, and what a send reserves at it.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::state::GuardState;
 use crate::domain::conversion::{ConversionRule, ConversionScope, HELD_SECONDS, Sample};
 use crate::domain::ids::RecordKey;
 use crate::domain::rate_limit::{Limit, LimitExceeded};
 use crate::domain::time::{DAY_SECONDS, Timestamp};
-use crate::store::StoreError;
 use crate::store::attributes::Item;
 use crate::store::limits::reservation_id::ReservationId;
 
@@ -58,20 +59,23 @@ pub(in crate::store::limits) enum GuardResult {
     Held(LimitExceeded),
 }
 
-/// A reservation at a guard that failed.
-#[derive(Debug)]
-pub(in crate::store::limits) struct GuardFailure {
-    pub(in crate::store::limits) error: StoreError,
-    /// What may be reserved.
-    pub(in crate::store::limits) unsure: Option<GuardReservation>,
-}
+/// What a send may have reserved at a guard so far. It is known also if the reservation fails, or
+/// ends because its time is over.
+#[derive(Default, Debug)]
+pub(in crate::store::limits) struct UnsureGuard(Mutex<Option<GuardReservation>>);
 
-impl From<StoreError> for GuardFailure {
-    fn from(error: StoreError) -> Self {
-        Self {
-            error,
-            unsure: None,
-        }
+impl UnsureGuard {
+    /// From now on, this may be reserved.
+    pub(in crate::store::limits) fn set(&self, reservation: Option<GuardReservation>) {
+        *self.lock() = reservation;
+    }
+
+    pub(in crate::store::limits) fn get(&self) -> Option<GuardReservation> {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<GuardReservation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

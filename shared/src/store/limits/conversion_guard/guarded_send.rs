@@ -2,7 +2,7 @@
 //! if others were first.
 
 use super::cache::RememberedShard;
-use super::guard::{ConversionGuard, GuardFailure, GuardReservation, GuardResult, StoredSample};
+use super::guard::{ConversionGuard, GuardReservation, GuardResult, StoredSample, UnsureGuard};
 use super::state::{Change, GuardState, HeldChange, News, Plan, SamplePlace};
 use crate::domain::conversion::Admission;
 use crate::domain::time::Timestamp;
@@ -25,15 +25,18 @@ impl Store {
         remembered.is_none_or(|state| state.can_append(guard.rule, now))
     }
 
-    /// Passes a send, or holds it back. `item`: the guard's item, if it was just returned.
+    /// Passes a send, or holds it back. `item`: the guard's item, if it was just returned. After an
+    /// error, what is `unsure` may be reserved.
     pub(in crate::store::limits) async fn reserve_at_guard(
         &self,
         guard: &ConversionGuard,
         id: ReservationId,
         item: Option<&Item>,
+        unsure: &UnsureGuard,
         now: Timestamp,
-    ) -> Result<GuardResult, GuardFailure> {
-        GuardedSend::new(self, *guard, id, now).reserve(item).await
+    ) -> Result<GuardResult, StoreError> {
+        let send = GuardedSend::new(self, *guard, id, unsure, now);
+        send.reserve(item).await
     }
 }
 
@@ -42,6 +45,7 @@ struct GuardedSend<'a> {
     store: &'a Store,
     guard: ConversionGuard,
     id: ReservationId,
+    unsure: &'a UnsureGuard,
     now: Timestamp,
     /// The shard that takes the sample if samples go to shards; `None` if the send is no sample.
     shard: Option<RememberedShard>,
@@ -70,19 +74,26 @@ enum Step {
 }
 
 impl<'a> GuardedSend<'a> {
-    fn new(store: &'a Store, guard: ConversionGuard, id: ReservationId, now: Timestamp) -> Self {
+    fn new(
+        store: &'a Store,
+        guard: ConversionGuard,
+        id: ReservationId,
+        unsure: &'a UnsureGuard,
+        now: Timestamp,
+    ) -> Self {
         let shard = store.guards.next_shard(guard.key, now);
         let is_sample = shard.shard.admit(guard.sample) != Admission::Skip;
         Self {
             store,
             guard,
             id,
+            unsure,
             now,
             shard: is_sample.then_some(shard),
         }
     }
 
-    async fn reserve(&self, item: Option<&Item>) -> Result<GuardResult, GuardFailure> {
+    async fn reserve(&self, item: Option<&Item>) -> Result<GuardResult, StoreError> {
         let mut known = match item {
             Some(item) => self.current(item),
             None => self.remembered(),
@@ -94,10 +105,10 @@ impl<'a> GuardedSend<'a> {
             };
             wait_after(tries).await;
         }
-        Err(StoreError::Conflict.into())
+        Err(StoreError::Conflict)
     }
 
-    async fn step(&self, known: Known) -> Result<Step, GuardFailure> {
+    async fn step(&self, known: Known) -> Result<Step, StoreError> {
         // While samples go to shards, a send that is no sample leaves learning to one that is.
         let may_learn = self.shard.is_some() || !known.state.is_sharded(self.now);
         let is_due = may_learn && known.state.is_due(self.guard.rule, self.now);
@@ -134,7 +145,7 @@ impl<'a> GuardedSend<'a> {
         state.plan(self.guard.rule, self.guard.sample, news, self.now)
     }
 
-    async fn apply(&self, known: &Known, plan: Plan) -> Result<Step, GuardFailure> {
+    async fn apply(&self, known: &Known, plan: Plan) -> Result<Step, StoreError> {
         let Some(change) = &plan.change else {
             return Ok(match known.is_fresh(self.now) {
                 true => Step::Done(self.finish(&plan, None).await?),
@@ -147,21 +158,16 @@ impl<'a> GuardedSend<'a> {
         })
     }
 
-    async fn write(&self, change: &Change, plan: &Plan) -> Result<WriteOutcome, GuardFailure> {
+    async fn write(&self, change: &Change, plan: &Plan) -> Result<WriteOutcome, StoreError> {
         let update = change
             .update(&self.guard, self.id, self.now)
             .returning_item();
         let ttl = ConversionGuard::ttl(self.now);
+        self.unsure.set(Some(self.reservation(plan, None)));
         let written = self.store.update(self.guard.key, update, ttl);
-        let (is_written, item) = match written.await {
-            Ok(WriteResult::Written(item)) => (true, item.unwrap_or_default()),
-            Ok(WriteResult::ConditionFailed(item)) => (false, item.unwrap_or_default()),
-            Err(error) => {
-                return Err(GuardFailure {
-                    error,
-                    unsure: Some(self.reservation(plan, None)),
-                });
-            }
+        let (is_written, item) = match written.await? {
+            WriteResult::Written(item) => (true, item.unwrap_or_default()),
+            WriteResult::ConditionFailed(item) => (false, item.unwrap_or_default()),
         };
         let newer = self.current(&item);
         let position = self.guard.position(&item);
@@ -171,7 +177,10 @@ impl<'a> GuardedSend<'a> {
         };
         Ok(match is_written || is_applied {
             true => WriteOutcome::Written { position },
-            false => WriteOutcome::Superseded(newer),
+            false => {
+                self.unsure.set(None);
+                WriteOutcome::Superseded(newer)
+            }
         })
     }
 
@@ -180,7 +189,7 @@ impl<'a> GuardedSend<'a> {
         &self,
         plan: &Plan,
         position: Option<usize>,
-    ) -> Result<GuardResult, GuardFailure> {
+    ) -> Result<GuardResult, StoreError> {
         if !plan.passes {
             return Ok(GuardResult::Held(self.guard.held(self.now)));
         }
@@ -189,16 +198,10 @@ impl<'a> GuardedSend<'a> {
             let key = self
                 .store
                 .shard_key(self.guard.key, shard.slot, shard.number);
-            match self.store.add_to_shard(&self.guard, shard, self.now).await {
-                Ok(place) => reservation.place = place,
-                Err(error) => {
-                    reservation.place = StoredSample::Shard(key, None);
-                    return Err(GuardFailure {
-                        error,
-                        unsure: Some(reservation),
-                    });
-                }
-            }
+            reservation.place = StoredSample::Shard(key, None);
+            self.unsure.set(Some(reservation));
+            let added = self.store.add_to_shard(&self.guard, shard, self.now);
+            reservation.place = added.await?;
         }
         Ok(GuardResult::Reserved(reservation))
     }
@@ -293,7 +296,9 @@ mod tests {
     async fn pass(store: &Store, n: u8, now: Timestamp) -> Option<GuardReservation> {
         let id = ReservationId::new(recipient(n), now);
         let guard = guard(n, now);
-        let result = store.reserve_at_guard(&guard, id, None, now).await;
+        let result = store
+            .reserve_at_guard(&guard, id, None, &UnsureGuard::default(), now)
+            .await;
         match result.expect("a response") {
             GuardResult::Reserved(reservation) => Some(reservation),
             GuardResult::Held(limit) => {
@@ -401,9 +406,10 @@ mod tests {
                 ..ten_samples(is_sharded)
             };
             store_state(&store, low, 99).await;
+            let unsure = UnsureGuard::default();
             let [first, second] = [11, 12].map(|n| {
                 let id = ReservationId::new(recipient(n), NOW);
-                GuardedSend::new(&store, guard(n, NOW), id, NOW)
+                GuardedSend::new(&store, guard(n, NOW), id, &unsure, NOW)
             });
             let known = first.read().await.expect("a read");
             for (send, is_let_through) in [(&first, true), (&first, true), (&second, false)] {
@@ -429,7 +435,8 @@ mod tests {
             let store = table.store();
             store_state(&store, ten_samples(is_sharded), 0).await;
             let id = ReservationId::new(recipient(11), LATER);
-            let mut send = GuardedSend::new(&store, guard(11, LATER), id, LATER);
+            let unsure = UnsureGuard::default();
+            let mut send = GuardedSend::new(&store, guard(11, LATER), id, &unsure, LATER);
             assert!(send.shard.is_some(), "no shard thins out yet");
             send.shard = send.shard.filter(|_| is_sample);
             send.reserve(None).await.expect("a response");
@@ -535,14 +542,17 @@ mod tests {
         assert!(state.samples_stored < 20, "{}", state.samples_stored);
     }
 
-    /// Releases what a failed reservation says.
-    async fn release_unsure(
-        store: &Store,
-        failed: Result<GuardResult, GuardFailure>,
-        now: Timestamp,
-    ) {
-        let unsure = failed.err().and_then(|failure| failure.unsure);
-        let unsure = unsure.expect("an unsure reservation");
+    /// Reserves for send `n`, which fails, and releases what may be reserved.
+    async fn fail_and_release(table: &TestTable, store: &Store, n: u8, now: Timestamp) {
+        let (id, unsure) = (
+            ReservationId::new(recipient(n), now),
+            UnsureGuard::default(),
+        );
+        let failed = store
+            .reserve_at_guard(&guard(n, now), id, None, &unsure, now)
+            .await;
+        assert!(failed.is_err() && table.has_failed());
+        let unsure = unsure.get().expect("an unsure reservation");
         let released = store.release_at_guard(&unsure, now).await;
         released.expect("a write");
     }
@@ -552,10 +562,7 @@ mod tests {
         let table = TestTable::start().await;
         let store = table.store();
         table.fail(LOST);
-        let id = ReservationId::new(recipient(1), NOW);
-        let failed = store.reserve_at_guard(&guard(1, NOW), id, None, NOW).await;
-        assert!(table.has_failed());
-        release_unsure(&store, failed, NOW).await;
+        fail_and_release(&table, &store, 1, NOW).await;
         assert_eq!(state(&store).await.samples, []);
     }
 
@@ -569,12 +576,7 @@ mod tests {
         }
         // The sample of a send whose turn it is replaces those of the item, which is read first.
         table.fail([Fault::None].into_iter().chain(LOST));
-        let id = ReservationId::new(recipient(200), LATER);
-        let failed = store
-            .reserve_at_guard(&guard(200, LATER), id, None, LATER)
-            .await;
-        assert!(table.has_failed());
-        release_unsure(&store, failed, LATER).await;
+        fail_and_release(&table, &store, 200, LATER).await;
         let state = state(&store).await;
         assert_eq!((state.held, state.samples), (99, vec![]));
     }
