@@ -330,11 +330,8 @@ async fn overtaken_message_still_names_its_verification() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_and_fresh_resend_never_both_succeed() {
-    let service = Service::start_with(&no_send_limits_and(&[
-        ("OTP_RESEND_CODE", "fresh"),
-        ("OTP_CODE_LENGTH", "10"),
-    ]))
-    .await;
+    let variables = [("OTP_RESEND_CODE", "fresh"), ("OTP_CODE_LENGTH", "10")];
+    let service = Service::start_with(&no_send_limits_and(&variables)).await;
     for round in 1..=20 {
         let to = phone(round);
         let (id, old) = service.open(&to).await;
