@@ -49,18 +49,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     target: TargetOptions,
     /// The app
-    #[arg(value_parser = app_name)]
     name: String,
     /// Settings, such as `code_length=8`: those of docs/configuration.md in lower case
     #[arg(value_name = "SETTING=VALUE", value_parser = assignment)]
     settings: Vec<Assignment>,
-}
-
-fn app_name(name: &str) -> Result<String, &'static str> {
-    match is_app_name(name) {
-        true => Ok(name.to_owned()),
-        false => Err("must have 1 to 32 letters, digits, - and _"),
-    }
 }
 
 /// Runs a command.
@@ -141,6 +133,10 @@ fn common(deployment: &Deployment, variable: &str) -> (Value, &'static str) {
 
 async fn write(arguments: &Arguments, is_new: bool) -> Result<(), OperatorError> {
     let name = arguments.name.as_str();
+    if !is_app_name(name) {
+        let problem = "NAME: must have 1 to 32 letters, digits, - and _";
+        return Err(OperatorError::Refused(problem.into()));
+    }
     let deployment = arguments.target.open().await?;
     let configuration = Configuration::read(&deployment).await?.usable()?;
     let mut apps = known_apps(&deployment, &configuration.document);
