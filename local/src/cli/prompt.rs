@@ -12,6 +12,9 @@ use crate::operator::{OperatorError, is_credential};
 
 /// Some editors put it in front of a file.
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+/// Exit code of a process that Ctrl-C has ended.
+#[cfg(unix)]
+const INTERRUPTED: i32 = 130;
 /// Longest standard input.
 const INPUT_BYTES_MAX: u64 = 65_536;
 
@@ -29,14 +32,17 @@ pub(super) fn ask(field: &str, expected: &str) -> Result<Value, OperatorError> {
     }
     let prompt = format!("{field}: ");
     let text = match is_credential(field) {
-        true => rpassword::prompt_password(&prompt),
+        true => hidden_line(&prompt),
         false => {
             eprint!("{prompt}");
             let mut line = String::new();
             io::stdin().read_line(&mut line).map(|_| line)
         }
     };
-    let text = text.map_err(|error| OperatorError::File("standard input".into(), error))?;
+    let text = text.map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => OperatorError::NotConfirmed,
+        _ => OperatorError::File("standard input".into(), error),
+    })?;
     match text.trim() {
         "" => Err(OperatorError::NotConfirmed),
         text => Ok(text.into()),
@@ -46,7 +52,7 @@ pub(super) fn ask(field: &str, expected: &str) -> Result<Value, OperatorError> {
 /// A secret, asked for as `what`, or the next line of standard input if that is no terminal.
 pub(super) fn line(what: &str) -> io::Result<String> {
     let text = match io::stdin().is_terminal() {
-        true => rpassword::prompt_password(format!("{what}: "))?,
+        true => hidden_line(&format!("{what}: "))?,
         false => {
             let mut line = String::new();
             io::stdin().read_line(&mut line)?;
@@ -57,6 +63,26 @@ pub(super) fn line(what: &str) -> io::Result<String> {
         "" => Err(io::ErrorKind::UnexpectedEof.into()),
         text => Ok(text.to_owned()),
     }
+}
+
+/// Reads a line that is not shown. Ctrl-C is an error, so that the terminal is reset before the
+/// process ends: the default action would leave it without echo.
+#[cfg(unix)]
+fn hidden_line(prompt: &str) -> io::Result<String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let line = rpassword::prompt_password(prompt)?;
+    // The handler stays: from here on it ends the process, as without it.
+    tokio::spawn(async move {
+        interrupt.recv().await;
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(line)
+}
+
+#[cfg(not(unix))]
+fn hidden_line(prompt: &str) -> io::Result<String> {
+    rpassword::prompt_password(prompt)
 }
 
 /// The object on standard input, which has credentials only.
