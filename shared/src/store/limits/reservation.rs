@@ -1,5 +1,7 @@
 //! Reservations: a message counted in all of its limits, or in none.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -140,16 +142,28 @@ impl Store {
         until: Instant,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let parts = reservation.parts.iter();
-        let released = parts.map(|part| undo(until, move || self.release_part(part, now)));
+        let released = reservation.parts.iter().map(async |part| {
+            let is_repeated = AtomicBool::new(false);
+            undo(until, || {
+                let is_first = !is_repeated.swap(true, Ordering::Relaxed);
+                self.release_part(part, is_first, now)
+            })
+            .await
+        });
         join_all(released).await.into_iter().collect()
     }
 
-    async fn release_part(&self, part: &ReservedLimit, now: Timestamp) -> Result<(), StoreError> {
+    /// `is_first`: no earlier try may have released it.
+    async fn release_part(
+        &self,
+        part: &ReservedLimit,
+        is_first: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         match part {
             ReservedLimit::Window(limit, id) => self.release_in_window(limit, *id, now).await,
             ReservedLimit::Guard(guard) => self.release_at_guard(guard, now).await,
-            ReservedLimit::Spend(spend, id) => self.release_spend(spend, *id, true, now).await,
+            ReservedLimit::Spend(spend, id) => self.release_spend(spend, *id, is_first, now).await,
             ReservedLimit::UnsureSpend(spend, id) => {
                 self.release_spend(spend, *id, false, now).await
             }

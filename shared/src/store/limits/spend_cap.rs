@@ -8,6 +8,7 @@
 use super::exceeded::Exceeded;
 use super::register::Register;
 use super::reservation_id::ReservationId;
+use super::retries::{TRIES_MAX, wait_after};
 use crate::domain::ids::RecordKey;
 use crate::domain::money::{self, Money};
 use crate::domain::rate_limit::{Limit, LimitExceeded};
@@ -53,21 +54,33 @@ impl Store {
         }
     }
 
-    /// Subtracts the price of a message. If it is not known whether that was counted, only if the
-    /// reservation is among the recent ones.
+    /// Subtracts the price of a message, once, as long as its reservation is among the recent ones.
+    /// `was_counted`: also later, as it is known that the price was counted and not subtracted yet.
     pub(super) async fn release_spend(
         &self,
         spend: &SpendCap,
         id: ReservationId,
-        is_counted: bool,
+        was_counted: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut update = spend.release(id);
-        if !is_counted {
-            update = update.and(RECENT.contains(":reservation"));
-            update = update.value(":reservation", id.value());
+        let mut earlier = id;
+        for tries in 1..=TRIES_MAX {
+            let update = spend.release(id, earlier);
+            let item = match self.update(spend.key, update, ttl(now)).await? {
+                WriteResult::Written(_) => return Ok(()),
+                WriteResult::ConditionFailed(item) => item.unwrap_or_default(),
+            };
+            let mut known = [id.of_release(), earlier].into_iter();
+            let is_over = known.any(|known| RECENT.position(&item, known).is_some());
+            let newest = ReservationId::read(&item, &RECENT.name(0));
+            // Others have pushed the reservation out.
+            match newest.filter(|_| was_counted && !is_over) {
+                Some(newest) => earlier = newest,
+                None => return Ok(()),
+            }
+            wait_after(tries).await;
         }
-        self.update(spend.key, update, ttl(now)).await.map(|_| ())
+        Err(StoreError::Conflict)
     }
 }
 
@@ -104,10 +117,13 @@ impl SpendCap {
         Some(RECENT.push(update))
     }
 
-    /// The release has an id of its own, so that it is not applied twice.
-    fn release(&self, id: ReservationId) -> Update {
+    /// The release has an id of its own, so that it is not applied twice: as long as `earlier`, an
+    /// older one, is among the recent ones, so is the release.
+    fn release(&self, id: ReservationId, earlier: ReservationId) -> Update {
         let update = Update::when(format!("NOT {}", RECENT.contains(":id")))
+            .and(RECENT.contains(":earlier"))
             .and(format!("{SPENT} >= :price"))
+            .value(":earlier", earlier.value())
             .set(format!("{SPENT} = {SPENT} - :price"))
             .value(":price", number_value(self.price.millionths()))
             .value(":id", id.of_release().value());
@@ -219,6 +235,42 @@ mod tests {
                 assert_eq!(spent(&store).await, 50_000, "{faults:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn late_release_is_applied_once_after_many_others() {
+        let table = TestTable::start().await;
+        let store = table.store();
+        let wide = SpendCap {
+            cap: money(100.0),
+            ..cap()
+        };
+        let pass_many = async || {
+            for _ in 0..40 {
+                assert_eq!(reserve(&store, &wide, id()).await, None);
+            }
+        };
+        let release = async |id, was_counted| {
+            let before = spent(&store).await;
+            let released = store.release_spend(&wide, id, was_counted, NOW).await;
+            released.expect("a write");
+            before - spent(&store).await
+        };
+        let first = id();
+        assert_eq!(reserve(&store, &wide, first).await, None);
+        pass_many().await;
+        assert_eq!(release(first, false).await, 0, "pushed out");
+        assert_eq!(release(first, true).await, 50_000);
+        assert_eq!(release(first, true).await, 0);
+        // A request of the release that was on its way for long.
+        let late = [first, id()].map(|earlier| wide.release(first, earlier));
+        pass_many().await;
+        for late in late {
+            let written = store.update(KEY, late, ttl(NOW)).await;
+            let failed = matches!(written, Ok(WriteResult::ConditionFailed(_)));
+            assert!(failed, "{written:?}");
+        }
+        assert_eq!(release(first, false).await, 0, "a repetition");
     }
 
     #[test]
