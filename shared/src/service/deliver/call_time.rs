@@ -44,12 +44,7 @@ impl CallTime {
         Instant::now() <= self.latest_start(carrier)
     }
 
-    /// When the invocation ends.
-    pub(super) fn deadline(&self) -> Instant {
-        self.deadline.instant()
-    }
-
-    /// Until when a write that undoes another is repeated: later ones need the time after it.
+    /// Until when a charge is reserved or released: later writes need the time after it.
     pub(super) fn undo_until(&self) -> Instant {
         self.deadline.earlier_by(AFTER_CALL).instant()
     }

@@ -171,6 +171,9 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 continue;
             }
             if delivery.cause != Cause::Requested {
+                if !self.call_time.fits(carrier) {
+                    return Ok(round.postponed());
+                }
                 let price = carrier.price_to(&text.to);
                 round.charge = self.charge(round.charge.take(), price).await?;
                 if round.charge.is_none() {

@@ -27,9 +27,10 @@ impl<C: CarrierClient> StepWork<'_, C> {
         self.release(before).await;
         let (store, app) = (&self.delivering.store, self.dispatch.app.as_str());
         let policy = self.delivering.apps.policy(app);
+        let until = self.call_time.undo_until();
         let time = ReserveTime {
-            until: self.call_time.deadline(),
-            release_until: self.call_time.undo_until(),
+            until,
+            release_until: until,
         };
         let limit = store.spend_limit(app, policy, price, self.now);
         let (key, order) = (self.claim.key, ReserveOrder::AtOnce);
