@@ -10,6 +10,7 @@ mod isolation;
 mod lost_responses;
 mod recipient;
 mod spend;
+mod unsure_sends;
 mod windows;
 
 use std::collections::BTreeMap;

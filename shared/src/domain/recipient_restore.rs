@@ -5,6 +5,7 @@ use crate::domain::delivery::{DeliveryStatus, ReportedStatus};
 use crate::domain::ids::DeliveryTag;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
+use crate::domain::verification::Verification;
 
 impl Recipient {
     /// Moves the status of each message up to the one that it has in `later`. A status that only
@@ -66,6 +67,53 @@ impl Recipient {
         restored.raise_deliveries_to_those_of(later, now);
         restored
     }
+
+    /// `self` with what others have written since a send, which saved the recipient as `saved` and
+    /// left it as `later`, opened a verification: statuses, an unlock, the release of the owner.
+    /// The verification goes; wrong attempts at it count, also for the attempts that the earlier
+    /// verification accepts.
+    #[must_use]
+    pub fn with_changes_since_send(
+        &self,
+        saved: &Recipient,
+        later: &Recipient,
+        guess_budget: u8,
+        now: Timestamp,
+    ) -> Recipient {
+        let mut restored = self.clone();
+        if later.failures != saved.failures || later.failure_streak != saved.failure_streak {
+            restored.unlock();
+        }
+        if later.stored_owner.is_none() && saved.stored_owner.is_some() {
+            restored.release_owner();
+        }
+        let opened = later.current.iter();
+        let wrong: Vec<_> = opened.flat_map(Verification::wrong_attempts).collect();
+        if !wrong.is_empty() {
+            restored.count_failures(&wrong);
+            restored.limit_attempts(guess_budget, now);
+        }
+        restored.raise_deliveries_to_those_of(later, now);
+        restored
+    }
+
+    /// Counts wrong attempts at a verification that is undone.
+    fn count_failures(&mut self, wrong: &[Timestamp]) {
+        self.failures.extend(wrong);
+        self.failures.sort_unstable();
+        let streak = u32::try_from(wrong.len()).unwrap_or(u32::MAX);
+        self.failure_streak = self.failure_streak.saturating_add(streak);
+    }
+
+    /// Limits the attempts that the current verification accepts to what is left of the budget.
+    fn limit_attempts(&mut self, guess_budget: u8, now: Timestamp) {
+        let budget_left = usize::from(guess_budget).saturating_sub(self.failures_in_a_day(now));
+        if let Some(current) = &mut self.current {
+            let accepted = current.attempts.len().saturating_add(budget_left);
+            let accepted = u8::try_from(accepted).unwrap_or(u8::MAX);
+            current.params.attempts_max = current.params.attempts_max.min(accepted);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -74,9 +122,9 @@ mod tests {
     use crate::domain::attempt_log::Attempt;
     use crate::domain::channel::Channel;
     use crate::domain::delivery::Cause;
-    use crate::domain::ids::AttemptHash;
+    use crate::domain::ids::{AttemptHash, RecordKey, SubjectKey};
+    use crate::domain::verification::SealedCode;
     use crate::domain::verification::tests::{attempt, verification};
-    use crate::domain::verification::{SealedCode, Verification};
 
     const AT: Timestamp = Timestamp(1010);
 
@@ -162,6 +210,71 @@ mod tests {
         };
         later.resend(Channel::Sms, DeliveryTag([2; 4]), Some(code), AT + 1);
         assert_eq!(before.with_changes_since_resend(&later, AT + 2), before);
+    }
+
+    /// The recipient after a send opened another verification.
+    fn replaced(mut before: Recipient) -> Recipient {
+        let mut new = verification(5);
+        new.params.nonce.0 = [9; 4];
+        new.add_delivery(Channel::Sms, Cause::Requested, DeliveryTag([2; 4]), AT + 1);
+        before.open(new, AT + 1);
+        before
+    }
+
+    fn before_with_failures() -> Recipient {
+        let mut before = before();
+        (before.failures, before.failure_streak) = (vec![AT; 2], 2);
+        attempts_of(&mut before).push(attempt(1, false));
+        before
+    }
+
+    fn undone(before: &Recipient, later: &Recipient, guess_budget: u8) -> Recipient {
+        let saved = replaced(before.clone());
+        before.with_changes_since_send(&saved, later, guess_budget, AT + 2)
+    }
+
+    #[test]
+    fn undone_send_leaves_everything_as_it_was() {
+        for before in [before(), before_with_failures()] {
+            let later = replaced(before.clone());
+            assert_eq!(undone(&before, &later, 20), before);
+        }
+    }
+
+    #[test]
+    fn attempts_at_an_undone_verification_stay_counted() {
+        let before = before_with_failures();
+        let mut later = replaced(before.clone());
+        attempts_of(&mut later).extend([attempt(2, false), attempt(3, false)]);
+        for (guess_budget, attempts_left) in [(20, 4), (7, 2), (5, 0), (4, 0)] {
+            let restored = undone(&before, &later, guess_budget);
+            assert_eq!(restored.wrong_attempts().len(), 5);
+            assert_eq!(restored.consecutive_failures(), 5);
+            let current = restored.current.expect("a verification");
+            assert_eq!(current.attempts_left(), attempts_left, "{guess_budget}");
+        }
+    }
+
+    #[test]
+    fn unlock_before_an_undone_send_is_kept() {
+        let before = before_with_failures();
+        let mut later = replaced(before.clone());
+        later.unlock();
+        assert_eq!(undone(&before, &later, 20).wrong_attempts(), []);
+        attempts_of(&mut later).push(attempt(2, false));
+        let restored = undone(&before, &later, 20);
+        assert_eq!(restored.wrong_attempts().len(), 1, "the attempt after it");
+    }
+
+    #[test]
+    fn owner_released_before_an_undone_send_stays_released() {
+        let owner = SubjectKey(RecordKey([8; 12]));
+        let mut before = before();
+        before.stored_owner = Some(owner);
+        let mut later = replaced(before.clone());
+        assert_eq!(undone(&before, &later, 20).owner(), Some(owner));
+        later.release_owner();
+        assert_eq!(undone(&before, &later, 20).owner(), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::carrier::ConfiguredCarrier;
 use crate::config::{self, Apps};
 use crate::crypto::keyring::Keyring;
 use crate::domain::delivery_plan::ReportWaits;
+use crate::domain::ids::ClaimId;
 use crate::domain::recipient::Recipient;
 use crate::platform::aws::Aws;
 use crate::platform::clock::Clock;
@@ -77,11 +78,12 @@ impl Dispatcher {
         matches!(self, Self::Sns(_))
     }
 
-    /// Enqueues the step that `dispatch` names, until `enqueue_until`; or takes it, within
-    /// `deadline`.
+    /// Enqueues the step that `dispatch` names, until `enqueue_until`; or takes it as `claim_id`,
+    /// within `deadline`.
     pub(super) async fn dispatch(
         &self,
         dispatch: &Dispatch,
+        claim_id: ClaimId,
         enqueue_until: Instant,
         deadline: Deadline,
     ) -> Result<Dispatched, DeliverError> {
@@ -90,10 +92,13 @@ impl Dispatcher {
                 queue.enqueue_until(dispatch, enqueue_until).await?;
                 Ok(Dispatched::Enqueued)
             }
-            Self::Sns(delivering) => match delivering.hand_over_once(dispatch, deadline).await? {
-                SingleHandover::Done(recipient) => Ok(Dispatched::HandedOver(recipient)),
-                SingleHandover::NotAccepted(version) => Ok(Dispatched::NotAccepted(version)),
-            },
+            Self::Sns(delivering) => {
+                let handover = delivering.hand_over_once(dispatch, claim_id, deadline);
+                Ok(match handover.await? {
+                    SingleHandover::Done(recipient) => Dispatched::HandedOver(recipient),
+                    SingleHandover::NotAccepted(version) => Dispatched::NotAccepted(version),
+                })
+            }
         }
     }
 

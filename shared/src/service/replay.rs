@@ -2,7 +2,7 @@
 
 use super::dispatcher::Dispatched;
 use super::sending::{SendContext, SendError, Sent};
-use crate::domain::ids::VerificationNonce;
+use crate::domain::ids::{ClaimId, VerificationNonce};
 use crate::domain::past_verification::PastVerification;
 use crate::domain::recipient::Recipient;
 use crate::domain::remembered_sends::find_by_idempotency_key;
@@ -10,6 +10,7 @@ use crate::domain::step::StepState;
 use crate::domain::verification::Verification;
 use crate::domain::verification_params::Idempotency;
 use crate::domain::verification_ref::VerificationRef;
+use crate::platform::random::random_bytes;
 use crate::store::{SaveResult, StoredRecipient};
 
 /// Result of looking for an `Idempotency-Key`.
@@ -132,7 +133,10 @@ async fn enqueue_again(
     } = *context;
     let nonce = verification.params.nonce;
     let dispatch = context.dispatch(nonce, verification.step.sequence);
-    match context.dispatch_now(&dispatch).await? {
+    match context
+        .dispatch_now(&dispatch, ClaimId(random_bytes()))
+        .await?
+    {
         Dispatched::HandedOver(recipient) => Ok(replayed(context, nonce, *recipient)),
         Dispatched::NotAccepted(_) => Err(SendError::NotAccepted),
         // The earlier request may be about to roll back. This write prevents that; if the earlier

@@ -4,7 +4,9 @@ use super::admission::admit_resend;
 use super::new_code::{fresh_code, new_reference};
 use super::reservation::SharedLimits;
 use super::send::save_and_enqueue;
-use super::sending::{CONFLICT_RETRIES_MAX, ResendRequest, SendContext, SendError, Sending, Sent};
+use super::sending::{
+    CONFLICT_RETRIES_MAX, NotSent, ResendRequest, SendContext, SendError, Sending, Sent,
+};
 use super::test_number::resend_to_test_number;
 use crate::domain::channel::Channel;
 use crate::domain::device::Device;
@@ -112,10 +114,7 @@ pub(super) async fn send_again(
     // Save and enqueue.
     let to = (channel, request.push_to.as_ref());
     let saved = save_again(context, stored.clone(), nonce, to, save_retries).await;
-    if !matches!(saved, Ok(Some(_))) {
-        reservation.release().await;
-    }
-    saved
+    reservation.settle(saved).await
 }
 
 /// Saves one more message, as long as the verification is the pending one and the recipient's own
@@ -127,7 +126,7 @@ async fn save_again(
     nonce: VerificationNonce,
     to: (Channel, Option<&Device>),
     retries: u64,
-) -> Result<Option<Sent>, SendError> {
+) -> Result<Option<Sent>, NotSent> {
     let SendContext {
         sending, key, now, ..
     } = *context;

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::sending::{SendContext, SendError};
+use super::sending::{NotSent, SendContext, SendError, Sent};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::conversion::Sample;
@@ -225,8 +225,23 @@ impl Contention {
 }
 
 impl Reservation<'_> {
+    /// The result of a send that is counted; uncounts it if its message cannot be sent any more.
+    pub(super) async fn settle(
+        self,
+        result: Result<Option<Sent>, NotSent>,
+    ) -> Result<Option<Sent>, SendError> {
+        let is_over = match &result {
+            Ok(sent) => sent.is_none(),
+            Err(not_sent) => !not_sent.may_be_sent,
+        };
+        if is_over {
+            self.release().await;
+        }
+        result.map_err(|not_sent| not_sent.error)
+    }
+
     /// Uncounts a send that was not made.
-    pub(super) async fn release(self) {
+    async fn release(self) {
         let SendContext {
             sending,
             now,

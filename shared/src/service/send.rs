@@ -3,21 +3,27 @@
 //! One order for every send: look up, replay, decide, reserve, save, enqueue.
 //!
 //! Invariants: success only once the message is enqueued or handed over. A send that fails releases
-//! its reservation and leaves the recipient as it was.
+//! its reservation and leaves the recipient as it was. If it is not known whether the recipient is
+//! as it was, the message may be sent and stays counted.
 
 use super::admission::admit;
 use super::dispatcher::Dispatched;
 use super::new_code::new_verification;
 use super::replay::{Replay, remember, replay};
 use super::reservation::SharedLimits;
-use super::roll_back::{is_opened, roll_back};
-use super::sending::{CONFLICT_RETRIES_MAX, SendContext, SendError, SendRequest, Sending, Sent};
+use super::roll_back::{RolledBack, has_message_of, is_opened, roll_back};
+use super::sending::{
+    CONFLICT_RETRIES_MAX, NotSent, SendContext, SendError, SendRequest, Sending, Sent,
+};
 use super::test_number::send_to_test_number;
+use crate::domain::delivery::DeliveryStatus;
+use crate::domain::ids::ClaimId;
 use crate::domain::past_verification::PastVerification;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::platform::deadline::Deadline;
+use crate::platform::random::random_bytes;
 use crate::store::{SaveResult, StoreError, StoredRecipient, WriteId};
 
 /// Sends a code to `request.to`. `deadline` is that of the invocation.
@@ -101,10 +107,7 @@ pub(super) async fn open(
     };
     // Save and enqueue.
     let result = save_and_enqueue(context, stored, recipient).await;
-    if !matches!(result, Ok(Some(_))) {
-        reservation.release().await;
-    }
-    result
+    reservation.settle(result).await
 }
 
 /// Completes the approval of the verification that a new one replaces.
@@ -123,12 +126,10 @@ pub(super) async fn save_and_enqueue(
     context: &SendContext<'_>,
     before: &StoredRecipient,
     recipient: Recipient,
-) -> Result<Option<Sent>, SendError> {
-    let SendContext {
-        sending, key, now, ..
-    } = *context;
+) -> Result<Option<Sent>, NotSent> {
+    let SendContext { key, now, .. } = *context;
     let Some(current) = &recipient.current else {
-        return Err(SendError::NotFound);
+        return Err(SendError::NotFound.into());
     };
     let (nonce, sequence) = (current.params.nonce, current.step.sequence);
     let id = context.id(nonce);
@@ -140,17 +141,16 @@ pub(super) async fn save_and_enqueue(
             is_replay: false,
         })
     };
-    let write_id = WriteId::random();
-    let saved = sending
-        .store
-        .save_as(write_id, key, &recipient, before.version, now);
+    let (write_id, claim_id) = (WriteId::random(), ClaimId(random_bytes()));
+    let store = &context.sending.store;
+    let saved = store.save_as(write_id, key, &recipient, before.version, now);
     let (error, written) = match context.in_time(saved).await {
         Ok(SaveResult::Conflict(stored)) if !has_message_of(&stored.recipient, current) => {
             return Ok(None);
         }
         Ok(SaveResult::Saved(_) | SaveResult::Conflict(_)) => {
             let dispatch = context.dispatch(nonce, sequence);
-            match context.dispatch_now(&dispatch).await {
+            match context.dispatch_now(&dispatch, claim_id).await {
                 Ok(Dispatched::Enqueued) => {
                     context.count_send(&recipient);
                     return Ok(sent(recipient));
@@ -166,27 +166,32 @@ pub(super) async fn save_and_enqueue(
         // It may have been written, or may still be.
         Err(error) => (error, Some(write_id)),
     };
-    match roll_back(context, before, &recipient, written).await {
+    let rolled_back = roll_back(context, before, &recipient, written, claim_id);
+    let may_be_sent = match rolled_back.await {
         // A worker has the message although the queue's response was lost, or a repetition of this
         // request has enqueued it.
-        Some(changed) if is_sent(context, &changed, before, &recipient) => {
+        RolledBack::Left(changed) if is_sent(context, &changed, before, &recipient) => {
             context.count_send(&changed.recipient);
-            Ok(sent(changed.recipient))
+            return Ok(sent(changed.recipient));
         }
-        _ => Err(error),
-    }
+        RolledBack::Left(changed) => may_be_sent(&changed.recipient, current),
+        RolledBack::Unknown => true,
+        RolledBack::Undone => false,
+    };
+    Err(NotSent { error, may_be_sent })
 }
 
-/// Whether `stored` has the latest message of `saved`: its write was applied, its response was
-/// lost, and another writer came before the read that finds out.
-fn has_message_of(stored: &Recipient, saved: &Verification) -> bool {
-    let current = stored.current.as_ref();
-    let current = current.filter(|current| current.params.nonce == saved.params.nonce);
+/// Whether the latest message of `saved` was sent, or may be: a worker or a repetition has it, or a
+/// newer send replaced it that may be rolled back.
+fn may_be_sent(changed: &Recipient, saved: &Verification) -> bool {
     let latest = saved.deliveries.last().map(|latest| latest.tag);
-    current.is_some_and(|current| {
-        let mut deliveries = current.deliveries.iter();
-        deliveries.any(|delivery| Some(delivery.tag) == latest)
-    })
+    let mut deliveries = changed.verifications().flat_map(|known| known.deliveries());
+    let left = deliveries.find(|delivery| Some(delivery.tag) == latest);
+    let is_newer_untouched = changed
+        .current
+        .as_ref()
+        .is_some_and(Verification::is_untouched);
+    left.is_some_and(|left| left.status != DeliveryStatus::Failed || is_newer_untouched)
 }
 
 /// Whether the message that `saved` was saved with is on its way: a worker has claimed it, or a

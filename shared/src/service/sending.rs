@@ -19,7 +19,7 @@ use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::custom_text::CustomText;
 use crate::domain::device::Device;
-use crate::domain::ids::{RecordKey, VerificationId, VerificationNonce};
+use crate::domain::ids::{ClaimId, RecordKey, VerificationId, VerificationNonce};
 use crate::domain::phone;
 use crate::domain::policy::Policy;
 use crate::domain::rate_limit::LimitExceeded;
@@ -190,6 +190,8 @@ pub(super) struct SendContext<'a> {
     pub(super) deadline: Deadline,
     /// From this moment on the time that is left is needed to undo the send.
     pub(super) undo_at: Instant,
+    /// Until when the recipient is restored. The time after it is for the limits.
+    pub(super) restore_until: Instant,
     /// Until when an undoing write is repeated whose response is lost.
     pub(super) undo_until: Instant,
 }
@@ -203,6 +205,9 @@ impl<'a> SendContext<'a> {
         now: Timestamp,
     ) -> Self {
         let undo_time = UNDO_TIME_MAX.min(deadline.time_left() * 2 / 5);
+        let undo_at = deadline.earlier_by(undo_time).instant();
+        let undo_until = deadline.earlier_by(AFTER_UNDO).instant();
+        let restore_time = undo_until.saturating_duration_since(undo_at) * 2 / 3;
         Self {
             sending,
             app,
@@ -210,8 +215,9 @@ impl<'a> SendContext<'a> {
             key,
             now,
             deadline,
-            undo_at: deadline.earlier_by(undo_time).instant(),
-            undo_until: deadline.earlier_by(AFTER_UNDO).instant(),
+            undo_at,
+            restore_until: undo_at + restore_time,
+            undo_until,
         }
     }
 
@@ -236,10 +242,14 @@ impl<'a> SendContext<'a> {
         self.in_time(waited).await
     }
 
-    /// Enqueues the message of a step, or hands it over.
-    pub(super) async fn dispatch_now(&self, dispatch: &Dispatch) -> Result<Dispatched, SendError> {
+    /// Enqueues the message of a step, or claims the step as `claim_id` and hands it over.
+    pub(super) async fn dispatch_now(
+        &self,
+        dispatch: &Dispatch,
+        claim_id: ClaimId,
+    ) -> Result<Dispatched, SendError> {
         let dispatcher = &self.sending.dispatcher;
-        let dispatched = dispatcher.dispatch(dispatch, self.undo_at, self.deadline);
+        let dispatched = dispatcher.dispatch(dispatch, claim_id, self.undo_at, self.deadline);
         Ok(dispatched.await?)
     }
 
@@ -278,6 +288,23 @@ pub struct Sent {
     pub recipient: Recipient,
     /// Whether an earlier request with the same `Idempotency-Key` opened it.
     pub is_replay: bool,
+}
+
+/// A send that is no success.
+pub(super) struct NotSent {
+    pub(super) error: SendError,
+    /// Whether the message may be sent although the send failed: its write could not be undone, or
+    /// a repetition of the request may have the message. Then it stays charged.
+    pub(super) may_be_sent: bool,
+}
+
+impl<E: Into<SendError>> From<E> for NotSent {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            may_be_sent: false,
+        }
+    }
 }
 
 /// Why nothing was sent. Nothing is charged either.

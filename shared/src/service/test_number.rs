@@ -5,7 +5,7 @@ use super::replay::remember;
 use super::roll_back::roll_back;
 use super::sending::{SendContext, SendError, SendRequest, Sent};
 use crate::domain::channel::Channel;
-use crate::domain::ids::DeliveryTag;
+use crate::domain::ids::{ClaimId, DeliveryTag};
 use crate::domain::past_verification::PastVerification;
 use crate::domain::recipient::Recipient;
 use crate::domain::verification::{SealedCode, Verification};
@@ -77,7 +77,9 @@ async fn save(
         Ok(SaveResult::Conflict(_)) => Ok(None),
         // It may have been written.
         Err(error) => {
-            roll_back(context, stored, &recipient, Some(write_id)).await;
+            // A message of a test number is never claimed.
+            let claim_id = ClaimId(random_bytes());
+            roll_back(context, stored, &recipient, Some(write_id), claim_id).await;
             Err(error)
         }
     }

@@ -1,6 +1,8 @@
 //! Undoing: a write that takes back an earlier one. Its responses may be lost like those of the
 //! earlier write, so it is repeated while there is time.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, timeout_at};
 
 use super::StoreError;
@@ -8,9 +10,11 @@ use super::versioned::jittered_backoff;
 
 /// Longest wait before the second try; each later one is longer by as much.
 const WAIT_MILLIS: u64 = 100;
+/// Time of the first try, however late it is.
+const FIRST_TRY_MIN: Duration = Duration::from_millis(500);
 
-/// Runs `write`, and again while requests to the table fail. It is tried once in any case; a
-/// repetition begins and ends before `until`.
+/// Runs `write`, and again while requests to the table fail, until `until`. It is tried once in any
+/// case, for [`FIRST_TRY_MIN`] if no more time is left.
 ///
 /// # Errors
 /// [`StoreError`] of the last try that ended.
@@ -18,7 +22,9 @@ pub(super) async fn undo<T, F: Future<Output = Result<T, StoreError>>>(
     until: Instant,
     write: impl Fn() -> F,
 ) -> Result<T, StoreError> {
-    let mut result = write().await;
+    let first_until = until.max(Instant::now() + FIRST_TRY_MIN);
+    let first = timeout_at(first_until, write()).await;
+    let mut result = first.unwrap_or(Err(StoreError::OutOfTime));
     let mut wait = WAIT_MILLIS;
     while matches!(result, Err(StoreError::Request(_))) {
         let waited = timeout_at(until, jittered_backoff(wait)).await;
@@ -38,8 +44,7 @@ pub(super) async fn undo<T, F: Future<Output = Result<T, StoreError>>>(
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::future::ready;
-    use std::time::Duration;
+    use std::future::{pending, ready};
 
     use super::*;
 
@@ -83,6 +88,17 @@ mod tests {
         let (undone, tries) = undo_after(u32::MAX, until).await;
         assert!(undone.is_err() && Instant::now() >= until);
         assert!((2..30).contains(&tries), "{tries} tries");
+    }
+
+    #[tokio::test]
+    async fn first_try_without_a_response_ends_in_time() {
+        for millis in [0, 700] {
+            let until = Instant::now() + Duration::from_millis(millis);
+            let undone = undo(until, pending::<Result<(), _>>).await;
+            assert!(matches!(undone, Err(StoreError::OutOfTime)), "{undone:?}");
+            let late = Instant::now().saturating_duration_since(until);
+            assert!(late < Duration::from_secs(1), "{millis}: {late:?}");
+        }
     }
 
     #[tokio::test]

@@ -32,6 +32,23 @@ async fn send_is_undone_if_its_claim_fails() {
 }
 
 #[tokio::test]
+async fn send_is_undone_if_its_claim_is_unknown() {
+    let (mut is_claimed, mut is_read) = (false, false);
+    assert_send_is_undone(move |call| match call {
+        call if call.claims_step() => {
+            is_claimed = true;
+            Some(Fault::ReplaceResponse)
+        }
+        call if is_claimed && !is_read && call.operation == "GetItem" => {
+            is_read = !call.reads_breakers();
+            Some(BROKEN)
+        }
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn send_is_undone_if_the_read_before_sns_fails() {
     let mut is_claimed = false;
     assert_send_is_undone(move |call| match call {

@@ -149,6 +149,98 @@ async fn report_during_a_failing_send_is_kept() {
     assert_approved(&service.check(&id, code).await, 4);
 }
 
+/// After a wrong attempt freezes a send before its dispatch, runs `event` with the ids of the
+/// earlier verification and of the new one, and lets the send fail.
+async fn during_a_failing_send<E: Future<Output = ()>>(
+    variables: &[(&str, &str)],
+    event: impl FnOnce(Service, String, String) -> E,
+) -> (ProxiedService, String) {
+    let (proxied, id) = ProxiedService::start_with_one_send(variables).await;
+    let service = proxied.service.clone();
+    service.check(&id, &service.wrong_code(TO).await).await;
+    proxied.queue.break_all(Fault::Freeze);
+    let send = tokio::spawn({
+        let service = service.clone();
+        async move { service.send(TO).await }
+    });
+    proxied.queue.wait_for_held_call().await;
+    let found = service.lookup(TO).await;
+    let new = found.body["verifications"][0]["id"].as_str();
+    let new = new.expect("the new verification").to_owned();
+    assert_ne!(new, id);
+    event(service, id.clone(), new).await;
+    unavailable(&send.await.expect("a response"));
+    proxied.clear_faults();
+    (proxied, id)
+}
+
+#[tokio::test]
+async fn attempts_during_a_failing_send_stay_counted() {
+    let variables = [("OTP_COOLDOWN_SECONDS", "0"), ("OTP_GUESS_BUDGET", "8")];
+    let (proxied, id) = during_a_failing_send(&variables, async |service, _, new| {
+        for code in ["000001", "000002", "000003", "000004"] {
+            let wrong = service.check(&new, code).await;
+            assert_eq!(wrong.body["reason"], "wrong_code", "{wrong:?}");
+        }
+    })
+    .await;
+    let service = &proxied.service;
+    assert_eq!(service.lookup(TO).await.body["failures_24h"], 5);
+    let shown = service.show(&id).await.body;
+    assert_fields(&shown, json!({"status": "pending", "attempts_left": 3}));
+    let code = service.code(TO).await;
+    service.fail_checks(&id, &code, 3).await;
+    assert_eq!(
+        service.check(&id, &code).await.body["reason"],
+        "exhausted",
+        "no guess beyond the budget"
+    );
+}
+
+#[tokio::test]
+async fn unlock_during_a_failing_send_is_kept() {
+    let (proxied, _) = during_a_failing_send(&NO_COOLDOWN, async |service, id, new| {
+        let superseded = service.check(&id, "000001").await;
+        assert_eq!(superseded.body["reason"], "superseded");
+        service.check(&new, "000001").await;
+        assert_status(&service.unlock(TO).await, 200);
+    })
+    .await;
+    let found = proxied.service.lookup(TO).await;
+    assert_eq!(found.body["failures_24h"], 0, "{found:?}");
+}
+
+#[tokio::test]
+async fn step_of_a_restored_verification_is_enqueued_again() {
+    let proxied = ProxiedService::start(&NO_COOLDOWN).await;
+    let service = proxied.service.clone();
+    proxied.keep_dispatches();
+    let id = service.send(TO).await.id();
+    proxied.take_dispatches();
+    proxied.queue.break_all(BROKEN);
+    // The response to the restore is lost. Its repetition arrives after an attempt.
+    let mut restores = 0;
+    proxied.table.break_by(move |call| {
+        restores += usize::from(call.restores_recipient());
+        match (call.restores_recipient(), restores) {
+            (true, 1) => Some(Fault::DropResponse),
+            (true, 2) => Some(Fault::HoldRequest),
+            _ => None,
+        }
+    });
+    let send = tokio::spawn({
+        let service = service.clone();
+        async move { service.send(TO).await }
+    });
+    proxied.table.wait_for_held_call().await;
+    service.check(&id, "000001").await;
+    proxied.table.release();
+    unavailable(&send.await.expect("a response"));
+    let dispatches = proxied.take_dispatches();
+    assert_eq!(dispatches.len(), 2, "{dispatches:?}");
+    assert!(dispatches[1].contains(&id), "{dispatches:?}");
+}
+
 #[tokio::test]
 async fn cancel_during_a_failing_resend_is_kept() {
     let shown = during_a_failing_resend(async |service, id, _| {

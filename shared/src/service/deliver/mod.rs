@@ -30,11 +30,13 @@ use step_work::{Snapshot, StepWork, uncertain_before};
 
 use crate::domain::delivery::{Cause, Delivery, DeliveryStatus};
 use crate::domain::delivery_plan::{self, NextStep};
+use crate::domain::ids::ClaimId;
 use crate::domain::recipient::Recipient;
 use crate::domain::step::HANDOVERS_MAX;
 use crate::domain::verification::Verification;
 use crate::platform::deadline::Deadline;
 use crate::platform::queue::Dispatch;
+use crate::platform::random::random_bytes;
 use crate::store::ClaimResult;
 
 impl<C: CarrierClient> Delivering<C> {
@@ -48,7 +50,8 @@ impl<C: CarrierClient> Delivering<C> {
         dispatch: &Dispatch,
         deadline: Deadline,
     ) -> Result<(), DeliverError> {
-        let (work, claimed) = StepWork::claim(self, dispatch, deadline).await?;
+        let (work, claimed) =
+            StepWork::claim(self, dispatch, ClaimId(random_bytes()), deadline).await?;
         match claimed {
             ClaimResult::Written(stored) => work.take_step(&stored.recipient).await,
             ClaimResult::Lost(Some(recipient)) => work.handle_lost_claim(&recipient).await,

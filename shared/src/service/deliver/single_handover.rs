@@ -7,6 +7,7 @@ use super::handover::{Handover, NotHandedOver, SkipReason};
 use super::record::{Outcome, Recorded};
 use super::step_work::{Snapshot, StepWork, uncertain_before};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::ids::ClaimId;
 use crate::domain::recipient::Recipient;
 use crate::domain::step::HANDOVERS_MAX;
 use crate::platform::deadline::Deadline;
@@ -23,16 +24,17 @@ pub enum SingleHandover {
 }
 
 impl<C: CarrierClient> Delivering<C> {
-    /// Takes the step that `dispatch` names within this request.
+    /// Takes the step that `dispatch` names within this request, claimed as `claim_id`.
     ///
     /// # Errors
-    /// [`DeliverError`]: nothing was handed over.
+    /// [`DeliverError`]: nothing was handed over. The step may be claimed.
     pub async fn hand_over_once(
         &self,
         dispatch: &Dispatch,
+        claim_id: ClaimId,
         deadline: Deadline,
     ) -> Result<SingleHandover, DeliverError> {
-        let (work, claimed) = StepWork::claim(self, dispatch, deadline).await?;
+        let (work, claimed) = StepWork::claim(self, dispatch, claim_id, deadline).await?;
         let stored = match claimed {
             ClaimResult::Written(stored) => stored,
             // Another send or a cancel came first.

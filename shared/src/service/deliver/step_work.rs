@@ -13,7 +13,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::verification::Verification;
 use crate::platform::deadline::Deadline;
 use crate::platform::queue::Dispatch;
-use crate::platform::random::random_bytes;
 use crate::store::{Claim, ClaimResult, StoreError};
 
 /// One step of one verification, claimed or to be claimed.
@@ -47,10 +46,11 @@ pub(super) struct Snapshot<'s> {
 }
 
 impl<'a, C: CarrierClient> StepWork<'a, C> {
-    /// Tries to claim the step that `dispatch` names.
+    /// Tries to claim the step that `dispatch` names, as `claim_id`.
     pub(super) async fn claim(
         delivering: &'a Delivering<C>,
         dispatch: &'a Dispatch,
+        claim_id: ClaimId,
         deadline: Deadline,
     ) -> Result<(Self, ClaimResult), StoreError> {
         let call_time = CallTime::new(deadline);
@@ -62,7 +62,7 @@ impl<'a, C: CarrierClient> StepWork<'a, C> {
             key,
             nonce,
             sequence: dispatch.step,
-            id: ClaimId(random_bytes()),
+            id: claim_id,
             until: before + CLAIM_SECONDS,
         };
         let (claimed, breakers) = tokio::join!(
