@@ -1,10 +1,15 @@
-//! The embedded DynamoDB-compatible engine, in memory or in a file that outlives the process. The
-//! functions reach it over HTTP, as they reach DynamoDB; the local server calls it directly.
+//! The embedded DynamoDB-compatible engine, in memory or in a file that outlives the process.
+//! Functions that are processes reach it over HTTP, as they reach DynamoDB; handlers in this
+//! process send it the same documents without HTTP. The local server calls it directly.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use axum::http::StatusCode;
 use dynoxide::Database;
 use dynoxide::errors::DynoxideError;
+use otp::platform::in_process::{InProcessServer, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -48,6 +53,45 @@ impl Engine {
     /// Serves the engine over HTTP until the runtime ends.
     pub(crate) fn serve(&self, listener: TcpListener) {
         tokio::spawn(dynoxide::server::serve_on(listener, self.0.clone()));
+    }
+
+    /// The engine without HTTP, which also listens at `url`: the operations that functions call.
+    pub(crate) fn server(&self, url: &str) -> InProcessServer {
+        let engine = self.clone();
+        InProcessServer {
+            url: url.to_owned(),
+            respond: Arc::new(
+                move |operation, body| match engine.answer(operation, body) {
+                    Ok(body) => Response {
+                        status: StatusCode::OK,
+                        body,
+                    },
+                    Err(error) => Response {
+                        status: StatusCode::from_u16(error.status_code())
+                            .unwrap_or(StatusCode::BAD_REQUEST),
+                        body: error.to_json(),
+                    },
+                },
+            ),
+        }
+    }
+
+    fn answer(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+        let database = &self.0;
+        match operation.strip_prefix("DynamoDB_20120810.") {
+            Some("GetItem") => answer(body, |request| database.get_item(request)),
+            Some("BatchGetItem") => answer(body, |request| database.batch_get_item(request)),
+            Some("PutItem") => answer(body, |request| database.put_item(request)),
+            Some("UpdateItem") => answer(body, |request| database.update_item(request)),
+            Some("TransactWriteItems") => {
+                answer(body, |request| database.transact_write_items(request))
+            }
+            Some("Scan") => answer(body, |request| database.scan(request)),
+            _ => {
+                let problem = format!("{operation} is not available without HTTP");
+                Err(DynoxideError::UnsupportedCapability(problem))
+            }
+        }
     }
 
     /// Creates the table that `create` describes, unless a table of its name exists.
@@ -126,6 +170,121 @@ impl FullScan {
     }
 }
 
+/// The response document of `call`, whose request is the document `body`.
+fn answer<Q: DeserializeOwned, R: Serialize>(
+    body: &[u8],
+    call: impl FnOnce(Q) -> Result<R, DynoxideError>,
+) -> Result<String, DynoxideError> {
+    let malformed =
+        |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
+    let response = call(serde_json::from_slice(body).map_err(malformed)?)?;
+    serde_json::to_string(&response).map_err(malformed)
+}
+
 fn request<T: DeserializeOwned>(request: Value) -> Result<T, serde_json::Error> {
     serde_json::from_value(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+    use hyper::body::Bytes;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use hyper_util::rt::TokioExecutor;
+
+    use super::*;
+
+    fn engine() -> Engine {
+        let engine = Engine::in_memory().expect("an engine");
+        let create = create_table_request("otp", "pk", "B");
+        engine.create_table(create).expect("a table");
+        engine
+    }
+
+    /// Operations in an order in which each meets what the earlier ones have written.
+    fn operations() -> Vec<(&'static str, Value)> {
+        let key = json!({"pk": {"B": "AAEC"}});
+        let item = json!({"pk": {"B": "AAEC"}, "n": {"N": "1"}, "log": {"L": [{"S": "a"}]}});
+        let write = json!({
+            "TableName": "otp", "Item": item, "ConditionExpression": "attribute_not_exists(pk)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD", "ReturnConsumedCapacity": "TOTAL",
+        });
+        let add = json!({
+            "TableName": "otp", "Key": key, "ReturnValues": "ALL_NEW",
+            "UpdateExpression": "SET n = n + :one", "ConditionExpression": "n < :three",
+            "ExpressionAttributeValues": {":one": {"N": "1"}, ":three": {"N": "3"}},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        });
+        let update = json!({
+            "TableName": "otp", "Key": {"pk": {"B": "BBBB"}}, "UpdateExpression": "SET n = :one",
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        });
+        let exists = json!({
+            "TableName": "otp", "Key": {"pk": {"B": "CCCC"}},
+            "ConditionExpression": "attribute_exists(pk)",
+        });
+        let transaction = json!({"TransactItems": [{"Update": update}]});
+        let failing = json!({"TransactItems": [{"Update": update}, {"ConditionCheck": exists}]});
+        vec![
+            (
+                "GetItem",
+                json!({"TableName": "otp", "Key": key, "ConsistentRead": true}),
+            ),
+            ("PutItem", write.clone()),
+            ("PutItem", write),
+            ("GetItem", json!({"TableName": "otp", "Key": key})),
+            ("GetItem", json!({"TableName": "other", "Key": key})),
+            ("UpdateItem", add.clone()),
+            ("UpdateItem", add.clone()),
+            ("UpdateItem", add),
+            (
+                "UpdateItem",
+                json!({"TableName": "otp", "Key": key, "UpdateExpression": "SET"}),
+            ),
+            (
+                "BatchGetItem",
+                json!({"RequestItems": {"otp": {"Keys": [key]}}}),
+            ),
+            ("TransactWriteItems", transaction),
+            ("TransactWriteItems", failing),
+            ("Scan", json!({"TableName": "otp", "Limit": 1})),
+        ]
+    }
+
+    #[tokio::test]
+    async fn engine_responds_alike_with_and_without_http() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        engine().serve(listener);
+        let client: Client<HttpConnector, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).build_http();
+        let respond = engine().server(&url).respond;
+        for (operation, document) in operations() {
+            let target = format!("DynamoDB_20120810.{operation}");
+            let body = document.to_string();
+            let direct = respond(&target, body.as_bytes());
+            let request = hyper::Request::post(&url)
+                .header("content-type", "application/x-amz-json-1.0")
+                .header("x-amz-target", target)
+                .header("x-amz-date", "20261129T000000Z")
+                .header(
+                    "authorization",
+                    "AWS4-HMAC-SHA256 Credential=a/20261129/local/dynamodb/aws4_request, \
+                     SignedHeaders=host;x-amz-date, Signature=0",
+                )
+                .body(Full::from(body))
+                .expect("a request");
+            let response = client.request(request).await.expect("a response");
+            let status = response.status();
+            let body = response.into_body().collect().await.expect("a body");
+            let over_http: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
+            let direct_body: Value = serde_json::from_str(&direct.body).expect("JSON");
+            assert_eq!(
+                (direct.status, direct_body),
+                (status, over_http),
+                "{operation}"
+            );
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! DynamoDB.
 //!
 //! Invariant: no code of the functions is replaced. They get other URLs and another clock, and
-//! nothing else.
+//! nothing else. Handlers in this process call the engine and the queue at their URLs without a
+//! connection; a proxy at another URL is called over HTTP.
 //!
 //! Reading order: [`cli`] parses the command line, `server` connects the parts, `gateway` handles
 //! requests, `functions` runs the functions. Replacements for AWS: `dynamodb` and `table`, `queue`

@@ -2,14 +2,17 @@
 //! `Publish`, and for those that operators make at the queue of dead letters.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use axum::{Json, Router};
 use data_encoding::HEXLOWER;
 use md5::{Digest as _, Md5};
+use otp::platform::in_process::{self, Respond};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -37,39 +40,65 @@ async fn call(
 ) -> Response {
     let target = headers.get("x-amz-target");
     match target.and_then(|target| target.to_str().ok()) {
-        Some("AmazonSQS.SendMessage") => send_message(&queue, &body),
-        Some(target) => dead_letters(&queue, target, &body),
+        Some(target) => {
+            let response = respond_sqs(&queue, target, &body);
+            let json = [(CONTENT_TYPE, "application/json")];
+            (response.status, json, response.body).into_response()
+        }
         None => publish(&carriers, &body).await,
     }
 }
 
-fn send_message(queue: &LocalQueue, body: &[u8]) -> Response {
+/// SQS without HTTP.
+pub(crate) fn respond(queue: LocalQueue) -> Respond {
+    Arc::new(move |target, body| respond_sqs(&queue, target, body))
+}
+
+fn respond_sqs(queue: &LocalQueue, target: &str, body: &[u8]) -> in_process::Response {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let result = match target {
+        "AmazonSQS.SendMessage" => send_message(queue, &request),
+        target => dead_letters(queue, target, &request),
+    };
+    let (status, body) = match result {
+        Ok(document) => (StatusCode::OK, document),
+        Err((status, code)) => {
+            let document = json!({"__type": format!("com.amazonaws.sqs#{code}")});
+            (status, document)
+        }
+    };
+    let body = body.to_string();
+    in_process::Response { status, body }
+}
+
+/// The response document of SQS, or the status and the code of an error.
+type SqsResult = Result<Value, (StatusCode, &'static str)>;
+
+fn send_message(queue: &LocalQueue, request: &Value) -> SqsResult {
     let Some(text) = request["MessageBody"].as_str() else {
-        return sqs_error(StatusCode::BAD_REQUEST, "InvalidMessageContents");
+        return Err((StatusCode::BAD_REQUEST, "InvalidMessageContents"));
     };
     let delay_seconds = request["DelaySeconds"].as_i64().unwrap_or(0);
     match queue.send(text.to_owned(), delay_seconds) {
         Ok(id) => {
             let md5 = HEXLOWER.encode(&Md5::digest(text));
-            Json(json!({"MessageId": id, "MD5OfMessageBody": md5})).into_response()
+            Ok(json!({"MessageId": id, "MD5OfMessageBody": md5}))
         }
         Err(error) => {
             tracing::error!(
                 error.cause = error.to_string(),
                 "failed to store a message of the queue"
             );
-            sqs_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+            Err((StatusCode::INTERNAL_SERVER_ERROR, "InternalError"))
         }
     }
 }
 
 /// A call at the queue of dead letters.
-fn dead_letters(queue: &LocalQueue, target: &str, body: &[u8]) -> Response {
-    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+fn dead_letters(queue: &LocalQueue, target: &str, request: &Value) -> SqsResult {
     let url = request["QueueUrl"].as_str().unwrap_or_default();
     if !url.ends_with(DEAD_LETTERS_PATH) {
-        return sqs_error(StatusCode::BAD_REQUEST, "UnsupportedOperation");
+        return Err((StatusCode::BAD_REQUEST, "UnsupportedOperation"));
     }
     let handle = request["ReceiptHandle"].as_str().unwrap_or_default();
     let hidden_seconds = request["VisibilityTimeout"].as_i64().unwrap_or(0);
@@ -85,23 +114,18 @@ fn dead_letters(queue: &LocalQueue, target: &str, body: &[u8]) -> Response {
                     "Body": letter.body, "MD5OfBody": md5,
                 })
             });
-            Json(json!({"Messages": letters.collect::<Vec<_>>()})).into_response()
+            Ok(json!({"Messages": letters.collect::<Vec<_>>()}))
         }
         "AmazonSQS.ChangeMessageVisibility" => {
             queue.hide_dead_letter(handle, hidden_seconds);
-            Json(json!({})).into_response()
+            Ok(json!({}))
         }
         "AmazonSQS.DeleteMessage" => {
             queue.delete(handle);
-            Json(json!({})).into_response()
+            Ok(json!({}))
         }
-        _ => sqs_error(StatusCode::BAD_REQUEST, "UnsupportedOperation"),
+        _ => Err((StatusCode::BAD_REQUEST, "UnsupportedOperation")),
     }
-}
-
-fn sqs_error(status: StatusCode, code: &str) -> Response {
-    let body = json!({"__type": format!("com.amazonaws.sqs#{code}")});
-    (status, Json(body)).into_response()
 }
 
 /// `Action=Publish&PhoneNumber=...&Message=...&MessageAttributes.entry.1.Name=...`, or with

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use otp::api::routing::BasePath;
 use otp::api::twilio::account::Account;
-use otp::config::OwnedVariables;
+use otp::config::{Environment, OwnedVariables};
 use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
 use otp::platform::clock::Clock;
 use otp::platform::environment::LAMBDA_BYTES_MAX;
+use otp::platform::in_process::InProcessServer;
 use otp::service::deliver::breakers::Breakers;
 use otp::store::Store;
 
@@ -90,13 +91,22 @@ impl ServicesStart<'_> {
         let configured_carriers =
             ConfiguredCarriers::new(configuration, carriers.clone(), breakers);
         sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
+        let mut servers = storage.servers.clone();
+        servers.sqs = Some(InProcessServer {
+            url: sqs_url.clone(),
+            respond: sqs_sns::respond(queue.clone()),
+        });
+        let environment = Environment {
+            variables: lookup,
+            servers,
+        };
         let metrics = RecordedMetrics::default();
-        let functions = start_functions(self.built, template, &lookup, clock, &metrics)?;
+        let functions = start_functions(self.built, template, &environment, clock, &metrics)?;
         let batches = queue_trigger::run(functions.clone(), queue.clone(), template.batch_size);
         tokio::spawn(batches);
         let restart_functions = {
             let (functions, clock, metrics) = (functions.clone(), clock.clone(), metrics.clone());
-            Box::new(move || functions.restart(&lookup, &clock, &metrics))
+            Box::new(move || functions.restart(&environment, &clock, &metrics))
         };
         Ok(Services {
             accounts,
@@ -116,15 +126,16 @@ impl ServicesStart<'_> {
 fn start_functions(
     built: Option<&BuiltFunctions>,
     template: &Template,
-    variables: &OwnedVariables,
+    environment: &Environment,
     clock: &Clock,
     metrics: &RecordedMetrics,
 ) -> Result<Functions, StartError> {
     if let Some(built) = built {
-        let processes = Processes::new(built, template, clock, metrics, &**variables)?;
+        let variables = &*environment.variables;
+        let processes = Processes::new(built, template, clock, metrics, variables)?;
         return Ok(Functions::Processes(processes));
     }
-    let started = InProcess::new(variables, clock, metrics);
+    let started = InProcess::new(environment, clock, metrics);
     Ok(Functions::InProcess(
         started.map_err(|error| StartError::Settings(error.0))?,
     ))
@@ -200,7 +211,7 @@ fn accounts(storage: &Storage, keyring: &Keyring) -> Vec<Account> {
 /// Reads the table directly, and not through the [`Wires`].
 fn message_owners(storage: &Storage, settings: &Settings) -> MessageOwners {
     let keyring = settings.verify.keyring.clone();
-    let aws = local_aws::aws(storage.dynamodb_url.clone());
+    let aws = local_aws::aws(storage.dynamodb_url.clone()).with_servers(storage.servers.clone());
     let table = storage.table.name().to_owned();
     let api_keys = storage.secrets.api_keys.iter();
     MessageOwners {

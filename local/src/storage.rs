@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use otp::platform::clock::Clock;
+use otp::platform::in_process::InProcessServers;
 
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::dynamodb::Engine;
@@ -36,6 +37,8 @@ pub(crate) struct Storage {
     pub(crate) dynamodb_url: String,
     /// The table as the functions reach it.
     pub(crate) functions_dynamodb_url: String,
+    /// The embedded engine without HTTP.
+    pub(crate) servers: InProcessServers,
     pub(crate) queue: LocalQueue,
     pub(crate) clock: SimulatedClock,
     pub(crate) carriers: ReservedCarriers,
@@ -94,6 +97,7 @@ impl Storage {
             lock,
             secrets,
             api_keys_error,
+            servers: table.servers(&dynamodb_url),
             table,
             dynamodb_url,
             functions_dynamodb_url,

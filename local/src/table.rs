@@ -2,6 +2,7 @@
 //! shown raw, and cleared of expired items. It is in the embedded engine, or in another DynamoDB.
 
 use data_encoding::BASE64;
+use otp::platform::in_process::InProcessServers;
 use otp::store::is_config_key;
 use serde_json::{Value, json};
 
@@ -56,6 +57,18 @@ impl Table {
     /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What handlers in this process call without HTTP, in the place of `url`.
+    pub(crate) fn servers(&self, url: &str) -> InProcessServers {
+        let dynamodb = match &self.database {
+            TableDatabase::Embedded(engine) => Some(engine.server(url)),
+            TableDatabase::Remote(_) => None,
+        };
+        InProcessServers {
+            dynamodb,
+            sqs: None,
+        }
     }
 
     /// All items, raw.

@@ -19,7 +19,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 25] = [
+const SHARED: [(&str, &[&str]); 26] = [
     ("aws_config", &["local/src/operator/"]),
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
@@ -36,8 +36,19 @@ const SHARED: [(&str, &[&str]); 25] = [
         &["shared/src/platform/queue.rs", "local/src/operator/"],
     ),
     (
+        "aws_smithy_runtime_api",
+        &[
+            "shared/src/platform/aws.rs",
+            "shared/src/platform/aws_connector.rs",
+        ],
+    ),
+    (
         "aws_smithy_types",
-        &["shared/src/platform/aws.rs", "shared/src/carrier/sns.rs"],
+        &[
+            "shared/src/platform/aws.rs",
+            "shared/src/platform/aws_connector.rs",
+            "shared/src/carrier/sns.rs",
+        ],
     ),
     ("aws_types", &["shared/src/"]),
     ("axum", &["local/src/"]),

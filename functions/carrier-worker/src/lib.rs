@@ -7,7 +7,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use otp::carrier::Carriers;
 use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
-use otp::config::{ConfigError, Infrastructure, OwnedVariables, WorkerConfig};
+use otp::config::{ConfigError, Environment, Infrastructure, WorkerConfig};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::log_line::in_one_line;
@@ -68,16 +68,16 @@ impl Configured for SettingsSource {
 }
 
 impl State {
-    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    /// With the infrastructure that the variables define. Nothing is read from the table yet.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn new(
-        variables: OwnedVariables,
+        environment: impl Into<Environment>,
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, ConfigError> {
-        let infrastructure = Infrastructure::read(variables, WorkerConfig::read)?;
+        let infrastructure = Infrastructure::read(environment, WorkerConfig::read)?;
         let max_age_seconds = infrastructure.config_max_age_seconds;
         let store = infrastructure.store.clone();
         let breakers = Breakers::new(store, infrastructure.keyring(), clock.clone());

@@ -19,7 +19,7 @@ use otp::carrier::sns_envelope::{Envelope, Notice, SnsClient};
 use otp::carrier::{Callback, ConfiguredCarrier, Report, ReportError};
 use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
-use otp::config::{CallbackConfig, ConfigError, Infrastructure, OwnedVariables};
+use otp::config::{CallbackConfig, ConfigError, Environment, Infrastructure};
 use otp::crypto::signatures::equal_in_constant_time;
 use otp::domain::time::Timestamp;
 use otp::platform::aws::Service;
@@ -89,16 +89,16 @@ static ROUTES: &[Route] = &[Route {
 }];
 
 impl State {
-    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    /// With the infrastructure that the variables define. Nothing is read from the table yet.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn new(
-        variables: OwnedVariables,
+        environment: impl Into<Environment>,
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, ConfigError> {
-        let infrastructure = Infrastructure::read(variables, CallbackConfig::read)?;
+        let infrastructure = Infrastructure::read(environment, CallbackConfig::read)?;
         let public_url = infrastructure.public_url.clone();
         let max_age_seconds = infrastructure.config_max_age_seconds;
         let sns = SnsClient::new(infrastructure.aws().endpoint_url(Service::Sns));

@@ -22,7 +22,7 @@ use otp::api::v1::subjects::subject::{render_factors, render_subject, render_ver
 use otp::api::v1::subjects::{read_empty, read_subject};
 use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
-use otp::config::{ApiKeys, ConfigError, FactorsConfig, Infrastructure, OwnedVariables};
+use otp::config::{ApiKeys, ConfigError, Environment, FactorsConfig, Infrastructure};
 use otp::domain::ids::FactorId;
 use otp::domain::policy::Policy;
 use otp::domain::subject_id::SubjectId;
@@ -123,16 +123,16 @@ static ROUTES: &[Route] = &[
 ];
 
 impl State {
-    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    /// With the infrastructure that the variables define. Nothing is read from the table yet.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn new(
-        variables: OwnedVariables,
+        environment: impl Into<Environment>,
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, ConfigError> {
-        let infrastructure = Infrastructure::read(variables, FactorsConfig::read)?;
+        let infrastructure = Infrastructure::read(environment, FactorsConfig::read)?;
         let base = BasePath::of(infrastructure.public_url.as_deref());
         let max_age_seconds = infrastructure.config_max_age_seconds;
         let source = SettingsSource {

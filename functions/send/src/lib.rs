@@ -20,7 +20,7 @@ use otp::api::v1::recipient::{read_to, render_lookup};
 use otp::api::v1::send::{read_resend, read_send, render_sent};
 use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
-use otp::config::{ApiKeys, ConfigError, Infrastructure, OwnedVariables, SendConfig};
+use otp::config::{ApiKeys, ConfigError, Environment, Infrastructure, SendConfig};
 use otp::domain::time::Timestamp;
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
@@ -116,16 +116,16 @@ static ROUTES: &[Route] = &[
 ];
 
 impl State {
-    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    /// With the infrastructure that the variables define. Nothing is read from the table yet.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn new(
-        variables: OwnedVariables,
+        environment: impl Into<Environment>,
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, ConfigError> {
-        let infrastructure = Infrastructure::read(variables, SendConfig::read)?;
+        let infrastructure = Infrastructure::read(environment, SendConfig::read)?;
         let public_url = infrastructure.public_url.clone();
         let max_age_seconds = infrastructure.config_max_age_seconds;
         let store = infrastructure.store.clone();

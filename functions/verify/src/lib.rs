@@ -19,7 +19,7 @@ use otp::api::v1::errors::{not_found, verify_problem};
 use otp::api::v1::verification::render;
 use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
-use otp::config::{ApiKeys, ConfigError, Infrastructure, OwnedVariables, VerifyConfig};
+use otp::config::{ApiKeys, ConfigError, Environment, Infrastructure, VerifyConfig};
 use otp::domain::ids::VerificationId;
 use otp::platform::clock::Clock;
 use otp::platform::log_line::in_one_line;
@@ -101,16 +101,16 @@ static ROUTES: &[Route] = &[
 ];
 
 impl State {
-    /// With the infrastructure that `variables` define. Nothing is read from the table yet.
+    /// With the infrastructure that the variables define. Nothing is read from the table yet.
     ///
     /// # Errors
     /// All invalid variables.
     pub fn new(
-        variables: OwnedVariables,
+        environment: impl Into<Environment>,
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, ConfigError> {
-        let infrastructure = Infrastructure::read(variables, VerifyConfig::read)?;
+        let infrastructure = Infrastructure::read(environment, VerifyConfig::read)?;
         let public_url = infrastructure.public_url.clone();
         let max_age_seconds = infrastructure.config_max_age_seconds;
         let source = SettingsSource {

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::body::Body;
 use axum::response::Response;
 use lambda_http::{Context, LambdaEvent};
-use otp::config::{ConfigError, OwnedVariables};
+use otp::config::{ConfigError, Environment};
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use serde_json::Value;
@@ -31,23 +31,23 @@ impl InProcess {
     /// # Errors
     /// One line per invalid variable.
     pub(crate) fn new(
-        variables: &OwnedVariables,
+        environment: &Environment,
         clock: &Clock,
         metrics: &RecordedMetrics,
     ) -> Result<Self, ConfigError> {
-        let handlers = Arc::new(Handlers::new(variables, clock, metrics)?);
+        let handlers = Arc::new(Handlers::new(environment, clock, metrics)?);
         Ok(Self(Arc::new(RwLock::new(handlers))))
     }
 
     /// Starts over with new state, as new instances do.
     pub(crate) fn restart(
         &self,
-        variables: &OwnedVariables,
+        environment: &Environment,
         clock: &Clock,
         metrics: &RecordedMetrics,
     ) {
         // The same variables were valid at the start.
-        if let Ok(handlers) = Handlers::new(variables, clock, metrics) {
+        if let Ok(handlers) = Handlers::new(environment, clock, metrics) {
             *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(handlers);
         }
     }
@@ -94,17 +94,21 @@ impl InProcess {
 
 impl Handlers {
     fn new(
-        variables: &OwnedVariables,
+        environment: &Environment,
         clock: &Clock,
         metrics: &RecordedMetrics,
     ) -> Result<Self, ConfigError> {
-        let (variables, clock) = (|| variables.clone(), || clock.clone());
+        let (environment, clock) = (|| environment.clone(), || clock.clone());
         Ok(Self {
-            send: send::State::new(variables(), clock(), metrics.sink())?,
-            verify: verify::State::new(variables(), clock(), metrics.sink())?,
-            factors: factors::State::new(variables(), clock(), metrics.sink())?,
-            delivery_callback: delivery_callback::State::new(variables(), clock(), metrics.sink())?,
-            carrier_worker: carrier_worker::State::new(variables(), clock(), metrics.sink())?,
+            send: send::State::new(environment(), clock(), metrics.sink())?,
+            verify: verify::State::new(environment(), clock(), metrics.sink())?,
+            factors: factors::State::new(environment(), clock(), metrics.sink())?,
+            delivery_callback: delivery_callback::State::new(
+                environment(),
+                clock(),
+                metrics.sink(),
+            )?,
+            carrier_worker: carrier_worker::State::new(environment(), clock(), metrics.sink())?,
         })
     }
 }

@@ -9,7 +9,7 @@ mod processes;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use axum::response::Response;
-use otp::config::OwnedVariables;
+use otp::config::Environment;
 use otp::platform::clock::Clock;
 use serde_json::Value;
 
@@ -58,15 +58,15 @@ impl Functions {
         }
     }
 
-    /// Lets the functions start over with new state, with the variables of the start.
+    /// Lets the functions start over with new state, with the environment of the start.
     pub(crate) fn restart(
         &self,
-        variables: &OwnedVariables,
+        environment: &Environment,
         clock: &Clock,
         metrics: &RecordedMetrics,
     ) {
         match self {
-            Self::InProcess(functions) => functions.restart(variables, clock, metrics),
+            Self::InProcess(functions) => functions.restart(environment, clock, metrics),
             Self::Processes(processes) => processes.restart(),
         }
     }

@@ -12,11 +12,37 @@ use super::reader::{DispatchMode, Reader};
 use super::secrets::{self, Secrets};
 use crate::crypto::keyring::Keyring;
 use crate::platform::aws::{Aws, AwsSettings, Service};
+use crate::platform::in_process::InProcessServers;
 use crate::platform::json;
 use crate::store::Store;
 
 /// A lookup of variables that a function keeps.
 pub type OwnedVariables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// What a function runs in.
+#[derive(Clone)]
+pub struct Environment {
+    /// Its variables.
+    pub variables: OwnedVariables,
+    /// Servers that it calls in the place of AWS; none on Lambda.
+    pub servers: InProcessServers,
+}
+
+impl<V: Fn(&str) -> Option<String> + Send + Sync + 'static> From<Arc<V>> for Environment {
+    fn from(variables: Arc<V>) -> Self {
+        let variables: OwnedVariables = variables;
+        variables.into()
+    }
+}
+
+impl From<OwnedVariables> for Environment {
+    fn from(variables: OwnedVariables) -> Self {
+        Self {
+            variables,
+            servers: InProcessServers::default(),
+        }
+    }
+}
 
 /// What only variables define.
 pub struct Infrastructure {
@@ -33,16 +59,18 @@ pub struct Infrastructure {
 }
 
 impl Infrastructure {
-    /// Reads `variables`. `all` reads all that the function needs.
+    /// Reads the variables. `all` reads all that the function needs.
     ///
     /// # Errors
     /// All invalid variables, if one of the infrastructure is invalid.
     pub fn read<C>(
-        variables: OwnedVariables,
+        environment: impl Into<Environment>,
         all: impl FnOnce(Reader<'_>) -> Result<C, ConfigError>,
     ) -> Result<Self, ConfigError> {
+        let Environment { variables, servers } = environment.into();
         let mut reader = Reader::of(&*variables);
-        let values = reader.infrastructure();
+        let mut values = reader.infrastructure();
+        values.aws = values.aws.with_servers(servers);
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
         let queue_url = match reader.dispatch_mode() {
             DispatchMode::Queue => reader.optional_url("OTP_QUEUE_URL"),

@@ -38,7 +38,7 @@ pub use hidden_characters::{
     FoundCharacter, FoundText, hidden_character, is_hidden, misleading_texts, texts_with_hidden,
     without_hidden,
 };
-pub use infrastructure::{Infrastructure, OwnedVariables};
+pub use infrastructure::{Environment, Infrastructure, OwnedVariables};
 pub use policy::{SETTINGS, android_hash, brand};
 pub use problems::json_problem;
 pub use reader::{Reader, Variables};

@@ -1,11 +1,11 @@
 //! AWS: the configuration that all AWS clients share, and the signature of their requests and of
-//! those that no SDK client sends. The only file that names the SDK's runtime.
+//! those that no SDK client sends.
 //!
 //! Invariant: credentials and region come from the Lambda environment alone: no profiles, no SSO,
 //! no instance metadata.
-//! Invariant: another endpoint URL is the only difference between AWS, the local server and tests.
+//! Invariant: another endpoint URL is the only difference between AWS, the local server and tests. A
+//! server in this process is called at its URL without a connection.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,12 +18,9 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::{
     AuthScheme, AuthSchemeEndpointConfig, AuthSchemeId, Sign,
 };
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::identity::{Identity, SharedIdentityResolver};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::{GetIdentityResolver, RuntimeComponents};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
@@ -33,10 +30,10 @@ use aws_types::SdkConfig;
 use http_body_util::BodyExt as _;
 
 use crate::domain::time::Timestamp;
+use crate::platform::aws_connector::{Connector, InProcessConnector, root_of};
 use crate::platform::aws_signature::{AwsCredentials, SignError, Signer, Unsigned};
-use crate::platform::clock::Clock;
-use crate::platform::clock_check::{ClockCheck, ClockSkewError};
 use crate::platform::https;
+use crate::platform::in_process::{InProcessServers, Respond};
 
 /// Limit for opening a connection.
 const CONNECT_SECONDS: u64 = 1;
@@ -109,6 +106,7 @@ pub struct Aws {
     /// Sends to DynamoDB, and compares clocks.
     checked: SharedHttpConnector,
     endpoint_urls: [Option<String>; 3],
+    servers: InProcessServers,
 }
 
 impl Aws {
@@ -155,7 +153,14 @@ impl Aws {
             https,
             checked,
             endpoint_urls: settings.endpoint_urls,
+            servers: InProcessServers::default(),
         }
+    }
+
+    /// Calls `servers` without a connection, where an endpoint URL is theirs.
+    #[must_use]
+    pub fn with_servers(self, servers: InProcessServers) -> Self {
+        Self { servers, ..self }
     }
 
     /// The configuration for the client of one service.
@@ -163,14 +168,36 @@ impl Aws {
     pub fn config(&self, service: Service) -> ClientConfig {
         let mut builder = self.config.to_builder();
         builder.set_endpoint_url(self.endpoint_urls[service as usize].clone());
-        if let Service::DynamoDb = service {
-            let checked = self.checked.clone();
-            builder.set_http_client(Some(http_client_fn(move |_, _| checked.clone())));
+        let server = self.server(service);
+        let connector = match (server, service) {
+            (Some(respond), _) => {
+                let connector = InProcessConnector(respond.clone());
+                Some(SharedHttpConnector::new(connector))
+            }
+            (None, Service::DynamoDb) => Some(self.checked.clone()),
+            (None, Service::Sqs | Service::Sns) => None,
+        };
+        if let Some(connector) = connector {
+            builder.set_http_client(Some(http_client_fn(move |_, _| connector.clone())));
         }
+        let signer = match server {
+            Some(_) => None,
+            None => Some(Arc::new(self.signer(service.signing_name()))),
+        };
         ClientConfig {
             sdk: builder.build(),
-            signing: Some(Signing(Arc::new(self.signer(service.signing_name())))),
+            signing: Some(Signing(signer)),
         }
+    }
+
+    /// The server in this process that `service` is called at.
+    fn server(&self, service: Service) -> Option<&Respond> {
+        let server = match service {
+            Service::DynamoDb => self.servers.dynamodb.as_ref()?,
+            Service::Sqs => self.servers.sqs.as_ref()?,
+            Service::Sns => return None,
+        };
+        (self.endpoint_url(service)? == server.url).then_some(&server.respond)
     }
 
     fn signer(&self, service: &'static str) -> Signer {
@@ -225,9 +252,9 @@ impl Aws {
     }
 }
 
-/// Signs the requests of SDK clients.
+/// Signs the requests of SDK clients, unless they go to a server in this process.
 #[derive(Clone, Debug)]
-pub struct Signing(Arc<Signer>);
+pub struct Signing(Option<Arc<Signer>>);
 
 impl AuthScheme for Signing {
     /// That of the SDK's signer, which it replaces.
@@ -256,6 +283,9 @@ impl Sign for Signing {
         components: &RuntimeComponents,
         _: &ConfigBag,
     ) -> Result<(), BoxError> {
+        let Some(signer) = &self.0 else {
+            return Ok(());
+        };
         let time = components.time_source().unwrap_or_default().now();
         let unsigned = Unsigned {
             method: request.method(),
@@ -263,7 +293,7 @@ impl Sign for Signing {
             headers: request.headers().iter().collect(),
             body: request.body().bytes().ok_or(SignError::Body)?,
         };
-        for (name, value) in self.0.sign(unsigned, timestamp_of(time))? {
+        for (name, value) in signer.sign(unsigned, timestamp_of(time))? {
             request.headers_mut().insert(name, value);
         }
         Ok(())
@@ -310,94 +340,10 @@ impl Host {
     }
 }
 
-/// A request without signature for the root of the host of `url`.
-fn root_of(url: &http::Uri) -> Option<http::Request<SdkBody>> {
-    let mut parts = url.clone().into_parts();
-    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-    let url = http::Uri::from_parts(parts).ok()?;
-    http::Request::get(url).body(SdkBody::empty()).ok()
-}
-
-/// Lets the SDK send through our HTTP client.
-struct Connector {
-    https: https::Client<SdkBody>,
-    /// Present for DynamoDB: without the right time nothing is read or written.
-    clock_check: Option<Arc<ClockCheck>>,
-}
-
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connector")
-    }
-}
-
-impl HttpConnector for Connector {
-    /// Network errors are reported as `io`, which the SDK retries. A retry is safe: each write
-    /// carries a name by which its repetition is detected.
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let request = match request.try_into_http1x() {
-            Ok(request) => request,
-            Err(error) => {
-                return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
-            }
-        };
-        let (https, check) = (self.https.clone(), self.clock_check.clone());
-        HttpConnectorFuture::new(async move {
-            if let Some(check) = &check {
-                compare_again(&https, check, request.uri()).await;
-                check.result().map_err(wrong_clock)?;
-            }
-            let response = send(&https, request, check.as_deref()).await?;
-            if let Some(check) = &check {
-                check.result().map_err(wrong_clock)?;
-            }
-            HttpResponse::try_from(response)
-                .map_err(|error| ConnectorError::other(error.into(), None))
-        })
-    }
-}
-
-/// Asks DynamoDB for the time if the clocks differed last time: they may agree again, and a write
-/// must not be made only to find out.
-async fn compare_again(https: &https::Client<SdkBody>, check: &ClockCheck, url: &http::Uri) {
-    if check.result().is_ok() {
-        return;
-    }
-    if let Some(request) = root_of(url) {
-        // An error status has a date as well. Without a response the difference remains.
-        let _ = send(https, request, Some(check)).await;
-    }
-}
-
-async fn send(
-    https: &https::Client<SdkBody>,
-    request: http::Request<SdkBody>,
-    check: Option<&ClockCheck>,
-) -> Result<http::Response<SdkBody>, ConnectorError> {
-    let clock = Clock::default();
-    let sent = clock.now();
-    let response = https.request(request).await;
-    let response = response.map_err(|error| ConnectorError::io(error.into()))?;
-    if let Some(check) = check {
-        let date = response.headers().get(http::header::DATE);
-        let date = date.and_then(|date| date.to_str().ok());
-        check.note(date, sent, clock.now());
-    }
-    Ok(response.map(SdkBody::from_body_1_x))
-}
-
-fn wrong_clock(error: ClockSkewError) -> ConnectorError {
-    tracing::error!(
-        error.kind = "clock_skew",
-        error.cause = error.to_string(),
-        "the system clock is wrong; requests are answered with 503 until it is right"
-    );
-    ConnectorError::user(error.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::in_process::{InProcessServer, Response};
 
     fn aws(session_token: Option<&str>) -> Aws {
         Aws::new(AwsSettings {
@@ -407,6 +353,36 @@ mod tests {
             session_token: session_token.map(str::to_owned),
             endpoint_urls: Default::default(),
         })
+    }
+
+    #[test]
+    fn server_in_process_is_called_at_its_url() {
+        let server = |url: &str| InProcessServer {
+            url: url.to_owned(),
+            respond: Arc::new(|_, _| Response {
+                status: http::StatusCode::OK,
+                body: String::new(),
+            }),
+        };
+        let servers = InProcessServers {
+            dynamodb: Some(server("http://127.0.0.1:1")),
+            sqs: Some(server("http://127.0.0.1:2")),
+        };
+        let is_called = |service, url: Option<&str>| {
+            let url = url.map(str::to_owned);
+            let settings = AwsSettings {
+                endpoint_urls: [url.clone(), url.clone(), url],
+                ..AwsSettings::default()
+            };
+            let aws = Aws::new(settings).with_servers(servers.clone());
+            aws.server(service).is_some()
+        };
+        assert!(is_called(Service::DynamoDb, Some("http://127.0.0.1:1")));
+        assert!(is_called(Service::Sqs, Some("http://127.0.0.1:2")));
+        for url in [None, Some("http://127.0.0.1:3"), Some("http://127.0.0.1:2")] {
+            assert!(!is_called(Service::DynamoDb, url), "{url:?}");
+            assert!(!is_called(Service::Sns, url), "{url:?}");
+        }
     }
 
     fn authorization(

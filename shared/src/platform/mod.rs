@@ -2,12 +2,14 @@
 //! and metrics.
 
 pub mod aws;
+mod aws_connector;
 pub mod aws_signature;
 pub mod clock;
 pub mod clock_check;
 pub mod deadline;
 pub mod environment;
 pub mod https;
+pub mod in_process;
 pub mod json;
 pub mod log_line;
 pub mod logging;
