@@ -17,7 +17,7 @@ async fn assert_refused(server: &OperatedServer, commands: &[(&[&str], i32, &str
 }
 
 #[tokio::test]
-async fn app_or_key_that_may_be_meant_is_asked_for() {
+async fn mistyped_app_or_key_is_asked_for() {
     let server = OperatedServer::start(&["k1"]).await;
     server.done(&["app", "create", "books"]).await;
     let id = server.json(&["key", "create", "--app", "books"]).await["id"].clone();
@@ -46,7 +46,7 @@ async fn app_or_key_that_may_be_meant_is_asked_for() {
 }
 
 #[tokio::test]
-async fn carrier_or_field_that_may_be_meant_is_asked_for() {
+async fn mistyped_carrier_or_field_is_asked_for() {
     let server = OperatedServer::start(&["k1"]).await;
     let test = ["carrier", "test", "sim_a", "--to", "+33612345678"];
     let add = ["carrier", "add", "x", "--kind", "twilio", "acount_sid=AC1"];

@@ -3,8 +3,8 @@
 //!
 //! Invariant: credentials and region come from the Lambda environment alone: no profiles, no SSO,
 //! no instance metadata.
-//! Invariant: another endpoint URL is the only difference between AWS, the local server and tests. A
-//! server in this process is called at its URL without a connection.
+//! Invariant: another endpoint URL is the only difference between AWS, the local server and tests.
+//! A server in this process is called at its URL without a connection.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
