@@ -35,6 +35,7 @@ mod undo;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryPartition;
 
 pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
@@ -109,7 +110,10 @@ impl Store {
     /// The table called `table`.
     #[must_use]
     pub fn new(config: &ClientConfig, table: String, keyring: Arc<Keyring>) -> Self {
+        // By default all clients of a process that have one region share a quota of retries.
+        let retries = RetryPartition::custom("table").build();
         let mut settings = aws_sdk_dynamodb::config::Builder::from(&config.sdk);
+        settings.set_retry_partition(Some(retries));
         if let Some(signing) = &config.signing {
             settings = settings.push_auth_scheme(signing.clone());
         }
@@ -361,5 +365,18 @@ pub(crate) mod tests {
                 }
             })
         }
+    }
+
+    #[tokio::test]
+    async fn failed_retries_of_one_store_stop_no_other() {
+        let (one, other) = (TestTable::start().await, TestTable::start().await);
+        let store = one.store();
+        // A quota is enough for a hundred of them.
+        for _ in 0..101 {
+            one.fail(REFUSED);
+            assert!(store.load(KEY, "shop", NOW).await.is_err());
+        }
+        other.fail([REFUSED[0]]);
+        assert!(other.store().load(KEY, "shop", NOW).await.is_ok());
     }
 }
