@@ -207,6 +207,8 @@ impl Store {
 mod tests {
     use futures_util::future::join_all;
 
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::phone::{Line, PhoneNumber};
     use crate::store::attributes;
@@ -277,7 +279,13 @@ mod tests {
             "{saved:?}"
         );
         let restored = store
-            .restore(KEY, &before, written, Instant::now(), NOW)
+            .restore(
+                KEY,
+                &before,
+                written,
+                Instant::now() + Duration::from_secs(60),
+                NOW,
+            )
             .await;
         assert!(
             matches!(restored, Ok(RestoreResult::Restored)),
@@ -286,7 +294,13 @@ mod tests {
         assert_eq!(loaded(&store).await.recipient, recipient);
         table.touch(KEY);
         let restored = store
-            .restore(KEY, &before, written, Instant::now(), NOW)
+            .restore(
+                KEY,
+                &before,
+                written,
+                Instant::now() + Duration::from_secs(60),
+                NOW,
+            )
             .await;
         assert!(
             matches!(restored, Ok(RestoreResult::Changed(_))),

@@ -433,7 +433,7 @@ mod tests {
                 let limits = limits(&store, n, 1);
                 let reservation = reserved(reserve(&store, &limits, order).await);
                 store
-                    .release(reservation, Instant::now(), NOW)
+                    .release(reservation, in_a_minute().release_until, NOW)
                     .await
                     .expect("a write");
             }
