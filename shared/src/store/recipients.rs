@@ -205,9 +205,9 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::future::join_all;
-
     use std::time::Duration;
+
+    use futures_util::future::join_all;
 
     use super::*;
     use crate::domain::phone::{Line, PhoneNumber};
@@ -278,30 +278,18 @@ mod tests {
             matches!(saved, Ok(SaveResult::Saved(id)) if id == written),
             "{saved:?}"
         );
-        let restored = store
-            .restore(
-                KEY,
-                &before,
-                written,
-                Instant::now() + Duration::from_secs(60),
-                NOW,
-            )
-            .await;
+        let restore = async || {
+            let until = Instant::now() + Duration::from_secs(60);
+            store.restore(KEY, &before, written, until, NOW).await
+        };
+        let restored = restore().await;
         assert!(
             matches!(restored, Ok(RestoreResult::Restored)),
             "{restored:?}"
         );
         assert_eq!(loaded(&store).await.recipient, recipient);
         table.touch(KEY);
-        let restored = store
-            .restore(
-                KEY,
-                &before,
-                written,
-                Instant::now() + Duration::from_secs(60),
-                NOW,
-            )
-            .await;
+        let restored = restore().await;
         assert!(
             matches!(restored, Ok(RestoreResult::Changed(_))),
             "{restored:?}"
