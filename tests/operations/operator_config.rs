@@ -247,7 +247,8 @@ async fn removed_carrier_is_not_rolled_back_without_credentials() {
     assert!(error.contains("api_key is required"), "{error}");
 }
 
-const ADD_SECOND: [&str; 6] = [
+/// Adds a carrier whose credentials are on standard input.
+pub(super) const ADD_SECOND: [&str; 6] = [
     "carrier",
     "add",
     "second",

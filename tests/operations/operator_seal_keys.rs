@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::operator_config::ADD_SECOND;
 use crate::support::local_process::stderr;
 use crate::support::{AwsStandIn, OperatedServer, stdout};
 
@@ -129,23 +130,19 @@ async fn carriers_need_a_key_of_their_own() {
         .expect("an object")
         .remove("carrier_seal");
     let aws = AwsStandIn::open(secrets.to_string(), &[]).await;
-    let add = [
-        "carrier",
-        "add",
-        "second",
-        "--kind",
-        "smspartner",
-        "--credentials",
-    ];
     let credentials = r#"{"api_key":"first-credential"}"#;
-    let output = server.run_on_stack_with(&aws, &add, credentials).await;
+    let output = server
+        .run_on_stack_with(&aws, &ADD_SECOND, credentials)
+        .await;
     assert!(
         stderr(&output).contains("seal-key add --carriers"),
         "{}",
         stderr(&output)
     );
     done(&server, &aws, &["seal-key", "add", "--carriers"]).await;
-    let output = server.run_on_stack_with(&aws, &add, credentials).await;
+    let output = server
+        .run_on_stack_with(&aws, &ADD_SECOND, credentials)
+        .await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(aws.secrets("otp_secrets")["carrier_seal"].is_null());
 }

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::operator_config::ADD_SECOND;
 use crate::support::local_process::{run_to_end, stderr};
 use crate::support::{LocalProcess, OperatedServer, stdout};
 
@@ -183,14 +184,6 @@ async fn hidden_character_of_a_document_is_named() {
 #[tokio::test]
 async fn credential_with_a_hidden_character_is_named() {
     let server = OperatedServer::start(&["k1"]).await;
-    let add = [
-        "carrier",
-        "add",
-        "second",
-        "--kind",
-        "smspartner",
-        "--credentials",
-    ];
     for (credentials, expected) in [
         (
             "{\"api_key\":\"first\u{200b}\"}",
@@ -201,7 +194,7 @@ async fn credential_with_a_hidden_character_is_named() {
             "standard input: the JSON is not valid: character 2 is U+201C",
         ),
     ] {
-        let output = server.run_with(&add, credentials, &[]).await;
+        let output = server.run_with(&ADD_SECOND, credentials, &[]).await;
         assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
         assert!(!stderr(&output).contains("first"), "{}", stderr(&output));

@@ -307,7 +307,7 @@ impl<E: Into<SendError>> From<E> for NotSent {
     }
 }
 
-/// Why nothing was sent. Nothing is charged either.
+/// Why a send is no success. Nothing is charged, unless the message may still be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// There is no such verification.

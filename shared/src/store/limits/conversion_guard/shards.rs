@@ -144,27 +144,19 @@ fn replace(before: &RememberedShard, after: &SampleShard) -> Update {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::conversion::{ConversionRule, ConversionScope};
     use crate::domain::ids::VerificationNonce;
     use crate::store::attributes::TTL;
     use crate::store::limits::conversion_guard::cache::slot;
+    use crate::store::limits::conversion_guard::guard::tests::guard_with;
     use crate::store::tests::{KEY, NOW, TestTable};
 
     fn guard(n: u8) -> ConversionGuard {
-        ConversionGuard {
-            scope: ConversionScope::Country,
-            key: KEY,
-            rule: ConversionRule {
-                percent: 10,
-                window: 10,
-            },
-            sample: Sample {
-                recipient: KEY,
-                verification: VerificationNonce([n; 4]),
-                at: NOW,
-                salt: [n; 2],
-            },
-        }
+        guard_with(Sample {
+            recipient: KEY,
+            verification: VerificationNonce([n; 4]),
+            at: NOW,
+            salt: [n; 2],
+        })
     }
 
     /// Adds sample `n` as an instance that knows nothing of the shard; its position in it.
