@@ -1,5 +1,6 @@
 //! The dispatch queue in this process: delays, visibility time-outs and the dead-letter queue of
-//! SQS, on the simulated clock.
+//! SQS, on the simulated clock. It also holds the events with which `send` invokes the worker, as
+//! Lambda does.
 //!
 //! Invariant: a message is acknowledged to its sender only once it is stored.
 
@@ -19,6 +20,9 @@ use crate::queue_store::QueueStore;
 /// The longest wait for a message that may become due. After it the queue is looked at again.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
+/// How long Lambda waits before it repeats a failed invocation.
+const EVENT_RETRY_MILLIS: i64 = 60_000;
+
 /// One message.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
@@ -27,6 +31,9 @@ pub(crate) struct Message {
     visible_at_millis: i64,
     pub(crate) receives: u32,
     is_dead: bool,
+    /// The event of an asynchronous invocation, not a message of the queue.
+    #[serde(default)]
+    pub(crate) is_event: bool,
     /// Not stored: after a restart no worker has the message, and it becomes visible when its
     /// time-out ends.
     #[serde(skip)]
@@ -111,6 +118,15 @@ impl LocalQueue {
 
     /// Enqueues a message; returns its id once it is stored.
     pub(crate) fn send(&self, body: String, delay_seconds: i64) -> Result<String, EngineError> {
+        self.add(body, delay_seconds, false)
+    }
+
+    /// Stores the event of an asynchronous invocation; returns its id.
+    pub(crate) fn send_event(&self, event: String) -> Result<String, EngineError> {
+        self.add(event, 0, true)
+    }
+
+    fn add(&self, body: String, delay_seconds: i64, is_event: bool) -> Result<String, EngineError> {
         let id = HEXLOWER.encode(&random_bytes::<16>());
         let message = Message {
             id: id.clone(),
@@ -118,6 +134,7 @@ impl LocalQueue {
             visible_at_millis: self.0.clock.now_millis() + delay_seconds * 1000,
             receives: 0,
             is_dead: false,
+            is_event,
             in_flight: false,
         };
         self.store(&message)?;
@@ -126,25 +143,28 @@ impl LocalQueue {
         Ok(id)
     }
 
-    /// Up to `batch_size` messages that are due, now in flight; `None` if there are none. A message
-    /// that was received too often becomes a dead letter instead. The batch is in progress until
-    /// the returned [`Work`] is dropped.
+    /// Up to `batch_size` messages that are due, or one event, now in flight; `None` if there are
+    /// none. What was received too often becomes a dead letter instead. The batch is in progress
+    /// until the returned [`Work`] is dropped.
     pub(crate) fn receive(&self, batch_size: usize) -> Option<(Vec<Message>, Work)> {
         let now = self.0.clock.now_millis();
         let mut state = self.state();
         let mut batch = vec![];
-        for message in state
-            .messages
-            .iter_mut()
-            .filter(|message| message.is_waiting() && message.visible_at_millis <= now)
-            .take(batch_size)
-        {
+        let due = state.messages.iter_mut();
+        let mut due = due.filter(|m| m.is_waiting() && m.visible_at_millis <= now);
+        let first = due.next();
+        let (is_event, more_max) = match &first {
+            Some(message) if message.is_event => (true, 0),
+            _ => (false, batch_size.saturating_sub(1)),
+        };
+        let more = due.filter(|message| message.is_event == is_event);
+        for message in first.into_iter().chain(more.take(more_max)) {
             if message.receives >= self.0.receives_max {
                 message.is_dead = true;
                 message.visible_at_millis = now;
             } else {
                 message.receives += 1;
-                message.visible_at_millis = now + self.0.visibility_millis;
+                message.visible_at_millis = now + self.0.wait_millis(message);
                 message.in_flight = true;
                 batch.push(message.clone());
             }
@@ -297,6 +317,18 @@ impl LocalQueue {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// How long after it was received `message` is received again. Lambda repeats a failed
+    /// invocation after one minute, and then after two; then the event is a dead letter.
+    fn wait_millis(&self, message: &Message) -> i64 {
+        match message.is_event {
+            true if message.receives >= self.receives_max => 0,
+            true => EVENT_RETRY_MILLIS * i64::from(message.receives),
+            false => self.visibility_millis,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The queue's trigger, as the event source mapping of Lambda: batches of due messages go to the
-//! carrier worker; those it reports as failed are redelivered.
+//! carrier worker; those it reports as failed are redelivered. So are the events of failed
+//! invocations.
 
 use std::sync::Arc;
 
@@ -42,6 +43,12 @@ pub(crate) async fn run(functions: Functions, queue: LocalQueue, batch_size: usi
 /// Invokes the carrier worker; returns the ids of the messages that it failed to handle.
 async fn failed_ids(functions: &Functions, messages: &[Message]) -> Vec<String> {
     let all = || messages.iter().map(|message| message.id.clone()).collect();
+    if let [event] = messages
+        && event.is_event
+    {
+        let is_done = functions.handle_dispatch(&event.body).await;
+        return if is_done { vec![] } else { all() };
+    }
     let records: Vec<Value> = messages.iter().map(record).collect();
     let Some(response) = functions.handle_batch(json!({"Records": records})).await else {
         return all();

@@ -12,7 +12,7 @@ use super::rust_source::{functions, program_sources, read};
 type Actions = BTreeSet<String>;
 
 /// Calls of the SDK's clients, and texts that identify a call without one.
-const CALLS: [(&str, &str); 15] = [
+const CALLS: [(&str, &str); 16] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get_item()", "dynamodb:BatchGetItem"),
     (".put_item()", "dynamodb:PutItem"),
@@ -34,6 +34,7 @@ const CALLS: [(&str, &str); 15] = [
     ),
     ("\"PutMessageFeedback\"", "sms-voice:PutMessageFeedback"),
     ("/v2/email/outbound-emails", "ses:SendEmail"),
+    ("\"x-amz-invocation-type\"", "lambda:InvokeFunction"),
 ];
 
 /// For the log group and X-Ray.

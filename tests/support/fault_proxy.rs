@@ -1,6 +1,6 @@
-//! A proxy between the functions and the table or the queue. It forwards calls, counts them and
-//! what they consume, and breaks those that a test names. It reads the AWS JSON protocol only;
-//! neither side can see that it is there.
+//! A proxy between the functions and the table, the queue or Lambda. It forwards calls, counts them
+//! and what they consume, and breaks those that a test names. It reads the AWS JSON protocol and
+//! Lambda's `Invoke`; neither side can see that it is there.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -193,7 +193,10 @@ impl FaultProxy {
             .get("x-amz-target")
             .and_then(|target| target.to_str().ok())
             .unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = match request.path.ends_with("/invocations") {
+            true => "Invoke".to_owned(),
+            false => target.rsplit('.').next().unwrap_or_default().to_owned(),
+        };
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let call = ProxiedCall {
             operation,

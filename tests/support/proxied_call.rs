@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A call that came by.
 #[derive(Clone, Debug)]
 pub struct ProxiedCall {
-    /// Such as `UpdateItem` or `SendMessage`.
+    /// Such as `UpdateItem`, `SendMessage` or `Invoke`.
     pub operation: String,
     pub body: Value,
     /// What the engine reports as consumed. `None` if the call never reached it, or if its

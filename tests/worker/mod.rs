@@ -11,6 +11,7 @@ mod ended_meanwhile;
 mod fallback;
 mod handovers;
 mod harness;
+mod invocations;
 mod rate_limited_carriers;
 mod redeliveries;
 mod reports_during_calls;

@@ -1,9 +1,11 @@
-//! carrier-worker: takes dispatches from the queue and hands messages to carriers.
+//! carrier-worker: takes dispatches, from the queue or from `send` itself, and hands messages to
+//! carriers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::LambdaEvent;
 use otp::carrier::Carriers;
 use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
@@ -17,11 +19,28 @@ use otp::platform::queue::{Dispatch, FeedbackDispatch, Queue};
 use otp::service::deliver::Delivering;
 use otp::service::deliver::breakers::Breakers;
 use otp::store::{ConfigReadError, StoredVersions};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 /// What the function keeps between invocations. Clones share it.
 #[derive(Clone)]
 pub struct State(Arc<InstanceConfig<SettingsSource>>);
+
+/// What the function is invoked with.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// A batch of the queue.
+    Batch(SqsEvent),
+    /// One dispatch, from `send`.
+    Dispatch(Value),
+}
+
+/// A dispatch that must be delivered again. The reason was logged.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the dispatch must be delivered again")]
+pub struct DispatchFailed;
 
 /// Reads the configuration, and makes what deliveries need of it.
 struct SettingsSource {
@@ -101,10 +120,51 @@ impl State {
     }
 }
 
+/// Processes an event within its deadline. Only a batch has a response.
+///
+/// # Errors
+/// [`DispatchFailed`]: the function must be invoked with the dispatch again.
+pub async fn invoke(
+    state: &State,
+    event: LambdaEvent<Event>,
+    clock: &Clock,
+) -> Result<Option<SqsBatchResponse>, DispatchFailed> {
+    let deadline = Deadline::of_invocation(event.context.deadline, clock);
+    match event.payload {
+        Event::Batch(batch) => Ok(Some(handle(state, batch, deadline).await)),
+        Event::Dispatch(dispatch) => {
+            let request_id = &event.context.request_id;
+            let handled = handle_dispatch(state, &dispatch, request_id, deadline);
+            handled.await.map(|()| None)
+        }
+    }
+}
+
 /// Processes a batch at once, within `deadline`. Returns the ids of the messages that must be
 /// received again.
 pub async fn handle(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsBatchResponse {
     state.0.beside(process_all(state, batch, deadline)).await
+}
+
+/// Processes the dispatch that the function was invoked with, within `deadline`. `request_id` is
+/// that of the invocation.
+///
+/// # Errors
+/// [`DispatchFailed`]: the function must be invoked with it again.
+pub async fn handle_dispatch(
+    state: &State,
+    dispatch: &Value,
+    request_id: &str,
+    deadline: Deadline,
+) -> Result<(), DispatchFailed> {
+    let processed = async {
+        // The reason of an error was logged where it was found.
+        let delivering = state.0.current().await.map_err(|_| DispatchFailed)?;
+        let body = dispatch.to_string();
+        let done = in_one_line(process(&delivering, request_id, &body, deadline)).await;
+        done.then_some(()).ok_or(DispatchFailed)
+    };
+    state.0.beside(processed).await
 }
 
 async fn process_all(state: &State, batch: SqsEvent, deadline: Deadline) -> SqsBatchResponse {
@@ -153,7 +213,7 @@ async fn give_feedback(
         message.id = message_id,
         error.kind = "feedback_failed",
         error.cause = causes(&error),
-        "failed to give conversion feedback; the queue delivers it again"
+        "failed to give conversion feedback; it is delivered again"
     );
     false
 }
@@ -172,7 +232,7 @@ async fn process(
         tracing::error!(
             message.id = message_id,
             error.kind = "unreadable_dispatch",
-            "the queue message is not a dispatch"
+            "the message is not a dispatch"
         );
         return false;
     };
@@ -193,7 +253,7 @@ async fn process(
         message.id = message_id,
         error.kind = "delivery_failed",
         error.cause = causes(&error),
-        "failed to process a dispatch; the queue delivers it again"
+        "failed to process a dispatch; it is delivered again"
     );
     false
 }

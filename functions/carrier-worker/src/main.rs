@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use carrier_worker::{State, handle};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use carrier_worker::{State, invoke};
+use lambda_runtime::{Error, run, service_fn};
 use otp::platform::clock::Clock;
-use otp::platform::deadline::Deadline;
 use otp::platform::environment::variable;
 use otp::platform::{logging, metrics::Metrics};
 
@@ -20,9 +19,8 @@ async fn main() -> Result<(), Error> {
     let started = State::new(Arc::new(variable), clock.clone(), Metrics::to_log());
     let state = &started.unwrap_or_else(|error| error.exit());
     state.warm_up().await.unwrap_or_else(|error| error.exit());
-    let handler = async |event: LambdaEvent<_>| {
-        let deadline = Deadline::of_invocation(event.context.deadline, clock);
-        Ok::<_, Error>(handle(state, event.payload, deadline).await)
-    };
-    run(service_fn(handler)).await
+    run(service_fn(async |event| {
+        Ok::<_, Error>(invoke(state, event, clock).await?)
+    }))
+    .await
 }

@@ -26,7 +26,7 @@ use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::log_line::in_one_line;
 use otp::platform::metrics::Metrics;
-use otp::platform::queue;
+use otp::platform::{queue, worker_function};
 use otp::service::deliver::breakers::Breakers;
 use otp::service::sending::{SendError, Sending};
 use otp::service::{recipients, resend, send};
@@ -145,18 +145,21 @@ impl State {
     }
 
     /// Does during init what the first request would wait for: reads the configuration and opens
-    /// the connection to the queue, at the same time, and builds tables for numbers.
+    /// the connection for dispatches, at the same time, and builds tables for numbers.
     ///
     /// # Errors
     /// All invalid variables and members of the configuration document.
     pub async fn warm_up(&self) -> Result<(), ConfigError> {
         let infrastructure = &self.config.configured().infrastructure;
-        let queue = async {
-            if let Some(url) = &infrastructure.queue_url {
-                queue::warm_up(infrastructure.aws(), url).await;
+        let aws = infrastructure.aws();
+        let dispatches = async {
+            match (&infrastructure.worker_url, &infrastructure.queue_url) {
+                (Some(url), _) => worker_function::warm_up(aws, url).await,
+                (None, Some(url)) => queue::warm_up(aws, url).await,
+                (None, None) => {}
             }
         };
-        tokio::join!(self.config.start(), queue).0?;
+        tokio::join!(self.config.start(), dispatches).0?;
         if let Some(settings) = self.config.in_force() {
             settings.sending.warm_up();
         }

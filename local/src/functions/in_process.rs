@@ -85,6 +85,20 @@ impl InProcess {
         factors::invoke(&handlers.factors, event).await.ok()
     }
 
+    /// Runs on a task of its own: a panic fails this dispatch and nothing else.
+    pub(super) async fn handle_dispatch(&self, dispatch: &str) -> bool {
+        let handlers = self.handlers();
+        let Ok(dispatch) = serde_json::from_str(dispatch) else {
+            return false;
+        };
+        let handled = tokio::spawn(async move {
+            let (worker, request_id) = (&handlers.carrier_worker, Context::default().request_id);
+            carrier_worker::handle_dispatch(worker, &dispatch, &request_id, Deadline::default())
+                .await
+        });
+        handled.await.is_ok_and(|result| result.is_ok())
+    }
+
     pub(super) async fn handle_batch(&self, batch: Value) -> Option<SqsBatchResponse> {
         let handlers = self.handlers();
         let batch = serde_json::from_value(batch).ok()?;

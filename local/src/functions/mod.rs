@@ -1,6 +1,7 @@
 //! Where the functions run: as handlers in this process, or as processes.
 //!
-//! Invariant: either way they get the events that API Gateway and SQS send, and nothing else.
+//! Invariant: either way they get the events that API Gateway, SQS and `send` send, and nothing
+//! else.
 
 mod built;
 mod in_process;
@@ -21,6 +22,9 @@ pub use built::{BuiltFunctions, BuiltFunctionsError};
 pub(crate) use in_process::InProcess;
 pub(crate) use lambda_variables::most_bytes;
 pub(crate) use processes::Processes;
+
+/// The function that `send` invokes.
+pub(crate) const WORKER: &str = "carrier-worker";
 
 /// The functions. Clones share them.
 #[derive(Clone)]
@@ -47,6 +51,17 @@ impl Functions {
         match self {
             Self::InProcess(functions) => functions.handle_batch(batch).await,
             Self::Processes(processes) => processes.handle_batch(&batch).await,
+        }
+    }
+
+    /// Calls the carrier worker with a dispatch; whether it was processed.
+    pub(crate) async fn handle_dispatch(&self, dispatch: &str) -> bool {
+        match self {
+            Self::InProcess(functions) => functions.handle_dispatch(dispatch).await,
+            Self::Processes(processes) => {
+                let result = processes.invoke(WORKER, dispatch.to_owned()).await;
+                result.is_some_and(|result| result.is_ok())
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use otp::platform::clock::Clock;
 use serde_json::Value;
 
+use super::WORKER;
 use super::built::{BuiltFunctions, BuiltFunctionsError};
 use super::lambda_variables::lambda_variables;
 use crate::lambda_runtime::{FunctionProgram, InvocationResult, LambdaRuntime};
@@ -98,10 +99,7 @@ impl Processes {
 
     /// `None` if the invocation failed or its result is not a batch response.
     pub(super) async fn handle_batch(&self, batch: &Value) -> Option<SqsBatchResponse> {
-        let result = self
-            .invoke("carrier-worker", batch.to_string())
-            .await?
-            .ok()?;
+        let result = self.invoke(WORKER, batch.to_string()).await?.ok()?;
         serde_json::from_slice(&result).ok()
     }
 }

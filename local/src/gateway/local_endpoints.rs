@@ -6,14 +6,15 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use otp::platform::json::{Fields, parse_object};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::shared_parts::Shared;
+use super::shared_parts::{Gateway, Shared};
+use crate::functions::WORKER;
 use crate::plain_openapi::plain;
 use crate::reject::reject;
 use crate::simulated_carriers::{Behaviour, is_report_status};
@@ -233,12 +234,17 @@ pub(super) async fn endpoints(State(gateway): Shared) -> Json<Value> {
 }
 
 /// `POST /2015-03-31/functions/{name}/invocations`: Lambda's call, as of `aws lambda invoke
-/// --endpoint-url`.
+/// --endpoint-url`. `carrier-worker` may be invoked without waiting for its result, as `send` does.
 pub(super) async fn invoke(
     State(gateway): Shared,
     Path(name): Path<String>,
+    headers: HeaderMap,
     event: String,
 ) -> Response {
+    let invocation_type = headers.get("x-amz-invocation-type");
+    if invocation_type.is_some_and(|kind| kind == "Event") {
+        return invoke_later(&gateway, &name, event);
+    }
     match gateway.functions.invoke(&name, event).await {
         Ok(Some(Ok(response))) => response.into_response(),
         Ok(Some(Err(error))) => {
@@ -246,6 +252,19 @@ pub(super) async fn invoke(
         }
         Ok(None) => reject(StatusCode::NOT_FOUND, "no function has this name"),
         Err(error) => reject(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+fn invoke_later(gateway: &Gateway, name: &str, event: String) -> Response {
+    if name != WORKER {
+        return reject(
+            StatusCode::NOT_FOUND,
+            "only carrier-worker is invoked with X-Amz-Invocation-Type: Event here",
+        );
+    }
+    match gateway.queue.send_event(event) {
+        Ok(_) => StatusCode::ACCEPTED.into_response(),
+        Err(error) => reject(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 

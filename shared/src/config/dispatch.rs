@@ -3,8 +3,13 @@
 /// How `send` hands messages over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Dispatch {
-    /// `queue`: through the SQS queue at this URL, to the carrier worker.
-    Queue(String),
+    /// `queue`: to the carrier worker.
+    Worker {
+        /// URL of the SQS queue that the worker receives from.
+        queue_url: String,
+        /// URL at which the worker is invoked with a first dispatch; `None`: through the queue.
+        worker_url: Option<String>,
+    },
     /// `sns`: to SNS, within the request.
     Sns,
 }

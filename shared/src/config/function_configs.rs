@@ -132,7 +132,10 @@ impl SendConfig {
     pub fn read(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let common = reader.common(WITHOUT_CREDENTIALS);
         let dispatch = match common.dispatch {
-            DispatchMode::Queue => Dispatch::Queue(reader.required_url("OTP_QUEUE_URL")),
+            DispatchMode::Queue => Dispatch::Worker {
+                queue_url: reader.required_url("OTP_QUEUE_URL"),
+                worker_url: common.worker_url,
+            },
             DispatchMode::Sns => {
                 reader.warn_about_senders(&common.apps, &common.carriers);
                 Dispatch::Sns

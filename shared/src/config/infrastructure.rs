@@ -54,6 +54,8 @@ pub struct Infrastructure {
     pub public_url: Option<String>,
     /// URL of the queue, if messages go through it.
     pub queue_url: Option<String>,
+    /// URL at which the carrier worker is invoked, if messages go to it directly.
+    pub worker_url: Option<String>,
     /// Age at which a copy of the configuration document is read again.
     pub config_max_age_seconds: i64,
 }
@@ -72,9 +74,12 @@ impl Infrastructure {
         let mut values = reader.infrastructure();
         values.aws = values.aws.with_servers(servers);
         let public_url = reader.optional_url("OTP_PUBLIC_URL");
-        let queue_url = match reader.dispatch_mode() {
-            DispatchMode::Queue => reader.optional_url("OTP_QUEUE_URL"),
-            DispatchMode::Sns => None,
+        let (queue_url, worker_url) = match reader.dispatch_mode() {
+            DispatchMode::Queue => (
+                reader.optional_url("OTP_QUEUE_URL"),
+                reader.optional_url("OTP_WORKER_URL"),
+            ),
+            DispatchMode::Sns => (None, None),
         };
         let config_max_age_seconds = reader.config_max_age_seconds();
         if let Err(error) = reader.finish(()) {
@@ -87,6 +92,7 @@ impl Infrastructure {
             values,
             public_url,
             queue_url,
+            worker_url,
             config_max_age_seconds,
         })
     }

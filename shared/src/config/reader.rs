@@ -56,6 +56,7 @@ pub(super) struct Common {
     pub(super) api_keys: ApiKeys,
     pub(super) carriers: Vec<ConfiguredCarrier>,
     pub(super) dispatch: DispatchMode,
+    pub(super) worker_url: Option<String>,
     pub(super) test_numbers: TestNumbers,
     pub(super) waits: ReportWaits,
     pub(super) table: String,
@@ -196,6 +197,7 @@ impl<'a> Reader<'a> {
         Common {
             test_numbers: self.test_numbers(&apps),
             dispatch: self.dispatch(&carriers),
+            worker_url: self.optional_url("OTP_WORKER_URL"),
             waits: ReportWaits {
                 unknown_seconds: self.integer("OTP_UNKNOWN_WAIT_SECONDS", 1..=600, 15),
                 fallback_seconds: self.integer("OTP_FALLBACK_SECONDS", 1..=900, 60),

@@ -219,10 +219,32 @@ impl Aws {
     /// `url`.
     #[must_use]
     pub fn host(&self, service: Service, url: &str) -> Host {
+        self.host_of(self.endpoint_url(service).unwrap_or(url))
+    }
+
+    /// The host of `url`.
+    #[must_use]
+    pub fn host_of(&self, url: &str) -> Host {
         Host {
             https: self.https.clone(),
-            url: self.endpoint_url(service).unwrap_or(url).parse().ok(),
+            url: url.parse().ok(),
         }
+    }
+
+    /// Signs `request` for `service` and sends it. Returns the status of the response, which has
+    /// been read, so that the connection returns to the pool.
+    pub(super) async fn send(
+        &self,
+        mut request: http::Request<String>,
+        service: &'static str,
+        now: Timestamp,
+    ) -> Result<http::StatusCode, BoxError> {
+        self.sign(&mut request, service, now)?;
+        let mut response = self.https.request(request.map(SdkBody::from)).await?;
+        while let Some(frame) = response.body_mut().frame().await {
+            frame?;
+        }
+        Ok(response.status())
     }
 
     /// Signs `request` for `service` in our region (Signature Version 4), the session token

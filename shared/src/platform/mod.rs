@@ -18,3 +18,4 @@ pub mod queue;
 pub mod random;
 pub mod spelling;
 pub mod url;
+pub mod worker_function;

@@ -106,7 +106,7 @@ impl Dispatch {
         })
     }
 
-    fn to_body(&self) -> Result<String, serde_json::Error> {
+    pub(super) fn to_body(&self) -> Result<String, serde_json::Error> {
         let (app, id) = (self.app.clone(), self.id.to_string());
         serde_json::to_string(&Body {
             v: FORMAT_VERSION,
@@ -200,14 +200,14 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::platform::aws::AwsSettings;
 
-    fn aws_at(url: &str) -> Aws {
+    pub(in crate::platform) fn aws_at(url: &str) -> Aws {
         let settings = AwsSettings {
             region: "local".into(),
             access_key_id: "local".into(),
@@ -218,7 +218,7 @@ mod tests {
         Aws::new(settings)
     }
 
-    fn dispatch() -> Dispatch {
+    pub(in crate::platform) fn dispatch() -> Dispatch {
         Dispatch {
             app: "default".into(),
             id: VerificationId([7; 16]),
@@ -227,7 +227,11 @@ mod tests {
     }
 
     /// The first line of the request, and whether it is signed.
-    fn respond(stream: &mut TcpStream, status: &str, body: &str) -> (String, bool) {
+    pub(in crate::platform) fn respond(
+        stream: &mut TcpStream,
+        status: &str,
+        body: &str,
+    ) -> (String, bool) {
         let mut request = [0; 4096];
         let length = stream.read(&mut request).expect("a request");
         let length_of_body = body.len();

@@ -1,5 +1,6 @@
-//! Dispatcher: how a saved message leaves `send`. Either it is enqueued for the worker, or, with
-//! `OTP_DISPATCH=sns`, handed over at once through the worker's code.
+//! Dispatcher: how a saved message leaves `send`. Either the worker gets a dispatch, by invocation
+//! or through the queue, or, with `OTP_DISPATCH=sns`, the message is handed over at once through
+//! the worker's code.
 
 use std::sync::Arc;
 
@@ -17,21 +18,30 @@ use crate::domain::recipient::Recipient;
 use crate::platform::aws::Aws;
 use crate::platform::clock::Clock;
 use crate::platform::deadline::Deadline;
+use crate::platform::logging::causes;
 use crate::platform::metrics::Metrics;
 use crate::platform::queue::{Dispatch, Queue, QueueError};
+use crate::platform::worker_function::WorkerFunction;
 use crate::store::{Store, WriteId};
 
 /// How messages leave `send`.
 pub(super) enum Dispatcher {
-    /// Through the queue.
-    Queue(Box<Queue>),
+    /// To the worker.
+    Worker(Box<WorkerDispatcher>),
     /// To SNS, within the request.
     Sns(Box<Delivering<SnsPublisher>>),
 }
 
+/// The two ways to the worker.
+pub(super) struct WorkerDispatcher {
+    queue: Queue,
+    /// `None`: all dispatches go through the queue.
+    function: Option<WorkerFunction>,
+}
+
 /// A message that left.
 pub(super) enum Dispatched {
-    /// It is in the queue.
+    /// The worker will get it.
     Enqueued,
     /// It was handed over, or its verification has ended meanwhile. The recipient after that.
     HandedOver(Box<Recipient>),
@@ -57,7 +67,16 @@ impl Dispatcher {
         metrics: Metrics,
     ) -> Self {
         match dispatch {
-            config::Dispatch::Queue(url) => Self::Queue(Box::new(Queue::new(aws, url))),
+            config::Dispatch::Worker {
+                queue_url,
+                worker_url,
+            } => {
+                let worker = WorkerDispatcher {
+                    queue: Queue::new(aws, queue_url),
+                    function: worker_url.map(|url| WorkerFunction::new(aws, url, clock)),
+                };
+                Self::Worker(Box::new(worker))
+            }
             config::Dispatch::Sns => Self::Sns(Box::new(Delivering {
                 breakers,
                 store: store.clone(),
@@ -88,8 +107,8 @@ impl Dispatcher {
         deadline: Deadline,
     ) -> Result<Dispatched, DeliverError> {
         match self {
-            Self::Queue(queue) => {
-                queue.enqueue_until(dispatch, enqueue_until).await?;
+            Self::Worker(worker) => {
+                worker.dispatch(dispatch, enqueue_until).await?;
                 Ok(Dispatched::Enqueued)
             }
             Self::Sns(delivering) => {
@@ -109,8 +128,28 @@ impl Dispatcher {
         delay_seconds: i64,
     ) -> Result<(), QueueError> {
         match self {
-            Self::Queue(queue) => queue.enqueue(dispatch, delay_seconds).await,
+            Self::Worker(worker) => worker.queue.enqueue(dispatch, delay_seconds).await,
             Self::Sns(_) => Ok(()),
         }
+    }
+}
+
+impl WorkerDispatcher {
+    /// Invokes the worker. If Lambda does not confirm it, enqueues the dispatch until `until`: the
+    /// worker takes each step once, so it may get both.
+    async fn dispatch(&self, dispatch: &Dispatch, until: Instant) -> Result<(), QueueError> {
+        if let Some(function) = &self.function {
+            let Err(error) = function.invoke(dispatch, until).await else {
+                return Ok(());
+            };
+            tracing::warn!(
+                verification.id = dispatch.id.log_prefix(),
+                app = dispatch.app,
+                error.kind = "worker_not_invoked",
+                error.cause = causes(&error),
+                "failed to invoke carrier-worker; the dispatch goes through the queue"
+            );
+        }
+        self.queue.enqueue_until(dispatch, until).await
     }
 }

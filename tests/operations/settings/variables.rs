@@ -147,7 +147,7 @@ fn wrong_policy_value_stops_every_function() {
 
 #[test]
 fn wrong_value_of_any_variable_stops_every_function() {
-    let wrong_values: [(&str, &[&str]); 13] = [
+    let wrong_values: [(&str, &[&str]); 14] = [
         (
             "OTP_APPS",
             &[
@@ -190,6 +190,7 @@ fn wrong_value_of_any_variable_stops_every_function() {
         ),
         ("OTP_PUBLIC_URL", &WRONG_URLS),
         ("OTP_QUEUE_URL", &WRONG_URLS),
+        ("OTP_WORKER_URL", &WRONG_URLS),
         ("AWS_ENDPOINT_URL", &WRONG_URLS),
         ("AWS_ENDPOINT_URL_SQS", &WRONG_URLS),
     ];
@@ -219,6 +220,7 @@ fn all_wrong_variables_are_reported_together() {
         ("OTP_CARRIERS", "[]"),
         ("OTP_PUBLIC_URL", "x"),
         ("OTP_QUEUE_URL", "x"),
+        ("OTP_WORKER_URL", "x"),
         ("AWS_REGION", "x y"),
         ("AWS_ENDPOINT_URL", "x"),
     ]);
