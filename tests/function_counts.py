@@ -1,7 +1,7 @@
 """Compares sizes and instructions of the built functions with `function_counts.txt`, and fails if one
 has grown by more than 5 %: change the code, or that file in the same commit.
 
-The functions run under valgrind and call the table and the queue of a local server. Connections are
+The functions run under valgrind and call the table, and the function carrier-worker, of a local server. Connections are
 plain HTTP. The counts are those of x86-64.
 
 Usage: function_counts.py PATH_OF_THE_LOCAL_SERVER DIRECTORY_OF_SAM_BUILD"""
@@ -90,6 +90,7 @@ class Local:
             "AWS_ENDPOINT_URL_SQS": sqs,
             "OTP_TABLE": self.endpoints["table"],
             "OTP_QUEUE_URL": f"{sqs}/queue",
+            "OTP_WORKER_URL": f"{self.url}/2015-03-31/functions/carrier-worker/invocations",
             "OTP_PUBLIC_URL": "https://api.example.com",
             "OTP_BRAND": "Example",
             "OTP_SECRETS": SECRETS,

@@ -37,6 +37,8 @@ pub enum Event {
 
 type Bodies = Arc<Mutex<Vec<Value>>>;
 
+const INVOKE_PATH: &str = "/2015-03-31/functions/carrier-worker/invocations";
+
 /// One environment for each function.
 pub struct Environment {
     local: LocalServer,
@@ -100,6 +102,7 @@ impl Environment {
     /// The environment variables that Lambda and the template set for a function.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let queue_url = format!("{}/queue", self.queue.url());
+        let worker_url = self.queue.url() + INVOKE_PATH;
         let fixed = [
             ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin"),
             ("LANG", "en_US.UTF-8"),
@@ -124,6 +127,7 @@ impl Environment {
             ("AWS_ENDPOINT_URL_SQS", &self.queue.url()),
             ("OTP_TABLE", "otp"),
             ("OTP_QUEUE_URL", &queue_url),
+            ("OTP_WORKER_URL", &worker_url),
             ("OTP_PUBLIC_URL", &self.base_url()),
             ("OTP_SECRETS", &self.secrets),
             ("OTP_CARRIERS", &self.carriers),
@@ -189,10 +193,14 @@ impl Environment {
     }
 }
 
-/// A stub server that keeps the bodies of queue messages and of all other requests.
+/// A stub server that keeps the bodies of queue messages and of all other requests, and accepts
+/// invocations.
 async fn recording(bodies: &Bodies, reply: &'static str) -> Listener {
     let bodies = bodies.clone();
     Listener::open(0, move |request| {
+        if request.path.ends_with(INVOKE_PATH) {
+            return std::future::ready(response(202, &[], ""));
+        }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         // The request that opens a connection has no body.
         if !body.is_null() {
