@@ -4,6 +4,8 @@
 //! SQS.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -16,13 +18,19 @@ use super::queue::Dispatch;
 /// Limit for the invocation. After it there is time to enqueue the dispatch instead.
 const INVOKE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// The function.
+/// So long after a failure the function is not invoked: while Lambda does not answer, each send
+/// would wait for it.
+const PAUSE_SECONDS: i64 = 30;
+
+/// The function. Clones share its pauses.
 #[derive(Clone)]
 pub struct WorkerFunction {
     aws: Aws,
     /// Of the operation `Invoke`.
     url: String,
     clock: Clock,
+    /// In seconds since 1970.
+    paused_until: Arc<AtomicI64>,
 }
 
 /// The function was not invoked, or it is not known whether it was.
@@ -55,18 +63,35 @@ impl WorkerFunction {
     /// The function that is invoked at `url`.
     #[must_use]
     pub fn new(aws: &Aws, url: String, clock: Clock) -> Self {
-        let aws = aws.clone();
-        Self { aws, url, clock }
+        let (aws, paused_until) = (aws.clone(), Arc::default());
+        Self {
+            aws,
+            url,
+            clock,
+            paused_until,
+        }
     }
 
-    /// Invokes the function with `dispatch`; gives up at `until`, and after a second.
+    /// Whether an invocation has failed in the last 30 seconds.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.clock.now().0 < self.paused_until.load(Ordering::Relaxed)
+    }
+
+    /// Invokes the function with `dispatch`; gives up at `until`, and after a second. A failure
+    /// begins a pause.
     ///
     /// # Errors
     /// [`InvokeError`].
     pub async fn invoke(&self, dispatch: &Dispatch, until: Instant) -> Result<(), InvokeError> {
         let until = until.min(Instant::now() + INVOKE_TIME_MAX);
         let invoked = tokio::time::timeout_at(until, self.request(dispatch));
-        invoked.await.map_err(|_| InvokeError::TimedOut)?
+        let invoked = invoked.await.unwrap_or(Err(InvokeError::TimedOut));
+        if invoked.is_err() {
+            let paused_until = self.clock.now().0 + PAUSE_SECONDS;
+            self.paused_until.store(paused_until, Ordering::Relaxed);
+        }
+        invoked
     }
 
     async fn request(&self, dispatch: &Dispatch) -> Result<(), InvokeError> {
@@ -122,6 +147,28 @@ mod tests {
     async fn invocation_uses_the_connection_of_warm_up() {
         let invoked = invoke("202 Accepted").await;
         assert!(invoked.is_ok(), "{invoked:?}");
+    }
+
+    #[tokio::test]
+    async fn failure_begins_a_pause() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!(
+            "http://{}{PATH}",
+            listener.local_addr().expect("an address")
+        );
+        drop(listener);
+        let clock = Clock::default();
+        let function = WorkerFunction::new(&aws_at(&url), url, clock.clone());
+        assert!(!function.is_paused());
+        let until = Instant::now() + Duration::from_secs(5);
+        let invoked = function.invoke(&dispatch(), until).await;
+        assert!(
+            matches!(invoked, Err(InvokeError::Connection(_))),
+            "{invoked:?}"
+        );
+        assert!(function.is_paused());
+        clock.advance_to_millis(clock.now_millis() + PAUSE_SECONDS * 1000);
+        assert!(!function.is_paused());
     }
 
     #[tokio::test]

@@ -138,7 +138,9 @@ impl WorkerDispatcher {
     /// Invokes the worker. If Lambda does not confirm it, enqueues the dispatch until `until`: the
     /// worker takes each step once, so it may get both.
     async fn dispatch(&self, dispatch: &Dispatch, until: Instant) -> Result<(), QueueError> {
-        if let Some(function) = &self.function {
+        if let Some(function) = &self.function
+            && !function.is_paused()
+        {
             let Err(error) = function.invoke(dispatch, until).await else {
                 return Ok(());
             };
@@ -147,7 +149,7 @@ impl WorkerDispatcher {
                 app = dispatch.app,
                 error.kind = "worker_not_invoked",
                 error.cause = causes(&error),
-                "failed to invoke carrier-worker; the dispatch goes through the queue"
+                "failed to invoke carrier-worker; dispatches go through the queue for 30 seconds"
             );
         }
         self.queue.enqueue_until(dispatch, until).await
