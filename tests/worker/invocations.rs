@@ -4,9 +4,12 @@
 use serde_json::json;
 
 use crate::support::{
-    BROKEN, Fault, FaultProxy, ProxiedService, TO, assert_approved, assert_queue_is_empty,
-    assert_status,
+    BROKEN, Fault, FaultProxy, ProxiedService, TO, american_phone, assert_approved,
+    assert_queue_is_empty, assert_status,
 };
+
+/// Several times the instances that a service has.
+const SENDS: usize = 20;
 
 /// A service whose `send` invokes the worker, through a proxy.
 struct Invoking {
@@ -87,6 +90,24 @@ async fn queue_gets_what_lambda_refuses() {
         let invoking = Invoking::start(&[]).await;
         let calls = invoking.send_despite(fault).await;
         assert_eq!(calls, ["Invoke", "SendMessage"], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn failed_invocation_pauses_those_of_its_instance() {
+    let invoking = Invoking::start(&[]).await;
+    let service = &invoking.proxied.service;
+    invoking.lambda.break_all(BROKEN);
+    for n in 0..SENDS {
+        assert_status(&service.send(&american_phone(n)).await, 201);
+    }
+    let invoked = invoking.lambda.take_calls().len();
+    assert!((1..SENDS / 2).contains(&invoked), "{invoked} of {SENDS}");
+    service.advance(31).await;
+    assert_status(&service.send(TO).await, 201);
+    assert_eq!(invoking.lambda.take_calls().len(), 1);
+    for n in 0..SENDS {
+        assert_eq!(service.messages(&american_phone(n)).await.len(), 1);
     }
 }
 
