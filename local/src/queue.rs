@@ -240,6 +240,9 @@ impl LocalQueue {
         if let Some(message) = state.messages.iter_mut().find(|message| message.id == id) {
             message.in_flight = false;
         }
+        drop(state);
+        // Until now nothing waited for its time-out.
+        self.wake();
     }
 
     /// Work other than a batch that [`LocalQueue::settle`] waits for.

@@ -89,15 +89,18 @@ fn template() -> Value {
     serde_norway::from_str(&read("template.yaml")).expect("YAML")
 }
 
-/// The statements of all policies in the template, with the name of the policy.
+/// The statements of all policies in the template, with the name of the function.
 fn statements(template: &Value) -> Vec<(String, Value)> {
     let resources = template["Resources"].as_mapping().expect("resources");
     let policies = resources.iter().flat_map(|(_, resource)| {
-        let policies = resource["Properties"]["Policies"].as_sequence();
-        policies.into_iter().flatten()
+        let own = (resource["Type"] == "AWS::IAM::Policy").then_some(&resource["Properties"]);
+        let of_role = resource["Properties"]["Policies"].as_sequence();
+        own.into_iter().chain(of_role.into_iter().flatten())
     });
     let statements = policies.flat_map(|policy| {
         let name = policy["PolicyName"].as_str().unwrap_or_default();
+        // A policy apart from the role is called after it.
+        let name = name.split("-invokes-").next().unwrap_or_default();
         let statements = policy["PolicyDocument"]["Statement"].as_sequence();
         let statements = statements.into_iter().flatten();
         statements.map(|statement| (name.to_owned(), statement.clone()))

@@ -1,4 +1,5 @@
-//! `lambda-otp dead-letters`: the dispatches that failed three times.
+//! `lambda-otp dead-letters`: the dispatches that failed three times, or that never reached the
+//! worker.
 
 use serde_json::{Value, json};
 

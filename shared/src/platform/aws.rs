@@ -231,20 +231,21 @@ impl Aws {
         }
     }
 
-    /// Signs `request` for `service` and sends it. Returns the status of the response, which has
+    /// Signs `request` for `service` and sends it. Returns the head of the response, whose body has
     /// been read, so that the connection returns to the pool.
     pub(super) async fn send(
         &self,
         mut request: http::Request<String>,
         service: &'static str,
         now: Timestamp,
-    ) -> Result<http::StatusCode, BoxError> {
+    ) -> Result<http::response::Parts, BoxError> {
         self.sign(&mut request, service, now)?;
-        let mut response = self.https.request(request.map(SdkBody::from)).await?;
-        while let Some(frame) = response.body_mut().frame().await {
+        let response = self.https.request(request.map(SdkBody::from)).await?;
+        let (parts, mut body) = response.into_parts();
+        while let Some(frame) = body.frame().await {
             frame?;
         }
-        Ok(response.status())
+        Ok(parts)
     }
 
     /// Signs `request` for `service` in our region (Signature Version 4), the session token

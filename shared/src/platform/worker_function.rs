@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::aws::Aws;
 use super::clock::Clock;
+use super::environment::variable;
 use super::queue::Dispatch;
 
-/// Limit for the invocation. After it there is time to enqueue the dispatch instead.
+/// Limit for an invocation.
 const INVOKE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// So long after a failure the function is not invoked: while Lambda does not answer, each send
@@ -46,8 +47,13 @@ pub enum InvokeError {
     #[error("the request to Lambda failed")]
     Connection(#[source] Box<dyn Error + Send + Sync>),
     /// Another status than 202.
-    #[error("Lambda answered {0}")]
-    Status(StatusCode),
+    #[error("Lambda answered {status} ({kind})")]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// Such as `AccessDeniedException`.
+        kind: String,
+    },
     /// No response in time.
     #[error("Lambda did not answer in time")]
     TimedOut,
@@ -78,15 +84,22 @@ impl WorkerFunction {
         self.clock.now().0 < self.paused_until.load(Ordering::Relaxed)
     }
 
-    /// Invokes the function with `dispatch`; gives up at `until`, and after a second. A failure
-    /// begins a pause.
+    /// Invokes the function with `dispatch`, within half of the time until `until`, so that there
+    /// is time to enqueue it instead, and within a second. A failure begins a pause.
     ///
     /// # Errors
     /// [`InvokeError`].
     pub async fn invoke(&self, dispatch: &Dispatch, until: Instant) -> Result<(), InvokeError> {
-        let until = until.min(Instant::now() + INVOKE_TIME_MAX);
-        let invoked = tokio::time::timeout_at(until, self.request(dispatch));
-        let invoked = invoked.await.unwrap_or(Err(InvokeError::TimedOut));
+        let time_left = until.saturating_duration_since(Instant::now());
+        let invoked = async {
+            match self.request(dispatch).await {
+                // Lambda closes idle connections. If it got the request, the worker gets two.
+                Err(InvokeError::Connection(_)) => self.request(dispatch).await,
+                invoked => invoked,
+            }
+        };
+        let invoked = tokio::time::timeout(INVOKE_TIME_MAX.min(time_left / 2), invoked).await;
+        let invoked = invoked.unwrap_or(Err(InvokeError::TimedOut));
         if invoked.is_err() {
             let paused_until = self.clock.now().0 + PAUSE_SECONDS;
             self.paused_until.store(paused_until, Ordering::Relaxed);
@@ -95,15 +108,25 @@ impl WorkerFunction {
     }
 
     async fn request(&self, dispatch: &Dispatch) -> Result<(), InvokeError> {
-        let request = http::Request::post(&self.url)
+        let mut request = http::Request::post(&self.url)
             .header("content-type", "application/json")
             .header("x-amz-invocation-type", "Event");
+        // As the SDK does, so that both functions are in one trace.
+        if let Some(trace_id) = variable("_X_AMZN_TRACE_ID") {
+            request = request.header("x-amzn-trace-id", trace_id);
+        }
         let request = request.body(dispatch.to_body()?)?;
         let sent = self.aws.send(request, "lambda", self.clock.now()).await;
-        match sent.map_err(InvokeError::Connection)? {
-            StatusCode::ACCEPTED => Ok(()),
-            status => Err(InvokeError::Status(status)),
+        let response = sent.map_err(InvokeError::Connection)?;
+        if response.status == StatusCode::ACCEPTED {
+            return Ok(());
         }
+        let kind = response.headers.get("x-amzn-errortype");
+        let kind = kind.and_then(|kind| kind.to_str().ok());
+        Err(InvokeError::Status {
+            status: response.status,
+            kind: kind.unwrap_or("of unknown type").to_owned(),
+        })
     }
 }
 
@@ -180,7 +203,7 @@ mod tests {
         ] {
             let invoked = invoke(status).await;
             let error = invoked.expect_err(status).to_string();
-            assert_eq!(error, format!("Lambda answered {status}"));
+            assert_eq!(error, format!("Lambda answered {status} (of unknown type)"));
         }
     }
 
