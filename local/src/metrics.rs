@@ -1,5 +1,5 @@
-//! The functions' metrics since the start, as CloudWatch aggregates them: the same lines of
-//! embedded metric format, each metric under each set of dimensions that its line names.
+//! The functions' metrics since the start, as CloudWatch aggregates them: the same lines, read by
+//! the metric filters of the template.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,12 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use otp::platform::metrics::Metrics;
 use serde_json::{Value, json};
 
+use crate::template::{MetricFilter, MetricFilters};
+
 /// Upper bounds of the buckets of a histogram; one more bucket holds longer times.
 const BUCKETS_UP_TO_SECONDS: [i64; 11] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800];
 
 /// The recorded metrics. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct RecordedMetrics(Arc<Mutex<BTreeMap<Series, Counts>>>);
+#[derive(Clone)]
+pub(crate) struct RecordedMetrics {
+    filters: Arc<MetricFilters>,
+    recorded: Arc<Mutex<BTreeMap<Series, Counts>>>,
+}
 
 /// One metric under one set of dimensions.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -26,44 +31,44 @@ struct Series {
 type Counts = BTreeMap<i64, u64>;
 
 impl RecordedMetrics {
-    /// A sink for a function in this process.
-    pub(crate) fn sink(&self) -> Metrics {
+    /// None yet, to be read by `filters`.
+    pub(crate) fn new(filters: MetricFilters) -> Self {
+        Self {
+            filters: Arc::new(filters),
+            recorded: Arc::default(),
+        }
+    }
+
+    /// A sink for a function in this process, by its name.
+    pub(crate) fn sink(&self, function: &'static str) -> Metrics {
         let recorded = self.clone();
         Metrics::to_sink(move |line| {
-            recorded.ingest(line);
+            recorded.ingest(function, line);
         })
     }
 
-    /// Records the metrics of a line of embedded metric format. Returns whether the line has
-    /// nothing else.
-    pub(crate) fn ingest(&self, line: &str) -> bool {
+    /// Records the metrics of a line of a function. Returns whether the line has nothing else.
+    pub(crate) fn ingest(&self, function: &str, line: &str) -> bool {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
-        for directive in elements(&line["_aws"]["CloudWatchMetrics"]) {
-            for dimension_names in elements(&directive["Dimensions"]) {
-                for metric in elements(&directive["Metrics"]) {
-                    self.record(&line, dimension_names, metric);
-                }
-            }
-        }
-        !line["_aws"].is_null() && line["message"].is_null()
+        let filters = self.filters.get(function).into_iter().flatten();
+        let recorded = filters.filter(|filter| self.record(&line, filter)).count();
+        recorded > 0 && line["message"].is_null()
     }
 
-    /// Records one metric of `line`, unless its value or a dimension is missing.
-    fn record(&self, line: &Value, dimension_names: &Value, metric: &Value) {
-        let dimensions = elements(dimension_names)
-            .map(|name| {
-                let name = name.as_str()?;
-                Some((name.to_owned(), line[name].as_str()?.to_owned()))
-            })
+    /// Records one metric of `line`. Returns whether it has the value and the dimensions.
+    fn record(&self, line: &Value, filter: &MetricFilter) -> bool {
+        let dimensions = filter.dimensions.iter();
+        let dimensions = dimensions
+            .map(|name| Some((name.clone(), line[name].as_str()?.to_owned())))
             .collect::<Option<_>>();
-        let name = metric["Name"].as_str().unwrap_or_default();
-        let (Some(dimensions), Some(value)) = (dimensions, line[name].as_i64()) else {
-            return;
+        let value = line[&filter.metric].as_i64().filter(|value| *value >= 0);
+        let (Some(dimensions), Some(value)) = (dimensions, value) else {
+            return false;
         };
         let series = Series {
-            name: name.to_owned(),
+            name: filter.metric.clone(),
             dimensions,
-            is_duration: metric["Unit"] == "Seconds",
+            is_duration: filter.unit == "Seconds",
         };
         let mut recorded = self.lock();
         *recorded
@@ -71,6 +76,7 @@ impl RecordedMetrics {
             .or_default()
             .entry(value)
             .or_default() += 1;
+        true
     }
 
     /// All metrics: sums of counts, histograms of durations.
@@ -89,12 +95,8 @@ impl RecordedMetrics {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Series, Counts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn elements(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 fn sum(counts: &Counts) -> i64 {
@@ -136,21 +138,25 @@ fn percentile(counts: &Counts, percent: u64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use otp::domain::time::Timestamp;
+    use crate::template::Template;
     use otp::platform::metrics::Metric;
+
+    fn metrics() -> RecordedMetrics {
+        let template = Template::read().unwrap_or_else(|error| panic!("{error}"));
+        RecordedMetrics::new(template.metric_filters)
+    }
 
     #[test]
     fn duration_counts_in_the_first_bucket_that_fits() {
-        let metrics = RecordedMetrics::default();
+        let metrics = metrics();
+        let sink = metrics.sink("delivery-callback");
         for seconds in [0, 1, 2, 3, 5, 6, 1800, 1801, 90_000] {
-            let report = Metric::Report {
-                carrier: "sim-a",
-                seconds,
-            };
-            metrics.sink().count(&report, Timestamp(1));
+            let carrier = "sim-a";
+            sink.count(&Metric::Report { carrier, seconds });
         }
         let all = metrics.to_json();
-        let counts: Vec<_> = elements(&all[0]["buckets"])
+        let buckets = all[0]["buckets"].as_array().into_iter().flatten();
+        let counts: Vec<_> = buckets
             .filter_map(|bucket| bucket["count"].as_u64())
             .collect();
         assert_eq!(counts, [2, 1, 2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
@@ -163,14 +169,26 @@ mod tests {
 
     #[test]
     fn line_without_metrics_or_dimensions_is_ignored() {
-        let metrics = RecordedMetrics::default();
-        let without_dimension = json!({
-            "_aws": {"CloudWatchMetrics": [{"Dimensions": [["a"]], "Metrics": [{"Name": "Sends"}]}]},
-            "Sends": 1,
-        });
-        for line in ["", "{", "7", "{}", &without_dimension.to_string()] {
-            metrics.ingest(line);
+        let metrics = metrics();
+        let unknown = json!({"Else": 1, "country": "FR"}).to_string();
+        let without_dimension = json!({"Refusals": 1}).to_string();
+        let text = json!({"Sends": "1", "country": "FR"}).to_string();
+        for line in ["", "{", "7", "{}", &unknown, &without_dimension, &text] {
+            assert!(!metrics.ingest("send", line), "{line}");
         }
+        let of_another_function = json!({"FactorChecks": 1}).to_string();
+        assert!(!metrics.ingest("send", &of_another_function));
         assert_eq!(metrics.to_json(), json!([]));
+    }
+
+    #[test]
+    fn line_with_more_than_metrics_is_recorded_and_printed() {
+        let metrics = metrics();
+        let counted = json!({"Checks": 1});
+        let with_outcome = json!({"Checks": 1, "message": "request completed"});
+        assert!(metrics.ingest("verify", &counted.to_string()));
+        assert!(!metrics.ingest("verify", &with_outcome.to_string()));
+        let checks = json!([{"name": "Checks", "dimensions": {}, "sum": 2}]);
+        assert_eq!(metrics.to_json(), checks);
     }
 }

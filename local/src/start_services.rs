@@ -100,7 +100,7 @@ impl ServicesStart<'_> {
             variables: lookup,
             servers,
         };
-        let metrics = RecordedMetrics::default();
+        let metrics = RecordedMetrics::new(template.metric_filters.clone());
         let functions = start_functions(self.built, template, &environment, clock, &metrics)?;
         let batches = queue_trigger::run(functions.clone(), queue.clone(), template.batch_size);
         tokio::spawn(batches);

@@ -1,6 +1,6 @@
 //! What the local server takes from template.yaml: routes, the table's key and TTL attribute, the
-//! variables and their defaults, batch size, receive count, visibility time-out. A template that
-//! does not match the code fails here, before it is deployed.
+//! variables and their defaults, batch size, receive count, visibility time-out, metric filters. A
+//! template that does not match the code fails here, before it is deployed.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,23 @@ pub(crate) struct Template {
     pub(crate) timeout_seconds: u64,
     /// Memory of each function, in MB, unless a deployment sets it; by its resource.
     pub(crate) memory_mb: BTreeMap<&'static str, u64>,
+    /// The metrics that CloudWatch reads from the lines of each function, by the function's name.
+    pub(crate) metric_filters: MetricFilters,
     document: Value,
+}
+
+/// Filters of the lines of functions, by their names.
+pub(crate) type MetricFilters = BTreeMap<&'static str, Vec<MetricFilter>>;
+
+/// A filter that adds a value of each line that has one to a metric.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MetricFilter {
+    /// The metric, and the member of the line that is its value.
+    pub(crate) metric: String,
+    /// `Count` or `Seconds`.
+    pub(crate) unit: String,
+    /// Members of the line that are the metric's dimensions. Lines without one are left out.
+    pub(crate) dimensions: Vec<String>,
 }
 
 /// The key of the table: one attribute.
@@ -101,6 +117,7 @@ impl Template {
             visibility_seconds: number(&queue["VisibilityTimeout"], "VisibilityTimeout")?,
             timeout_seconds: number(&document["Globals"]["Function"]["Timeout"], "Timeout")?,
             memory_mb: memory_mb(&document)?,
+            metric_filters: metric_filters(resources)?,
             document,
         })
     }
@@ -212,6 +229,42 @@ fn memory_mb(document: &Value) -> Result<BTreeMap<&'static str, u64>, TemplateEr
     memory.collect()
 }
 
+fn metric_filters(resources: &Value) -> Result<MetricFilters, TemplateError> {
+    let mut filters = MetricFilters::new();
+    let resources = resources.as_mapping().into_iter().flat_map(|r| r.values());
+    for filter in resources.filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter") {
+        let (function, filter) = metric_filter(&filter["Properties"])
+            .ok_or(TemplateError::Missing("a value of a metric filter"))?;
+        filters.entry(function).or_default().push(filter);
+    }
+    Ok(filters)
+}
+
+/// A filter with the function of its log group, if it is of the one form that the functions' lines
+/// need: value and dimensions are members of the line with these names.
+fn metric_filter(properties: &Value) -> Option<(&'static str, MetricFilter)> {
+    let group = untagged(&properties["LogGroupName"]).as_str()?;
+    let function = Template::FUNCTIONS
+        .into_iter()
+        .find(|(_, resource)| group.strip_suffix("LogGroup") == resource.strip_suffix("Function"));
+    let transformation = &properties["MetricTransformations"][0];
+    let metric = transformation["MetricName"].as_str()?.to_owned();
+    let dimensions = transformation["Dimensions"].as_sequence();
+    let dimensions = dimensions.into_iter().flatten().map(|dimension| {
+        let key = dimension["Key"].as_str()?;
+        (dimension["Value"] == format!("$.{key}")).then(|| key.to_owned())
+    });
+    let is_of_form = transformation["MetricNamespace"] == "lambda-otp"
+        && transformation["MetricValue"] == format!("$.{metric}")
+        && properties["FilterPattern"] == format!("{{ $.{metric} >= 0 }}");
+    let filter = MetricFilter {
+        unit: transformation["Unit"].as_str()?.to_owned(),
+        dimensions: dimensions.collect::<Option<_>>()?,
+        metric,
+    };
+    Some((function?.0, filter)).filter(|_| is_of_form)
+}
+
 /// The value behind a tag such as `!Ref`.
 fn untagged(value: &Value) -> &Value {
     match value {
@@ -222,6 +275,8 @@ fn untagged(value: &Value) -> &Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn template() -> Template {
@@ -240,6 +295,37 @@ mod tests {
         assert_eq!(template.timeout_seconds, 10);
         assert_eq!(template.memory_mb["SendFunction"], 256);
         assert_eq!(template.memory_mb["CarrierWorkerFunction"], 128);
+    }
+
+    /// Name, unit and dimensions of each metric in a table of the documentation.
+    fn documented_metrics() -> Vec<(String, String, Vec<String>)> {
+        let page = include_str!("../../docs/operations.md");
+        let rows = page.lines().skip_while(|line| *line != "## Metrics");
+        let rows = rows.skip_while(|line| !line.starts_with("| `"));
+        let rows = rows.take_while(|line| line.starts_with("| `"));
+        let metric_of_each_set = rows.flat_map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let (name, unit) = (cells[1].trim_matches('`'), cells[2]);
+            let of_set = |set: &str| {
+                let names = set.split('`').skip(1).step_by(2);
+                (name.into(), unit.into(), names.map(str::to_owned).collect())
+            };
+            cells[3].split(';').map(of_set).collect::<Vec<_>>()
+        });
+        metric_of_each_set.collect()
+    }
+
+    #[test]
+    fn metric_filters_make_the_documented_metrics() {
+        let filters = template().metric_filters;
+        let all = filters.values().flatten();
+        let made: BTreeSet<_> = all
+            .map(|filter| {
+                let filter = filter.clone();
+                (filter.metric, filter.unit, filter.dimensions)
+            })
+            .collect();
+        assert_eq!(made, documented_metrics().into_iter().collect());
     }
 
     #[test]

@@ -271,6 +271,6 @@ async fn send_again(
 
 /// The problem document of `error`. A rejection by a limit is counted.
 fn problem(sending: &Sending, error: &SendError, app: &str, now: Timestamp) -> Problem {
-    sending.count_rejection(error, now);
+    sending.count_rejection(error);
     send_problem(error, &sending.apps, app, now)
 }

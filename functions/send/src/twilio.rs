@@ -53,7 +53,7 @@ async fn create(
     let (send, voice_fallback) = (create.send, create.voice_fallback);
     let sent = open_or_continue(sending, &account.app, send, voice_fallback, deadline, now).await;
     let sent = sent.map_err(|error| {
-        sending.count_rejection(&error, now);
+        sending.count_rejection(&error);
         Rejection::of_send(&error, &sending.apps, &account.app, now)
     })?;
     log.set_verification(sent.id);

@@ -113,16 +113,21 @@ impl Handlers {
         metrics: &RecordedMetrics,
     ) -> Result<Self, ConfigError> {
         let (environment, clock) = (|| environment.clone(), || clock.clone());
+        let sink = |function| metrics.sink(function);
         Ok(Self {
-            send: send::State::new(environment(), clock(), metrics.sink())?,
-            verify: verify::State::new(environment(), clock(), metrics.sink())?,
-            factors: factors::State::new(environment(), clock(), metrics.sink())?,
+            send: send::State::new(environment(), clock(), sink("send"))?,
+            verify: verify::State::new(environment(), clock(), sink("verify"))?,
+            factors: factors::State::new(environment(), clock(), sink("factors"))?,
             delivery_callback: delivery_callback::State::new(
                 environment(),
                 clock(),
-                metrics.sink(),
+                sink("delivery-callback"),
             )?,
-            carrier_worker: carrier_worker::State::new(environment(), clock(), metrics.sink())?,
+            carrier_worker: carrier_worker::State::new(
+                environment(),
+                clock(),
+                sink("carrier-worker"),
+            )?,
         })
     }
 }

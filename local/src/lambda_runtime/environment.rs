@@ -85,7 +85,7 @@ impl Environment {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(read_output(stdout, program.metrics.clone()));
+            tokio::spawn(read_output(stdout, program.name, program.metrics.clone()));
         }
         let serving = tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self {
@@ -145,10 +145,10 @@ impl Environment {
 }
 
 /// Records the metrics that a process prints, and prints all lines that say more.
-async fn read_output(stdout: ChildStdout, metrics: RecordedMetrics) {
+async fn read_output(stdout: ChildStdout, function: &str, metrics: RecordedMetrics) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        if !metrics.ingest(&line) {
+        if !metrics.ingest(function, &line) {
             eprintln!("{line}");
         }
     }

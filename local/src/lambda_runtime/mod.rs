@@ -116,7 +116,7 @@ mod tests {
             variables: vec![],
             timeout,
             clock: Clock::default(),
-            metrics: RecordedMetrics::default(),
+            metrics: RecordedMetrics::new([].into()),
         };
         LambdaRuntime::new(program, 2)
     }

@@ -14,24 +14,6 @@ use serde_json::Value;
 
 use crate::domain::time::Timestamp;
 
-/// Metrics of a line in CloudWatch's embedded metric format (EMF), as its user guide specifies it:
-/// which members are metrics, and under which sets of dimensions.
-#[derive(serde::Serialize, PartialEq, Debug)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Directive {
-    pub(super) namespace: &'static str,
-    pub(super) dimensions: &'static [&'static [&'static str]],
-    pub(super) metrics: &'static [Unit],
-}
-
-/// A metric and its unit.
-#[derive(serde::Serialize, PartialEq, Debug)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Unit {
-    pub(super) name: &'static str,
-    pub(super) unit: &'static str,
-}
-
 /// What an event is, besides its fields.
 struct Event {
     level: &'static str,
@@ -46,9 +28,8 @@ pub(super) struct Line {
     event: Option<Event>,
     messages: Vec<String>,
     members: Vec<(&'static str, Value)>,
-    directives: Vec<&'static Directive>,
-    /// The time of its metrics.
-    counted_at: Timestamp,
+    /// The names of the members that are metrics.
+    metrics: Vec<&'static str>,
 }
 
 /// The member of an event's text.
@@ -80,18 +61,15 @@ impl Line {
         }
     }
 
-    /// Of metrics that were counted at `now`.
-    pub(super) fn of_metrics(directives: &'static [Directive], now: Timestamp) -> Self {
-        Self {
-            directives: directives.iter().collect(),
-            counted_at: now,
-            ..Self::default()
-        }
-    }
-
     /// Adds a member.
     pub(super) fn add(&mut self, name: &'static str, value: impl Into<Value>) {
         self.members.push((name, value.into()));
+    }
+
+    /// Adds a member that is counted.
+    pub(super) fn add_metric(&mut self, name: &'static str, value: i64) {
+        self.metrics.push(name);
+        self.add(name, value);
     }
 
     /// Adds a part of the event's text.
@@ -114,25 +92,17 @@ impl Line {
         members.find_map(|(own, value)| (*own == name).then_some(value))
     }
 
-    fn is_metric(&self, name: &str) -> bool {
-        let mut metrics = self.directives.iter().flat_map(|d| d.metrics);
-        metrics.any(|metric| metric.name == name)
-    }
-
     /// Whether both are true in one line.
     fn agrees_with(&self, other: &Self) -> bool {
         let mut members = other.members.iter();
         members.all(|(name, value)| match self.value_of(name) {
-            Some(own) => own == value && !self.is_metric(name) && !other.is_metric(name),
+            Some(own) => own == value && !self.metrics.contains(name),
             None => true,
         })
     }
 
     /// Adds what `other` says and this line does not.
     fn join(&mut self, other: Self) {
-        if self.directives.is_empty() {
-            self.counted_at = other.counted_at;
-        }
         self.event = other.event.or(self.event.take());
         self.messages.extend(other.messages);
         for (name, value) in other.members {
@@ -140,7 +110,7 @@ impl Line {
                 self.members.push((name, value));
             }
         }
-        self.directives.extend(other.directives);
+        self.metrics.extend(other.metrics);
     }
 }
 
@@ -158,22 +128,8 @@ impl Serialize for Line {
         if let Some(target) = self.event.as_ref().and_then(|event| event.target) {
             map.serialize_entry("target", target)?;
         }
-        if !self.directives.is_empty() {
-            let metrics = Metadata {
-                timestamp: self.counted_at.0.saturating_mul(1000),
-                cloud_watch_metrics: &self.directives,
-            };
-            map.serialize_entry("_aws", &metrics)?;
-        }
         map.end()
     }
-}
-
-#[derive(serde::Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata<'a> {
-    timestamp: i64,
-    cloud_watch_metrics: &'a [&'static Directive],
 }
 
 /// Such as `2026-11-21T20:00:00.123Z`.
@@ -273,23 +229,6 @@ pub(super) mod tests {
 
     use super::*;
 
-    static SENDS: &[Directive] = &[Directive {
-        namespace: "n",
-        dimensions: &[&["country"]],
-        metrics: &[Unit {
-            name: "Sends",
-            unit: "Count",
-        }],
-    }];
-    static REPORTS: &[Directive] = &[Directive {
-        namespace: "n",
-        dimensions: &[&["carrier"]],
-        metrics: &[Unit {
-            name: "Reports",
-            unit: "Count",
-        }],
-    }];
-
     /// The lines that `work` writes.
     pub(in crate::platform) async fn lines_of(work: impl Future<Output = ()>) -> Vec<Value> {
         let lines = Arc::new(Mutex::new(vec![]));
@@ -314,33 +253,24 @@ pub(super) mod tests {
         line
     }
 
-    fn counted(directives: &'static [Directive], metric: &'static str, dimension: &str) -> Line {
-        let mut line = Line::of_metrics(directives, Timestamp(1_795_291_200));
-        line.add(metric, 1);
-        line.add(directives[0].dimensions[0][0], dimension);
+    fn counted(metric: &'static str, dimension: &'static str, value: &str) -> Line {
+        let mut line = Line::default();
+        line.add_metric(metric, 1);
+        line.add(dimension, value);
         line
     }
 
     #[tokio::test]
     async fn outcome_and_metrics_are_one_line() {
         let lines = lines_of(async {
-            put(counted(SENDS, "Sends", "FR"));
+            put(counted("Sends", "country", "FR"));
             put(event("called", &[("app", "a"), ("carrier", "c")]));
-            put(counted(REPORTS, "Reports", "c"));
+            put(counted("Reports", "carrier", "c"));
             put(event("completed", &[("app", "a")]));
         });
         let expected = json!({
             "timestamp": "2026-11-21T20:00:00.123Z", "level": "INFO", "message": "called; completed",
             "Sends": 1, "country": "FR", "app": "a", "carrier": "c", "Reports": 1,
-            "_aws": {
-                "Timestamp": 1_795_291_200_000_i64,
-                "CloudWatchMetrics": [
-                    {"Namespace": "n", "Dimensions": [["country"]],
-                        "Metrics": [{"Name": "Sends", "Unit": "Count"}]},
-                    {"Namespace": "n", "Dimensions": [["carrier"]],
-                        "Metrics": [{"Name": "Reports", "Unit": "Count"}]},
-                ],
-            },
         });
         assert_eq!(lines.await, [expected]);
     }
@@ -349,9 +279,9 @@ pub(super) mod tests {
     async fn different_values_of_a_name_are_separate_lines() {
         let lines = lines_of(async {
             put(event("called", &[("carrier", "a")]));
-            put(counted(REPORTS, "Reports", "a"));
+            put(counted("Reports", "carrier", "a"));
             put(event("called", &[("carrier", "b")]));
-            put(counted(REPORTS, "Reports", "b"));
+            put(counted("Reports", "carrier", "b"));
         });
         let lines: Vec<_> = lines
             .await
@@ -364,8 +294,8 @@ pub(super) mod tests {
     #[tokio::test]
     async fn metric_counted_twice_is_two_lines() {
         let lines = lines_of(async {
-            put(counted(SENDS, "Sends", "FR"));
-            put(counted(SENDS, "Sends", "FR"));
+            put(counted("Sends", "country", "FR"));
+            put(counted("Sends", "country", "FR"));
             put(event("completed", &[]));
         });
         let lines = lines.await;
@@ -380,7 +310,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn problem_is_a_line_of_its_own() {
         let lines = lines_of(async {
-            put(counted(SENDS, "Sends", "FR"));
+            put(counted("Sends", "country", "FR"));
             let mut problem = Line::of_problem("ERROR", "otp::x", 0);
             problem.add_message("failed".to_owned());
             put(problem);

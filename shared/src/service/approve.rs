@@ -30,7 +30,7 @@ pub async fn approve(
         let country = recipient.address.as_ref().and_then(Address::country);
         let seconds = now.seconds_since(verification.params().created_at);
         let metric = Metric::Approval { country, seconds };
-        verifying.metrics.count(&metric, now);
+        verifying.metrics.count(&metric);
     }
     Ok(shown)
 }

@@ -247,7 +247,7 @@ fn decide(
             None => Metric::Approval { country, seconds },
             Some(_) => Metric::Check,
         };
-        verifying.metrics.count(&metric, now);
+        verifying.metrics.count(&metric);
     }
     Ok(Checked {
         outcome,

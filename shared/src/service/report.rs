@@ -136,13 +136,12 @@ impl Reporting {
             country,
             status: status_name,
         };
-        self.metrics.count(&metric, now);
+        self.metrics.count(&metric);
         if status == DeliveryStatus::Delivered
             && let Some(opened_at) = opened_with(recipient, tag)
         {
             let seconds = now.seconds_since(opened_at);
-            self.metrics
-                .count(&Metric::Report { carrier, seconds }, now);
+            self.metrics.count(&Metric::Report { carrier, seconds });
         }
     }
 

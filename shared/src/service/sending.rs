@@ -106,10 +106,10 @@ impl Sending {
     }
 
     /// Counts `error` if it is a rejection by a limit.
-    pub fn count_rejection(&self, error: &SendError, now: Timestamp) {
+    pub fn count_rejection(&self, error: &SendError) {
         if let SendError::LimitExceeded(exceeded) = error {
             let limit = exceeded.limit.name();
-            self.metrics.count(&Metric::Refusal { limit }, now);
+            self.metrics.count(&Metric::Refusal { limit });
         }
     }
 
@@ -271,9 +271,7 @@ impl<'a> SendContext<'a> {
     /// Counts an accepted send.
     pub(super) fn count_send(&self, recipient: &Recipient) {
         let country = recipient.address.as_ref().and_then(Address::country);
-        self.sending
-            .metrics
-            .count(&Metric::Send { country }, self.now);
+        self.sending.metrics.count(&Metric::Send { country });
     }
 }
 

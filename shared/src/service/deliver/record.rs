@@ -214,7 +214,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
         let current = match store.end_step(&self.claim, &result, now).await? {
             ClaimResult::Written(stored) => {
                 let recipient = stored.recipient;
-                self.count(&recipient, result.record.as_ref(), now);
+                self.count(&recipient, result.record.as_ref());
                 let tag = result.record.as_ref().map(|record| record.tag);
                 let is_failure = self.apply_early_report(&recipient, tag).await?;
                 let due = if is_failure { Some(now) } else { result.due };
@@ -287,7 +287,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                 status,
                 carrier,
             };
-            self.count(&recipient, Some(&record), now);
+            self.count(&recipient, Some(&record));
         }
         Ok(status.is_failure())
     }
@@ -348,7 +348,6 @@ impl<C: CarrierClient> StepWork<'_, C> {
         status: DeliveryStatus,
         carrier: Option<&str>,
     ) -> Result<Recorded, DeliverError> {
-        let now = self.delivering.clock.now();
         match raised {
             RaiseResult::Raised(recipient) => {
                 let carrier = carrier.map(str::to_owned);
@@ -357,7 +356,7 @@ impl<C: CarrierClient> StepWork<'_, C> {
                     status,
                     carrier,
                 };
-                self.count(&recipient, Some(&record), now);
+                self.count(&recipient, Some(&record));
                 self.apply_early_report(&recipient, Some(tag)).await?;
                 Ok(Some(recipient))
             }
@@ -366,13 +365,13 @@ impl<C: CarrierClient> StepWork<'_, C> {
         }
     }
 
-    fn count(&self, recipient: &Recipient, record: Option<&DeliveryRecord>, now: Timestamp) {
+    fn count(&self, recipient: &Recipient, record: Option<&DeliveryRecord>) {
         let Some(record) = record else { return };
         let metric = Metric::Delivery {
             carrier: record.carrier.as_deref(),
             country: recipient.address.as_ref().and_then(Address::country),
             status: record.status.name(),
         };
-        self.delivering.metrics.count(&metric, now);
+        self.delivering.metrics.count(&metric);
     }
 }

@@ -93,7 +93,7 @@ pub async fn check(
             Rejection::Locked { until } => {
                 subjects
                     .metrics
-                    .count(&Metric::Factor(FactorEvent::LockedOut), now);
+                    .count(&Metric::Factor(FactorEvent::LockedOut));
                 return Err(SubjectError::Locked { until });
             }
             Rejection::UnknownFactor => return Err(SubjectError::FactorNotFound),
@@ -230,10 +230,7 @@ fn count(context: SubjectContext<'_>, outcome: &FactorOutcome) {
         Verdict::Accepted => FactorEvent::Accepted,
         Verdict::Replayed | Verdict::Wrong => FactorEvent::Checked,
     };
-    context
-        .subjects
-        .metrics
-        .count(&Metric::Factor(event), context.now);
+    context.subjects.metrics.count(&Metric::Factor(event));
 }
 
 fn checked(context: SubjectContext<'_>, outcome: &FactorOutcome, is_replay: bool) -> FactorChecked {

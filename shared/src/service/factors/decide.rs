@@ -75,7 +75,7 @@ pub async fn decide(
             decision: decided.decision.outcome.name(),
             rule: &decided.decision.rule,
         };
-        context.subjects.metrics.count(&metric, context.now);
+        context.subjects.metrics.count(&metric);
     }
     Ok(decided)
 }
