@@ -95,7 +95,7 @@ pub async fn check_table(table: &ResponseTable) {
         let delivery = setup.delivery(&id).await;
         let lines = logs.take();
         let of_call = lines.iter().find(|line| {
-            line.field("delivery.carrier") == vendor.name()
+            line.field("carrier") == vendor.name()
                 && (!line.field("delivery.receipt").is_empty()
                     || ["misconfigured", "blocked"].contains(&line.field("error.kind")))
         });

@@ -295,12 +295,12 @@ async fn read_sns_envelope(
             let confirmed = state.sns.confirm_subscription(&url).await;
             confirmed.map_err(|error| Problem::unavailable(&error))?;
             tracing::warn!(
-                delivery.carrier = carrier.name,
+                carrier = carrier.name,
                 "confirmed the subscription of the report endpoint to an SNS topic"
             );
         }
         Notice::UnsubscribeConfirmation => tracing::error!(
-            delivery.carrier = carrier.name,
+            carrier = carrier.name,
             error.kind = "unsubscribed",
             "SNS unsubscribed the report endpoint"
         ),

@@ -206,7 +206,7 @@ impl HttpCarrier {
             let reported = network.report(secret, &id, &callback, &status);
             if let Err(error) = reported.await {
                 tracing::warn!(
-                    delivery.carrier = self.name,
+                    carrier = self.name,
                     error.cause = error.to_string(),
                     "a simulated carrier failed to report"
                 );

@@ -264,7 +264,7 @@ fn reserve_for(
     reserve(stored.port).or_else(|error| {
         let other = reserve(0)?;
         tracing::warn!(
-            delivery.carrier = name,
+            carrier = name,
             port = other.local_addr()?.port(),
             stored_port = stored.port,
             error.cause = error.to_string(),

@@ -60,7 +60,7 @@ impl RequestLog {
             http.status = status.as_u16(),
             app = self.app,
             verification.id = self.verification,
-            delivery.carrier = self.carrier,
+            carrier = self.carrier,
             "request completed"
         );
     }
@@ -76,7 +76,7 @@ impl RequestLog {
                 http.status = status,
                 app = self.app,
                 verification.id = self.verification,
-                delivery.carrier = self.carrier,
+                carrier = self.carrier,
                 error.kind = kind,
                 error.cause = cause,
                 "request failed"
@@ -87,7 +87,7 @@ impl RequestLog {
                 http.status = status,
                 app = self.app,
                 verification.id = self.verification,
-                delivery.carrier = self.carrier,
+                carrier = self.carrier,
                 error.kind = kind,
                 fields = problem.known_fields(),
                 limit = problem.limit().map(Limit::name),

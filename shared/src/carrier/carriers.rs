@@ -121,7 +121,7 @@ impl Carriers {
             Ok(response) => response,
             Err(error) => {
                 tracing::warn!(
-                    delivery.carrier = carrier.name,
+                    carrier = carrier.name,
                     delivery.channel = message.channel.name(),
                     error.kind = "no_response",
                     error.cause = causes(&error),
@@ -163,7 +163,7 @@ impl Carriers {
             Ok(()) => Some(request),
             Err(error) => {
                 tracing::error!(
-                    delivery.carrier = carrier.name,
+                    carrier = carrier.name,
                     error.kind = "unsigned",
                     error.cause = causes(&error),
                     "could not sign a request to a carrier"
@@ -189,18 +189,17 @@ impl Carriers {
             return;
         };
         match self.client.send(request, carrier.timeout).await {
-            Ok(response) if response.status().is_success() => tracing::info!(
-                delivery.carrier = name,
-                "sent conversion feedback to a carrier"
-            ),
+            Ok(response) if response.status().is_success() => {
+                tracing::info!(carrier = name, "sent conversion feedback to a carrier");
+            }
             Ok(response) => tracing::warn!(
-                delivery.carrier = name,
+                carrier = name,
                 error.kind = "feedback_refused",
                 http.status = response.status().as_u16(),
                 "a carrier refused conversion feedback"
             ),
             Err(error) => tracing::warn!(
-                delivery.carrier = name,
+                carrier = name,
                 error.kind = "no_response",
                 error.cause = causes(&error),
                 "no response from a carrier to conversion feedback"
@@ -222,7 +221,7 @@ impl Carriers {
             Ok(response) => polling.parse_status(&response),
             Err(error) => {
                 tracing::warn!(
-                    delivery.carrier = carrier.name,
+                    carrier = carrier.name,
                     error.kind = "no_response",
                     error.cause = causes(&error),
                     "no response from a carrier to a status request"

@@ -72,16 +72,16 @@ impl Reporting {
             (None, _) => ReportOutcome::UnknownMessage,
         };
         tracing::info!(
-            delivery.carrier = carrier,
+            carrier = carrier,
             delivery.reference = reference.get(..8).unwrap_or_default(),
-            delivery.status = reported.map_or("", |reported| reported.status.name()),
+            status = reported.map(|reported| reported.status.name()),
             outcome = ?outcome,
             "received a delivery report"
         );
         let is_account_fault = reported.is_some_and(|reported| reported.is_account_fault);
         if is_account_fault && outcome != ReportOutcome::UnknownMessage {
             tracing::error!(
-                delivery.carrier = carrier,
+                carrier = carrier,
                 delivery.reference = reference.get(..8).unwrap_or_default(),
                 error.kind = "misconfigured",
                 "the carrier could not send for this account: check sender, registration, template"

@@ -204,7 +204,7 @@ impl Breakers {
         };
         if let Err(error) = written {
             tracing::warn!(
-                delivery.carrier = scopes.account,
+                carrier = scopes.account,
                 error.kind = "breaker_unwritten",
                 error.cause = causes(&error),
                 "could not write the outcome of a call to the circuit breaker"

@@ -332,21 +332,21 @@ impl<C: CarrierClient> StepWork<'_, C> {
         match receipt {
             Receipt::Misconfigured | Receipt::AccountRejected => tracing::error!(
                 verification.id = id,
-                delivery.carrier = carrier,
+                carrier = carrier,
                 delivery.channel = channel,
                 error.kind = "misconfigured",
                 "the carrier rejects this account's requests: check credentials, balance, settings"
             ),
             Receipt::Blocked => tracing::warn!(
                 verification.id = id,
-                delivery.carrier = carrier,
+                carrier = carrier,
                 delivery.channel = channel,
                 error.kind = "blocked",
                 "the settings of the account at the carrier block this recipient or country"
             ),
             receipt => tracing::info!(
                 verification.id = id,
-                delivery.carrier = carrier,
+                carrier = carrier,
                 delivery.channel = channel,
                 delivery.receipt = ?receipt,
                 "called a carrier"

@@ -51,8 +51,8 @@ impl<C: CarrierClient> StepWork<'_, C> {
             .await;
         tracing::info!(
             verification.id = self.log_id(),
-            delivery.carrier = carrier.name,
-            delivery.status = status.map_or("", DeliveryStatus::name),
+            carrier = carrier.name,
+            status = status.map(DeliveryStatus::name),
             "polled the status of a message"
         );
         status
