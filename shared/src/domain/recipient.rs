@@ -10,7 +10,7 @@ use crate::domain::step::Step;
 use crate::domain::test_number::TEST_CARRIER;
 use crate::domain::time::{DAY_SECONDS, RETENTION_SECONDS, Timestamp};
 use crate::domain::verification::{SealedCode, Verification};
-use crate::domain::verification_params::Idempotency;
+use crate::domain::verification_params::{Idempotency, VerificationSubject};
 use crate::domain::verification_ref::VerificationRef;
 use crate::domain::verification_status::Status;
 
@@ -91,7 +91,9 @@ impl Recipient {
         self.drop_send_that_was_not_enqueued(now);
         self.archive_current(now);
         self.current = Some(new);
-        self.take_remembered(now)
+        let leaving = self.take_remembered(now);
+        self.share_sealed_subjects();
+        leaving
     }
 
     /// Adds a message to the current verification and counts a send. Call
@@ -343,6 +345,25 @@ impl Recipient {
             .saturating_sub(usize::from(is_not_enqueued))]
     }
 
+    /// Makes verifications for one subject share one sealed id, that of the newest of them: it is
+    /// stored once then.
+    pub fn share_sealed_subjects(&mut self) {
+        let current = self.current.iter_mut().map(|current| &mut current.params);
+        let past = self.past.iter_mut().map(|past| &mut past.params);
+        let mut newest: Vec<VerificationSubject> = vec![];
+        for subject in current.chain(past).flat_map(|params| &mut params.subject) {
+            let is_same =
+                |newer: &&VerificationSubject| newer.key == subject.key && newer.id == subject.id;
+            match newest.iter().find(is_same) {
+                Some(newer) => {
+                    subject.sealed_id.clone_from(&newer.sealed_id);
+                    subject.sealed_for = newer.sealed_for;
+                }
+                None => newest.push(subject.clone()),
+            }
+        }
+    }
+
     /// Moves the current verification to the past ones, and its failures to the counts.
     fn archive_current(&mut self, now: Timestamp) {
         self.failure_streak = self.consecutive_failures();
@@ -377,7 +398,7 @@ mod tests {
     use super::*;
     use crate::domain::attempt_log::Attempt;
     use crate::domain::delivery::{Delivery, DeliveryStatus};
-    use crate::domain::ids::{AttemptHash, BodyHash};
+    use crate::domain::ids::{AttemptHash, BodyHash, RecordKey};
     use crate::domain::verification::tests::{attempt, verification};
 
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -622,5 +643,42 @@ mod tests {
         assert_eq!(left(DAY_SECONDS), (0, 0, PAST_READABLE_MAX));
         assert_eq!(left(100 + RETENTION_SECONDS - 1), (0, 0, PAST_READABLE_MAX));
         assert_eq!(left(100 + RETENTION_SECONDS), (0, 0, 0));
+    }
+
+    fn subject_of(nonce: u8, sealed: u8) -> VerificationSubject {
+        VerificationSubject {
+            key: SubjectKey(RecordKey([7; 12])),
+            sealed_id: vec![sealed],
+            sealed_for: VerificationNonce([nonce; 4]),
+            id: None,
+            is_unique: false,
+            is_taken: false,
+        }
+    }
+
+    #[test]
+    fn verifications_for_one_subject_share_the_newest_seal() {
+        let mut recipient = Recipient::default();
+        for n in 1..=3u8 {
+            let mut new = opened(NOW + i64::from(n));
+            new.params.nonce = VerificationNonce([n; 4]);
+            let is_other = n == 2;
+            new.params.subject = Some(VerificationSubject {
+                key: SubjectKey(RecordKey([if is_other { 8 } else { 7 }; 12])),
+                is_unique: n == 1,
+                ..subject_of(n, n)
+            });
+            let _ = recipient.open(new, NOW + i64::from(n));
+        }
+        let subjects: Vec<_> = recipient
+            .verifications()
+            .filter_map(|verification| verification.params().subject.clone())
+            .collect();
+        let sealed: Vec<_> = subjects
+            .iter()
+            .map(|subject| (subject.sealed_id[0], subject.sealed_for.0[0]))
+            .collect();
+        assert_eq!(sealed, [(3, 3), (2, 2), (3, 3)]);
+        assert!(subjects[2].is_unique, "what is its own stays");
     }
 }

@@ -50,6 +50,7 @@ mod tests {
         current.params.subject = Some(VerificationSubject {
             key: OWNER,
             sealed_id: vec![],
+            sealed_for: current.params.nonce,
             id: Some("user-1".parse().expect("an id")),
             is_unique,
             is_taken: false,

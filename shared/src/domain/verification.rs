@@ -454,6 +454,7 @@ pub(crate) mod tests {
         v.params.subject = Some(VerificationSubject {
             key: SubjectKey(RecordKey([1; 12])),
             sealed_id: vec![],
+            sealed_for: v.params.nonce,
             id: None,
             is_unique: true,
             is_taken: true,
@@ -476,6 +477,7 @@ pub(crate) mod tests {
         let subject = VerificationSubject {
             key: SubjectKey(RecordKey([1; 12])),
             sealed_id: vec![],
+            sealed_for: v.params.nonce,
             id: None,
             is_unique: true,
             is_taken: false,

@@ -36,12 +36,23 @@ pub struct VerificationSubject {
     pub key: SubjectKey,
     /// The id, sealed.
     pub sealed_id: Vec<u8>,
+    /// The verification that it was sealed for: this one, or a newer one for the same subject.
+    pub sealed_for: VerificationNonce,
     /// The id; `None` if the key that sealed it was removed.
     pub id: Option<SubjectId>,
     /// Whether an approval makes the subject the owner of the recipient (policy at the send).
     pub is_unique: bool,
     /// Whether the recipient belonged to another subject at the send.
     pub is_taken: bool,
+}
+
+impl VerificationSubject {
+    /// Whether `other` is the same subject with the same sealed id.
+    #[must_use]
+    pub fn is_sealed_like(&self, other: &Self) -> bool {
+        (self.key, self.sealed_for) == (other.key, other.sealed_for)
+            && self.sealed_id == other.sealed_id
+    }
 }
 
 /// What was agreed at the start; never changes.

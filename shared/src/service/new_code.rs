@@ -81,6 +81,7 @@ fn subject(
     Some(VerificationSubject {
         key,
         sealed_id: keyring.seal(SealedFor::Subject(context.key, nonce), id.reveal()),
+        sealed_for: nonce,
         id: Some(id),
         is_unique,
         is_taken: is_unique && recipient.owner().is_some_and(|owner| owner != key),

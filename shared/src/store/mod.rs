@@ -10,6 +10,7 @@ mod expression;
 mod versioned;
 mod recipient_subject_codec;
 mod recipient_codec;
+mod history_codec;
 mod sealed_address;
 mod recipient_item;
 mod recipients;

@@ -110,6 +110,7 @@ mod tests {
         current.params.subject = Some(VerificationSubject {
             key: OWNER_KEY,
             sealed_id: keyring.seal(SealedFor::Subject(KEY, NONCE), "user-1"),
+            sealed_for: NONCE,
             id: Some("user-1".parse().expect("an id")),
             is_unique: true,
             is_taken: false,

@@ -27,7 +27,7 @@ pub(super) fn time_from_stored(stored: [u8; 4]) -> Timestamp {
     Timestamp(u32::from_be_bytes(stored).into())
 }
 
-fn seconds(at: Timestamp) -> u32 {
+pub(super) fn seconds(at: Timestamp) -> u32 {
     u32::try_from(at.0).unwrap_or(u32::MAX)
 }
 
@@ -124,8 +124,9 @@ struct StoredDelivery {
     parts: Option<u8>,
 }
 
+/// Outcome of a check with an `Idempotency-Key`.
 #[derive(Serialize, Deserialize)]
-struct StoredCheck {
+pub(super) struct StoredCheck {
     nonce: [u8; 9],
     hash: [u8; 16],
     reason: u8,
@@ -133,7 +134,7 @@ struct StoredCheck {
     attempts_left: u8,
 }
 
-fn pack<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     // Plain values with derived shapes: writing them to memory cannot fail.
     postcard::to_allocvec(value).unwrap_or_default()
 }
@@ -152,7 +153,6 @@ pub(super) fn unpack_params(packed: &[u8]) -> Option<VerificationParams> {
 }
 
 fn stored_params(params: &VerificationParams) -> StoredParams {
-    let is_default_purpose = params.purpose == DEFAULT_PURPOSE;
     StoredParams {
         nonce: params.nonce.0,
         channel: channel_number(params.channel),
@@ -162,11 +162,7 @@ fn stored_params(params: &VerificationParams) -> StoredParams {
             .map(|channel| channel_number(*channel))
             .collect(),
         locale: params.locale.clone(),
-        purpose: if is_default_purpose {
-            String::new()
-        } else {
-            params.purpose.clone()
-        },
+        purpose: stored_purpose(params),
         transaction: params
             .transaction
             .as_ref()
@@ -181,20 +177,30 @@ fn stored_params(params: &VerificationParams) -> StoredParams {
     }
 }
 
+/// Empty for the default purpose, which most verifications have.
+pub(super) fn stored_purpose(params: &VerificationParams) -> String {
+    match params.purpose.as_str() {
+        DEFAULT_PURPOSE => String::new(),
+        purpose => purpose.to_owned(),
+    }
+}
+
+pub(super) fn purpose_from_stored(stored: String) -> String {
+    match stored.is_empty() {
+        true => DEFAULT_PURPOSE.to_owned(),
+        false => stored,
+    }
+}
+
 fn params_from_stored(stored: StoredParams) -> Option<VerificationParams> {
     let created_at = Timestamp(stored.created_at.into());
     let fallback = stored.fallback.into_iter().map(channel_from_number);
-    let is_default_purpose = stored.purpose.is_empty();
     Some(VerificationParams {
         nonce: VerificationNonce(stored.nonce),
         channel: channel_from_number(stored.channel)?,
         fallback: fallback.collect::<Option<_>>()?,
         locale: stored.locale,
-        purpose: if is_default_purpose {
-            DEFAULT_PURPOSE.into()
-        } else {
-            stored.purpose
-        },
+        purpose: purpose_from_stored(stored.purpose),
         transaction: stored
             .transaction
             .map(|(amount, currency, payee)| Transaction {
@@ -282,7 +288,7 @@ fn delivery_from_stored(stored: StoredDelivery) -> Option<Delivery> {
     })
 }
 
-fn stored_check(check: &RecordedCheck) -> StoredCheck {
+pub(super) fn stored_check(check: &RecordedCheck) -> StoredCheck {
     StoredCheck {
         nonce: check.nonce.to_bytes(),
         hash: check.hash.0,
@@ -292,7 +298,7 @@ fn stored_check(check: &RecordedCheck) -> StoredCheck {
     }
 }
 
-fn check_from_stored(stored: StoredCheck) -> Option<RecordedCheck> {
+pub(super) fn check_from_stored(stored: StoredCheck) -> Option<RecordedCheck> {
     Some(RecordedCheck {
         nonce: AttemptNonce::from_bytes(&stored.nonce)?,
         hash: AttemptHash(stored.hash),
@@ -305,7 +311,7 @@ fn check_from_stored(stored: StoredCheck) -> Option<RecordedCheck> {
     })
 }
 
-fn status_number(status: Status) -> u8 {
+pub(super) fn status_number(status: Status) -> u8 {
     match status {
         Status::Pending => 0,
         Status::Approved => 1,
@@ -317,7 +323,7 @@ fn status_number(status: Status) -> u8 {
     }
 }
 
-fn status_from_number(number: u8) -> Option<Status> {
+pub(super) fn status_from_number(number: u8) -> Option<Status> {
     Status::ALL
         .into_iter()
         .find(|status| status_number(*status) == number)
@@ -400,6 +406,7 @@ mod tests {
         past.params.subject = Some(VerificationSubject {
             key: SubjectKey(RecordKey([8; 12])),
             sealed_id: vec![1, 2, 3],
+            sealed_for: past.params.nonce,
             id: None,
             is_unique: false,
             is_taken: true,

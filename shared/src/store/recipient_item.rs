@@ -11,9 +11,10 @@ use super::attributes::{
     optional_number, optional_text, text,
 };
 use super::delivery_item::{read_delivery, write_delivery};
+use super::history_codec::{pack_history, unpack_history};
 use super::recipient_codec::{
-    pack_params, pack_past, pack_requests, pack_times, stored_time, time_from_stored,
-    unpack_params, unpack_past, unpack_requests, unpack_times,
+    pack_params, pack_requests, pack_times, stored_time, time_from_stored, unpack_params,
+    unpack_past, unpack_requests, unpack_times,
 };
 use super::sealed_address::open_address;
 pub(super) use super::versioned::version;
@@ -24,6 +25,7 @@ use crate::domain::custom_text::CustomText;
 use crate::domain::ids::{
     AttemptHash, AttemptNonce, ClaimId, DecisionNonce, RecordKey, SubjectKey,
 };
+use crate::domain::past_verification::PastVerification;
 use crate::domain::recipient::Recipient;
 use crate::domain::step::{Step, StepClaim};
 use crate::domain::subject_id::SubjectId;
@@ -43,6 +45,10 @@ const SEALED_ADDRESS: &str = "sealed_address";
 const SENDS: &str = "sends";
 const FAILURES: &str = "failures";
 const FAILURE_STREAK: &str = "failure_streak";
+/// Past verifications, packed together.
+const HISTORY: &str = "history";
+/// Past verifications, packed one by one: an earlier build stored them so. It does not know
+/// `history`, and reads a recipient as one without past verifications.
 const PAST: &str = "past";
 /// Key of the subject that it belongs to. An item with an owner has no TTL.
 pub(super) const OWNER: &str = "owner";
@@ -114,12 +120,11 @@ pub(super) fn read(
     if format != FORMAT_VERSION {
         return Err(StoreError::UnknownFormat(format));
     }
-    let past = list(item, PAST).iter().filter_map(|packed| {
-        let packed = packed.as_b().ok()?;
-        let mut past = unpack_past(packed.as_ref())?;
+    let current = read_verification(keyring, key, item);
+    let mut past = read_past(item, current.as_ref());
+    for past in &mut past {
         open_subject(keyring, key, &mut past.params);
-        Some(past)
-    });
+    }
     Ok(Some(Recipient {
         app: optional_text(item, APP).unwrap_or_default(),
         address: open_address(keyring, key, bytes(item, SEALED_ADDRESS)),
@@ -128,15 +133,25 @@ pub(super) fn read(
         failures: unpack_times(bytes(item, FAILURES)),
         failure_streak: u32::try_from(number(item, FAILURE_STREAK)).unwrap_or(0),
         stored_owner,
-        current: read_verification(keyring, key, item),
-        past: past.collect(),
+        current,
+        past,
     }))
+}
+
+fn read_past(item: &Item, current: Option<&Verification>) -> Vec<PastVerification> {
+    if item.contains_key(HISTORY) {
+        let subject = current.and_then(|current| current.params.subject.as_ref());
+        return unpack_history(bytes(item, HISTORY), subject);
+    }
+    let packed = list(item, PAST).iter();
+    let past = packed.filter_map(|packed| unpack_past(packed.as_b().ok()?.as_ref()));
+    past.collect()
 }
 
 /// Opens the id of the subject for whom the recipient is verified.
 pub(super) fn open_subject(keyring: &Keyring, key: RecordKey, params: &mut VerificationParams) {
-    let purpose = SealedFor::Subject(key, params.nonce);
     if let Some(subject) = &mut params.subject {
+        let purpose = SealedFor::Subject(key, subject.sealed_for);
         let id = keyring.open(purpose, &subject.sealed_id);
         subject.id = id.map(SubjectId::from_stored);
     }
@@ -170,8 +185,9 @@ pub(super) fn write(key: RecordKey, recipient: &Recipient, until: Timestamp) -> 
         put(FAILURE_STREAK, number_value(recipient.failure_streak));
     }
     if !recipient.past.is_empty() {
-        let packed = recipient.past.iter().map(|past| binary(&pack_past(past)));
-        put(PAST, AttributeValue::L(packed.collect()));
+        let current = recipient.current.as_ref();
+        let subject = current.and_then(|current| current.params.subject.as_ref());
+        put(HISTORY, binary(&pack_history(&recipient.past, subject)));
     }
     if let Some(verification) = &recipient.current {
         write_verification(verification, &mut put);
@@ -376,15 +392,17 @@ pub(super) mod tests {
     use crate::domain::code::Code;
     use crate::domain::delivery::{Cause, DeliveryStatus, EarlyReport, ReportedStatus};
     use crate::domain::ids::{BodyHash, DeliveryTag, IdempotencyKeyHash, VerificationNonce};
-    use crate::domain::past_verification::PastVerification;
     use crate::domain::phone::{Line, PhoneNumber};
     use crate::domain::verification::MessageRequest;
     use crate::domain::verification::tests::{attempt, verification};
     use crate::domain::verification_params::{Idempotency, Transaction, VerificationSubject};
 
     pub(in crate::store) const KEY: RecordKey = RecordKey([5; 12]);
-    /// A record that an earlier build stored. Every later build must read it.
-    const FORMAT_1: &str = include_str!("fixtures/recipient-format-1.json");
+    /// Records that earlier builds stored, the newest last. Every later build must read them.
+    const FIXTURES: [&str; 2] = [
+        include_str!("fixtures/recipient-format-1.json"),
+        include_str!("fixtures/recipient-format-1-with-history.json"),
+    ];
 
     fn keyring() -> Keyring {
         Keyring::new("k1".into(), &[("k1".to_owned(), [1; 32])].into(), &[2; 32])
@@ -526,9 +544,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn stored_item_of_format_1_is_read() {
+    fn items_of_earlier_builds_are_read() {
+        for stored in FIXTURES {
+            assert_fixture_is_read(stored);
+        }
+    }
+
+    fn assert_fixture_is_read(stored: &str) {
         let keyring = keyring();
-        let stored: Map<String, Value> = serde_json::from_str(FORMAT_1).expect("JSON");
+        let stored: Map<String, Value> = serde_json::from_str(stored).expect("JSON");
         let item: Item = stored
             .iter()
             .map(|(name, value)| (name.clone(), from_json(value)))
@@ -604,7 +628,7 @@ pub(super) mod tests {
 
     #[test]
     fn fixture_has_the_attributes_that_are_written() {
-        let stored: Map<String, Value> = serde_json::from_str(FORMAT_1).expect("JSON");
+        let stored: Map<String, Value> = serde_json::from_str(FIXTURES[1]).expect("JSON");
         let written = item(&recipient(&keyring()));
         let written: Map<String, Value> = written
             .iter()
@@ -702,6 +726,7 @@ pub(super) mod tests {
             VerificationSubject {
                 key: SubjectKey(RecordKey([8; 12])),
                 sealed_id: keyring.seal(purpose, "user-1"),
+                sealed_for: nonce,
                 id: Some(SubjectId::from_stored("user-1".into())),
                 is_unique: true,
                 is_taken: false,

@@ -48,6 +48,7 @@ pub(super) fn unpack_subject<'p>(
     params.subject = Some(VerificationSubject {
         key: SubjectKey(RecordKey(stored.key)),
         sealed_id: stored.sealed_id,
+        sealed_for: params.nonce,
         // Opened once the item is read.
         id: None,
         is_unique: stored.is_unique,

@@ -12,9 +12,11 @@ use super::recipient_codec::{pack_past, unpack_past};
 use super::recipient_item::open_subject;
 use super::versioned::{Condition, PutResult, version};
 use super::{Store, StoreError, TTL_SECONDS, WriteId};
+use crate::crypto::sealing::SealedFor;
 use crate::domain::ids::RecordKey;
 use crate::domain::past_verification::PastVerification;
 use crate::domain::remembered_sends::outdated;
+use crate::domain::subject_id::SubjectId;
 use crate::domain::time::Timestamp;
 
 /// Version of the format that this code writes.
@@ -59,7 +61,11 @@ impl Store {
         remembered: &[PastVerification],
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let update = remembering(leaving, &outdated(remembered, leaving, now), now);
+        let leaving: Vec<_> = leaving
+            .iter()
+            .map(|past| self.with_own_seal(key, past))
+            .collect();
+        let update = remembering(&leaving, &outdated(remembered, &leaving, now), now);
         let key = self.remembered_key(key);
         let written = self.update(key, update, now + TTL_SECONDS).await?;
         Ok(matches!(written, WriteResult::Written(_)))
@@ -87,6 +93,22 @@ impl Store {
             }
         }
         Err(StoreError::Conflict)
+    }
+
+    /// `past` with a sealed id of its subject that no other verification shares: it is stored
+    /// without the others.
+    fn with_own_seal(&self, key: RecordKey, past: &PastVerification) -> PastVerification {
+        let mut past = past.clone();
+        let nonce = past.params.nonce;
+        if let Some(subject) = &mut past.params.subject
+            && subject.sealed_for != nonce
+        {
+            let id = subject.id.as_ref().map(SubjectId::reveal);
+            let seal = |id: &str| self.keyring.seal(SealedFor::Subject(key, nonce), id);
+            subject.sealed_id = id.map(seal).unwrap_or_default();
+            subject.sealed_for = nonce;
+        }
+        past
     }
 
     fn remembered_key(&self, key: RecordKey) -> RecordKey {

@@ -115,12 +115,16 @@ impl Store {
             &mut current.params
         });
         for params in current.into_iter().chain(past) {
-            let purpose = SealedFor::Subject(key, params.nonce);
             if let Some(subject) = &mut params.subject {
+                let purpose = SealedFor::Subject(key, subject.sealed_for);
                 values.reseal(purpose, &mut subject.sealed_id);
             }
         }
-        values.is_changed
+        let is_changed = values.is_changed;
+        if is_changed {
+            recipient.share_sealed_subjects();
+        }
+        is_changed
     }
 }
 
@@ -223,12 +227,13 @@ mod tests {
         let key = recipients::KEY;
         let mut recipient = recipients::recipient(&old);
         let current = recipient.current.as_mut().expect("a verification");
-        let nonces = [current.params.nonce, recipient.past[0].params.nonce];
+        let nonce = current.params.nonce;
         let of_current = &mut current.params;
         for params in [of_current, &mut recipient.past[0].params] {
             params.subject = Some(VerificationSubject {
                 key: subjects::KEY,
                 sealed_id: old.seal(SealedFor::Subject(key, params.nonce), "user-1"),
+                sealed_for: params.nonce,
                 id: None,
                 is_unique: false,
                 is_taken: false,
@@ -242,13 +247,14 @@ mod tests {
         let current = recipient.current.as_ref().expect("a verification");
         let mut sealed = vec![
             (SealedFor::Address(key), &recipient.sealed_address),
-            (SealedFor::Code(key, nonces[0]), &current.sealed_code),
+            (SealedFor::Code(key, nonce), &current.sealed_code),
         ];
-        for (params, nonce) in [&current.params, &recipient.past[0].params]
-            .into_iter()
-            .zip(nonces)
-        {
+        for params in [&current.params, &recipient.past[0].params] {
             let subject = params.subject.as_ref().expect("a subject");
+            assert_eq!(
+                subject.sealed_for, nonce,
+                "that of the current one is shared"
+            );
             sealed.push((SealedFor::Subject(key, nonce), &subject.sealed_id));
         }
         for (purpose, sealed) in sealed {

@@ -162,6 +162,7 @@ pub fn verification(scenario: &Scenario, who: Who, owner: Option<SubjectKey>) ->
         subject: Some(VerificationSubject {
             key: who.key(),
             sealed_id: vec![],
+            sealed_for: who.verification(),
             id: None,
             is_unique,
             is_taken: is_unique && is_foreign,
