@@ -1,8 +1,8 @@
-"""Compares sizes and instructions of the built functions with `function_counts.txt`, and fails if one
-has grown by more than 5 %: change the code, or that file in the same commit.
+"""Compares sizes, instructions and memory of the built functions with `function_counts.txt`, and fails
+if one has grown by more than 5 %: change the code, or that file in the same commit.
 
-The functions run under valgrind and call the table, and the function carrier-worker, of a local server. Connections are
-plain HTTP. The counts are those of x86-64.
+The functions run under valgrind, and without it for their peak memory. They call the table, and the
+function carrier-worker, of a local server. Connections are plain HTTP. The counts are those of x86-64.
 
 Usage: function_counts.py PATH_OF_THE_LOCAL_SERVER DIRECTORY_OF_SAM_BUILD"""
 
@@ -23,6 +23,8 @@ import urllib.request
 GROWTH_MAX = 1.05
 # Invocations in two runs. Their difference divided by 20 is the mean of a warm invocation.
 BEFORE, AFTER = 2, 22
+# Invocations after which the peak of the memory is read.
+MANY = 50
 # As many root certificates as Debian has, however many this machine has.
 ROOTS = 144
 KEY = "otp_counts_EXAMPLEEXAMPLEEXAMPLE"
@@ -190,25 +192,32 @@ class Counter:
         opened = self.local.call("POST", "/v1/verifications", {"to": self.number()})
         return event(f"/v1/verifications/{opened['id']}/check", {"code": "0000"}), 200
 
-    def run(self, program, make, count):
-        """Millions of instructions of the start and so many invocations."""
+    def run(self, command, make, count):
+        """Starts a process and invokes it so often. Returns what it printed, and its peak memory in MB."""
         events = [make(self) for _ in range(count)]
         RuntimeApi.events = [event for event, _ in events]
         RuntimeApi.responses, RuntimeApi.done = [], threading.Event()
         process = subprocess.Popen(
-            ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program],
+            command,
             env={"PATH": os.environ["PATH"], **self.local.variables(self.runtime_api)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
         done = RuntimeApi.done.wait(120)
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+            peak = re.search(r"VmHWM:\s+(\d+) kB", file.read())
         process.terminate()
         printed = process.communicate()[1].decode(errors="replace")
-        collected = re.search(r"Collected : (\d+)", printed)
         statuses = {response["statusCode"] for response in RuntimeApi.responses}
-        if not done or not collected or statuses - {status for _, status in events}:
-            sys.exit(f"{program}: {statuses}\n{RuntimeApi.responses[-1:]}\n{printed[-2000:]}")
-        return int(collected[1]) / 1e6
+        if not done or not peak or statuses - {status for _, status in events}:
+            sys.exit(f"{command}: {statuses}\n{RuntimeApi.responses[-1:]}\n{printed[-2000:]}")
+        return printed, int(peak[1]) * 1024 / 1e6
+
+    def instructions(self, program, make, count):
+        """Millions of instructions of the start and so many invocations."""
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program]
+        printed, _ = self.run(command, make, count)
+        return int(re.search(r"Collected : (\d+)", printed)[1]) / 1e6
 
 
 def counts(local, directory):
@@ -222,9 +231,12 @@ def counts(local, directory):
         make = {"send": Counter.send, "verify": Counter.check}.get(function)
         if not make:
             continue
-        start, before, after = (counter.run(program, make, count) for count in (0, BEFORE, AFTER))
+        start, before, after = (
+            counter.instructions(program, make, count) for count in (0, BEFORE, AFTER)
+        )
         found[function, "init_minstr"] = start
         found[function, "warm_minstr"] = (after - before) / (AFTER - BEFORE)
+        found[function, "peak_mb"] = counter.run([program], make, MANY)[1]
     return found
 
 

@@ -168,6 +168,40 @@ mod tests {
     }
 
     #[test]
+    fn costs_page_lists_the_number_of_custom_metrics() {
+        let metrics = metrics();
+        let sink = |function| metrics.sink(function);
+        let (send, verify) = (sink("send"), sink("verify"));
+        let (worker, callback) = (sink("carrier-worker"), sink("delivery-callback"));
+        let countries: Vec<String> = (0..50).map(|n| format!("C{n}")).collect();
+        for country in countries.iter().map(|country| Some(country.as_str())) {
+            send.count(&Metric::Send { country });
+            let seconds = 9;
+            verify.count(&Metric::Approval { country, seconds });
+            for carrier in ["a", "b", "c"] {
+                callback.count(&Metric::Report { carrier, seconds });
+                for status in ["sent", "delivered", "undelivered", "rejected"] {
+                    let carrier = Some(carrier);
+                    worker.count(&Metric::Delivery {
+                        carrier,
+                        country,
+                        status,
+                    });
+                }
+            }
+        }
+        for limit in 0..8 {
+            let limit = &limit.to_string();
+            send.count(&Metric::Refusal { limit });
+        }
+        let count = metrics.lock().len();
+        println!("50 countries and 3 carriers: {count} metrics");
+        let page = include_str!("../../docs/costs.md");
+        assert!(page.contains(&format!("| 50, 3 | {count} |")), "{count}");
+        assert!(count <= 150, "{count}");
+    }
+
+    #[test]
     fn line_without_metrics_or_dimensions_is_ignored() {
         let metrics = metrics();
         let unknown = json!({"Else": 1, "country": "FR"}).to_string();

@@ -251,6 +251,13 @@ async fn published_message_is_counted() {
     );
 }
 
+#[test]
+fn tracing_is_off_by_default() {
+    let template: serde_norway::Value =
+        serde_norway::from_str(include_str!("../../template.yaml")).expect("YAML");
+    assert_eq!(template["Parameters"]["Tracing"]["Default"], "off");
+}
+
 #[tokio::test]
 async fn metrics_are_per_server_and_contain_no_secrets() {
     let (service, other) = (Service::start().await, Service::start().await);

@@ -1,6 +1,8 @@
 //! What each operation costs at the wire, compared with `wire_counts.txt`: calls to the table and
 //! the queue, capacity units, and bytes of the bodies of these calls.
 //!
+//! And how many of these calls a request makes one after the other.
+//!
 //! A count that grows by more than 5 % fails: change the code, or that file in the same commit.
 
 use std::collections::BTreeMap;
@@ -9,7 +11,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::capacity::consumed_by;
-use crate::support::{ProxiedService, TO, assert_status};
+use crate::support::{Fault, ProxiedService, TO, TestResponse, assert_status};
 
 const EXPECTED: &str = include_str!("wire_counts.txt");
 /// Most that a count may be of the expected one.
@@ -111,7 +113,102 @@ async fn count_operations() -> Vec<(&'static str, Counts)> {
     counting.count("resend");
     assert_status(&counting.proxied.service.cancel(&id).await, 200);
     counting.count("cancel");
+    count_tenth_login(&mut counting).await;
     counting.counted
+}
+
+/// The check of a recipient with ten logins on one day, each with a key, a reference and a subject.
+async fn count_tenth_login(counting: &mut Counting) {
+    const SUBJECT: &str = "user-48151623";
+    let to = "+12025550144";
+    let mut id = String::new();
+    for n in 0..10 {
+        let reference = format!("3f2504e0-4f89-41d3-9a0c-{n:07}");
+        let body = json!({"to": to, "client_ip": "192.0.2.1", "reference": reference,
+            "subject": SUBJECT});
+        counting.proxied.forget_calls();
+        id = counting.send(body, &format!("login {n}")).await;
+        let dispatches = counting.proxied.take_dispatches();
+        counting.proxied.enqueue(&dispatches[0]).await;
+        counting.proxied.service.settle().await;
+    }
+    let service = &counting.proxied.service;
+    let code = service.wrong_code(to).await;
+    counting.proxied.forget_calls();
+    let body = json!({"code": code, "subject": SUBJECT});
+    let checked = counting.proxied.service.check_body(&id, body).await;
+    assert_eq!(checked.body["reason"], "wrong_code");
+    counting.count("check, tenth login of a day");
+}
+
+/// Lets `request` make its calls to the table in groups of these sizes: each group waits until all
+/// of its calls have arrived.
+async fn respond_in_groups(
+    proxied: &ProxiedService,
+    groups: &[usize],
+    request: impl Future<Output = TestResponse> + Send + 'static,
+) {
+    proxied.forget_calls();
+    proxied.table.break_all(Fault::HoldRequest);
+    let request = tokio::spawn(request);
+    let mut calls = 0;
+    for group in groups {
+        calls += group;
+        proxied.table.wait_for_held_calls(calls).await;
+        proxied.table.release_held();
+    }
+    let response = request.await.expect("a response");
+    assert!((200..300).contains(&response.status), "{response:?}");
+    assert_eq!(proxied.table.take_calls().len(), calls);
+}
+
+#[tokio::test]
+async fn send_and_resend_make_four_calls_in_sequence() {
+    let variables = [("OTP_COOLDOWN_SECONDS", "0")];
+    let body = json!({"to": TO, "client_ip": "192.0.2.1"});
+    // Look up; the limits of client, prefix and country; save. The dispatch is the fourth.
+    let groups = [1, 3, 1];
+    let proxied = ProxiedService::start(&variables).await;
+    proxied.keep_dispatches();
+    let (service, sent) = (proxied.service.clone(), body.clone());
+    let send = async move { service.send_with_key(sent, "a").await };
+    respond_in_groups(&proxied, &groups, send).await;
+    let proxied = ProxiedService::start(&variables).await;
+    proxied.keep_dispatches();
+    let id = proxied.service.send_body(body).await.id();
+    let service = proxied.service.clone();
+    let resend = async move {
+        let path = format!("/v1/verifications/{id}/resend");
+        let body = json!({"client_ip": "192.0.2.1"});
+        service.call("POST", &path, Some(body)).await
+    };
+    respond_in_groups(&proxied, &groups, resend).await;
+}
+
+#[tokio::test]
+async fn worker_makes_two_calls_in_sequence() {
+    let proxied = ProxiedService::start(&[]).await;
+    proxied.keep_dispatches();
+    assert_status(&proxied.service.send(TO).await, 201);
+    let dispatches = proxied.take_dispatches();
+    proxied.forget_calls();
+    proxied.table.break_all(Fault::HoldRequest);
+    proxied.enqueue(&dispatches[0]).await;
+    // The claim and the breakers; the outcome.
+    for calls in [2, 3] {
+        proxied.table.wait_for_held_calls(calls).await;
+        proxied.table.release_held();
+    }
+    proxied.service.settle().await;
+    assert_eq!(proxied.table.take_calls().len(), 3);
+}
+
+#[tokio::test]
+async fn start_of_send_opens_its_connection_to_the_queue() {
+    let (proxied, _) = ProxiedService::start_processes(&[], &[], 1).await;
+    proxied.keep_dispatches();
+    assert_status(&proxied.service.send(TO).await, 201);
+    assert_eq!(proxied.queue.openings(), 1);
 }
 
 /// The lines of the file: operation and counts, separated by ` | `.
@@ -148,4 +245,46 @@ async fn operations_cost_no_more_than_listed() {
         "{problems:#?}\nthe counts now:\n{table}"
     );
     assert_eq!(counted.len(), expected.len(), "the counts now:\n{table}");
+}
+
+/// The cells of a row of the costs page, without spaces around them.
+fn cells(row: &str) -> Vec<&str> {
+    row.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn costs_page_computes_with_the_listed_units() {
+    let page = include_str!("../../docs/costs.md");
+    let expected = expected();
+    let round = [
+        "send, key and client_ip",
+        "worker",
+        "report",
+        "check, right",
+    ];
+    for (component, column, price) in [("DynamoDB writes", 1, 0.625), ("DynamoDB reads", 2, 0.125)]
+    {
+        let units: f64 = round
+            .map(|operation| expected[operation][column])
+            .iter()
+            .sum();
+        let row = page.lines().find(|line| line.contains(component));
+        let costs = cells(row.expect("a row"))[2].parse();
+        let computed = (units * price * 100.0).round() / 100.0;
+        assert_eq!(costs, Ok(computed), "{component}: {units} units");
+    }
+    let mut sum = 0.0;
+    let rows = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| component"));
+    for row in rows.skip(2).map(cells) {
+        if row[0] == "**sum**" {
+            let listed = row[2].trim_matches('*');
+            println!("a million verifications: ${listed}");
+            assert_eq!(listed, format!("{sum:.2}"));
+            return;
+        }
+        sum += row[2].parse::<f64>().expect("a price");
+    }
+    panic!("no sum");
 }

@@ -41,6 +41,8 @@ struct Inner {
     rule: Mutex<Option<Rule>>,
     /// Readings of the configuration so far, and what breaks them. They belong to no request.
     config_reads: AtomicUsize,
+    /// How often a process opened its connection to the queue at its start.
+    openings: AtomicUsize,
     config_fault: Mutex<Option<Fault>>,
     /// Seconds that the dates of responses are ahead.
     date_shift_seconds: AtomicI64,
@@ -60,6 +62,7 @@ impl FaultProxy {
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             calls: Mutex::default(),
             rule: Mutex::default(),
+            openings: AtomicUsize::new(0),
             config_reads: AtomicUsize::new(0),
             config_fault: Mutex::default(),
             date_shift_seconds: AtomicI64::new(0),
@@ -130,6 +133,11 @@ impl FaultProxy {
     /// How often the configuration was read so far.
     pub fn config_reads(&self) -> usize {
         self.0.config_reads.load(Ordering::Relaxed)
+    }
+
+    /// How often a process opened its connection to the queue at its start.
+    pub fn openings(&self) -> usize {
+        self.0.openings.load(Ordering::Relaxed)
     }
 
     /// Forwards every call again.
@@ -207,6 +215,7 @@ impl FaultProxy {
             bytes_in: 0,
         };
         if call.opens_queue() {
+            self.0.openings.fetch_add(1, Ordering::Relaxed);
             let forwarded = self.forward(request, call).await;
             return forwarded.map(|(response, _)| response);
         }
