@@ -24,7 +24,12 @@ impl Register {
     /// Pushes the id of the token `:id`; the oldest is dropped.
     pub(super) fn push(self, update: Update) -> Update {
         let update = (1..self.length).fold(update, |update, to| self.moved(update, to - 1, to));
-        update.set(format!("{}=:id", self.name(0)))
+        let update = update.set(format!("{}=:id", self.name(0)));
+        // DynamoDB rejects a value that no expression uses.
+        match self.length {
+            1 => update,
+            _ => update.value(":none", binary(&NONE)),
+        }
     }
 
     /// Removes the id at `position`: all older ones move up.
@@ -49,12 +54,10 @@ impl Register {
             .find(|position| ReservationId::read(item, &self.name(*position)) == Some(id))
     }
 
-    /// Assigns one position to another. Without spaces, as there are many.
+    /// Assigns one position to another, `:none` if it is empty. Without spaces, as there are many.
     fn moved(self, update: Update, from: usize, to: usize) -> Update {
         let (from, to) = (self.name(from), self.name(to));
-        update
-            .set(format!("{to}=if_not_exists({from},:none)"))
-            .value(":none", binary(&NONE))
+        update.set(format!("{to}=if_not_exists({from},:none)"))
     }
 }
 
