@@ -13,10 +13,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 /// The engine. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Engine(Database);
+pub(crate) struct Engine {
+    database: Database,
+    /// The engine answers one call at a time. A handler that waits for its turn leaves its thread
+    /// to other tasks, which the lock of the engine would not.
+    turn: Arc<Mutex<()>>,
+}
 
 /// Why the engine, or a call of it, failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,13 +43,15 @@ pub enum EngineError {
 impl Engine {
     /// The engine in memory.
     pub(crate) fn in_memory() -> Result<Self, EngineError> {
-        Database::memory().map(Self).map_err(EngineError::Start)
+        Database::memory()
+            .map(Self::from)
+            .map_err(EngineError::Start)
     }
 
     /// The engine in `file`, which is created if it is missing.
     pub(crate) fn in_file(file: &Path) -> Result<Self, EngineError> {
         Database::new(&file.to_string_lossy())
-            .map(Self)
+            .map(Self::from)
             .map_err(|source| EngineError::File {
                 file: file.to_owned(),
                 source,
@@ -52,7 +60,7 @@ impl Engine {
 
     /// Serves the engine over HTTP until the runtime ends.
     pub(crate) fn serve(&self, listener: TcpListener) {
-        tokio::spawn(dynoxide::server::serve_on(listener, self.0.clone()));
+        tokio::spawn(dynoxide::server::serve_on(listener, self.database.clone()));
     }
 
     /// The engine without HTTP, which also listens at `url`: the operations that functions call.
@@ -60,33 +68,35 @@ impl Engine {
         let engine = self.clone();
         InProcessServer {
             url: url.to_owned(),
-            respond: Arc::new(
-                move |operation, body| match engine.answer(operation, body) {
-                    Ok(body) => Response {
-                        status: StatusCode::OK,
-                        body,
-                    },
-                    Err(error) => Response {
-                        status: StatusCode::from_u16(error.status_code())
-                            .unwrap_or(StatusCode::BAD_REQUEST),
-                        body: error.to_json(),
-                    },
-                },
-            ),
+            respond: Arc::new(move |operation, body| {
+                let engine = engine.clone();
+                Box::pin(async move { engine.respond(operation, body).await })
+            }),
         }
     }
 
-    fn answer(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
-        let database = &self.0;
+    async fn respond(&self, operation: &str, body: &[u8]) -> Response {
+        match self.answer(operation, body).await {
+            Ok(body) => Response {
+                status: StatusCode::OK,
+                body,
+            },
+            Err(error) => Response {
+                status: StatusCode::from_u16(error.status_code())
+                    .unwrap_or(StatusCode::BAD_REQUEST),
+                body: error.to_json(),
+            },
+        }
+    }
+
+    async fn answer(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
         match operation.strip_prefix("DynamoDB_20120810.") {
-            Some("GetItem") => answer(body, |request| database.get_item(request)),
-            Some("BatchGetItem") => answer(body, |request| database.batch_get_item(request)),
-            Some("PutItem") => answer(body, |request| database.put_item(request)),
-            Some("UpdateItem") => answer(body, |request| database.update_item(request)),
-            Some("TransactWriteItems") => {
-                answer(body, |request| database.transact_write_items(request))
-            }
-            Some("Scan") => answer(body, |request| database.scan(request)),
+            Some("GetItem") => self.call(body, Database::get_item).await,
+            Some("BatchGetItem") => self.call(body, Database::batch_get_item).await,
+            Some("PutItem") => self.call(body, Database::put_item).await,
+            Some("UpdateItem") => self.call(body, Database::update_item).await,
+            Some("TransactWriteItems") => self.call(body, Database::transact_write_items).await,
+            Some("Scan") => self.call(body, Database::scan).await,
             _ => {
                 let problem = format!("{operation} is not available without HTTP");
                 Err(DynoxideError::UnsupportedCapability(problem))
@@ -94,14 +104,29 @@ impl Engine {
         }
     }
 
+    /// The response document of `call`, whose request is the document `body`.
+    async fn call<Q: DeserializeOwned, R: Serialize>(
+        &self,
+        body: &[u8],
+        call: impl FnOnce(&Database, Q) -> Result<R, DynoxideError>,
+    ) -> Result<String, DynoxideError> {
+        let malformed =
+            |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
+        let request = serde_json::from_slice(body).map_err(malformed)?;
+        let turn = self.turn.lock().await;
+        let response = call(&self.database, request)?;
+        drop(turn);
+        serde_json::to_string(&response).map_err(malformed)
+    }
+
     /// Creates the table that `create` describes, unless a table of its name exists.
     pub(crate) fn create_table(&self, create: Value) -> Result<(), EngineError> {
-        let tables = serde_json::to_value(self.0.list_tables(request(json!({}))?)?)?;
+        let tables = serde_json::to_value(self.database.list_tables(request(json!({}))?)?)?;
         let mut names = tables["TableNames"].as_array().into_iter().flatten();
         if names.any(|name| *name == create["TableName"]) {
             return Ok(());
         }
-        self.0.create_table(request(create)?)?;
+        self.database.create_table(request(create)?)?;
         Ok(())
     }
 
@@ -109,21 +134,30 @@ impl Engine {
     pub(crate) fn scan_all(&self, table: &str) -> Result<Vec<Value>, EngineError> {
         let mut scan = FullScan::new(table);
         while let Some(next) = scan.next_request() {
-            scan.add_page(serde_json::to_value(self.0.scan(request(next)?)?)?);
+            scan.add_page(serde_json::to_value(self.database.scan(request(next)?)?)?);
         }
         Ok(scan.items)
     }
 
     /// `PutItem`.
     pub(crate) fn put_item(&self, put: Value) -> Result<(), EngineError> {
-        self.0.put_item(request(put)?)?;
+        self.database.put_item(request(put)?)?;
         Ok(())
     }
 
     /// `DeleteItem`.
     pub(crate) fn delete_item(&self, delete: Value) -> Result<(), EngineError> {
-        self.0.delete_item(request(delete)?)?;
+        self.database.delete_item(request(delete)?)?;
         Ok(())
+    }
+}
+
+impl From<Database> for Engine {
+    fn from(database: Database) -> Self {
+        Self {
+            database,
+            turn: Arc::default(),
+        }
     }
 }
 
@@ -168,17 +202,6 @@ impl FullScan {
             request["ExclusiveStartKey"] = start;
         }
     }
-}
-
-/// The response document of `call`, whose request is the document `body`.
-fn answer<Q: DeserializeOwned, R: Serialize>(
-    body: &[u8],
-    call: impl FnOnce(Q) -> Result<R, DynoxideError>,
-) -> Result<String, DynoxideError> {
-    let malformed =
-        |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
-    let response = call(serde_json::from_slice(body).map_err(malformed)?)?;
-    serde_json::to_string(&response).map_err(malformed)
 }
 
 fn request<T: DeserializeOwned>(request: Value) -> Result<T, serde_json::Error> {
@@ -263,7 +286,7 @@ mod tests {
         for (operation, document) in operations() {
             let target = format!("DynamoDB_20120810.{operation}");
             let body = document.to_string();
-            let direct = respond(&target, body.as_bytes());
+            let direct = respond(&target, body.as_bytes()).await;
             let request = hyper::Request::post(&url)
                 .header("content-type", "application/x-amz-json-1.0")
                 .header("x-amz-target", target)

@@ -2,6 +2,7 @@
 //! `Publish`, and for those that operators make at the queue of dead letters.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
@@ -51,7 +52,7 @@ async fn call(
 
 /// SQS without HTTP.
 pub(crate) fn respond(queue: LocalQueue) -> Respond {
-    Arc::new(move |target, body| respond_sqs(&queue, target, body))
+    Arc::new(move |target, body| Box::pin(ready(respond_sqs(&queue, target, body))))
 }
 
 fn respond_sqs(queue: &LocalQueue, target: &str, body: &[u8]) -> in_process::Response {

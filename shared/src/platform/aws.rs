@@ -88,12 +88,18 @@ pub struct ClientConfig {
     pub sdk: SdkConfig,
     /// Replaces the signer of the SDK.
     pub signing: Option<Signing>,
+    /// The server in this process that is called.
+    pub server: Option<InProcessConnector>,
 }
 
 impl From<SdkConfig> for ClientConfig {
     /// With the signer of the SDK, which also takes credentials that change.
     fn from(sdk: SdkConfig) -> Self {
-        Self { sdk, signing: None }
+        Self {
+            sdk,
+            signing: None,
+            server: None,
+        }
     }
 }
 
@@ -168,25 +174,23 @@ impl Aws {
     pub fn config(&self, service: Service) -> ClientConfig {
         let mut builder = self.config.to_builder();
         builder.set_endpoint_url(self.endpoint_urls[service as usize].clone());
-        let server = self.server(service);
-        let connector = match (server, service) {
-            (Some(respond), _) => {
-                let connector = InProcessConnector(respond.clone());
-                Some(SharedHttpConnector::new(connector))
-            }
+        let server = self.server(service).cloned().map(InProcessConnector);
+        let connector = match (&server, service) {
+            (Some(server), _) => Some(SharedHttpConnector::new(server.clone())),
             (None, Service::DynamoDb) => Some(self.checked.clone()),
             (None, Service::Sqs | Service::Sns) => None,
         };
         if let Some(connector) = connector {
             builder.set_http_client(Some(http_client_fn(move |_, _| connector.clone())));
         }
-        let signer = match server {
+        let signer = match &server {
             Some(_) => None,
             None => Some(Arc::new(self.signer(service.signing_name()))),
         };
         ClientConfig {
             sdk: builder.build(),
             signing: Some(Signing(signer)),
+            server,
         }
     }
 
@@ -382,9 +386,13 @@ mod tests {
     fn server_in_process_is_called_at_its_url() {
         let server = |url: &str| InProcessServer {
             url: url.to_owned(),
-            respond: Arc::new(|_, _| Response {
-                status: http::StatusCode::OK,
-                body: String::new(),
+            respond: Arc::new(|_, _| {
+                Box::pin(async {
+                    Response {
+                        status: http::StatusCode::OK,
+                        body: String::new(),
+                    }
+                })
             }),
         };
         let servers = InProcessServers {

@@ -1,12 +1,21 @@
 //! Connectors: how the clients of the SDK send, over HTTP or to a server in this process.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::interceptors::context::{Input, Output};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+use aws_smithy_runtime_api::client::ser_de::{
+    DeserializeResponse as _, SerializeRequest as _, SharedRequestSerializer,
+    SharedResponseDeserializer,
+};
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::error::operation::BuildError;
 
 use super::clock::Clock;
 use super::clock_check::{ClockCheck, ClockSkewError};
@@ -52,8 +61,67 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Lets the SDK call a server in this process.
-pub(super) struct InProcessConnector(pub(super) Respond);
+/// Calls a server in this process, for the SDK's client or in its place.
+#[derive(Clone)]
+pub struct InProcessConnector(pub(super) Respond);
+
+impl InProcessConnector {
+    /// Sends `input` to `operation` and reads the response: the same documents that the SDK's
+    /// client sends and reads, without what only a connection needs, such as an endpoint, a
+    /// signature, time-outs and retries.
+    ///
+    /// # Errors
+    /// As of the SDK's client.
+    pub async fn call<I, O, E>(
+        &self,
+        operation: impl RuntimePlugin,
+        input: Result<I, BuildError>,
+    ) -> Result<O, SdkError<E, HttpResponse>>
+    where
+        I: fmt::Debug + Send + Sync + 'static,
+        O: fmt::Debug + Send + Sync + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let input = Input::erase(input.map_err(SdkError::construction_failure)?);
+        let mut config = ConfigBag::base();
+        if let Some(layer) = operation.config() {
+            config.push_shared_layer(layer);
+        }
+        let serializer = config.load::<SharedRequestSerializer>().cloned();
+        let request = match serializer {
+            Some(serializer) => serializer.serialize_input(input, &mut config),
+            None => Err("the operation has no serializer".into()),
+        };
+        let request = request.map_err(SdkError::construction_failure)?;
+        let response = self.respond(&request).await;
+        let output = match config.load::<SharedResponseDeserializer>() {
+            Some(reader) => reader.deserialize_nonstreaming_with_config(&response, &config),
+            None => Err(OrchestratorError::other(
+                "the operation has no deserializer",
+            )),
+        };
+        let mut failure = None;
+        let output = output.map_err(|error| {
+            let _ = error.map_operation_error(|error| failure = error.downcast::<E>().ok());
+        });
+        match (output.map(Output::downcast), failure) {
+            (Ok(Ok(output)), _) => Ok(output),
+            (_, Some(failure)) => Err(SdkError::service_error(failure, response)),
+            _ => {
+                let unexpected = "the response is not one of the operation";
+                Err(SdkError::response_error(unexpected, response))
+            }
+        }
+    }
+
+    async fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        // As with a connection, other tasks run during a call.
+        tokio::task::yield_now().await;
+        let operation = request.headers().get("x-amz-target").unwrap_or_default();
+        let response = (self.0)(operation, request.body().bytes().unwrap_or_default()).await;
+        HttpResponse::new(response.status.into(), SdkBody::from(response.body))
+    }
+}
 
 impl fmt::Debug for InProcessConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,15 +131,8 @@ impl fmt::Debug for InProcessConnector {
 
 impl HttpConnector for InProcessConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let respond = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            // As with a connection, other tasks run during a call.
-            tokio::task::yield_now().await;
-            let operation = request.headers().get("x-amz-target").unwrap_or_default();
-            let response = respond(operation, request.body().bytes().unwrap_or_default());
-            let body = SdkBody::from(response.body);
-            Ok(HttpResponse::new(response.status.into(), body))
-        })
+        let server = self.clone();
+        HttpConnectorFuture::new(async move { Ok(server.respond(&request).await) })
     }
 }
 

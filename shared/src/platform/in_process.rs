@@ -3,13 +3,17 @@
 //!
 //! Invariant: a request reaches such a server only if the endpoint URL is the server's.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::StatusCode;
 
 /// Answers a request of AWS's JSON protocol without HTTP: an operation, such as
 /// `DynamoDB_20120810.GetItem`, and its document.
-pub type Respond = Arc<dyn Fn(&str, &[u8]) -> Response + Send + Sync>;
+pub type Respond = Arc<dyn for<'a> Fn(&'a str, &'a [u8]) -> Responding<'a> + Send + Sync>;
+
+/// The response of a server, once it is its turn.
+pub type Responding<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
 /// The response of a server.
 pub struct Response {

@@ -2,7 +2,7 @@
 //! and metrics.
 
 pub mod aws;
-mod aws_connector;
+pub mod aws_connector;
 pub mod aws_signature;
 pub mod clock;
 pub mod clock_check;

@@ -46,10 +46,8 @@ impl Store {
         key: RecordKey,
         now: Timestamp,
     ) -> Result<BTreeMap<String, BreakerState>, StoreError> {
-        let read = self.client.get_item().table_name(&self.table);
-        let read = read.key(attributes::KEY, binary(&key.0)).send();
-        let read = Box::pin(read).await;
-        let output = read.map_err(StoreError::request)?;
+        let read = self.get_item().key(attributes::KEY, binary(&key.0));
+        let output = self.send_get(read).await.map_err(StoreError::request)?;
         let item = output
             .item()
             .filter(|item| number(item, attributes::TTL) > now.0);

@@ -127,9 +127,7 @@ impl Store {
         let owned = |(token, name): (Text, Text)| (token.into_owned(), name.into_owned());
         let names: HashMap<_, _> = update.names.into_iter().map(owned).collect();
         let call = self
-            .client
             .update_item()
-            .table_name(&self.table)
             .key(attributes::KEY, binary(&key.0))
             .update_expression(expression)
             .condition_expression(update.conditions.join(" AND "))
@@ -143,8 +141,7 @@ impl Store {
             ))
             .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        // The SDK's futures are large, and those of the use cases would contain several of them.
-        let error = match Box::pin(call.send()).await {
+        let error = match self.send_update(call).await {
             Ok(output) => return Ok(WriteResult::Written(output.attributes)),
             Err(error) => error,
         };

@@ -6,6 +6,7 @@
 //! read and then written. This folder alone names the DynamoDB client.
 
 mod attributes;
+mod calls;
 mod expression;
 mod versioned;
 mod recipient_subject_codec;
@@ -57,6 +58,7 @@ use limits::GuardCache;
 use crate::crypto::keyring::Keyring;
 use crate::domain::time::{HOUR_SECONDS, RETENTION_SECONDS};
 use crate::platform::aws::ClientConfig;
+use crate::platform::aws_connector::InProcessConnector;
 use crate::platform::random::random_bytes;
 
 /// Longer than every window that an item enforces.
@@ -66,6 +68,8 @@ const TTL_SECONDS: i64 = RETENTION_SECONDS + HOUR_SECONDS;
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
+    /// Answers in the place of DynamoDB, in this process.
+    server: Option<InProcessConnector>,
     table: String,
     keyring: Arc<Keyring>,
     /// What this instance remembers of conversion guards.
@@ -120,6 +124,7 @@ impl Store {
         }
         Self {
             client: Client::from_conf(settings.build()),
+            server: config.server.clone(),
             table,
             keyring,
             guards: Arc::default(),

@@ -71,13 +71,9 @@ pub(super) fn version(item: &Item) -> Option<WriteId> {
 impl Store {
     /// Reads an item, with strong consistency.
     pub(super) async fn read_item(&self, key: RecordKey) -> Result<Option<Item>, StoreError> {
-        let read = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(attributes::KEY, binary(&key.0))
-            .consistent_read(true);
-        let read = Box::pin(read.send()).await.map_err(StoreError::request)?;
+        let read = self.get_item().key(attributes::KEY, binary(&key.0));
+        let read = self.send_get(read.consistent_read(true)).await;
+        let read = read.map_err(StoreError::request)?;
         Ok(read.item)
     }
 
@@ -115,19 +111,14 @@ impl Store {
         condition: Condition,
     ) -> Result<PutResult, StoreError> {
         item.insert(WRITE_ID.into(), binary(&write_id.0));
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item));
+        let put = self.put_item().set_item(Some(item));
         let mut put = put.condition_expression(condition.expression());
         for (token, version) in condition.versions() {
             put = put.expression_attribute_values(token, binary(&version.0));
         }
         let put = put
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        // On the heap, as in `expression`.
-        let error = match Box::pin(put.send()).await {
+        let error = match self.send_put(put).await {
             Ok(_) => return Ok(PutResult::Saved),
             Err(error) => error,
         };
