@@ -329,6 +329,60 @@ mod tests {
     }
 
     #[test]
+    fn each_function_has_the_filters_of_its_metrics() {
+        let template = template();
+        for (function, metrics) in [
+            (
+                "send",
+                "Approvals Approvals Deliveries Deliveries Refusals Sends Sends",
+            ),
+            ("verify", "Approvals Approvals Checks SendToApprovalSeconds"),
+            (
+                "factors",
+                "Decisions Decisions FactorApprovals FactorChecks FactorLockouts",
+            ),
+            ("carrier-worker", "Deliveries Deliveries"),
+            (
+                "delivery-callback",
+                "Deliveries Deliveries SendToReportSeconds SendToReportSeconds",
+            ),
+        ] {
+            let filters = &template.metric_filters[function];
+            let mut made: Vec<_> = filters.iter().map(|f| f.metric.as_str()).collect();
+            made.sort_unstable();
+            assert_eq!(made.join(" "), metrics, "{function}");
+            let different: BTreeSet<_> =
+                filters.iter().map(|f| (&f.metric, &f.dimensions)).collect();
+            assert_eq!(different.len(), filters.len(), "{function}");
+        }
+    }
+
+    #[test]
+    fn metric_filters_are_made_one_after_the_other() {
+        let document = template().document;
+        let resources = document["Resources"].as_mapping().expect("resources");
+        let is_filter = |resource: &Value| resource["Type"] == "AWS::Logs::MetricFilter";
+        let filters = resources.iter().filter(|(_, resource)| is_filter(resource));
+        let (mut count, mut before, mut first) = (0, BTreeSet::new(), 0);
+        for (name, filter) in filters {
+            count += 1;
+            let Some(waits_for) = filter["DependsOn"].as_str() else {
+                first += 1;
+                continue;
+            };
+            assert!(is_filter(&resources[waits_for]), "{name:?}");
+            assert!(
+                before.insert(waits_for.to_owned()),
+                "two wait for {waits_for}"
+            );
+            // Without `factors` its filters are not there to wait for.
+            let is_there = resources[waits_for]["Condition"].is_null();
+            assert!(is_there || !filter["Condition"].is_null(), "{name:?}");
+        }
+        assert_eq!((first, before.len()), (1, count - 1));
+    }
+
+    #[test]
     fn functions_have_the_variables_of_the_template() {
         let template = template();
         let (variables, with_carriers) = template.variables("CarrierWorkerFunction");

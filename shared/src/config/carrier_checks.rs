@@ -52,7 +52,7 @@ impl Reader<'_> {
         let source = self.carriers_source();
         for carrier in carriers {
             for warning in carrier.sender_warnings(apps.all().map(|(_, policy)| policy)) {
-                tracing::warn!(delivery.carrier = carrier.name, "{source}: {warning}");
+                tracing::warn!(carrier = carrier.name, "{source}: {warning}");
             }
         }
     }

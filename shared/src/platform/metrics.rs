@@ -3,6 +3,7 @@
 //!
 //! Invariant: dimensions are closed sets, carrier names and countries, never a phone number, an id
 //! or an address.
+//! Invariant: a line with a metric has all its dimensions, so that no filter counts it without one.
 
 use std::sync::Arc;
 

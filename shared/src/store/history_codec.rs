@@ -418,6 +418,12 @@ mod tests {
         }
     }
 
+    const PACKED: &str = "ed0702000002656e00ac02050501000100000002656e00ac0205050101010001010032010573696d\
+        2d6100010201090909090909090909090909090909092c0909090909090909090909090909090909\
+        09090909090909090909090909090909090909090909090909090902010101010000010101010101\
+        01010102020202020202020005000101010101000300020202020100010202020202020202020202\
+        02020202020a5a000102020202000300";
+
     fn read_back(
         past: &[PastVerification],
         current: Option<&VerificationSubject>,
@@ -518,6 +524,17 @@ mod tests {
         // Without the current one, what shares its sealed id is not readable.
         let read = unpack_history(&pack_history(&all, Some(&current)), None);
         assert_eq!(read, [of(2, 9), past(4, 1000, 1005)]);
+    }
+
+    /// Stored items have this form: a change of it would misread them.
+    #[test]
+    fn history_with_subjects_has_a_fixed_form() {
+        let mut all = [past(1, 1000, 1005), past(2, 900, 990)];
+        for (past, sealed) in all.iter_mut().zip([8, 9]) {
+            past.params.subject = Some(subject(sealed));
+        }
+        let packed = pack_history(&all, Some(&subject(8)));
+        assert_eq!(data_encoding::HEXLOWER.encode(&packed), PACKED);
     }
 
     #[test]
