@@ -47,10 +47,10 @@ const FAILURES: &str = "failures";
 const FAILURE_STREAK: &str = "failure_streak";
 /// Past verifications, packed together.
 const HISTORY: &str = "history";
-/// Past verifications, packed one by one: an earlier build stored them so. It reads a recipient with
-/// `history` as one without past verifications, and its next write of the whole item removes them.
-/// Limits, attempts and the current verification are attributes of their own, so the format version
-/// stays: with another one that build would answer 503 during an update.
+/// Past verifications, packed one by one: an earlier build stored them so. It reads a recipient
+/// with `history` as one without past verifications, and its next write of the whole item removes
+/// them. Limits, attempts and the current verification are attributes of their own, so the format
+/// version stays: with another one that build would answer 503 during an update.
 const PAST: &str = "past";
 /// Key of the subject that it belongs to. An item with an owner has no TTL.
 pub(super) const OWNER: &str = "owner";
