@@ -55,6 +55,15 @@ impl Invoking {
     }
 }
 
+/// Asserts that the queue gets the dispatch as well, and that the message arrives once.
+async fn assert_sent_once_despite(faults: &[Fault]) {
+    for fault in faults {
+        let invoking = Invoking::start(&[]).await;
+        let calls = invoking.send_despite(*fault).await;
+        assert_eq!(calls, ["Invoke", "SendMessage"], "{fault:?}");
+    }
+}
+
 #[tokio::test]
 async fn first_messages_and_resends_bypass_the_queue() {
     let invoking = Invoking::start(&[("OTP_COOLDOWN_SECONDS", "0")]).await;
@@ -84,16 +93,13 @@ async fn fallback_goes_through_the_queue() {
 
 #[tokio::test]
 async fn queue_gets_what_lambda_refuses() {
-    for fault in [
+    assert_sent_once_despite(&[
         Fault::Error(429, "TooManyRequestsException"),
         Fault::Error(403, "AccessDeniedException"),
         Fault::DropRequest,
         Fault::Freeze,
-    ] {
-        let invoking = Invoking::start(&[]).await;
-        let calls = invoking.send_despite(fault).await;
-        assert_eq!(calls, ["Invoke", "SendMessage"], "{fault:?}");
-    }
+    ])
+    .await;
 }
 
 #[tokio::test]
@@ -116,15 +122,12 @@ async fn failed_invocation_pauses_those_of_its_instance() {
 
 #[tokio::test]
 async fn invocation_and_dispatch_of_a_message_send_once() {
-    for fault in [
+    assert_sent_once_despite(&[
         Fault::DropResponse,
         Fault::ReplaceResponse,
         Fault::HoldRequest,
-    ] {
-        let invoking = Invoking::start(&[]).await;
-        let calls = invoking.send_despite(fault).await;
-        assert_eq!(calls, ["Invoke", "SendMessage"], "{fault:?}");
-    }
+    ])
+    .await;
 }
 
 #[tokio::test]
