@@ -54,12 +54,14 @@ fn phone_metadata_equals_the_ports() {
 
 /// The version of the port, and its metadata.
 fn port() -> (String, Vec<u8>) {
-    let cargo = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo runs");
-    let metadata: Value = serde_json::from_slice(&cargo.stdout).expect("JSON");
+    // The packages of other platforms may never have been downloaded.
+    let version = cargo(&["-vV"]);
+    let version = String::from_utf8_lossy(&version);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.expect("a host");
+    let arguments = ["--format-version", "1", "--offline", "--filter-platform"];
+    let metadata = cargo(&[&["metadata"], &arguments[..], &[host]].concat());
+    let metadata: Value = serde_json::from_slice(&metadata).expect("JSON");
     let mut packages = metadata["packages"].as_array().into_iter().flatten();
     let port = packages.find(|package| package["name"] == "rlibphonenumber");
     let port = port.expect("the port is a dependency");
@@ -67,6 +69,18 @@ fn port() -> (String, Vec<u8>) {
     let path = manifest.with_file_name("src/generated/metadata/metadata.bin");
     let version = port["version"].as_str().expect("a version").to_owned();
     (version, std::fs::read(path).expect("metadata"))
+}
+
+/// What cargo prints.
+fn cargo(arguments: &[&str]) -> Vec<u8> {
+    let cargo = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    let problem = String::from_utf8_lossy(&cargo.stderr);
+    assert!(cargo.status.success(), "{arguments:?}: {problem}");
+    cargo.stdout
 }
 
 fn entries(mut metadata: &[u8]) -> Vec<Entry<'_>> {
