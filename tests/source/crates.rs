@@ -19,7 +19,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 26] = [
+const SHARED: [(&str, &[&str]); 27] = [
     ("aws_config", &["local/src/operator/"]),
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
@@ -54,6 +54,10 @@ const SHARED: [(&str, &[&str]); 26] = [
     ("axum", &["local/src/"]),
     ("clap", &["local/src/"]),
     ("form_urlencoded", &["shared/src/carrier/"]),
+    (
+        "futures_util",
+        &["shared/src/platform/aws.rs", "shared/src/store/limits/"],
+    ),
     ("http_body_util", &["shared/src/", "local/src/"]),
     ("hyper", &["local/src/"]),
     (

@@ -41,7 +41,7 @@ struct Inner {
     rule: Mutex<Option<Rule>>,
     /// Readings of the configuration so far, and what breaks them. They belong to no request.
     config_reads: AtomicUsize,
-    /// How often a process opened its connection to the queue at its start.
+    /// How many requests processes sent at their start only to open connections.
     openings: AtomicUsize,
     config_fault: Mutex<Option<Fault>>,
     /// Seconds that the dates of responses are ahead.
@@ -135,7 +135,7 @@ impl FaultProxy {
         self.0.config_reads.load(Ordering::Relaxed)
     }
 
-    /// How often a process opened its connection to the queue at its start.
+    /// How many requests processes sent at their start only to open connections.
     pub fn openings(&self) -> usize {
         self.0.openings.load(Ordering::Relaxed)
     }
@@ -214,7 +214,7 @@ impl FaultProxy {
             bytes_out: request.body.len(),
             bytes_in: 0,
         };
-        if call.opens_queue() {
+        if call.opens_connection() {
             self.0.openings.fetch_add(1, Ordering::Relaxed);
             let forwarded = self.forward(request, call).await;
             return forwarded.map(|(response, _)| response);

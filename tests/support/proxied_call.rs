@@ -20,8 +20,8 @@ pub struct ProxiedCall {
 }
 
 impl ProxiedCall {
-    /// Whether a process opens its connection to the queue with it at its start.
-    pub fn opens_queue(&self) -> bool {
+    /// Whether a process sends it at its start only to open a connection.
+    pub fn opens_connection(&self) -> bool {
         self.operation.is_empty() && self.body.is_null()
     }
 

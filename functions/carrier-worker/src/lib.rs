@@ -116,7 +116,11 @@ impl State {
     /// # Errors
     /// All invalid variables and members of the configuration document.
     pub async fn warm_up(&self) -> Result<(), ConfigError> {
-        self.0.start().await
+        self.0.start().await?;
+        // A message is claimed while the breakers are read.
+        let aws = self.0.configured().infrastructure.aws();
+        aws.table_host().connect(2).await;
+        Ok(())
     }
 }
 

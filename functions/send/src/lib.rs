@@ -144,8 +144,8 @@ impl State {
         })
     }
 
-    /// Does during init what the first request would wait for: reads the configuration and opens
-    /// the connection for dispatches, at the same time, and builds tables for numbers.
+    /// Does during init what the first request would wait for: reads the configuration, opens the
+    /// connections, and builds tables for numbers.
     ///
     /// # Errors
     /// All invalid variables and members of the configuration document.
@@ -159,7 +159,14 @@ impl State {
                 (None, None) => {}
             }
         };
-        tokio::join!(self.config.start(), dispatches).0?;
+        let table = async {
+            self.config.start().await?;
+            // The limits are written at the same time. The connection for it resumes the TLS
+            // session of the one over which the configuration came.
+            aws.table_host().connect(2).await;
+            Ok(())
+        };
+        tokio::join!(table, dispatches).0?;
         if let Some(settings) = self.config.in_force() {
             settings.sending.warm_up();
         }

@@ -27,6 +27,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
+use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 
 use crate::domain::time::Timestamp;
@@ -226,6 +227,19 @@ impl Aws {
         self.host_of(self.endpoint_url(service).unwrap_or(url))
     }
 
+    /// Where the table is.
+    #[must_use]
+    pub fn table_host(&self) -> Host {
+        let region = self.config.region().map(ToString::to_string);
+        let region = region.unwrap_or_default();
+        let domain = match region.starts_with("cn-") {
+            true => "amazonaws.com.cn",
+            false => "amazonaws.com",
+        };
+        let service = Service::DynamoDb;
+        self.host(service, &format!("https://dynamodb.{region}.{domain}"))
+    }
+
     /// The host of `url`.
     #[must_use]
     pub fn host_of(&self, url: &str) -> Host {
@@ -350,25 +364,37 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens a connection, which the next call of a client finds in the pool. The request for it
-    /// is not signed, so it needs no permission, and any response will do. A failure is ignored:
-    /// the first call will report it.
-    pub async fn connect(&self) {
+    /// Opens connections, so that the next calls of clients find `count` of them in the pool. The
+    /// requests for it are not signed, so they need no permission, and any response will do. A
+    /// failure is ignored: the first call will report it.
+    pub async fn connect(&self, count: usize) {
+        let connecting = async {
+            join_all((0..count).map(|_| self.exchange())).await;
+            self.https.opened().await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(ATTEMPT_SECONDS), connecting).await;
+    }
+
+    async fn exchange(&self) {
         let Some(request) = self.url.as_ref().and_then(root_of) else {
             return;
         };
-        let exchange = async {
-            let mut response = self.https.request(request).await.ok()?;
+        if let Ok(mut response) = self.https.request(request).await {
             // Only a connection whose response has been read returns to the pool.
-            while response.body_mut().frame().await?.is_ok() {}
-            Some(())
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(ATTEMPT_SECONDS), exchange).await;
+            while let Some(Ok(_)) = response.body_mut().frame().await {}
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::platform::in_process::{InProcessServer, Response};
 
@@ -517,5 +543,40 @@ mod tests {
                 .expect("a request");
             assert!(aws(None).sign(&mut request, "ses", time).is_ok());
         }
+    }
+
+    /// Answers each request on `stream` until it is closed.
+    fn answer_requests(mut stream: TcpStream) {
+        let mut request = [0; 4096];
+        while stream.read(&mut request).is_ok_and(|length| length > 0) {
+            let response = b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno";
+            stream.write_all(response).expect("sent");
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_are_open_when_connect_returns() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (accepted, accepts) = channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.expect("a connection");
+                thread::spawn(move || answer_requests(stream));
+                accepted.send(()).expect("counted");
+            }
+        });
+        let host = aws(None).host_of(&url);
+        // The second time one of them is there already; the third time all of them.
+        for (count, opened) in [(1, 1), (3, 2), (3, 0)] {
+            host.connect(count).await;
+            for _ in 0..opened {
+                let accepted = accepts.recv_timeout(Duration::from_secs(5));
+                assert_eq!(accepted, Ok(()), "{count}");
+            }
+        }
+        assert!(accepts.try_recv().is_err(), "more were opened");
+        let opening = host.https.opened();
+        assert!(opening.now_or_never().is_some(), "some are being opened");
     }
 }

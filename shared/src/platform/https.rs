@@ -11,31 +11,83 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64_simd::STANDARD as BASE64;
-use http::Uri;
+use http::{Request, Uri};
 use http_body_util::BodyExt;
 use hyper_rustls::{
     ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream,
 };
-use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::platform::environment::variable;
 
-/// Sends requests with a body of type `B`, over TLS where the URL says `https`.
-pub type Client<B> = legacy::Client<TimedConnector, B>;
+/// Sends requests with a body of type `B`, over TLS where the URL says `https`. Clones share the
+/// connections.
+#[derive(Debug)]
+pub struct Client<B> {
+    pool: legacy::Client<TimedConnector, B>,
+    /// How many connections are being opened.
+    opening: watch::Receiver<usize>,
+}
+
+impl<B> Clone for Client<B> {
+    fn clone(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            opening: self.opening.clone(),
+        }
+    }
+}
+
+impl<B> Client<B>
+where
+    B: BodyExt + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Sends `request` over a connection of the pool, or over a new one.
+    pub fn request(&self, request: Request<B>) -> ResponseFuture {
+        self.pool.request(request)
+    }
+
+    /// Waits until no connection is being opened. One that was opened for a request which found
+    /// another one free is in the pool then.
+    pub async fn opened(&self) {
+        let mut opening = self.opening.clone();
+        let _ = opening.wait_for(|count| *count == 0).await;
+    }
+}
 
 /// Opens connections: TCP, and TLS where the URL says `https`, together within a time limit. A host
 /// that accepts the connection and then never answers the TLS handshake is one that was not
 /// reached.
 #[derive(Clone)]
-pub struct TimedConnector {
+struct TimedConnector {
     connector: HttpsConnector<HttpConnector>,
     timeout: Duration,
+    opening: watch::Sender<usize>,
+}
+
+/// Counts a connection that is being opened until it is dropped.
+struct Opening(watch::Sender<usize>);
+
+impl Opening {
+    fn new(count: watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -51,7 +103,11 @@ impl Service<Uri> for TimedConnector {
 
     fn call(&mut self, url: Uri) -> Self::Future {
         let connected = tokio::time::timeout(self.timeout, self.connector.call(url));
-        Box::pin(async { connected.await? })
+        let opening = Opening::new(self.opening.clone());
+        Box::pin(async {
+            let _opening = opening;
+            connected.await?
+        })
     }
 }
 
@@ -77,6 +133,9 @@ const ROOT_CERTIFICATE_FILES: [&str; 2] = [
     "/etc/ssl/certs/ca-certificates.crt",
 ];
 
+/// Longer than the base64 of most root certificates.
+const BASE64_LENGTH: usize = 4096;
+
 /// A client with its own connection pool. `connect_timeout` is the limit for opening a connection:
 /// TCP and TLS together.
 #[must_use]
@@ -90,12 +149,15 @@ where
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     let https = HttpsConnectorBuilder::new().with_tls_config(TLS.get_or_init(tls_config).clone());
-    legacy::Client::builder(TokioExecutor::new())
+    let (sender, opening) = watch::channel(0);
+    let pool = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .build(TimedConnector {
             connector: https.https_or_http().enable_http1().wrap_connector(tcp),
             timeout: connect_timeout,
-        })
+            opening: sender,
+        });
+    Client { pool, opening }
 }
 
 /// TLS that trusts the system's root certificates. A system without any can still start, because
@@ -132,10 +194,10 @@ fn root_certificates_of_file() -> RootCertStore {
         return roots;
     }
     let pem = match configured("SSL_CERT_FILE") {
-        Some(path) => std::fs::read_to_string(path).ok(),
+        Some(path) => std::fs::read(path).ok(),
         None => ROOT_CERTIFICATE_FILES
             .iter()
-            .find_map(|path| std::fs::read_to_string(path).ok()),
+            .find_map(|path| std::fs::read(path).ok()),
     };
     roots.add_parsable_certificates(certificates(&pem.unwrap_or_default()));
     roots
@@ -144,19 +206,28 @@ fn root_certificates_of_file() -> RootCertStore {
 /// The certificates of a PEM file.
 ///
 /// `rustls_pki_types::pem` reads the same, but decodes base64 in constant time, as for private
-/// keys: 8.0 million instructions for Debian's 144 root certificates, against 2.3 million here. The
-/// whole start of `verify` takes about 7 million.
-fn certificates(pem: &str) -> impl Iterator<Item = CertificateDer<'static>> + '_ {
-    pem.split("-----BEGIN CERTIFICATE-----")
-        .skip(1)
-        .filter_map(|rest| {
-            let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-            let mut base64 = String::with_capacity(body.len());
-            body.split('\n')
-                .for_each(|line| base64.push_str(line.trim_ascii()));
-            let der = BASE64.decode_to_vec(base64).ok()?;
-            Some(CertificateDer::from(der))
-        })
+/// keys: 8.0 million instructions for Debian's 144 root certificates, against 1.1 million here. The
+/// whole start of `verify` takes about 6 million.
+fn certificates(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> + '_ {
+    let ends = memchr::memchr_iter(b'\n', pem).chain([pem.len()]);
+    let lines = ends.scan(0, |start, end| {
+        let line = &pem[*start..end];
+        *start = end + 1;
+        Some(line.trim_ascii())
+    });
+    // The base64 of the certificate that has begun.
+    let mut body: Option<Vec<u8>> = None;
+    lines.filter_map(move |line| {
+        if line == b"-----BEGIN CERTIFICATE-----" {
+            body = Some(Vec::with_capacity(BASE64_LENGTH));
+        } else if line == b"-----END CERTIFICATE-----" {
+            let der = BASE64.decode_to_vec(body.take()?).ok()?;
+            return Some(CertificateDer::from(der));
+        } else if let Some(body) = &mut body {
+            body.extend_from_slice(line);
+        }
+        None
+    })
 }
 
 #[cfg(test)]
@@ -185,7 +256,7 @@ mod tests {
             );
         }
         for pem in [pem.clone(), pem.replace('\n', "\r\n")] {
-            let ours: Vec<_> = certificates(&pem).collect();
+            let ours: Vec<_> = certificates(pem.as_bytes()).collect();
             let theirs: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
                 .filter_map(Result::ok)
                 .collect();
@@ -196,13 +267,13 @@ mod tests {
     #[test]
     fn truncated_or_altered_certificates_are_skipped() {
         let truncated = "-----BEGIN CERTIFICATE-----\nAQID\n";
-        assert_eq!(certificates(truncated).count(), 0);
+        assert_eq!(certificates(truncated.as_bytes()).count(), 0);
         let altered = format!(
             "{truncated}-----END CERTIFICATE-----\n\
              -----BEGIN CERTIFICATE-----\nAQ*D\n-----END CERTIFICATE-----\n"
         );
         assert_eq!(
-            certificates(&altered)
+            certificates(altered.as_bytes())
                 .map(|der| der.to_vec())
                 .collect::<Vec<_>>(),
             [vec![1, 2, 3]]

@@ -138,7 +138,7 @@ pub struct QueueError(#[source] Box<dyn std::error::Error + Send + Sync>);
 /// Opens the connection to the queue at `url`, which its first message will use. A failure is
 /// ignored: that message will report it.
 pub async fn warm_up(aws: &Aws, url: &str) {
-    aws.host(Service::Sqs, url).connect().await;
+    aws.host(Service::Sqs, url).connect(1).await;
 }
 
 impl Queue {

@@ -62,7 +62,7 @@ pub enum InvokeError {
 /// Opens the connection to the host of `url`, which the first invocation will use. A failure is
 /// ignored: that invocation will report it.
 pub async fn warm_up(aws: &Aws, url: &str) {
-    aws.host_of(url).connect().await;
+    aws.host_of(url).connect(1).await;
 }
 
 impl WorkerFunction {
