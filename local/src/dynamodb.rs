@@ -2,8 +2,11 @@
 //! Functions that are processes reach it over HTTP, as they reach DynamoDB; handlers in this
 //! process send it the same documents without HTTP. The local server calls it directly.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 
 use axum::http::StatusCode;
 use dynoxide::Database;
@@ -13,15 +16,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::oneshot;
+
+/// A call of the engine that sends its result to the caller.
+type Call = Box<dyn FnOnce(&Database) + Send>;
 
 /// The engine. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Engine {
     database: Database,
-    /// The engine answers one call at a time. A handler that waits for its turn leaves its thread
-    /// to other tasks, which the lock of the engine would not.
-    turn: Arc<Mutex<()>>,
+    /// Calls of handlers, for the thread that answers them. The engine answers one call at a time:
+    /// if the threads of the handlers called it themselves, they would wait for its lock.
+    calls: Sender<Call>,
 }
 
 /// Why the engine, or a call of it, failed.
@@ -105,18 +111,28 @@ impl Engine {
     }
 
     /// The response document of `call`, whose request is the document `body`.
-    async fn call<Q: DeserializeOwned, R: Serialize>(
+    async fn call<Q, R>(
         &self,
         body: &[u8],
-        call: impl FnOnce(&Database, Q) -> Result<R, DynoxideError>,
-    ) -> Result<String, DynoxideError> {
+        call: impl FnOnce(&Database, Q) -> Result<R, DynoxideError> + Send + 'static,
+    ) -> Result<String, DynoxideError>
+    where
+        Q: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+    {
         let malformed =
             |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
         let request = serde_json::from_slice(body).map_err(malformed)?;
-        let turn = self.turn.lock().await;
-        let response = call(&self.database, request)?;
-        drop(turn);
-        serde_json::to_string(&response).map_err(malformed)
+        let (sender, response) = oneshot::channel();
+        let call: Call = Box::new(move |database| {
+            let _ = sender.send(call(database, request));
+        });
+        let _ = self.calls.send(call);
+        // Without a response the call has panicked.
+        let response = response
+            .await
+            .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
+        serde_json::to_string(&response?).map_err(malformed)
     }
 
     /// Creates the table that `create` describes, unless a table of its name exists.
@@ -154,10 +170,18 @@ impl Engine {
 
 impl From<Database> for Engine {
     fn from(database: Database) -> Self {
-        Self {
-            database,
-            turn: Arc::default(),
-        }
+        let (calls, receiver) = channel::<Call>();
+        let engine = Self {
+            database: database.clone(),
+            calls,
+        };
+        thread::spawn(move || {
+            for call in receiver {
+                // A panic ends the call, not the thread. It is printed when it happens.
+                let _ = catch_unwind(AssertUnwindSafe(|| call(&database)));
+            }
+        });
+        engine
     }
 }
 
@@ -273,6 +297,18 @@ mod tests {
             ("TransactWriteItems", failing),
             ("Scan", json!({"TableName": "otp", "Limit": 1})),
         ]
+    }
+
+    #[tokio::test]
+    async fn panic_of_a_call_ends_that_call_only() {
+        let engine = engine();
+        let panicking =
+            |_: &Database, _: Value| -> Result<Value, DynoxideError> { panic!("a bug") };
+        let response = engine.call(b"{}", panicking).await;
+        let error = response.expect_err("no response");
+        assert_eq!(error.status_code(), 500, "{error}");
+        let echo = |_: &Database, request: Value| Ok(request);
+        assert_eq!(engine.call(b"{}", echo).await.expect("a response"), "{}");
     }
 
     #[tokio::test]
