@@ -72,7 +72,7 @@ impl ProxiedCall {
 
     /// Whether it counts a send in a window of a prefix or a client network.
     pub fn reserves_in_window(&self) -> bool {
-        self.operation == "UpdateItem" && self.updates("t0=:id")
+        self.updates("slots = list_append") || self.updates("slots[0] = :id")
     }
 
     /// Whether it does so with the conversion guard of a prefix.
@@ -82,18 +82,18 @@ impl ProxiedCall {
 
     /// Whether it counts a message in any limit over many recipients.
     pub fn reserves(&self) -> bool {
-        let parts = ["t0=:id", "r0=:id", "samples = ", "held = "];
-        parts.iter().any(|part| self.updates(part))
+        let parts = ["recent = list_append", "samples = ", "held = "];
+        self.reserves_in_window() || parts.iter().any(|part| self.updates(part))
     }
 
     /// Whether it releases a send from such a window.
     pub fn releases_from_window(&self) -> bool {
-        self.updates("t0=if_not_exists(t1,")
+        self.removes_id_from("slots")
     }
 
     /// Whether it releases a send from a block of such a window.
     pub fn releases_from_block(&self) -> bool {
-        self.updates("r0=if_not_exists(r1,") && self.updates("filled = filled - :one")
+        self.removes_id_from("recent") && self.updates("filled = filled - :one")
     }
 
     /// Whether it gives the money of a send back to a spend cap.
@@ -103,7 +103,9 @@ impl ProxiedCall {
 
     /// Whether it releases a send from any limit.
     pub fn releases_reservation(&self) -> bool {
-        self.updates("=:none") || self.releases_money() || self.updates("REMOVE samples[")
+        let registers = ["slots", "recent"];
+        let releases = registers.iter().any(|name| self.removes_id_from(name));
+        releases || self.releases_money() || self.updates("REMOVE samples[")
     }
 
     /// Whether it reads the breakers. All reads of recipients are consistent.
@@ -119,6 +121,11 @@ impl ProxiedCall {
     /// Whether it adds a delivery to a verification.
     pub fn adds_delivery(&self) -> bool {
         self.updates("deliveries.#tag = :delivery")
+    }
+
+    fn removes_id_from(&self, register: &str) -> bool {
+        let condition = self.body["ConditionExpression"].as_str();
+        condition.is_some_and(|text| text.starts_with(&format!("{register}[")))
     }
 
     fn updates(&self, part: &str) -> bool {

@@ -43,18 +43,18 @@ pub async fn stored_logs(service: &Service) -> Vec<usize> {
 pub struct StoredWindow {
     /// Sends in the newest block; `None` if each send has a slot of its own.
     pub newest_block: Option<u64>,
-    /// Seconds since 1970 of the send or block before the newest one; `Some(0)` if it was released.
-    pub previous: Option<u64>,
+    /// Sends, or blocks of sends.
+    pub slots: usize,
 }
 
 /// All sliding windows.
 pub async fn stored_windows(service: &Service) -> Vec<StoredWindow> {
     let items = stored_items(service).await;
-    let windows = items.iter().filter(|item| item["t0"].is_object());
+    let windows = items.iter().filter(|item| item["slots"].is_object());
     windows
         .map(|item| StoredWindow {
             newest_block: number(item, "filled"),
-            previous: reservation_time(item, "t1"),
+            slots: item["slots"]["L"].as_array().map_or(0, Vec::len),
         })
         .collect()
 }
@@ -77,15 +77,6 @@ pub async fn conversion_items(service: &Service) -> Vec<Value> {
     let mut items = stored_items(service).await;
     items.retain(|item| item["samples"].is_object());
     items
-}
-
-/// The seconds at the start of the id of a reservation.
-fn reservation_time(item: &Value, attribute: &str) -> Option<u64> {
-    let id = BASE64
-        .decode(item[attribute]["B"].as_str()?.as_bytes())
-        .ok()?;
-    let seconds = id.first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*seconds).into())
 }
 
 fn number(item: &Value, attribute: &str) -> Option<u64> {

@@ -58,7 +58,7 @@ async fn released_block_of_a_window_is_deleted() {
     windows.retain(|window| window.newest_block.is_some());
     let one_full_block = StoredWindow {
         newest_block: Some(3),
-        previous: Some(0),
+        slots: 1,
     };
     assert_eq!(windows, [one_full_block]);
 }

@@ -1,9 +1,9 @@
 //! Rate limits: a sliding window of sends, of one client network or one prefix.
 //!
-//! `t0`, `t1`, … are the ids of the last sends, newest first. A send pushes its id, under the
-//! condition that the oldest has left the window: one write decides, without a read. Over
-//! [`EXACT_SENDS_MAX`](crate::domain::rate_limit::EXACT_SENDS_MAX) sends a slot is a block of
-//! sends, `filled` counts those of the newest block, and `r0`, `r1`, … are the ids of the last
+//! `slots` has the ids of the last sends, newest first. A send adds its id, under the condition that
+//! the one before as many sends as are allowed has left the window: one write decides, without a
+//! read. Over [`EXACT_SENDS_MAX`](crate::domain::rate_limit::EXACT_SENDS_MAX) sends a slot is a block
+//! of sends, `filled` counts those of the newest block, and `recent` has the ids of the last
 //! reservations.
 //!
 //! Write units: 1 for a reservation or a release, as the item stays below 1 KiB up to 80 sends and
@@ -23,9 +23,9 @@ use crate::store::expression::{Update, WriteResult};
 use crate::store::{Store, StoreError};
 
 const FILLED: &str = "filled";
-/// Recent reservations that a window with blocks knows. The expression grows with it.
+/// Recent reservations that a window with blocks knows.
 const RECENT: Register = Register {
-    letter: 'r',
+    name: "recent",
     length: 32,
 };
 
@@ -80,6 +80,10 @@ impl Store {
             if guard.is_some_and(|guard| !GuardState::read(&item).can_append(guard.rule, now)) {
                 return Ok(WindowResult::Guarded(item));
             }
+            let registers = [limit.slots(), limit.ids()];
+            let registers = &registers[..if limit.has_slots() { 1 } else { 2 }];
+            self.shorten_registers(limit.key, &item, registers, ttl)
+                .await?;
             starts_block = limit.window(&item).starts_block(limit.quota, now);
             wait_after(tries).await;
         }
@@ -125,37 +129,39 @@ impl RateLimit {
         };
         let guard = self.guard.and_then(|guard| guard.exceeded(item, now));
         // A guard refuses for good.
-        let newest = ReservationId::read(item, &self.slots().name(0)).filter(|_| guard.is_none());
+        let newest = self.slots().ids(item).next().filter(|_| guard.is_none());
         Some(Exceeded::new(full.or_later(guard), newest, now))
     }
 
     /// Counts a send, if there is room: in the newest block, or as the first of another.
     fn reservation(&self, id: ReservationId, starts_block: bool, now: Timestamp) -> Update {
         let quota = self.quota;
-        let oldest = self.slots().name(quota.slots() - 1);
+        let oldest = self.slots().at(quota.slots() - 1);
         let has_room = format!("(attribute_not_exists({oldest}) OR {oldest} <= :edge)");
         let update = Update::when(format!("NOT {}", self.ids().contains(":id")))
             .value(":id", id.value())
             .value(":edge", ReservationId::last_of(quota.edge(now)).value());
         if self.has_slots() {
-            return self.slots().push(update.and(has_room));
+            return self.slots().push(update.and(has_room), id);
         }
-        let update = RECENT.push(update);
+        let (update, newest) = (RECENT.push(update, id), self.slots().at(0));
         if starts_block {
             return self
                 .slots()
-                .push(update.and(has_room))
+                .push(update.and(has_room), id)
                 .set(format!("{FILLED} = :one"))
                 .and(format!(
-                    "(attribute_not_exists({FILLED}) OR {FILLED} >= :full OR t0 <= :edge)"
+                    "(attribute_not_exists({FILLED}) OR {FILLED} >= :full OR {newest} <= :edge)"
                 ))
                 .value(":one", number_value(1))
                 .value(":full", number_value(quota.block_sends()));
         }
         update
-            .set(format!("t0=:id, {FILLED} = if_not_exists({FILLED}, :zero) + :one"))
+            .set(format!(
+                "{newest} = :id, {FILLED} = if_not_exists({FILLED}, :zero) + :one"
+            ))
             .and(format!(
-                "t0 > :edge AND (attribute_not_exists({FILLED}) OR {FILLED} < :last OR ({FILLED} < :full AND {has_room}))"
+                "{newest} > :edge AND (attribute_not_exists({FILLED}) OR {FILLED} < :last OR ({FILLED} < :full AND {has_room}))"
             ))
             .value(":zero", number_value(0))
             .value(":one", number_value(1))
@@ -163,10 +169,10 @@ impl RateLimit {
             .value(":full", number_value(quota.block_sends()))
     }
 
-    /// Removes a send that is at `position`, from a block with `filled` sends. A send that it
-    /// pushed out had left the window, so that nothing is missing at the end.
+    /// Removes a send that is at `position`, from a block with `filled` sends. What had left the
+    /// window when the send was added stays outside.
     fn release(&self, id: ReservationId, position: usize, filled: u32) -> Update {
-        let at = self.ids().name(position);
+        let at = self.ids().at(position);
         let update = Update::when(format!("{at} = :id")).value(":id", id.value());
         let update = self.ids().remove(update, position);
         if self.has_slots() {
@@ -189,10 +195,9 @@ impl RateLimit {
     }
 
     pub(super) fn window(&self, item: &Item) -> Window {
-        let (slots, count) = (self.slots(), self.quota.slots());
-        let slot = |position| ReservationId::read(item, &slots.name(position));
+        let slots = self.slots().ids(item).take(self.quota.slots());
         Window {
-            slots: (0..count).map_while(slot).map(ReservationId::at).collect(),
+            slots: slots.map(ReservationId::at).collect(),
             filled: u32::try_from(number(item, FILLED)).unwrap_or(0),
         }
     }
@@ -204,7 +209,7 @@ impl RateLimit {
 
     fn slots(&self) -> Register {
         Register {
-            letter: 't',
+            name: "slots",
             length: self.quota.slots(),
         }
     }
@@ -226,6 +231,9 @@ impl RateLimit {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use futures_util::future::join_all;
+
     use super::*;
     use crate::domain::conversion::{ConversionRule, ConversionScope, Sample};
     use crate::domain::ids::VerificationNonce;
@@ -283,14 +291,14 @@ mod tests {
             ReservationId::new(RecordKey([7; 12]), NOW),
             ReservationId::new(RecordKey([7; 12]), NOW + 5),
         );
-        let item = Item::from([
-            ("t0".to_owned(), second.value()),
-            ("t1".to_owned(), first.value()),
-        ]);
-        assert_eq!(limit.window(&item).slots, [NOW + 5, NOW]);
-        assert_eq!(limit.exceeded(&item, NOW + 5), None, "one is left");
-        let mut item = item;
-        item.insert("t2".to_owned(), first.value());
+        let item = |ids: &[ReservationId]| {
+            let ids = ids.iter().map(|id| id.value()).collect();
+            Item::from([("slots".to_owned(), AttributeValue::L(ids))])
+        };
+        let two = item(&[second, first]);
+        assert_eq!(limit.window(&two).slots, [NOW + 5, NOW]);
+        assert_eq!(limit.exceeded(&two, NOW + 5), None, "one is left");
+        let item = item(&[second, first, first]);
         let exceeded = limit.exceeded(&item, NOW + 6).expect("a full window");
         assert_eq!(exceeded.limit.until, NOW + DAY_SECONDS);
         assert!(exceeded.is_contested(), "reserved a second ago");
@@ -369,6 +377,49 @@ mod tests {
             assert_eq!(window.slots, [NOW]);
             assert_eq!(window.filled, if sends == 150 { 1 } else { 0 });
         }
+    }
+
+    #[tokio::test]
+    async fn window_slides_on_when_its_registers_are_full() {
+        for (sends, gap) in [(2, 301), (101, 7)] {
+            let table = TestTable::start().await;
+            let (store, limit) = (table.store(), window(sends));
+            let mut now = NOW;
+            for n in 0..200 {
+                now = now + gap;
+                assert_eq!(
+                    reserve(&store, &limit, now).await.1,
+                    "reserved",
+                    "{sends}: {n}"
+                );
+            }
+            let item = store.get(limit.key, true).await.expect("a read");
+            let item = item.expect("an item");
+            for register in [limit.slots(), limit.ids()] {
+                assert!(register.ids(&item).count() <= 64, "{register:?}");
+            }
+            if sends == 2 {
+                let end = format!("until {}", (now - 301 + 600).seconds_since(NOW));
+                assert_eq!(reserve(&store, &limit, now).await.1, end);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn parallel_sends_that_meet_a_full_register_are_counted_exactly() {
+        let table = TestTable::start().await;
+        let (store, limit) = (table.store(), window(100));
+        for (sends, now) in [(100, NOW), (15, NOW + 600)] {
+            for _ in 0..sends {
+                assert_eq!(reserve(&store, &limit, now).await.1, "reserved");
+            }
+        }
+        let now = NOW + 1200;
+        let parallel = join_all((0..130).map(|_| reserve(&store, &limit, now))).await;
+        let reserved = parallel.iter().filter(|(_, result)| result == "reserved");
+        assert_eq!(reserved.count(), 100, "{parallel:?}");
+        let refused = parallel.iter().filter(|(_, result)| result == "until 1800");
+        assert_eq!(refused.count(), 30, "{parallel:?}");
     }
 
     #[tokio::test]

@@ -8,10 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::domain::ids::RecordKey;
 use crate::domain::time::Timestamp;
 use crate::platform::random::random_bytes;
-use crate::store::attributes::{Item, binary, bytes};
-
-/// What is stored where there is no reservation: it is older than every reservation.
-pub(super) const NONE: [u8; 8] = [0; 8];
+use crate::store::attributes::{Item, binary};
 
 /// Names one reservation: its time, one byte of the recipient's key, and random bytes. Ids are
 /// ordered by time.
@@ -60,8 +57,12 @@ impl ReservationId {
 
     /// The id in the attribute `name`; `None` if there is none.
     pub(super) fn read(item: &Item, name: &str) -> Option<Self> {
-        let id = bytes(item, name).try_into().ok()?;
-        (id != NONE).then_some(Self(id))
+        Self::of(item.get(name)?)
+    }
+
+    /// The id that is stored as `value`; `None` if it is none.
+    pub(super) fn of(value: &AttributeValue) -> Option<Self> {
+        Some(Self(value.as_b().ok()?.as_ref().try_into().ok()?))
     }
 }
 
@@ -83,7 +84,6 @@ mod tests {
         assert_eq!(id.at(), first);
         assert!(id.0 <= ReservationId::last_of(first).0);
         assert!(ReservationId::last_of(first).0 < ReservationId::new(RECIPIENT, second).0);
-        assert!(NONE < id.0);
     }
 
     #[test]
