@@ -4,17 +4,16 @@
 //! repetition fails the condition of the register, also after the writes of others, and the id in
 //! the returned item says that the reservation was made.
 //!
-//! A write cannot both add an id and drop the oldest one, so a register grows. A write to a full one
-//! fails, and another drops what is no longer needed: two more writes after 44 reservations or more.
+//! A register grows with each reservation, as one write cannot add an id to a list and remove
+//! another one from it. A write to a full register fails. It is repeated with the ids that are
+//! needed, which the failure has returned: one more write in 28 reservations of a limit of up to 20
+//! sends, and in 8 or more of others.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::reservation_id::ReservationId;
-use crate::domain::ids::RecordKey;
-use crate::domain::time::Timestamp;
 use crate::store::attributes::{Item, list};
 use crate::store::expression::Update;
-use crate::store::{Store, StoreError};
 
 /// A register.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +30,32 @@ impl Register {
         format!("{}[{position}]", self.name)
     }
 
-    /// Adds `id`, unless the register is full.
-    pub(super) fn push(self, update: Update, id: ReservationId) -> Update {
-        let name = self.name;
-        update
-            .set(format!(
-                "{name} = list_append(:added, if_not_exists({name}, :none))"
-            ))
-            .and(format!("attribute_not_exists({})", self.at(self.last())))
-            .value(":added", AttributeValue::L(vec![id.value()]))
-            .value(":none", AttributeValue::L(vec![]))
+    /// Adds `id`. `stored`: the item as an earlier try has found it, or none. The update fails on a
+    /// full register, unless it is that of `stored`.
+    pub(super) fn push(self, update: Update, id: ReservationId, stored: &Item) -> Update {
+        let (name, last) = (self.name, self.at(self.capacity() - 1));
+        let ids: Vec<_> = self.ids(stored).collect();
+        match ids.first().filter(|_| ids.len() >= self.capacity()) {
+            None => update
+                .set(format!(
+                    "{name} = list_append(:added, if_not_exists({name}, :none))"
+                ))
+                .and(format!("attribute_not_exists({last})"))
+                .value(":added", id_list(&[id]))
+                .value(":none", id_list(&[])),
+            // As nothing can be added to a full register, one with this newest id is the same.
+            Some(newest) => {
+                let needed = [&[id], &ids[..self.length - 1]].concat();
+                update
+                    .set(format!("{name} = :needed_{name}"))
+                    .and(format!(
+                        "{} = :newest_{name} AND attribute_exists({last})",
+                        self.at(0)
+                    ))
+                    .value(format!(":needed_{name}"), id_list(&needed))
+                    .value(format!(":newest_{name}"), newest.value())
+            }
+        }
     }
 
     /// Removes the id at `position`: all older ones move up.
@@ -63,53 +78,23 @@ impl Register {
         self.ids(item).position(|stored| stored == id)
     }
 
-    /// How many ids there is room for: in an item with two registers of 50 they take less than
-    /// 1 KiB, and in one with a register of up to 80 as well.
+    /// How many ids there is room for. An id takes 9 bytes, so that an item stays below 1 KiB, one
+    /// write unit: with one register of 100, with two of 50 and 32, and with one of 48 and the
+    /// samples of a conversion guard.
     fn capacity(self) -> usize {
-        (self.length + 16).max(64)
-    }
-
-    fn last(self) -> usize {
-        self.capacity() - 1
-    }
-
-    fn is_full(self, item: &Item) -> bool {
-        list(item, self.name).len() >= self.capacity()
-    }
-
-    /// Drops the ids that are not needed.
-    fn shorten(self, update: Update) -> Update {
-        let update = update.and(format!("attribute_exists({})", self.at(self.last())));
-        (self.length..self.capacity())
-            .fold(update, |update, position| self.remove(update, position))
+        (self.length + 28).min(48).max(self.length + 8)
     }
 }
 
-impl Store {
-    /// Shortens those of `registers` that are full in `item`, which is stored under `key`. Returns
-    /// whether there are any.
-    pub(super) async fn shorten_registers(
-        &self,
-        key: RecordKey,
-        item: &Item,
-        registers: &[Register],
-        ttl: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let full = registers.iter().filter(|register| register.is_full(item));
-        let update = full.map(|register| register.shorten(Update::default()));
-        let mut has_full = false;
-        for update in update {
-            has_full = true;
-            // If the condition fails, another send has done it.
-            self.update(key, update, ttl).await?;
-        }
-        Ok(has_full)
-    }
+fn id_list(ids: &[ReservationId]) -> AttributeValue {
+    AttributeValue::L(ids.iter().map(|id| id.value()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::RecordKey;
+    use crate::store::Store;
     use crate::store::expression::WriteResult;
     use crate::store::tests::{KEY, NOW, TestTable, stored_item};
 
@@ -122,9 +107,13 @@ mod tests {
         ReservationId::new(RecordKey([7; 12]), NOW + second)
     }
 
-    async fn push(store: &Store, id: ReservationId) -> WriteResult {
-        let update = REGISTER.push(Update::default(), id);
-        store.update(KEY, update, None).await.expect("a response")
+    /// The item on which it failed.
+    async fn push(store: &Store, id: ReservationId, stored: &Item) -> Option<Item> {
+        let update = REGISTER.push(Update::default(), id, stored);
+        match store.update(KEY, update, None).await.expect("a response") {
+            WriteResult::Written(_) => None,
+            WriteResult::ConditionFailed(item) => item,
+        }
     }
 
     #[tokio::test]
@@ -132,7 +121,7 @@ mod tests {
         let store = TestTable::start().await.store();
         let ids: Vec<_> = (0..4).map(id).collect();
         for id in &ids {
-            push(&store, *id).await;
+            push(&store, *id, &Item::new()).await;
         }
         let update = REGISTER.remove(Update::default(), 1);
         store.update(KEY, update, None).await.expect("a write");
@@ -150,7 +139,9 @@ mod tests {
         let store = TestTable::start().await.store();
         let write = async |id: ReservationId, condition: String| {
             let update = Update::when(condition).value(":id", id.value());
-            let written = store.update(KEY, REGISTER.push(update, id), None).await;
+            let written = store
+                .update(KEY, REGISTER.push(update, id, &Item::new()), None)
+                .await;
             matches!(written, Ok(WriteResult::Written(_)))
         };
         let (has, has_not) = (
@@ -167,27 +158,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn full_register_keeps_the_ids_that_are_needed() {
+    async fn full_register_keeps_the_needed_ids() {
         let store = TestTable::start().await.store();
-        let ids: Vec<_> = (0..64).map(id).collect();
-        for id in &ids {
-            assert!(matches!(push(&store, *id).await, WriteResult::Written(_)));
+        let ids: Vec<_> = (0..40).map(id).collect();
+        let mut stored = Item::new();
+        for (n, id) in ids.iter().enumerate() {
+            let pushed = push(&store, *id, &Item::new()).await;
+            assert_eq!(pushed.is_none(), n < 31, "{n}");
+            stored = pushed.unwrap_or(stored);
         }
-        let WriteResult::ConditionFailed(Some(item)) = push(&store, id(64)).await else {
-            panic!("it was not full");
-        };
-        for is_full in [true, true, false] {
-            let item = match is_full {
-                true => item.clone(),
-                false => stored_item(&store, KEY).await.expect("an item"),
-            };
-            let shortened = store.shorten_registers(KEY, &item, &[REGISTER], NOW).await;
-            assert_eq!(shortened.expect("a response"), is_full);
-        }
+        let removal = REGISTER.remove(Update::default(), 5);
+        store.update(KEY, removal, None).await.expect("a write");
+        let late = push(&store, ids[31], &stored).await;
+        assert!(late.is_some(), "it has changed");
+        assert!(push(&store, ids[31], &Item::new()).await.is_none());
+        let late = push(&store, ids[32], &stored).await;
+        let full = late.expect("it has another newest id");
+        assert!(push(&store, ids[32], &full).await.is_none());
         let item = stored_item(&store, KEY).await.expect("an item");
         assert_eq!(
             REGISTER.ids(&item).collect::<Vec<_>>(),
-            [ids[63], ids[62], ids[61]]
+            [ids[32], ids[31], ids[30]]
         );
     }
 }

@@ -41,8 +41,9 @@ impl Store {
         id: ReservationId,
         now: Timestamp,
     ) -> Result<Option<Exceeded>, StoreError> {
+        let mut stored = Item::new();
         for tries in 1..=TRIES_MAX {
-            let Some(update) = spend.reservation(id) else {
+            let Some(update) = spend.reservation(id, &stored) else {
                 return Ok(Some(spend.reached(None, now)));
             };
             let item = match self.update(spend.key, update, ttl(now)).await? {
@@ -55,8 +56,7 @@ impl Store {
             if let Some(exceeded) = spend.exceeded(&item, now) {
                 return Ok(Some(exceeded));
             }
-            self.shorten_registers(spend.key, &item, &[RECENT], ttl(now))
-                .await?;
+            stored = item;
             wait_after(tries).await;
         }
         Err(StoreError::Conflict)
@@ -71,29 +71,25 @@ impl Store {
         was_counted: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut earlier = id;
+        let (mut earlier, mut stored) = (id, Item::new());
         for tries in 1..=TRIES_MAX {
-            let update = spend.release(id, earlier);
+            let update = spend.release(id, earlier, &stored);
             let item = match self.update(spend.key, update, ttl(now)).await? {
                 WriteResult::Written(_) => return Ok(()),
                 WriteResult::ConditionFailed(item) => item.unwrap_or_default(),
             };
-            let is_released = RECENT.position(&item, id.of_release()).is_some();
-            if !is_released
-                && self
-                    .shorten_registers(spend.key, &item, &[RECENT], ttl(now))
-                    .await?
-            {
-                continue;
+            let is_known = |id| RECENT.position(&item, id).is_some();
+            if is_known(id.of_release()) || SpendCap::spent(&item) < spend.price.millionths() {
+                return Ok(());
             }
-            let mut known = [id.of_release(), earlier].into_iter();
-            let is_over = known.any(|known| RECENT.position(&item, known).is_some());
-            let newest = RECENT.ids(&item).next();
-            // Others have pushed the reservation out.
-            match newest.filter(|_| was_counted && !is_over) {
-                Some(newest) => earlier = newest,
-                None => return Ok(()),
+            if !is_known(earlier) {
+                // Others have pushed the reservation out.
+                match RECENT.ids(&item).next().filter(|_| was_counted) {
+                    Some(newest) => earlier = newest,
+                    None => return Ok(()),
+                }
             }
+            stored = item;
             wait_after(tries).await;
         }
         Err(StoreError::Conflict)
@@ -103,9 +99,14 @@ impl Store {
 impl SpendCap {
     /// Whether the cap does not allow the price.
     pub(super) fn exceeded(&self, item: &Item, now: Timestamp) -> Option<Exceeded> {
-        let spent = number(item, SPENT).unsigned_abs();
+        let spent = Self::spent(item);
         let is_reached = spent.saturating_add(self.price.millionths()) > self.cap.millionths();
         is_reached.then(|| self.reached(Some(item), now))
+    }
+
+    /// In millionths.
+    fn spent(item: &Item) -> u64 {
+        number(item, SPENT).unsigned_abs()
     }
 
     fn reached(&self, item: Option<&Item>, now: Timestamp) -> Exceeded {
@@ -118,7 +119,7 @@ impl SpendCap {
     }
 
     /// `None` if the price alone is over the cap.
-    fn reservation(&self, id: ReservationId) -> Option<Update> {
+    fn reservation(&self, id: ReservationId, stored: &Item) -> Option<Update> {
         let price = self.price.millionths();
         let room = self.cap.millionths().checked_sub(price)?;
         let update = Update::when(format!("NOT {}", RECENT.contains(":id")))
@@ -130,12 +131,12 @@ impl SpendCap {
             .value(":price", number_value(price))
             .value(":room", number_value(room))
             .value(":id", id.value());
-        Some(RECENT.push(update, id))
+        Some(RECENT.push(update, id, stored))
     }
 
     /// The release has an id of its own, so that it is not applied twice: as long as `earlier`, an
     /// older one, is among the recent ones, so is the release.
-    fn release(&self, id: ReservationId, earlier: ReservationId) -> Update {
+    fn release(&self, id: ReservationId, earlier: ReservationId, stored: &Item) -> Update {
         let update = Update::when(format!("NOT {}", RECENT.contains(":id")))
             .and(RECENT.contains(":earlier"))
             .and(format!("{SPENT} >= :price"))
@@ -143,7 +144,7 @@ impl SpendCap {
             .set(format!("{SPENT} = {SPENT} - :price"))
             .value(":price", number_value(self.price.millionths()))
             .value(":id", id.of_release().value());
-        RECENT.push(update, id.of_release())
+        RECENT.push(update, id.of_release(), stored)
     }
 }
 
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(release(first, true).await, 50_000);
         assert_eq!(release(first, true).await, 0);
         // A request of the release that was on its way for long.
-        let late = [first, id()].map(|earlier| wide.release(first, earlier));
+        let late = [first, id()].map(|earlier| wide.release(first, earlier, &Item::new()));
         pass_many().await;
         for late in late {
             let written = store.update(KEY, late, ttl(NOW)).await;
