@@ -177,7 +177,8 @@ impl From<Database> for Engine {
         };
         thread::spawn(move || {
             for call in receiver {
-                // A panic ends the call, not the thread. It is printed when it happens.
+                // A panic, which is printed, ends no thread; each later call has a response, if
+                // only an error of the engine.
                 let _ = catch_unwind(AssertUnwindSafe(|| call(&database)));
             }
         });

@@ -72,7 +72,8 @@ impl ProxiedCall {
 
     /// Whether it counts a send in a window of a prefix or a client network.
     pub fn reserves_in_window(&self) -> bool {
-        self.updates("slots = list_append") || self.updates("slots[0] = :id")
+        let parts = ["slots = list_append", "slots = :needed", "slots[0] = :id"];
+        parts.iter().any(|part| self.updates(part))
     }
 
     /// Whether it does so with the conversion guard of a prefix.
@@ -82,7 +83,8 @@ impl ProxiedCall {
 
     /// Whether it counts a message in any limit over many recipients.
     pub fn reserves(&self) -> bool {
-        let parts = ["recent = list_append", "samples = ", "held = "];
+        let recent = ["recent = list_append", "recent = :needed"];
+        let parts = [recent[0], recent[1], "samples = ", "held = "];
         self.reserves_in_window() || parts.iter().any(|part| self.updates(part))
     }
 

@@ -56,8 +56,8 @@ where
         self.pool.request(request)
     }
 
-    /// Waits until no connection is being opened. One that was opened for a request which found
-    /// another one free is in the pool then.
+    /// Waits until no connection is being opened, also none for a request that found another one
+    /// free meanwhile. On the one thread of a function, it is in the pool then.
     pub async fn opened(&self) {
         let mut opening = self.opening.clone();
         let _ = opening.wait_for(|count| *count == 0).await;

@@ -6,11 +6,11 @@
 //!
 //! | item | bytes | write units of a reservation |
 //! |---|---|---|
-//! | client network (30 sends) | 390 | 1 |
-//! | prefix (20 sends, 24 samples) | 950 | 1, its guard included |
+//! | client network (30 sends) | up to 920 | 1 |
+//! | prefix (20 sends, 24 samples) | up to 990 | 1, its guard included |
 //! | country | 750 | 1 at up to two sends a second, 0.1 at a hundred |
 //! | samples of a minute, one of four | 900 | counted above |
-//! | spend cap | 430 | 1 |
+//! | spend cap | up to 930 | 1 |
 //!
 //! A rejection, and the release of a reservation, are 1 write unit each.
 //!

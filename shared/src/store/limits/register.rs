@@ -5,14 +5,13 @@
 //! the returned item says that the reservation was made.
 //!
 //! A register grows with each reservation, as one write cannot add an id to a list and remove
-//! another one from it. A write to a full register fails. It is repeated with the ids that are
-//! needed, which the failure has returned: one more write in 28 reservations of a limit of up to 20
-//! sends, and in 8 or more of others.
+//! another one from it. A write to a full register fails. It is repeated as one that stores the ids
+//! which are needed and the new one: the failure has returned them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::reservation_id::ReservationId;
-use crate::store::attributes::{Item, list};
+use crate::store::attributes::{Item, list, number_value};
 use crate::store::expression::Update;
 
 /// A register.
@@ -22,6 +21,9 @@ pub(super) struct Register {
     pub(super) name: &'static str,
     /// How many ids are needed.
     pub(super) length: usize,
+    /// How many ids there is room for. Each takes 9 bytes, and an item of up to 1 KiB is one write
+    /// unit. The more room, the fewer failed writes.
+    pub(super) capacity: usize,
 }
 
 impl Register {
@@ -30,12 +32,12 @@ impl Register {
         format!("{}[{position}]", self.name)
     }
 
-    /// Adds `id`. `stored`: the item as an earlier try has found it, or none. The update fails on a
-    /// full register, unless it is that of `stored`.
+    /// Adds `id`. `stored`: the item as an earlier try has found it, or none. The condition fails
+    /// if the register is full, unless `stored` shows that: then the update replaces it.
     pub(super) fn push(self, update: Update, id: ReservationId, stored: &Item) -> Update {
-        let (name, last) = (self.name, self.at(self.capacity() - 1));
+        let (name, last) = (self.name, self.at(self.capacity - 1));
         let ids: Vec<_> = self.ids(stored).collect();
-        match ids.first().filter(|_| ids.len() >= self.capacity()) {
+        match ids.first().filter(|_| ids.len() >= self.capacity) {
             None => update
                 .set(format!(
                     "{name} = list_append(:added, if_not_exists({name}, :none))"
@@ -43,15 +45,16 @@ impl Register {
                 .and(format!("attribute_not_exists({last})"))
                 .value(":added", id_list(&[id]))
                 .value(":none", id_list(&[])),
-            // As nothing can be added to a full register, one with this newest id is the same.
+            // With this newest id and this size nothing was added or removed in between.
             Some(newest) => {
                 let needed = [&[id], &ids[..self.length - 1]].concat();
                 update
                     .set(format!("{name} = :needed_{name}"))
                     .and(format!(
-                        "{} = :newest_{name} AND attribute_exists({last})",
+                        "{} = :newest_{name} AND size({name}) = :size_{name}",
                         self.at(0)
                     ))
+                    .value(format!(":size_{name}"), number_value(ids.len()))
                     .value(format!(":needed_{name}"), id_list(&needed))
                     .value(format!(":newest_{name}"), newest.value())
             }
@@ -77,13 +80,6 @@ impl Register {
     pub(super) fn position(self, item: &Item, id: ReservationId) -> Option<usize> {
         self.ids(item).position(|stored| stored == id)
     }
-
-    /// How many ids there is room for. An id takes 9 bytes, so that an item stays below 1 KiB, one
-    /// write unit: with one register of 100, with two of 50 and 32, and with one of 48 and the
-    /// samples of a conversion guard.
-    fn capacity(self) -> usize {
-        (self.length + 28).min(48).max(self.length + 8)
-    }
 }
 
 fn id_list(ids: &[ReservationId]) -> AttributeValue {
@@ -101,6 +97,7 @@ mod tests {
     const REGISTER: Register = Register {
         name: "recent",
         length: 3,
+        capacity: 31,
     };
 
     fn id(second: i64) -> ReservationId {

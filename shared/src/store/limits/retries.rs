@@ -2,7 +2,8 @@
 
 use crate::store::jittered_backoff;
 
-/// How often a write is tried. Each time, some send succeeds.
+/// How often a write is tried. Each time some send succeeds, or the writes meet a full register,
+/// which one of them then replaces.
 pub(super) const TRIES_MAX: u64 = 30;
 /// So many tries follow one another at once; later ones after a random wait that grows.
 const TRIES_WITHOUT_WAIT: u64 = 3;
