@@ -128,10 +128,8 @@ impl Engine {
             let _ = sender.send(call(database, request));
         });
         let _ = self.calls.send(call);
-        // Without a response the call has panicked.
-        let response = response
-            .await
-            .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
+        let panicked = |_| DynoxideError::InternalServerError("the engine panicked".to_owned());
+        let response = response.await.map_err(panicked)?;
         serde_json::to_string(&response?).map_err(malformed)
     }
 

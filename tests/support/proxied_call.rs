@@ -83,8 +83,12 @@ impl ProxiedCall {
 
     /// Whether it counts a message in any limit over many recipients.
     pub fn reserves(&self) -> bool {
-        let recent = ["recent = list_append", "recent = :needed"];
-        let parts = [recent[0], recent[1], "samples = ", "held = "];
+        let parts = [
+            "recent = list_append",
+            "recent = :needed",
+            "samples = ",
+            "held = ",
+        ];
         self.reserves_in_window() || parts.iter().any(|part| self.updates(part))
     }
 

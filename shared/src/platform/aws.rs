@@ -227,7 +227,8 @@ impl Aws {
         self.host_of(self.endpoint_url(service).unwrap_or(url))
     }
 
-    /// Where the table is.
+    /// Where the table is. In partitions with a domain of another form no host has this name: then
+    /// the first call opens its connection itself.
     #[must_use]
     pub fn table_host(&self) -> Host {
         let region = self.config.region().map(ToString::to_string);
