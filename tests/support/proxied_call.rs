@@ -88,6 +88,7 @@ impl ProxiedCall {
             "recent = :needed",
             "samples = ",
             "held = ",
+            "ADD held :one",
         ];
         self.reserves_in_window() || parts.iter().any(|part| self.updates(part))
     }
@@ -121,7 +122,7 @@ impl ProxiedCall {
 
     /// Whether it counts a failure in a breaker.
     pub fn updates_breaker(&self) -> bool {
-        self.updates("#failures = if_not_exists")
+        self.updates("ADD #failures :one")
     }
 
     /// Whether it adds a delivery to a verification.

@@ -70,10 +70,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let update = Update::default()
-            .set("#failures = if_not_exists(#failures, :zero) + :one, #open_until = :open_until")
+            .add("#failures :one")
+            .set("#open_until = :open_until")
             .name("#failures", format!("{FAILURES}{scope}"))
             .name("#open_until", format!("{OPEN_UNTIL}{scope}"))
-            .value(":zero", number_value(0))
             .value(":one", number_value(1))
             .value(":open_until", number_value(open_until.0));
         self.write_breaker(key, removing(update, stale), now).await

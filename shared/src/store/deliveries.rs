@@ -103,11 +103,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimResult, StoreError> {
         let update = Update::when("nonce = :nonce AND step = :step AND step_due <= :now")
-            .and("(attribute_not_exists(claimed_until) OR claimed_until <= :now)")
+            .and("NOT claimed_until > :now")
             .and("attribute_not_exists(canceled_at) AND expires_at >= :in_time")
             .set("claim_id = :claim_id, claimed_until = :until")
-            .set("uncertain_handovers = if_not_exists(uncertain_handovers, :zero) + :one")
-            .value(":zero", number_value(0))
+            .add("uncertain_handovers :one")
             .value(":one", number_value(1))
             .value(":now", number_value(now.0))
             .value(":in_time", number_value((now + HANDOVER_MARGIN_SECONDS).0))

@@ -1,4 +1,4 @@
-//! One UpdateItem: assignments, conditions, names and values.
+//! One UpdateItem: what it sets, adds and removes, its conditions, names and values.
 //!
 //! Every update carries a random write id. If the response to our own update is lost and the SDK
 //! repeats it, the condition fails on an item with our write id: that is a success.
@@ -22,6 +22,7 @@ type Text = Cow<'static, str>;
 #[derive(Default)]
 pub(super) struct Update {
     assignments: Vec<Text>,
+    additions: Vec<Text>,
     removed: Vec<Text>,
     conditions: Vec<Text>,
     names: Vec<(Text, Text)>,
@@ -50,13 +51,20 @@ impl Update {
         self
     }
 
+    /// Adds to a number, which is zero if it is missing: `filled :one`.
+    pub(super) fn add(mut self, addition: impl Into<Text>) -> Self {
+        self.additions.push(addition.into());
+        self
+    }
+
     /// Removes an attribute.
     pub(super) fn remove(mut self, path: impl Into<Text>) -> Self {
         self.removed.push(path.into());
         self
     }
 
-    /// Adds a condition; all of them must hold.
+    /// Adds a condition; all of them must hold. A comparison with a missing attribute is false:
+    /// `NOT n > :max` holds for an item without `n`.
     pub(super) fn and(mut self, condition: impl Into<Text>) -> Self {
         self.conditions.push(condition.into());
         self
@@ -84,11 +92,13 @@ impl Update {
     }
 
     fn update_expression(&self) -> String {
-        let assignments = self.assignments.join(",");
-        if self.removed.is_empty() {
-            return format!("SET {assignments}");
+        let mut expression = format!("SET {}", self.assignments.join(","));
+        for (action, parts) in [("ADD", &self.additions), ("REMOVE", &self.removed)] {
+            if !parts.is_empty() {
+                expression.extend([" ", action, " ", &parts.join(",")]);
+            }
         }
-        format!("SET {assignments} REMOVE {}", self.removed.join(","))
+        expression
     }
 
     /// Length of the longer of both expressions in bytes, for tests of DynamoDB's limit.
@@ -169,13 +179,12 @@ mod tests {
 
     /// Counts, up to 2.
     fn count() -> Update {
-        Update::when("attribute_not_exists(#n) OR #n < :max")
-            .set("#n = if_not_exists(#n, :zero) + :one")
+        Update::when("NOT #n >= :max")
+            .add("#n :one")
             .set("#m = :one")
             .name("#n", "number")
             .name("#m", "map")
             .name("#n", "number")
-            .value(":zero", number_value(0))
             .value(":one", number_value(1))
             .value(":max", number_value(2))
     }

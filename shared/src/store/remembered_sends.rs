@@ -25,7 +25,7 @@ const FORMAT_VERSION: i64 = 1;
 const NAME_PREFIX: &str = "key_";
 /// When the sends were forgotten.
 const FORGOTTEN_AT: &str = "forgotten_at";
-const IS_NOT_FORGOTTEN: &str = "(attribute_not_exists(forgotten_at) OR forgotten_at < :now)";
+const IS_NOT_FORGOTTEN: &str = "NOT forgotten_at >= :now";
 /// How often the item is erased again after a send was first.
 const CONFLICT_RETRIES_MAX: u32 = 3;
 

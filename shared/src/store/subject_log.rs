@@ -43,10 +43,7 @@ impl Store {
         let kind = attempt.factor.kind().unwrap_or(FactorType::Totp);
         let (nonce, entry) = (attempt.attempt.nonce, LogEntry::Check(attempt.clone()));
         let mut update = Update::when("attribute_exists(factors.#factor)")
-            .and(
-                "(attribute_not_exists(factors.#factor.expires_at) \
-                 OR factors.#factor.expires_at > :now)",
-            )
+            .and("NOT factors.#factor.expires_at <= :now")
             .and("#attempts < :budget_max")
             .and(IS_NOT_REMEMBERED)
             .append_to_log(nonce, log_value(&entry))
@@ -148,15 +145,11 @@ impl Store {
         nonce: AttemptNonce,
     ) -> Result<bool, StoreError> {
         let read = self
-            .client
             .get_item()
-            .table_name(&self.table)
             .key(attributes::KEY, binary(&key.0.0))
             .projection_expression("attempt_nonces, remembered_nonces")
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(StoreError::request)?;
+            .consistent_read(true);
+        let read = self.send_get(read).await.map_err(StoreError::request)?;
         let nonce = binary(&nonce.to_bytes());
         let item = read.item.unwrap_or_default();
         let mut lists = ["attempt_nonces", "remembered_nonces"].into_iter();

@@ -143,7 +143,7 @@ impl RateLimit {
     ) -> Update {
         let quota = self.quota;
         let oldest = self.slots().at(quota.slots() - 1);
-        let has_room = format!("(attribute_not_exists({oldest}) OR {oldest} <= :edge)");
+        let has_room = format!("NOT {oldest} > :edge");
         let update = Update::when(format!("NOT {}", self.ids().contains(":id")))
             .value(":id", id.value())
             .value(":edge", ReservationId::last_of(quota.edge(now)).value());
@@ -156,20 +156,17 @@ impl RateLimit {
                 .slots()
                 .push(update.and(has_room), id, stored)
                 .set(format!("{FILLED} = :one"))
-                .and(format!(
-                    "(attribute_not_exists({newest}) OR {FILLED} >= :full OR {newest} <= :edge)"
-                ))
+                .and(format!("(NOT {newest} > :edge OR {FILLED} >= :full)"))
                 .value(":one", number_value(1))
                 .value(":full", number_value(quota.block_sends()));
         }
         update
-            .set(format!(
-                "{newest} = :id, {FILLED} = if_not_exists({FILLED}, :zero) + :one"
-            ))
+            .set(format!("{newest} = :id"))
+            .add(format!("{FILLED} :one"))
             .and(format!(
-                "{newest} > :edge AND (attribute_not_exists({FILLED}) OR {FILLED} < :last OR ({FILLED} < :full AND {has_room}))"
+                "{newest} > :edge \
+                 AND (NOT {FILLED} >= :last OR ({FILLED} < :full AND {has_room}))"
             ))
-            .value(":zero", number_value(0))
             .value(":one", number_value(1))
             .value(":last", number_value(quota.last_block_sends()))
             .value(":full", number_value(quota.block_sends()))

@@ -1,4 +1,5 @@
-//! How samples and outcomes are stored: packed, as there are many and each byte is paid for.
+//! How samples and outcomes are stored and added: packed, as there are many and each byte is paid
+//! for.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -6,6 +7,7 @@ use crate::domain::conversion::{ConversionHistory, Sample};
 use crate::domain::ids::{RecordKey, VerificationNonce};
 use crate::domain::time::Timestamp;
 use crate::store::attributes::{Item, binary, list};
+use crate::store::expression::Update;
 
 /// A sample in 22 bytes: key of the record, nonce of the verification, seconds since 1970, salt.
 pub(super) fn sample_value(sample: &Sample) -> AttributeValue {
@@ -27,6 +29,27 @@ pub(super) fn released_value() -> AttributeValue {
 /// A list of samples.
 pub(super) fn pack_samples(samples: &[Sample]) -> AttributeValue {
     AttributeValue::L(samples.iter().map(sample_value).collect())
+}
+
+/// Adds `sample` to a list with room for `samples_max`. The condition fails if the list is full or
+/// has the sample.
+pub(super) fn append_sample(
+    update: Update,
+    name: &str,
+    sample: &Sample,
+    samples_max: usize,
+) -> Update {
+    update
+        .set(format!(
+            "{name} = list_append(if_not_exists({name}, :no_samples), :samples)"
+        ))
+        .and(format!(
+            "attribute_not_exists({name}[{}]) AND NOT contains({name}, :sample)",
+            samples_max - 1
+        ))
+        .value(":no_samples", AttributeValue::L(vec![]))
+        .value(":samples", AttributeValue::L(vec![sample_value(sample)]))
+        .value(":sample", sample_value(sample))
 }
 
 /// Reads a list of samples, without those that were released.

@@ -125,11 +125,8 @@ impl SpendCap {
         let price = self.price.millionths();
         let room = self.cap.millionths().checked_sub(price)?;
         let update = Update::when(format!("NOT {}", RECENT.contains(":id")))
-            .and(format!(
-                "(attribute_not_exists({SPENT}) OR {SPENT} <= :room)"
-            ))
-            .set(format!("{SPENT} = if_not_exists({SPENT}, :zero) + :price"))
-            .value(":zero", number_value(0))
+            .and(format!("NOT {SPENT} > :room"))
+            .add(format!("{SPENT} :price"))
             .value(":price", number_value(price))
             .value(":room", number_value(room))
             .value(":id", id.value());

@@ -13,8 +13,8 @@
 
 use super::super::reservation_id::ReservationId;
 use super::super::sample_codec::{
-    pack_outcomes, pack_samples, released_value, sample_position, sample_value, unpack_outcomes,
-    unpack_samples,
+    append_sample, pack_outcomes, pack_samples, released_value, sample_position, sample_value,
+    unpack_outcomes, unpack_samples,
 };
 use super::guard::ConversionGuard;
 use super::state::{
@@ -117,11 +117,8 @@ impl Change {
                 .set(format!("{HELD} = :held"))
                 .value(":held", number_value(held)),
             HeldChange::Increment => update
-                .set(format!("{HELD} = if_not_exists({HELD}, :zero) + :one"))
-                .and(format!(
-                    "(attribute_not_exists({HELD}) OR {HELD} < :before)"
-                ))
-                .value(":zero", number_value(0))
+                .add(format!("{HELD} :one"))
+                .and(format!("NOT {HELD} >= :before"))
                 .value(":one", number_value(1))
                 .value(":before", number_value(HELD_BEFORE_ONE)),
             HeldChange::LetThrough(count) => {
@@ -146,31 +143,16 @@ impl Change {
 impl ConversionGuard {
     /// Appends the sample, under the condition of [`GuardState::can_append`].
     pub(in crate::store::limits) fn append(&self, update: Update, now: Timestamp) -> Update {
-        let update = update
-            .set(format!(
-                "{SAMPLES} = list_append(if_not_exists({SAMPLES}, :no_samples), :samples)"
-            ))
+        let update = append_sample(update, SAMPLES, &self.sample, INLINE_SAMPLES_MAX)
             .and(format!(
-                "(attribute_not_exists({KNOWN}) OR {KNOWN} < :judged \
+                "(NOT {KNOWN} >= :judged \
                  OR ({KNOWN} = :judged AND {APPROVED} >= :approved_min))"
             ))
-            .and(format!(
-                "(attribute_not_exists({LEARN_AT}) OR {LEARN_AT} > :now)"
-            ))
-            .and(format!(
-                "(attribute_not_exists({SHARDED_UNTIL}) OR {SHARDED_UNTIL} < :now)"
-            ))
-            .and(format!(
-                "(attribute_not_exists({SAMPLES}) \
-                 OR (size({SAMPLES}) < :inline_max AND NOT contains({SAMPLES}, :sample)))"
-            ))
-            .value(":no_samples", pack_samples(&[]))
-            .value(":samples", pack_samples(&[self.sample]))
-            .value(":sample", sample_value(&self.sample))
+            .and(format!("NOT {LEARN_AT} <= :now"))
+            .and(format!("NOT {SHARDED_UNTIL} >= :now"))
             .value(":judged", number_value(self.rule.window))
             .value(":approved_min", number_value(self.rule.approved_min()))
-            .value(":now", number_value(now.0))
-            .value(":inline_max", number_value(INLINE_SAMPLES_MAX));
+            .value(":now", number_value(now.0));
         // Of a guard without outcomes, so many decide.
         if !few_outcomes_decide(self.rule.window) {
             return update;
@@ -189,22 +171,18 @@ impl ConversionGuard {
     pub(super) fn release_sample(&self, position: usize) -> Update {
         Update::when(format!("{SAMPLES}[{position}] = :sample"))
             .set(format!("{SAMPLES}[{position}] = :released"))
-            .set(format!(
-                "{VERSION} = if_not_exists({VERSION}, :zero) + :one"
-            ))
+            .add(format!("{VERSION} :one"))
             .value(":sample", sample_value(&self.sample))
             .value(":released", released_value())
-            .value(":zero", number_value(0))
             .value(":one", number_value(1))
     }
 
     /// Passes the turn of a send that was let through to the next one.
     pub(super) fn pass_on(&self, id: ReservationId) -> Update {
         Update::when(format!("{LET_THROUGH} = :id"))
-            .set(format!("{HELD} = if_not_exists({HELD}, :zero) + :before"))
+            .add(format!("{HELD} :before"))
             .remove(LET_THROUGH)
             .value(":id", id.value())
-            .value(":zero", number_value(0))
             .value(":before", number_value(HELD_BEFORE_ONE))
     }
 }

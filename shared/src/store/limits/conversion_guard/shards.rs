@@ -9,7 +9,7 @@
 
 use super::super::retries::TRIES_MAX;
 use super::super::sample_codec::{
-    pack_samples, released_value, sample_position, sample_value, unpack_samples,
+    append_sample, pack_samples, released_value, sample_position, sample_value, unpack_samples,
 };
 use super::cache::RememberedShard;
 use super::guard::{ConversionGuard, StoredSample};
@@ -114,22 +114,9 @@ pub(super) fn read(item: &Item) -> SampleShard {
 }
 
 fn append(sample: Sample) -> Update {
-    Update::default()
-        .set(format!(
-            "{SAMPLES} = list_append(if_not_exists({SAMPLES}, :no_samples), :samples)"
-        ))
-        .and(format!(
-            "(attribute_not_exists({MIN_LEVEL}) OR {MIN_LEVEL} <= :level)"
-        ))
-        .and(format!(
-            "(attribute_not_exists({SAMPLES}) \
-             OR (size({SAMPLES}) < :samples_max AND NOT contains({SAMPLES}, :sample)))"
-        ))
-        .value(":no_samples", pack_samples(&[]))
-        .value(":samples", pack_samples(&[sample]))
-        .value(":sample", sample_value(&sample))
+    append_sample(Update::default(), SAMPLES, &sample, SAMPLES_MAX)
+        .and(format!("NOT {MIN_LEVEL} > :level"))
         .value(":level", number_value(sample.level()))
-        .value(":samples_max", number_value(SAMPLES_MAX))
 }
 
 /// Replaces the samples, unless the item has changed.
