@@ -108,7 +108,7 @@ impl Server {
             metrics: services.metrics,
             clock: storage.clock,
         };
-        otp::domain::phone::warm_up("US");
+        otp::domain::phone::warm_up(["US"].into_iter());
         let check = OriginCheck::new(&options.listen, address.port());
         Ok(Self {
             address,

@@ -186,10 +186,11 @@ const COUNTRIES: &str = "\
     RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL \
     TM TN TO TR TT TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
-/// Builds the tables for numbers of `country`, which otherwise happens when the first of them is
-/// parsed. Lambda gives the initialization of a function a full core.
-pub fn warm_up(country: &str) {
-    phone_tables::build(country);
+/// Builds the tables for numbers of `countries` at once, which otherwise happens for each calling
+/// code when the first number of it is parsed. Lambda gives the initialization of a function a full
+/// core.
+pub fn warm_up<'a>(countries: impl Iterator<Item = &'a str>) {
+    phone_tables::build(countries);
 }
 
 /// The number that `spelling` writes, and the number to dial for a call if that is another one.

@@ -1,5 +1,7 @@
 //! The tables of libphonenumber. Those of one country calling code are built when a number of it is
-//! parsed for the first time. They take about 0.4 MB, all tables 8 MB and four times the work.
+//! parsed for the first time, or for several codes at once at the start. Most of their cost is the
+//! library's own regular expressions, of which each build has a copy: 2 million instructions and
+//! 0.3 MB. All tables take 8 MB and four times the work.
 //!
 //! Invariant: a spelling is read as with all tables. The library reads a spelling with the tables
 //! of one calling code alone, once it knows the code; if it finds one whose tables are missing, it
@@ -15,47 +17,100 @@ use super::phone_metadata::{BYTES, CODES};
 
 /// Digits of the longest calling code.
 const CODE_DIGITS_MAX: usize = 3;
-/// Calling codes with tables of their own. For more of them all tables are built: each code has its
-/// own copy of the library's regular expressions, so those of all codes would take 80 MB.
-const CODES_MAX: usize = if cfg!(test) { CODES.len() } else { 8 };
+/// Builds for some calling codes. All tables are built in the place of a further one: builds for
+/// each code would take 80 MB.
+const BUILDS_MAX: usize = if cfg!(test) { CODES.len() } else { 8 };
 
-/// On the heap: 216 of them in place would be 0.3 MB of the binary.
-type Tables = OnceLock<Option<Box<PhoneNumberUtil>>>;
+/// Leaked, as they are needed until the process ends. `None` never happens: a test builds all
+/// tables.
+type Tables = OnceLock<Option<&'static PhoneNumberUtil>>;
 
-static OF_CODES: [Tables; CODES.len()] = [const { OnceLock::new() }; CODES.len()];
-static STARTED_COUNT: AtomicUsize = AtomicUsize::new(0);
-static ALL: Tables = OnceLock::new();
+static BUILT: BuiltTables = BuiltTables::new();
+
+/// The tables that were built so far.
+struct BuiltTables {
+    of_codes: [Tables; CODES.len()],
+    /// Started for some codes.
+    builds: AtomicUsize,
+    all: Tables,
+}
 
 /// The number that `spelling` writes: digits, with `region`, or a `+` and digits. It need not be
 /// valid.
 pub(super) fn parse(spelling: &str, region: Option<Region>) -> Option<PhoneNumber> {
-    let code = match spelling.strip_prefix('+') {
-        Some(digits) => code_before(digits),
-        None => Some(code_of(region?)?),
-    };
-    match code
-        .and_then(tables)
-        .map(|tables| tables.parse(spelling, region))
-    {
-        Some(Ok(number)) => Some(number),
-        // A prefix for calls abroad comes first: `011` in the US.
-        None | Some(Err(ParseError::InvalidCountryCode)) if region.is_some() => {
-            all()?.parse(spelling, region).ok()
-        }
-        _ => None,
-    }
+    BUILT.parse(spelling, region)
 }
 
 /// The tables with which to judge and format `number`.
 pub(super) fn tables_for(number: &PhoneNumber) -> Option<&'static PhoneNumberUtil> {
-    let code = u16::try_from(number.country_code).ok()?;
-    tables(position(code)?)
+    BUILT.tables_for(number)
 }
 
-/// Builds the tables for numbers of `country`, ISO 3166 alpha-2.
-pub(super) fn build(country: &str) {
-    if let Some(code) = country.parse().ok().and_then(code_of) {
-        tables(code);
+/// Builds the tables for numbers of `countries`, ISO 3166 alpha-2, at once.
+pub(super) fn build<'a>(countries: impl Iterator<Item = &'a str>) {
+    BUILT.build(countries);
+}
+
+impl BuiltTables {
+    const fn new() -> Self {
+        Self {
+            of_codes: [const { OnceLock::new() }; CODES.len()],
+            builds: AtomicUsize::new(0),
+            all: OnceLock::new(),
+        }
+    }
+
+    fn parse(&self, spelling: &str, region: Option<Region>) -> Option<PhoneNumber> {
+        let code = match spelling.strip_prefix('+') {
+            Some(digits) => code_before(digits),
+            None => Some(code_of(region?)?),
+        };
+        match code
+            .and_then(|code| self.tables(code))
+            .map(|tables| tables.parse(spelling, region))
+        {
+            Some(Ok(number)) => Some(number),
+            // A prefix for calls abroad comes first: `011` in the US.
+            None | Some(Err(ParseError::InvalidCountryCode)) if region.is_some() => {
+                self.all()?.parse(spelling, region).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn tables_for(&self, number: &PhoneNumber) -> Option<&'static PhoneNumberUtil> {
+        let code = u16::try_from(number.country_code).ok()?;
+        self.tables(position(code)?)
+    }
+
+    fn build<'a>(&self, countries: impl Iterator<Item = &'a str>) {
+        let mut codes: Vec<usize> = countries
+            .filter_map(|country| code_of(country.parse().ok()?))
+            .filter(|code| self.of_codes[*code].get().is_none())
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        if codes.is_empty() {
+            return;
+        }
+        self.builds.fetch_add(1, Ordering::Relaxed);
+        let metadata: Vec<_> = codes.iter().map(|code| metadata_of(*code)).collect();
+        let built = built_from(&metadata.concat());
+        for code in codes {
+            let _ = self.of_codes[code].set(built);
+        }
+    }
+
+    fn tables(&self, code: usize) -> Option<&'static PhoneNumberUtil> {
+        let own = &self.of_codes[code];
+        if own.get().is_none() && self.builds.fetch_add(1, Ordering::Relaxed) >= BUILDS_MAX {
+            return self.all();
+        }
+        *own.get_or_init(|| built_from(metadata_of(code)))
+    }
+
+    fn all(&self) -> Option<&'static PhoneNumberUtil> {
+        *self.all.get_or_init(|| built_from(BYTES))
     }
 }
 
@@ -77,28 +132,15 @@ fn position(code: u16) -> Option<usize> {
     CODES.binary_search_by_key(&code, |(code, ..)| *code).ok()
 }
 
-fn tables(code: usize) -> Option<&'static PhoneNumberUtil> {
-    let own = &OF_CODES[code];
-    if own.get().is_none() && STARTED_COUNT.fetch_add(1, Ordering::Relaxed) >= CODES_MAX {
-        return all();
-    }
-    let built = own.get_or_init(|| {
-        let end = CODES.get(code + 1).map_or(BYTES.len(), |next| next.1);
-        built_from(&BYTES[CODES[code].1..end])
-    });
-    built.as_deref()
+fn metadata_of(code: usize) -> &'static [u8] {
+    let end = CODES.get(code + 1).map_or(BYTES.len(), |next| next.1);
+    &BYTES[CODES[code].1..end]
 }
 
-fn all() -> Option<&'static PhoneNumberUtil> {
-    ALL.get_or_init(|| built_from(BYTES)).as_deref()
-}
-
-/// `None` never happens: a test builds all tables.
-fn built_from(metadata: &[u8]) -> Option<Box<PhoneNumberUtil>> {
+fn built_from(metadata: &[u8]) -> Option<&'static PhoneNumberUtil> {
     let metadata = PhoneMetadataCollection::decode(metadata).ok()?;
-    PhoneNumberUtil::new_for_metadata(metadata)
-        .ok()
-        .map(Box::new)
+    let tables = PhoneNumberUtil::new_for_metadata(metadata).ok()?;
+    Some(Box::leak(Box::new(tables)))
 }
 
 #[cfg(test)]
@@ -190,18 +232,18 @@ mod tests {
         variants.map(|digits| format!("{plus}{digits}")).into()
     }
 
-    /// Compares all spellings of the numbers of `regions`; returns their count.
-    fn compare(regions: &[Region]) -> usize {
+    /// Compares all spellings of the numbers of `regions` with all tables; returns their count.
+    fn compare(built: &BuiltTables, regions: &[Region]) -> usize {
         let (mut count, mut judged) = (0, HashSet::new());
         for region in regions {
             for number in examples(*region) {
                 for (spelling, from) in spellings(&number, *region) {
                     let expected = PHONE_NUMBER_UTIL.parse(&spelling, from).ok();
-                    let read = parse(&spelling, from);
+                    let read = built.parse(&spelling, from);
                     assert_eq!(read, expected, "{spelling} {from:?}");
                     count += 1;
                     if let Some(number) = read.filter(|read| judged.insert(format!("{read:?}"))) {
-                        let tables = tables_for(&number).expect("tables");
+                        let tables = built.tables_for(&number).expect("tables");
                         let judge = |tables| judgement(tables, &number);
                         assert_eq!(judge(tables), judge(&PHONE_NUMBER_UTIL), "{spelling}");
                     }
@@ -228,11 +270,30 @@ mod tests {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let count: usize = std::thread::scope(|scope| {
             let parts = regions.chunks(regions.len().div_ceil(threads));
-            let running: Vec<_> = parts.map(|part| scope.spawn(|| compare(part))).collect();
+            let running: Vec<_> = parts
+                .map(|part| scope.spawn(|| compare(&BUILT, part)))
+                .collect();
             let counts = running.into_iter().map(|part| part.join().expect("equal"));
             counts.sum()
         });
         assert!(count >= 60_000, "{count} spellings");
+    }
+
+    #[test]
+    fn tables_of_several_codes_read_as_all_tables() {
+        let built = BuiltTables::new();
+        built.build(["US", "FR", "GB", "IT", "FR"].into_iter());
+        let of = |region| *built.of_codes[code_of(region).expect("a code")].get()?;
+        let of_us = of(Region::US).expect("tables");
+        let regions = [Region::US, Region::CA, Region::FR, Region::GG, Region::VA];
+        for region in regions {
+            let tables = of(region).expect("tables");
+            assert!(std::ptr::eq(tables, of_us), "{region:?}");
+        }
+        assert!(of(Region::DE).is_none());
+        built.build(["FR", "DE"].into_iter());
+        assert!(of(Region::DE).is_some_and(|tables| !std::ptr::eq(tables, of_us)));
+        assert!(compare(&built, &regions) > 1_000);
     }
 
     #[test]
@@ -256,6 +317,6 @@ mod tests {
             let expected = PHONE_NUMBER_UTIL.get_country_code_for_region(region);
             assert_eq!(Some(i32::from(CODES[code].0)), expected, "{region:?}");
         }
-        assert!(all().is_some());
+        assert!(BUILT.all().is_some());
     }
 }
