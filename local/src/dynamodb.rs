@@ -1,6 +1,7 @@
 //! The embedded DynamoDB-compatible engine, in memory or in a file that outlives the process.
-//! Functions that are processes reach it over HTTP, as they reach DynamoDB; handlers in this
-//! process send it the same documents without HTTP. The local server calls it directly.
+//! Functions that are processes reach it over HTTP, as they reach DynamoDB. Handlers in this
+//! process send it the same documents without HTTP, or the values of the SDK (`dynamodb_calls`).
+//! The local server calls it directly.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ impl Engine {
         tokio::spawn(dynoxide::server::serve_on(listener, self.database.clone()));
     }
 
-    /// The engine without HTTP, which also listens at `url`: the operations that functions call.
+    /// The engine without HTTP, for requests that are documents. It also listens at `url`.
     pub(crate) fn server(&self, url: &str) -> InProcessServer {
         let engine = self.clone();
         InProcessServer {
@@ -78,6 +79,7 @@ impl Engine {
                 let engine = engine.clone();
                 Box::pin(async move { engine.respond(operation, body).await })
             }),
+            table: None,
         }
     }
 
@@ -97,10 +99,8 @@ impl Engine {
 
     async fn answer(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
         match operation.strip_prefix("DynamoDB_20120810.") {
-            Some("GetItem") => self.call(body, Database::get_item).await,
             Some("BatchGetItem") => self.call(body, Database::batch_get_item).await,
             Some("PutItem") => self.call(body, Database::put_item).await,
-            Some("UpdateItem") => self.call(body, Database::update_item).await,
             Some("TransactWriteItems") => self.call(body, Database::transact_write_items).await,
             Some("Scan") => self.call(body, Database::scan).await,
             _ => {
@@ -123,14 +123,22 @@ impl Engine {
         let malformed =
             |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
         let request = serde_json::from_slice(body).map_err(malformed)?;
+        let response = self.in_turn(|database| call(database, request)).await?;
+        serde_json::to_string(&response).map_err(malformed)
+    }
+
+    /// What `call` returns, once the engine's thread has made it.
+    pub(crate) async fn in_turn<R: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<R, DynoxideError> + Send + 'static,
+    ) -> Result<R, DynoxideError> {
         let (sender, response) = oneshot::channel();
         let call: Call = Box::new(move |database| {
-            let _ = sender.send(call(database, request));
+            let _ = sender.send(call(database));
         });
         let _ = self.calls.send(call);
         let panicked = |_| DynoxideError::InternalServerError("the engine panicked".to_owned());
-        let response = response.await.map_err(panicked)?;
-        serde_json::to_string(&response?).map_err(malformed)
+        response.await.map_err(panicked)?
     }
 
     /// Creates the table that `create` describes, unless a table of its name exists.
@@ -256,12 +264,6 @@ mod tests {
             "TableName": "otp", "Item": item, "ConditionExpression": "attribute_not_exists(pk)",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD", "ReturnConsumedCapacity": "TOTAL",
         });
-        let add = json!({
-            "TableName": "otp", "Key": key, "ReturnValues": "ALL_NEW",
-            "UpdateExpression": "SET n = n + :one", "ConditionExpression": "n < :three",
-            "ExpressionAttributeValues": {":one": {"N": "1"}, ":three": {"N": "3"}},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        });
         let update = json!({
             "TableName": "otp", "Key": {"pk": {"B": "BBBB"}}, "UpdateExpression": "SET n = :one",
             "ExpressionAttributeValues": {":one": {"N": "1"}},
@@ -273,20 +275,11 @@ mod tests {
         let transaction = json!({"TransactItems": [{"Update": update}]});
         let failing = json!({"TransactItems": [{"Update": update}, {"ConditionCheck": exists}]});
         vec![
-            (
-                "GetItem",
-                json!({"TableName": "otp", "Key": key, "ConsistentRead": true}),
-            ),
             ("PutItem", write.clone()),
             ("PutItem", write),
-            ("GetItem", json!({"TableName": "otp", "Key": key})),
-            ("GetItem", json!({"TableName": "other", "Key": key})),
-            ("UpdateItem", add.clone()),
-            ("UpdateItem", add.clone()),
-            ("UpdateItem", add),
             (
-                "UpdateItem",
-                json!({"TableName": "otp", "Key": key, "UpdateExpression": "SET"}),
+                "BatchGetItem",
+                json!({"RequestItems": {"other": {"Keys": [key]}}}),
             ),
             (
                 "BatchGetItem",

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use data_encoding::HEXLOWER;
 use md5::{Digest as _, Md5};
-use otp::platform::in_process::{self, Respond};
+use otp::platform::in_process::{self, InProcessServer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -50,9 +50,13 @@ async fn call(
     }
 }
 
-/// SQS without HTTP.
-pub(crate) fn respond(queue: LocalQueue) -> Respond {
-    Arc::new(move |target, body| Box::pin(ready(respond_sqs(&queue, target, body))))
+/// SQS without HTTP, which also listens at `url`.
+pub(crate) fn server(url: &str, queue: LocalQueue) -> InProcessServer {
+    InProcessServer {
+        url: url.to_owned(),
+        respond: Arc::new(move |target, body| Box::pin(ready(respond_sqs(&queue, target, body)))),
+        table: None,
+    }
 }
 
 fn respond_sqs(queue: &LocalQueue, target: &str, body: &[u8]) -> in_process::Response {

@@ -10,7 +10,6 @@ use otp::crypto::keyring::Keyring;
 use otp::platform::aws::Service;
 use otp::platform::clock::Clock;
 use otp::platform::environment::LAMBDA_BYTES_MAX;
-use otp::platform::in_process::InProcessServer;
 use otp::service::deliver::breakers::Breakers;
 use otp::store::Store;
 
@@ -92,10 +91,7 @@ impl ServicesStart<'_> {
             ConfiguredCarriers::new(configuration, carriers.clone(), breakers);
         sqs_sns::serve(aws_listener, queue.clone(), carriers.clone());
         let mut servers = storage.servers.clone();
-        servers.sqs = Some(InProcessServer {
-            url: sqs_url.clone(),
-            respond: sqs_sns::respond(queue.clone()),
-        });
+        servers.sqs = Some(sqs_sns::server(&sqs_url, queue.clone()));
         let environment = Environment {
             variables: lookup,
             servers,

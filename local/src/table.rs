@@ -1,12 +1,15 @@
 //! The table that the functions share, as the local server itself sees it: created at the start,
 //! shown raw, and cleared of expired items. It is in the embedded engine, or in another DynamoDB.
 
+use std::sync::Arc;
+
 use data_encoding::BASE64;
-use otp::platform::in_process::InProcessServers;
+use otp::platform::in_process::{InProcessServer, InProcessServers};
 use otp::store::is_config_key;
 use serde_json::{Value, json};
 
 use crate::dynamodb::{Engine, EngineError, create_table_request};
+use crate::dynamodb_calls::EngineTable;
 use crate::remote_dynamodb::{RemoteDynamoDb, RemoteError};
 use crate::template::{TableKey, Template};
 
@@ -62,7 +65,10 @@ impl Table {
     /// What handlers in this process call without HTTP, in the place of `url`.
     pub(crate) fn servers(&self, url: &str) -> InProcessServers {
         let dynamodb = match &self.database {
-            TableDatabase::Embedded(engine) => Some(engine.server(url)),
+            TableDatabase::Embedded(engine) => Some(InProcessServer {
+                table: Some(Arc::new(EngineTable(engine.clone()))),
+                ..engine.server(url)
+            }),
             TableDatabase::Remote(_) => None,
         };
         InProcessServers {

@@ -19,12 +19,17 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 27] = [
+const SHARED: [(&str, &[&str]); 28] = [
     ("aws_config", &["local/src/operator/"]),
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
-        &["shared/src/platform/aws.rs", "shared/src/store/"],
+        &[
+            "shared/src/platform/aws.rs",
+            "shared/src/platform/in_process.rs",
+            "shared/src/store/",
+            "local/src/dynamodb_calls.rs",
+        ],
     ),
     ("aws_sdk_secretsmanager", &["local/src/operator/"]),
     (
@@ -53,6 +58,10 @@ const SHARED: [(&str, &[&str]); 27] = [
     ("aws_types", &["shared/src/"]),
     ("axum", &["local/src/"]),
     ("clap", &["local/src/"]),
+    (
+        "dynoxide",
+        &["local/src/dynamodb.rs", "local/src/dynamodb_calls.rs"],
+    ),
     ("form_urlencoded", &["shared/src/carrier/"]),
     (
         "futures_util",

@@ -34,7 +34,7 @@ use crate::domain::time::Timestamp;
 use crate::platform::aws_connector::{Connector, InProcessConnector, root_of};
 use crate::platform::aws_signature::{AwsCredentials, SignError, Signer, Unsigned};
 use crate::platform::https;
-use crate::platform::in_process::{InProcessServers, Respond};
+use crate::platform::in_process::{InProcessServer, InProcessServers, InProcessTable};
 
 /// Limit for opening a connection.
 const CONNECT_SECONDS: u64 = 1;
@@ -91,6 +91,8 @@ pub struct ClientConfig {
     pub signing: Option<Signing>,
     /// The server in this process that is called.
     pub server: Option<InProcessConnector>,
+    /// The table in this process that is called.
+    pub table: Option<Arc<dyn InProcessTable>>,
 }
 
 impl From<SdkConfig> for ClientConfig {
@@ -100,6 +102,7 @@ impl From<SdkConfig> for ClientConfig {
             sdk,
             signing: None,
             server: None,
+            table: None,
         }
     }
 }
@@ -175,7 +178,9 @@ impl Aws {
     pub fn config(&self, service: Service) -> ClientConfig {
         let mut builder = self.config.to_builder();
         builder.set_endpoint_url(self.endpoint_urls[service as usize].clone());
-        let server = self.server(service).cloned().map(InProcessConnector);
+        let called = self.server(service);
+        let server = called.map(|called| InProcessConnector(called.respond.clone()));
+        let table = called.and_then(|called| called.table.clone());
         let connector = match (&server, service) {
             (Some(server), _) => Some(SharedHttpConnector::new(server.clone())),
             (None, Service::DynamoDb) => Some(self.checked.clone()),
@@ -192,17 +197,18 @@ impl Aws {
             sdk: builder.build(),
             signing: Some(Signing(signer)),
             server,
+            table,
         }
     }
 
     /// The server in this process that `service` is called at.
-    fn server(&self, service: Service) -> Option<&Respond> {
+    fn server(&self, service: Service) -> Option<&InProcessServer> {
         let server = match service {
             Service::DynamoDb => self.servers.dynamodb.as_ref()?,
             Service::Sqs => self.servers.sqs.as_ref()?,
             Service::Sns => return None,
         };
-        (self.endpoint_url(service)? == server.url).then_some(&server.respond)
+        (self.endpoint_url(service)? == server.url).then_some(server)
     }
 
     fn signer(&self, service: &'static str) -> Signer {
@@ -397,7 +403,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::platform::in_process::{InProcessServer, Response};
+    use crate::platform::in_process::Response;
 
     fn aws(session_token: Option<&str>) -> Aws {
         Aws::new(AwsSettings {
@@ -421,6 +427,7 @@ mod tests {
                     }
                 })
             }),
+            table: None,
         };
         let servers = InProcessServers {
             dynamodb: Some(server("http://127.0.0.1:1")),

@@ -215,11 +215,17 @@ impl Queue {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::future::ready;
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    use http::StatusCode;
+    use serde_json::json;
 
     use super::*;
     use crate::platform::aws::AwsSettings;
+    use crate::platform::in_process::{InProcessServer, InProcessServers, Response};
 
     pub(in crate::platform) fn aws_at(url: &str) -> Aws {
         let settings = AwsSettings {
@@ -276,6 +282,42 @@ pub(super) mod tests {
         let (opened, sent) = server.join().expect("a server");
         assert_eq!(opened, ("get / http/1.1".to_owned(), false));
         assert_eq!(sent, ("post / http/1.1".to_owned(), true));
+    }
+
+    /// A queue in this process that gives one response to every call.
+    fn in_process(status: StatusCode, document: &serde_json::Value) -> Queue {
+        let (url, body) = ("http://127.0.0.1:1", document.to_string());
+        let server = InProcessServer {
+            url: url.to_owned(),
+            respond: Arc::new(move |_, _| {
+                let body = body.clone();
+                Box::pin(ready(Response { status, body }))
+            }),
+            table: None,
+        };
+        let aws = aws_at(url).with_servers(InProcessServers {
+            dynamodb: None,
+            sqs: Some(server),
+        });
+        Queue::new(&aws, format!("{url}/queue"))
+    }
+
+    #[tokio::test]
+    async fn responses_of_a_queue_in_process_are_read() {
+        let queue = in_process(StatusCode::OK, &json!({"MessageId": "1"}));
+        let enqueued = queue.enqueue(&dispatch(), 0).await;
+        assert!(enqueued.is_ok(), "{enqueued:?}");
+        for (status, document) in [
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                json!({"__type": "InternalError"}),
+            ),
+            (StatusCode::BAD_REQUEST, json!(7)),
+            (StatusCode::OK, json!({"MessageId": 7})),
+        ] {
+            let enqueued = in_process(status, &document).enqueue(&dispatch(), 0).await;
+            assert!(enqueued.is_err(), "{document}: {enqueued:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,14 +1,16 @@
 //! The calls that decide a request: GetItem, PutItem and UpdateItem.
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
-use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemError, GetItemInput, GetItemOutput};
+use aws_sdk_dynamodb::operation::get_item::{GetItemError, GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
-use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemError, PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::{
-    UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput,
+    UpdateItemError, UpdateItemInput, UpdateItemOutput,
 };
+use http::StatusCode;
 
 use super::Store;
 
@@ -32,9 +34,12 @@ impl Store {
         &self,
         call: GetItemInputBuilder,
     ) -> Result<GetItemOutput, SdkError<GetItemError>> {
-        match &self.server {
+        match &self.in_process {
+            Some(table) => {
+                let input = call.build().map_err(SdkError::construction_failure)?;
+                table.get_item(input).await.map_err(failed)
+            }
             // The futures are large, and those of the use cases would contain several of them.
-            Some(server) => Box::pin(server.call(GetItem::new(), call.build())).await,
             None => Box::pin(call.send_with(&self.client)).await,
         }
     }
@@ -43,8 +48,11 @@ impl Store {
         &self,
         call: PutItemInputBuilder,
     ) -> Result<PutItemOutput, SdkError<PutItemError>> {
-        match &self.server {
-            Some(server) => Box::pin(server.call(PutItem::new(), call.build())).await,
+        match &self.in_process {
+            Some(table) => {
+                let input = call.build().map_err(SdkError::construction_failure)?;
+                table.put_item(input).await.map_err(failed)
+            }
             None => Box::pin(call.send_with(&self.client)).await,
         }
     }
@@ -53,39 +61,104 @@ impl Store {
         &self,
         call: UpdateItemInputBuilder,
     ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
-        match &self.server {
-            Some(server) => Box::pin(server.call(UpdateItem::new(), call.build())).await,
+        match &self.in_process {
+            Some(table) => {
+                let input = call.build().map_err(SdkError::construction_failure)?;
+                table.update_item(input).await.map_err(failed)
+            }
             None => Box::pin(call.send_with(&self.client)).await,
         }
     }
 }
 
+/// An error response without HTTP.
+fn failed<E>(error: E) -> SdkError<E> {
+    let response = HttpResponse::new(StatusCode::BAD_REQUEST.into(), "".into());
+    SdkError::service_error(error, response)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
     use std::sync::Arc;
 
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
     use http::StatusCode;
-    use serde_json::json;
 
-    use super::super::attributes::{Item, number};
+    use super::super::attributes::{Item, number, number_value};
     use super::super::expression::{Update, WriteResult};
     use super::super::versioned::{Condition, PutResult};
-    use super::super::{Store, WriteId};
+    use super::super::{Store, StoreError, WriteId};
+    use super::*;
     use crate::platform::aws::{Aws, AwsSettings, Service};
-    use crate::platform::in_process::{InProcessServer, InProcessServers, Response};
+    use crate::platform::in_process::{
+        InProcessServer, InProcessServers, InProcessTable, Response, TableCall,
+    };
     use crate::store::tests::{KEY, keyring};
 
     const URL: &str = "http://127.0.0.1:1";
 
-    /// A store whose server in this process gives one response to every call.
-    fn store(status: StatusCode, document: &serde_json::Value) -> Store {
-        let body = document.to_string();
+    /// A table that responds in the same way to every call.
+    #[derive(Debug)]
+    enum Table {
+        Succeeding,
+        WithOtherItem,
+        Failing,
+    }
+
+    fn item() -> Option<Item> {
+        Some(Item::from([("n".to_owned(), number_value(7))]))
+    }
+
+    fn condition_failed() -> ConditionalCheckFailedException {
+        let failed = ConditionalCheckFailedException::builder();
+        failed.set_item(item()).build()
+    }
+
+    impl InProcessTable for Table {
+        fn get_item(&self, _: GetItemInput) -> TableCall<'_, GetItemOutput, GetItemError> {
+            Box::pin(ready(match self {
+                Self::Succeeding | Self::WithOtherItem => {
+                    Ok(GetItemOutput::builder().set_item(item()).build())
+                }
+                Self::Failing => Err(GetItemError::generic(ErrorMetadata::builder().build())),
+            }))
+        }
+
+        fn put_item(&self, _: PutItemInput) -> TableCall<'_, PutItemOutput, PutItemError> {
+            Box::pin(ready(match self {
+                Self::Succeeding => Ok(PutItemOutput::builder().build()),
+                Self::WithOtherItem => Err(PutItemError::ConditionalCheckFailedException(
+                    condition_failed(),
+                )),
+                Self::Failing => Err(PutItemError::generic(ErrorMetadata::builder().build())),
+            }))
+        }
+
+        fn update_item(
+            &self,
+            _: UpdateItemInput,
+        ) -> TableCall<'_, UpdateItemOutput, UpdateItemError> {
+            let written = UpdateItemOutput::builder().set_attributes(item());
+            Box::pin(ready(match self {
+                Self::Succeeding => Ok(written.build()),
+                Self::WithOtherItem => Err(UpdateItemError::ConditionalCheckFailedException(
+                    condition_failed(),
+                )),
+                Self::Failing => Err(UpdateItemError::generic(ErrorMetadata::builder().build())),
+            }))
+        }
+    }
+
+    fn store(table: Table) -> Store {
         let server = InProcessServer {
             url: URL.into(),
-            respond: Arc::new(move |_, _| {
-                let body = body.clone();
-                Box::pin(async move { Response { status, body } })
+            respond: Arc::new(|_, _| {
+                let (status, body) = (StatusCode::BAD_REQUEST, String::new());
+                Box::pin(ready(Response { status, body }))
             }),
+            table: Some(Arc::new(table)),
         };
         let settings = AwsSettings {
             endpoint_urls: [Some(URL.into()), None, None],
@@ -99,48 +172,47 @@ mod tests {
         Store::new(&config, "otp".into(), Arc::new(keyring(&["k1"])))
     }
 
-    #[tokio::test]
-    async fn responses_of_a_server_in_process_are_read() {
-        let found = store(StatusCode::OK, &json!({"Item": {"n": {"N": "7"}}}));
-        let item = found.read_item(KEY).await.expect("a response");
-        assert_eq!(number(&item.expect("an item"), "n"), 7);
+    async fn put(store: &Store) -> Result<PutResult, StoreError> {
+        let condition = Condition::Loaded(None);
+        store
+            .put_surely(WriteId([1; 8]), KEY, Item::new(), condition)
+            .await
+    }
 
-        let written = store(StatusCode::OK, &json!({"Attributes": {"n": {"N": "7"}}}));
-        let result = written.update(KEY, Update::default(), None).await;
+    #[tokio::test]
+    async fn outputs_of_a_table_in_process_are_used() {
+        let succeeding = store(Table::Succeeding);
+        let item = succeeding.read_item(KEY).await.expect("a response");
+        assert_eq!(number(&item.expect("an item"), "n"), 7);
+        let result = succeeding.update(KEY, Update::default(), None).await;
         assert!(
             matches!(&result, Ok(WriteResult::Written(Some(item))) if number(item, "n") == 7),
             "{result:?}"
         );
+        let result = put(&succeeding).await;
+        assert!(matches!(result, Ok(PutResult::Saved)), "{result:?}");
+    }
 
-        let failed = json!({
-            "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
-            "Item": {"n": {"N": "7"}},
-        });
-        let failed = store(StatusCode::BAD_REQUEST, &failed);
-        let result = failed.update(KEY, Update::default(), None).await;
+    #[tokio::test]
+    async fn failed_condition_in_process_has_the_item() {
+        let failing = store(Table::WithOtherItem);
+        let result = failing.update(KEY, Update::default(), None).await;
         assert!(
             matches!(&result, Ok(WriteResult::ConditionFailed(Some(item))) if number(item, "n") == 7),
             "{result:?}"
         );
-        let result = failed
-            .put_surely(WriteId([1; 8]), KEY, Item::new(), Condition::Loaded(None))
-            .await;
+        let result = put(&failing).await;
         assert!(matches!(result, Ok(PutResult::Conflict(_))), "{result:?}");
     }
 
     #[tokio::test]
-    async fn failures_of_a_server_in_process_are_errors() {
-        for (status, document) in [
-            (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                json!({"__type": "InternalServerError"}),
-            ),
-            (StatusCode::BAD_REQUEST, json!(7)),
-            (StatusCode::OK, json!({"Item": 7})),
-        ] {
-            let store = store(status, &document);
-            let read = store.read_item(KEY).await;
-            assert!(read.is_err(), "{document}: {read:?}");
-        }
+    async fn failures_of_a_table_in_process_are_errors() {
+        let failing = store(Table::Failing);
+        let read = failing.read_item(KEY).await;
+        assert!(read.is_err(), "{read:?}");
+        let written = failing.update(KEY, Update::default(), None).await;
+        assert!(written.is_err(), "{written:?}");
+        let put = put(&failing).await;
+        assert!(put.is_err(), "{put:?}");
     }
 }

@@ -228,13 +228,11 @@ impl Store {
         is_consistent: bool,
     ) -> Result<Option<Item>, StoreError> {
         let read = self
-            .client
             .get_item()
-            .table_name(&self.table)
             .key(attributes::KEY, binary(item.key()))
             .consistent_read(is_consistent);
-        let output = Box::pin(read.send()).await.map_err(StoreError::request)?;
-        Ok(output.item)
+        let read = self.send_get(read).await;
+        Ok(read.map_err(StoreError::request)?.item)
     }
 }
 

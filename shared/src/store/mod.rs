@@ -58,7 +58,7 @@ use limits::GuardCache;
 use crate::crypto::keyring::Keyring;
 use crate::domain::time::{HOUR_SECONDS, RETENTION_SECONDS};
 use crate::platform::aws::ClientConfig;
-use crate::platform::aws_connector::InProcessConnector;
+use crate::platform::in_process::InProcessTable;
 use crate::platform::random::random_bytes;
 
 /// Longer than every window that an item enforces.
@@ -68,8 +68,8 @@ const TTL_SECONDS: i64 = RETENTION_SECONDS + HOUR_SECONDS;
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
-    /// Answers in the place of DynamoDB, in this process.
-    server: Option<InProcessConnector>,
+    /// Gets, puts and updates items in the place of DynamoDB, in this process.
+    in_process: Option<Arc<dyn InProcessTable>>,
     table: String,
     keyring: Arc<Keyring>,
     /// What this instance remembers of conversion guards.
@@ -124,7 +124,7 @@ impl Store {
         }
         Self {
             client: Client::from_conf(settings.build()),
-            server: config.server.clone(),
+            in_process: config.table.clone(),
             table,
             keyring,
             guards: Arc::default(),

@@ -19,14 +19,10 @@ impl Store {
         is_consistent: bool,
     ) -> Result<Option<Item>, StoreError> {
         let read = self
-            .client
             .get_item()
-            .table_name(&self.table)
             .key(attributes::KEY, binary(&key.0))
-            .consistent_read(is_consistent)
-            .send();
-        // On the heap, as in `store::expression`.
-        let read = Box::pin(read).await;
+            .consistent_read(is_consistent);
+        let read = self.send_get(read).await;
         Ok(read.map_err(StoreError::request)?.item)
     }
 
