@@ -30,7 +30,7 @@ static BUILT: BuiltTables = BuiltTables::new();
 /// The tables that were built so far.
 struct BuiltTables {
     of_codes: [Tables; CODES.len()],
-    /// Started for some codes.
+    /// How many builds for some codes were started, and look-ups that found the limit reached.
     builds: AtomicUsize,
     all: Tables,
 }

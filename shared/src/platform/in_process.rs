@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::operation::update_item::{
 use http::StatusCode;
 
 /// Answers a request of AWS's JSON protocol without HTTP: an operation, such as
-/// `DynamoDB_20120810.GetItem`, and its document.
+/// `AmazonSQS.SendMessage`, and its document.
 pub type Respond = Arc<dyn for<'a> Fn(&'a str, &'a [u8]) -> Responding<'a> + Send + Sync>;
 
 /// The response of a server, once it is its turn.
