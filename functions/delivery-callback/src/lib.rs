@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use lambda_http::http::Method;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service as _, service_fn};
+use lambda_http::{Body, Error, LambdaEvent, Request, Response};
 use otp::api::deadline::{answer_in_time, deadline_of};
+use otp::api::gateway::{gateway_response, request_of};
 use otp::api::problem::{ErrorCode, Problem};
 use otp::api::request::{bounded_body, request_id};
 use otp::api::request_log::RequestLog;
@@ -137,11 +138,8 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
         return Ok(Value::Null);
     }
     let request = serde_json::from_value::<LambdaRequest>(event.payload)?;
-    let handler = async |request| Ok::<_, Error>(handle(state, &request).await);
-    let mut gateway = Adapter::from(service_fn(handler));
-    let response = gateway
-        .call(LambdaEvent::new(request, event.context))
-        .await?;
+    let request = request_of(LambdaEvent::new(request, event.context));
+    let response = gateway_response(handle(state, &request).await);
     Ok(serde_json::to_value(response)?)
 }
 

@@ -5,9 +5,10 @@ mod reseal;
 
 use lambda_http::http::Method;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, Response, Service as _, service_fn};
+use lambda_http::{Body, Error, LambdaEvent, Request, Response};
 use otp::api::authorization::authorize;
 use otp::api::deadline::{answer_in_time, deadline_of};
+use otp::api::gateway::{gateway_response, request_of};
 use otp::api::problem::Problem;
 use otp::api::request::{optional_json_body, request_id};
 use otp::api::request_log::RequestLog;
@@ -165,11 +166,8 @@ pub async fn invoke(state: &State, event: LambdaEvent<Value>) -> Result<Value, E
         return reseal::reseal(&settings.subjects, part, state.clock.now()).await;
     }
     let request = serde_json::from_value::<LambdaRequest>(event.payload)?;
-    let handler = async |request| Ok::<_, Error>(handle(state, &request).await);
-    let mut gateway = Adapter::from(service_fn(handler));
-    let response = gateway
-        .call(LambdaEvent::new(request, event.context))
-        .await?;
+    let request = request_of(LambdaEvent::new(request, event.context));
+    let response = gateway_response(handle(state, &request).await);
     Ok(serde_json::to_value(response)?)
 }
 

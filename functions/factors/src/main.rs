@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use factors::{State, invoke};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Error, run, service_fn};
 use otp::platform::{clock::Clock, environment::variable, logging, metrics::Metrics};
 
 /// A fifth of the instructions of an invocation are allocations in the allocator of the C library.
@@ -16,8 +16,5 @@ async fn main() -> Result<(), Error> {
     let started = State::new(Arc::new(variable), Clock::default(), Metrics::to_log());
     let state = &started.unwrap_or_else(|error| error.exit());
     state.warm_up().await.unwrap_or_else(|error| error.exit());
-    run(service_fn(async |event: LambdaEvent<_>| {
-        invoke(state, event).await
-    }))
-    .await
+    run(service_fn(async |event| invoke(state, event).await)).await
 }

@@ -5,10 +5,13 @@ mod twilio;
 
 use std::sync::Arc;
 
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::Method;
-use lambda_http::{Body, Request, Response};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Body, LambdaEvent, Request, Response};
 use otp::api::authorization::authorize;
 use otp::api::deadline::{answer_in_time, deadline_of};
+use otp::api::gateway::{gateway_response, request_of};
 use otp::api::problem::Problem;
 use otp::api::request::{json_body, request_id};
 use otp::api::request_log::RequestLog;
@@ -172,6 +175,11 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Answers an event of the gateway.
+pub async fn invoke(state: &State, event: LambdaEvent<LambdaRequest>) -> ApiGatewayV2httpResponse {
+    gateway_response(handle(state, &request_of(event)).await)
 }
 
 /// Answers one request.

@@ -3,10 +3,13 @@
 
 mod twilio;
 
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::Method;
-use lambda_http::{Body, Request, Response};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Body, LambdaEvent, Request, Response};
 use otp::api::authorization::authorize;
 use otp::api::deadline::{answer_in_time, deadline_of};
+use otp::api::gateway::{gateway_response, request_of};
 use otp::api::problem::Problem;
 use otp::api::request::request_id;
 use otp::api::request_log::RequestLog;
@@ -132,6 +135,11 @@ impl State {
     pub async fn warm_up(&self) -> Result<(), ConfigError> {
         self.config.start().await
     }
+}
+
+/// Answers an event of the gateway.
+pub async fn invoke(state: &State, event: LambdaEvent<LambdaRequest>) -> ApiGatewayV2httpResponse {
+    gateway_response(handle(state, &request_of(event)).await)
 }
 
 /// Answers one request.

@@ -4,6 +4,7 @@
 pub mod authorization;
 pub mod client_address;
 pub mod deadline;
+pub mod gateway;
 pub mod problem;
 pub mod request;
 pub mod request_log;

@@ -114,10 +114,10 @@ pub fn respond(
 
 /// The response to `request` with the status, headers and body of `reply`.
 pub(super) fn write(request: &Request, request_id: &str, reply: Success) -> Response<Body> {
-    let mut response = Response::new(match *request.method() {
-        Method::HEAD => Body::Empty,
-        _ => Body::Text(reply.body),
-    });
+    let mut response = Response::new(Body::Text(match *request.method() {
+        Method::HEAD => String::new(),
+        _ => reply.body,
+    }));
     *response.status_mut() = reply.status;
     let common = [
         (CONTENT_TYPE, reply.content_type.to_owned()),
