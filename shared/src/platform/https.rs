@@ -5,6 +5,8 @@
 //! Invariant: only certificates that the system trusts are trusted.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::Read;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -133,6 +135,9 @@ const ROOT_CERTIFICATE_FILES: [&str; 2] = [
     "/etc/ssl/certs/ca-certificates.crt",
 ];
 
+/// How many bytes of such a file are read at once.
+const PIECE_LENGTH: usize = 16 * 1024;
+
 /// Longer than the base64 of most root certificates.
 const BASE64_LENGTH: usize = 4096;
 
@@ -193,41 +198,61 @@ fn root_certificates_of_file() -> RootCertStore {
     if configured("SSL_CERT_DIR").is_some() {
         return roots;
     }
-    let pem = match configured("SSL_CERT_FILE") {
-        Some(path) => std::fs::read(path).ok(),
+    let file = match configured("SSL_CERT_FILE") {
+        Some(path) => File::open(path).ok(),
         None => ROOT_CERTIFICATE_FILES
             .iter()
-            .find_map(|path| std::fs::read(path).ok()),
+            .find_map(|path| File::open(path).ok()),
     };
-    roots.add_parsable_certificates(certificates(&pem.unwrap_or_default()));
+    if let Some(file) = file {
+        // What the TLS library cannot read is left out, as it does for the system's certificates.
+        read_certificates(file, |der| drop(roots.add(der)));
+    }
     roots
 }
 
-/// The certificates of a PEM file.
+/// Reads a PEM file and passes each certificate to `take`. The file is read in pieces: as a whole
+/// it would be 2 % of the memory of `send`.
 ///
 /// `rustls_pki_types::pem` reads the same, but decodes base64 in constant time, as for private
 /// keys: 8.0 million instructions for Debian's 144 root certificates, against 1.1 million here. The
 /// whole start of `verify` takes about 6 million.
-fn certificates(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> + '_ {
-    let ends = memchr::memchr_iter(b'\n', pem).chain([pem.len()]);
-    let lines = ends.scan(0, |start, end| {
-        let line = &pem[*start..end];
-        *start = end + 1;
-        Some(line.trim_ascii())
-    });
+fn read_certificates(mut file: impl Read, mut take: impl FnMut(CertificateDer<'static>)) {
+    // Complete lines, and the beginning of the next one.
+    let mut piece = Vec::with_capacity(2 * PIECE_LENGTH);
     // The base64 of the certificate that has begun.
-    let mut body: Option<Vec<u8>> = None;
-    lines.filter_map(move |line| {
+    let mut body = None;
+    while let Ok(1..) = (&mut file)
+        .take(PIECE_LENGTH as u64)
+        .read_to_end(&mut piece)
+    {
+        let lines = memchr::memrchr(b'\n', &piece).map_or(0, |end| end + 1);
+        read_lines(&piece[..lines], &mut body, &mut take);
+        piece.drain(..lines);
+    }
+    read_lines(&piece, &mut body, &mut take);
+}
+
+/// Continues with `lines` the certificate whose base64 so far is `body`.
+fn read_lines(
+    lines: &[u8],
+    body: &mut Option<Vec<u8>>,
+    mut take: impl FnMut(CertificateDer<'static>),
+) {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', lines).chain([lines.len()]) {
+        let line = lines[start..end].trim_ascii();
+        start = (end + 1).min(lines.len());
         if line == b"-----BEGIN CERTIFICATE-----" {
-            body = Some(Vec::with_capacity(BASE64_LENGTH));
+            *body = Some(Vec::with_capacity(BASE64_LENGTH));
         } else if line == b"-----END CERTIFICATE-----" {
-            let der = BASE64.decode_to_vec(body.take()?).ok()?;
-            return Some(CertificateDer::from(der));
-        } else if let Some(body) = &mut body {
+            if let Some(Ok(der)) = body.take().map(|body| BASE64.decode_to_vec(body)) {
+                take(der.into());
+            }
+        } else if let Some(body) = body {
             body.extend_from_slice(line);
         }
-        None
-    })
+    }
 }
 
 #[cfg(test)]
@@ -237,10 +262,16 @@ mod tests {
 
     use super::*;
 
+    fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
+        let mut read = vec![];
+        read_certificates(pem.as_bytes(), |der| read.push(der));
+        read
+    }
+
     #[test]
     fn certificates_equal_those_of_the_tls_library() {
         let mut pem = String::from("# a comment\n");
-        for length in [1, 47, 48, 49, 1200] {
+        for length in [1, 47, 48, 49, 1200, 40_000] {
             let der: Vec<u8> = (0..length)
                 .map(|n| u8::try_from(n % 251).unwrap_or(0))
                 .collect();
@@ -256,27 +287,22 @@ mod tests {
             );
         }
         for pem in [pem.clone(), pem.replace('\n', "\r\n")] {
-            let ours: Vec<_> = certificates(pem.as_bytes()).collect();
+            let ours = certificates(&pem);
             let theirs: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
                 .filter_map(Result::ok)
                 .collect();
-            assert_eq!((ours.len(), ours), (5, theirs));
+            assert_eq!((ours.len(), ours), (6, theirs));
         }
     }
 
     #[test]
     fn truncated_or_altered_certificates_are_skipped() {
         let truncated = "-----BEGIN CERTIFICATE-----\nAQID\n";
-        assert_eq!(certificates(truncated.as_bytes()).count(), 0);
+        assert_eq!(certificates(truncated), []);
         let altered = format!(
             "{truncated}-----END CERTIFICATE-----\n\
              -----BEGIN CERTIFICATE-----\nAQ*D\n-----END CERTIFICATE-----\n"
         );
-        assert_eq!(
-            certificates(altered.as_bytes())
-                .map(|der| der.to_vec())
-                .collect::<Vec<_>>(),
-            [vec![1, 2, 3]]
-        );
+        assert_eq!(certificates(&altered), [vec![1, 2, 3].into()]);
     }
 }
