@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -13,11 +14,15 @@ use hyper_util::rt::TokioExecutor;
 use otp::domain::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::delay::delay;
 use super::fault::{Fault, error};
 use super::listener::{Listener, Request, Response, response};
 use super::proxied_call::ProxiedCall;
+
+/// How long a test waits for calls. Longer than a test takes.
+const WAIT_MAX: Duration = Duration::from_secs(120);
 
 type Rule = Box<dyn FnMut(&ProxiedCall) -> Option<Fault> + Send>;
 
@@ -164,6 +169,9 @@ impl FaultProxy {
     }
 
     /// Returns once a call is frozen, delayed or held.
+    ///
+    /// # Panics
+    /// After [`WAIT_MAX`]: then no call meets the rule.
     pub async fn wait_for_held_call(&self) {
         self.wait_for_held_calls(1).await;
     }
@@ -171,14 +179,22 @@ impl FaultProxy {
     /// Returns once `count` calls were frozen, delayed or held.
     pub async fn wait_for_held_calls(&self, count: usize) {
         let mut held = self.0.held.subscribe();
-        let _ = held.wait_for(|held| *held >= count).await;
+        self.in_time(held.wait_for(|held| *held >= count)).await;
     }
 
     /// Returns once `count` calls were recorded since [`Self::take_calls`].
     pub async fn wait_for_calls(&self, count: usize) {
         let mut recorded = self.0.recorded.subscribe();
         let is_recorded = |_: &usize| lock(&self.0.calls).len() >= count;
-        let _ = recorded.wait_for(is_recorded).await;
+        self.in_time(recorded.wait_for(is_recorded)).await;
+    }
+
+    async fn in_time(&self, calls: impl Future) {
+        if timeout(WAIT_MAX, calls).await.is_err() {
+            let calls = lock(&self.0.calls);
+            let made: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
+            panic!("the calls that the test waits for did not come; recorded: {made:?}");
+        }
     }
 
     /// Closes all connections, idle or not.
