@@ -138,6 +138,12 @@ impl Environment {
             .collect()
     }
 
+    /// The URLs of the table and the queue, with which some variables begin.
+    pub fn services(&self) -> [String; 2] {
+        let table = self.local.server.dynamodb_url.clone();
+        [table, self.queue.url()]
+    }
+
     /// `count` events, each for another recipient.
     pub async fn events(&mut self, event: Event, count: usize) -> Vec<Value> {
         let mut events = vec![];

@@ -11,10 +11,10 @@
 //! in this process; queue and carrier are stub servers that respond at once. The processes get only
 //! the environment variables that Lambda and the template set. System calls need `strace`,
 //! instructions `valgrind`, compressed sizes `gzip`: without it, the table has no such number.
+//! `verify` and `send` are measured a second time, with TLS in front of the table and the queue.
 //!
-//! Not measured: TLS (connections here are plain HTTP; a real first request costs a handshake
-//! more), the network, Lambda's own part of a cold start, its smaller share of a CPU, arm64. This
-//! is no test: no number makes it fail.
+//! Not measured: the network, Lambda's own part of a cold start, its smaller share of a CPU, arm64.
+//! This is no test: no number makes it fail.
 #![allow(
     clippy::expect_used,
     reason = "a benchmark stops at any unexpected result"
@@ -22,16 +22,19 @@
 
 mod process;
 mod runtime_api;
+mod tls;
 mod tools;
 mod environment;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use benches::table::{millis, number, number_or_dash, print, quantile, ratio};
 use clap::Parser;
 use environment::{Environment, Event};
 use process::{Cost, Function, Process};
+use tls::Tls;
+use tokio::runtime::Runtime;
 use tools::Counts;
 
 /// The binaries, their events, and a part of the right response. The others are compared with the
@@ -75,6 +78,10 @@ const FUNCTIONS: [(&str, &str, Event, &str); 6] = [
     ),
 ];
 const FLOOR: usize = 1;
+/// Those that are measured with TLS too.
+const WITH_TLS: [&str; 2] = ["verify", "send"];
+/// The invocations of a round.
+const ROUND: [&str; 3] = ["send", "carrier-worker", "verify"];
 /// Processes that are started for a single invocation.
 const COLD: usize = 15;
 /// Invocations of one process that are not measured, and those after them that are.
@@ -94,6 +101,7 @@ struct Arguments {
 
 /// The measurements of a function. Times are medians.
 struct Measurement {
+    binary: &'static str,
     name: &'static str,
     bytes: f64,
     gzip_bytes: Option<f64>,
@@ -119,30 +127,57 @@ fn main() {
     let directory = arguments
         .binaries
         .unwrap_or_else(|| default_directory.to_owned());
-    let mut all = vec![];
-    for (binary, name, event, expected) in FUNCTIONS {
-        eprintln!("{binary}");
-        let binary = directory.join(binary);
-        assert!(
-            binary.exists(),
-            "{} does not exist: build it first, see the comment at the top",
-            binary.display()
-        );
-        let mut environment = Environment::start(&caller);
-        let function = Function {
-            binary,
-            variables: environment.variables(),
-            expected,
-        };
-        all.push(caller.block_on(measure(name, &function, event, &mut environment)));
+    let tls = Tls::new();
+    let (mut all, mut over_tls) = (vec![], vec![]);
+    for measured in FUNCTIONS {
+        all.push(measure(&caller, &directory, measured, None));
+        if WITH_TLS.contains(&measured.0) {
+            over_tls.push(measure(&caller, &directory, measured, Some(&tls)));
+        }
     }
     println!("## The functions, on {}", std::env::consts::ARCH);
-    print_costs(&all);
-    print_counts(&all);
+    print_costs(&all, "over HTTP");
+    let round = all.iter().filter(|of| ROUND.contains(&of.binary));
+    let cpu: f64 = round.map(|of| millis(of.warm.cpu)).sum();
+    println!(
+        "\nSend, dispatch and check together: {} ms of CPU.",
+        number(cpu)
+    );
+    print_counts(&all, "over HTTP");
     print_ratios(&all);
+    print_costs(&over_tls, "over TLS");
+    print_counts(&over_tls, "over TLS");
 }
 
-async fn measure(
+fn measure(
+    caller: &Runtime,
+    directory: &Path,
+    (binary, name, event, expected): (&'static str, &'static str, Event, &'static str),
+    tls: Option<&Tls>,
+) -> Measurement {
+    eprintln!("{binary}{}", if tls.is_some() { ", over TLS" } else { "" });
+    let path = directory.join(binary);
+    assert!(
+        path.exists(),
+        "{} does not exist: build it first, see the comment at the top",
+        path.display()
+    );
+    let mut environment = Environment::start(caller);
+    let plain = environment.variables();
+    let function = Function {
+        binary: path,
+        variables: match tls {
+            Some(tls) => tls.variables(plain, &environment.services()),
+            None => plain,
+        },
+        expected,
+    };
+    let measured = measurement(binary, name, &function, event, &mut environment);
+    caller.block_on(measured)
+}
+
+async fn measurement(
+    binary: &'static str,
     name: &'static str,
     function: &Function,
     event: Event,
@@ -162,6 +197,7 @@ async fn measure(
     let peak_bytes = process.peak_bytes();
     process.end().await;
     Measurement {
+        binary,
         name,
         bytes: std::fs::metadata(&function.binary).map_or(0.0, |file| file.len() as f64),
         gzip_bytes: tools::gzip_bytes(&function.binary).await,
@@ -183,7 +219,7 @@ fn median(times: &[Cost]) -> Cost {
     }
 }
 
-fn print_costs(all: &[Measurement]) {
+fn print_costs(all: &[Measurement], how: &str) {
     let header = [
         "",
         "file, KB",
@@ -213,13 +249,13 @@ fn print_costs(all: &[Measurement]) {
         .concat()
     };
     let heading = format!(
-        "Medians of {COLD} starts and {WARM} warm invocations; peak memory after {}",
+        "Medians of {COLD} starts and {WARM} warm invocations, {how}; peak memory after {}",
         WARM_UP + WARM
     );
     print(&heading, &header, &all.iter().map(row).collect::<Vec<_>>());
 }
 
-fn print_counts(all: &[Measurement]) {
+fn print_counts(all: &[Measurement], how: &str) {
     let header = [
         "",
         "instructions of init, M",
@@ -243,7 +279,7 @@ fn print_counts(all: &[Measurement]) {
         .concat()
     };
     print(
-        "Instructions and system calls",
+        &format!("Instructions and system calls, {how}"),
         &header,
         &all.iter().map(row).collect::<Vec<_>>(),
     );

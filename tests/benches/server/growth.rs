@@ -121,7 +121,7 @@ async fn approved_recipient(server: &LocalServer) -> (Value, usize) {
     let items = found["Items"].as_array().expect("items");
     let item = items
         .iter()
-        .find(|item| item.get("addr").is_some())
+        .find(|item| item.get("sealed_address").is_some())
         .unwrap_or_else(|| panic!("no recipient in {found}"));
     let key = BASE64
         .decode(item["pk"]["B"].as_str().expect("a key").as_bytes())
