@@ -212,24 +212,7 @@ impl FaultProxy {
     }
 
     async fn handle(&self, request: Request) -> Response {
-        let target = request
-            .headers
-            .get("x-amz-target")
-            .and_then(|target| target.to_str().ok())
-            .unwrap_or_default();
-        let operation = match request.path.ends_with("/invocations") {
-            true => "Invoke".to_owned(),
-            false => target.rsplit('.').next().unwrap_or_default().to_owned(),
-        };
-        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        let call = ProxiedCall {
-            operation,
-            body,
-            units: None,
-            condition_failed: false,
-            bytes_out: request.body.len(),
-            bytes_in: 0,
-        };
+        let call = ProxiedCall::new(&request);
         if call.opens_connection() {
             self.0.openings.fetch_add(1, Ordering::Relaxed);
             let forwarded = self.forward(request, call).await;

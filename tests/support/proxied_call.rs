@@ -4,6 +4,8 @@
 use data_encoding::BASE64;
 use serde_json::Value;
 
+use super::listener::Request;
+
 /// A call that came by.
 #[derive(Clone, Debug)]
 pub struct ProxiedCall {
@@ -20,6 +22,27 @@ pub struct ProxiedCall {
 }
 
 impl ProxiedCall {
+    /// The call in `request`, before its response.
+    pub fn new(request: &Request) -> Self {
+        let target = request
+            .headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+            .unwrap_or_default();
+        let operation = match request.path.ends_with("/invocations") {
+            true => "Invoke".to_owned(),
+            false => target.rsplit('.').next().unwrap_or_default().to_owned(),
+        };
+        Self {
+            operation,
+            body: serde_json::from_slice(&request.body).unwrap_or_default(),
+            units: None,
+            condition_failed: false,
+            bytes_out: request.body.len(),
+            bytes_in: 0,
+        }
+    }
+
     /// Whether a process sends it at its start only to open a connection.
     pub fn opens_connection(&self) -> bool {
         self.operation.is_empty() && self.body.is_null()
