@@ -171,7 +171,7 @@ impl FaultProxy {
     /// Returns once a call is frozen, delayed or held.
     ///
     /// # Panics
-    /// After [`WAIT_MAX`]: then no call meets the rule.
+    /// After two minutes: then no call meets the rule.
     pub async fn wait_for_held_call(&self) {
         self.wait_for_held_calls(1).await;
     }
