@@ -171,7 +171,7 @@ impl FaultProxy {
     /// Returns once a call is frozen, delayed or held.
     ///
     /// # Panics
-    /// After two minutes: then no call meets the rule.
+    /// After two minutes, as all functions that wait: then no call meets the rule.
     pub async fn wait_for_held_call(&self) {
         self.wait_for_held_calls(1).await;
     }
@@ -191,9 +191,10 @@ impl FaultProxy {
 
     async fn in_time(&self, calls: impl Future) {
         if timeout(WAIT_MAX, calls).await.is_err() {
+            let held = *self.0.held.borrow();
             let calls = lock(&self.0.calls);
             let made: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
-            panic!("the calls that the test waits for did not come; recorded: {made:?}");
+            panic!("the calls did not come: {held} were held, and recorded {made:?}");
         }
     }
 

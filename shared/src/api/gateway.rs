@@ -1,6 +1,6 @@
-//! Events and responses of the HTTP API, payload version 2.0. The adapter of `lambda_http` does the
-//! same and converts bodies from every character encoding, whose tables would be in each function;
-//! the responses of this crate are UTF-8.
+//! Events and responses of the HTTP API, payload version 2.0. `lambda_http` has an adapter for them
+//! that converts bodies from every character encoding, and its tables would be in each function.
+//! Here all responses are UTF-8 text, without cookies.
 //!
 //! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 

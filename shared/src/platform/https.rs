@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -194,21 +194,27 @@ fn tls_config() -> ClientConfig {
 /// more slowly.
 fn root_certificates_of_file() -> RootCertStore {
     let configured = |name| variable(name).filter(|path| !path.is_empty());
-    let mut roots = RootCertStore::empty();
     if configured("SSL_CERT_DIR").is_some() {
-        return roots;
+        return RootCertStore::empty();
     }
-    let file = match configured("SSL_CERT_FILE") {
-        Some(path) => File::open(path).ok(),
+    let read = match configured("SSL_CERT_FILE") {
+        Some(path) => root_certificates(&path).ok(),
         None => ROOT_CERTIFICATE_FILES
             .iter()
-            .find_map(|path| File::open(path).ok()),
+            .find_map(|path| root_certificates(path).ok()),
     };
-    if let Some(file) = file {
-        // What the TLS library cannot read is left out, as it does for the system's certificates.
-        read_certificates(file, |der| drop(roots.add(der)));
-    }
-    roots
+    read.unwrap_or_else(RootCertStore::empty)
+}
+
+/// The certificates of the PEM file at `path`. Those that the TLS library cannot read are left out,
+/// as it does itself.
+///
+/// # Errors
+/// The file cannot be read, or not to its end.
+fn root_certificates(path: &str) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    read_certificates(File::open(path)?, |der| drop(roots.add(der)))?;
+    Ok(roots)
 }
 
 /// Reads a PEM file and passes each certificate to `take`. The file is read in pieces: as a whole
@@ -217,20 +223,25 @@ fn root_certificates_of_file() -> RootCertStore {
 /// `rustls_pki_types::pem` reads the same, but decodes base64 in constant time, as for private
 /// keys: 8.0 million instructions for Debian's 144 root certificates, against 1.1 million here. The
 /// whole start of `verify` takes about 6 million.
-fn read_certificates(mut file: impl Read, mut take: impl FnMut(CertificateDer<'static>)) {
+fn read_certificates(
+    mut file: impl Read,
+    mut take: impl FnMut(CertificateDer<'static>),
+) -> io::Result<()> {
     // Complete lines, and the beginning of the next one.
     let mut piece = Vec::with_capacity(2 * PIECE_LENGTH);
     // The base64 of the certificate that has begun.
     let mut body = None;
-    while let Ok(1..) = (&mut file)
+    while (&mut file)
         .take(PIECE_LENGTH as u64)
-        .read_to_end(&mut piece)
+        .read_to_end(&mut piece)?
+        > 0
     {
         let lines = memchr::memrchr(b'\n', &piece).map_or(0, |end| end + 1);
         read_lines(&piece[..lines], &mut body, &mut take);
         piece.drain(..lines);
     }
     read_lines(&piece, &mut body, &mut take);
+    Ok(())
 }
 
 /// Continues with `lines` the certificate whose base64 so far is `body`.
@@ -262,9 +273,18 @@ mod tests {
 
     use super::*;
 
+    /// A file whose disk fails.
+    struct FailingRead;
+
+    impl Read for FailingRead {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the disk failed"))
+        }
+    }
+
     fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
         let mut read = vec![];
-        read_certificates(pem.as_bytes(), |der| read.push(der));
+        read_certificates(pem.as_bytes(), |der| read.push(der)).expect("bytes");
         read
     }
 
@@ -293,6 +313,15 @@ mod tests {
                 .collect();
             assert_eq!((ours.len(), ours), (6, theirs));
         }
+    }
+
+    #[test]
+    fn file_without_a_readable_end_has_no_certificates() {
+        assert!(root_certificates("/").is_err());
+        let certificate = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+        let pem = certificate.repeat(1000);
+        let file = pem.as_bytes().chain(FailingRead);
+        assert!(read_certificates(file, drop).is_err());
     }
 
     #[test]

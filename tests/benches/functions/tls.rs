@@ -35,14 +35,16 @@ impl Tls {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .expect("a certificate with its key");
-        let system = SYSTEM_ROOTS
+        let mut roots = SYSTEM_ROOTS
             .iter()
-            .find_map(|path| std::fs::read_to_string(path).ok());
-        let roots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-roots.pem");
-        std::fs::write(&roots, system.unwrap_or_default() + &cert.pem()).expect("a file");
+            .find_map(|path| std::fs::read(path).ok())
+            .expect("a file with the system's root certificates");
+        roots.extend(format!("\n{}", cert.pem()).bytes());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-roots.pem");
+        std::fs::write(&path, roots).expect("a file");
         Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            roots,
+            roots: path,
             servers: Runtime::new().expect("threads"),
         }
     }
