@@ -190,7 +190,7 @@ fn tls_config() -> ClientConfig {
 }
 
 /// The root certificates of the file that `SSL_CERT_FILE` names, or else of the system's file.
-/// Empty if there is no such file or `SSL_CERT_DIR` is set: then the TLS library searches for them,
+/// Empty if none can be read or `SSL_CERT_DIR` is set: then the TLS library searches for them,
 /// more slowly.
 fn root_certificates_of_file() -> RootCertStore {
     let configured = |name| variable(name).filter(|path| !path.is_empty());

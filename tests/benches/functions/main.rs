@@ -130,9 +130,9 @@ fn main() {
     let tls = Tls::new();
     let (mut all, mut over_tls) = (vec![], vec![]);
     for measured in FUNCTIONS {
-        all.push(measure(&caller, &directory, measured, None));
+        all.push(measure_binary(&caller, &directory, measured, None));
         if WITH_TLS.contains(&measured.0) {
-            over_tls.push(measure(&caller, &directory, measured, Some(&tls)));
+            over_tls.push(measure_binary(&caller, &directory, measured, Some(&tls)));
         }
     }
     println!("## The functions, on {}", std::env::consts::ARCH);
@@ -149,7 +149,8 @@ fn main() {
     print_counts(&over_tls, "over TLS");
 }
 
-fn measure(
+/// Measures the function in an environment of its own, with `tls` in front of its services.
+fn measure_binary(
     caller: &Runtime,
     directory: &Path,
     (binary, name, event, expected): (&'static str, &'static str, Event, &'static str),
@@ -172,11 +173,11 @@ fn measure(
         },
         expected,
     };
-    let measured = measurement(binary, name, &function, event, &mut environment);
+    let measured = measure(binary, name, &function, event, &mut environment);
     caller.block_on(measured)
 }
 
-async fn measurement(
+async fn measure(
     binary: &'static str,
     name: &'static str,
     function: &Function,
