@@ -188,14 +188,16 @@ fn sdk_value(value: EngineValue) -> AttributeValue {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::Client;
-    use aws_sdk_dynamodb::config::Builder;
     use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+    use aws_sdk_dynamodb::operation::get_item::GetItem;
     use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
+    use aws_sdk_dynamodb::operation::put_item::PutItem;
     use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
+    use aws_sdk_dynamodb::operation::update_item::UpdateItem;
     use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
     use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
     use otp::platform::aws::{Aws, AwsSettings, Service};
+    use otp::platform::aws_client::AwsClient;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -211,8 +213,8 @@ mod tests {
         engine
     }
 
-    /// The SDK's client of an engine that listens.
-    async fn client() -> Client {
+    /// The client of an engine that listens.
+    async fn client() -> AwsClient {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         engine().serve(listener);
@@ -223,9 +225,7 @@ mod tests {
             session_token: None,
             endpoint_urls: [Some(format!("http://{address}/")), None, None],
         };
-        let config = Aws::new(settings).config(Service::DynamoDb);
-        let settings = Builder::from(&config.sdk).push_auth_scheme(config.signing.expect("one"));
-        Client::from_conf(settings.build())
+        Aws::new(settings).client(Service::DynamoDb)
     }
 
     fn outcome<E: ProvideErrorMetadata>(
@@ -264,27 +264,24 @@ mod tests {
             }
         }
 
-        async fn over_http(self, client: &Client) -> Outcome {
+        async fn over_http(self, client: &AwsClient) -> Outcome {
             match self {
                 Self::Get(call) => {
-                    let result = call
-                        .send_with(client)
-                        .await
-                        .map_err(SdkError::into_service_error);
-                    outcome(result.map(|output| output.item), |_| None)
+                    let result: Result<GetItemOutput, _> =
+                        client.call(GetItem::new(), call.build()).await;
+                    let result = result.map_err(SdkError::into_service_error);
+                    outcome(result.map(|output| output.item), |_: &GetItemError| None)
                 }
                 Self::Put(call) => {
-                    let result = call
-                        .send_with(client)
-                        .await
-                        .map_err(SdkError::into_service_error);
+                    let result: Result<PutItemOutput, _> =
+                        client.call(PutItem::new(), call.build()).await;
+                    let result = result.map_err(SdkError::into_service_error);
                     outcome(result.map(|output| output.attributes), item_of_put)
                 }
                 Self::Update(call) => {
-                    let result = call
-                        .send_with(client)
-                        .await
-                        .map_err(SdkError::into_service_error);
+                    let result: Result<UpdateItemOutput, _> =
+                        client.call(UpdateItem::new(), call.build()).await;
+                    let result = result.map_err(SdkError::into_service_error);
                     outcome(result.map(|output| output.attributes), item_of_update)
                 }
             }
@@ -383,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn engine_responds_to_the_sdk_as_over_http() {
+    async fn engine_responds_in_process_as_over_http() {
         let (engine, client) = (EngineTable(engine()), client().await);
         let mut outcomes = vec![];
         for (number, (ours, theirs)) in calls().into_iter().zip(calls()).enumerate() {

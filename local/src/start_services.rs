@@ -211,7 +211,7 @@ fn message_owners(storage: &Storage, settings: &Settings) -> MessageOwners {
     let table = storage.table.name().to_owned();
     let api_keys = storage.secrets.api_keys.iter();
     MessageOwners {
-        store: Store::new(&aws.config(Service::DynamoDb), table, keyring.clone()),
+        store: Store::new(aws.client(Service::DynamoDb), table, keyring.clone()),
         keyring,
         apps: api_keys.map(|(app, _)| app.clone()).collect(),
     }

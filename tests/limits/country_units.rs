@@ -48,8 +48,8 @@ impl Country {
         });
         let keys = BTreeMap::from([("k1".to_owned(), [7; 32])]);
         let keyring = Arc::new(Keyring::new("k1".into(), &keys, &[8; 32]));
-        let config = aws.config(AwsService::DynamoDb);
-        let store = || Store::new(&config, service.table.clone(), keyring.clone());
+        let dynamodb = aws.client(AwsService::DynamoDb);
+        let store = || Store::new(dynamodb.clone(), service.table.clone(), keyring.clone());
         Self {
             instances: (0..instances).map(|_| store()).collect(),
             service,

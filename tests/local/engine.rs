@@ -2,15 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
+use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemError, PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::update_item::{
+    UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput,
+};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use otp::platform::aws::{Aws, AwsSettings, Service as AwsService};
+use otp::platform::aws_client::AwsClient;
 
 use crate::support::{Service, at_once};
 
 /// A client of the engine, and the name of its table.
-async fn engine() -> (Client, String) {
+async fn engine() -> (AwsClient, String) {
     let service = Service::start().await;
     let settings = AwsSettings {
         region: "local".into(),
@@ -20,9 +26,16 @@ async fn engine() -> (Client, String) {
         endpoint_urls: [Some(service.dynamodb_url), None, None],
     };
     (
-        Client::new(&Aws::new(settings).config(AwsService::DynamoDb).sdk),
+        Aws::new(settings).client(AwsService::DynamoDb),
         service.table,
     )
+}
+
+/// Whether the item was put.
+async fn is_put(client: &AwsClient, put: PutItemInputBuilder) -> bool {
+    let put: Result<PutItemOutput, SdkError<PutItemError>> =
+        client.call(PutItem::new(), put.build()).await;
+    put.is_ok()
 }
 
 fn key(round: u8) -> AttributeValue {
@@ -34,8 +47,7 @@ async fn engine_applies_conditional_updates_one_by_one() {
     let (client, table) = engine().await;
     for round in 0..5 {
         let update = |_| {
-            let call = client
-                .update_item()
+            let call = UpdateItemInput::builder()
                 .table_name(&table)
                 .key("pk", key(round))
                 .return_values(ReturnValue::AllNew);
@@ -57,8 +69,11 @@ async fn engine_applies_conditional_updates_one_by_one() {
             let call = values.into_iter().fold(call, |call, (name, value)| {
                 call.expression_attribute_values(name, value)
             });
+            let client = client.clone();
             async move {
-                let response = call.send().await.ok()?;
+                let response: Result<UpdateItemOutput, SdkError<UpdateItemError>> =
+                    client.call(UpdateItem::new(), call.build()).await;
+                let response = response.ok()?;
                 let item = response.attributes()?;
                 Some((
                     item["log"].as_l().ok()?.len(),
@@ -81,29 +96,28 @@ async fn engine_creates_and_replaces_an_item_once() {
     for round in 100..105 {
         let create = |n: usize| {
             let version = AttributeValue::N(n.to_string());
-            let put = client
-                .put_item()
+            let put = PutItemInput::builder()
                 .table_name(&table)
                 .item("pk", key(round))
                 .item("ver", version);
-            let put = put.condition_expression("attribute_not_exists(pk)").send();
-            async move { put.await.is_ok().then_some(n) }
+            let put = put.condition_expression("attribute_not_exists(pk)");
+            let client = client.clone();
+            async move { is_put(&client, put).await.then_some(n) }
         };
         let created: Vec<_> = at_once(64, create).await.into_iter().flatten().collect();
         assert_eq!(created.len(), 1);
         let version = AttributeValue::N(created[0].to_string());
         let replace = |n: usize| {
             let next = AttributeValue::N((1000 + n).to_string());
-            let put = client
-                .put_item()
+            let put = PutItemInput::builder()
                 .table_name(&table)
                 .item("pk", key(round))
                 .item("ver", next);
             let put = put
                 .condition_expression("ver = :ver")
-                .expression_attribute_values(":ver", version.clone())
-                .send();
-            async move { put.await.is_ok() }
+                .expression_attribute_values(":ver", version.clone());
+            let client = client.clone();
+            async move { is_put(&client, put).await }
         };
         assert_eq!(
             at_once(64, replace)

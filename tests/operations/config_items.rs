@@ -30,7 +30,7 @@ fn store_of(service: &Service, keyring: Arc<Keyring>) -> Store {
         endpoint_urls: [Some(service.dynamodb_url.clone()), None, None],
     });
     Store::new(
-        &aws.config(AwsService::DynamoDb),
+        aws.client(AwsService::DynamoDb),
         service.table.clone(),
         keyring,
     )

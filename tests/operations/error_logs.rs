@@ -47,7 +47,7 @@ async fn causes(status: u16, body: String) -> Vec<String> {
     let listener = listener.await;
     let aws = aws(&listener.url());
     let seal = keyring();
-    let store = Store::new(&aws.config(Service::DynamoDb), "otp".into(), seal.clone());
+    let store = Store::new(aws.client(Service::DynamoDb), "otp".into(), seal.clone());
     let (key, now) = (
         seal.recipient_key("default", "+33612345678"),
         Timestamp(1_795_291_200),
@@ -155,7 +155,7 @@ async fn refused_connection_is_logged() {
     closed.close().await;
     let seal = keyring();
     let store = Store::new(
-        &aws(&url).config(Service::DynamoDb),
+        aws(&url).client(Service::DynamoDb),
         "otp".into(),
         seal.clone(),
     );

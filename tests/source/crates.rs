@@ -19,13 +19,13 @@ const EVERYWHERE: [&str; 8] = [
 ];
 
 /// Crates that several files name, and where: files, or folders that end with `/`.
-const SHARED: [(&str, &[&str]); 28] = [
+const SHARED: [(&str, &[&str]); 27] = [
     ("aws_config", &["local/src/operator/"]),
     ("aws_lambda_events", &["functions/", "local/src/"]),
     (
         "aws_sdk_dynamodb",
         &[
-            "shared/src/platform/aws.rs",
+            "shared/src/platform/aws_endpoint.rs",
             "shared/src/platform/in_process.rs",
             "shared/src/store/",
             "local/src/dynamodb_calls.rs",
@@ -34,16 +34,25 @@ const SHARED: [(&str, &[&str]); 28] = [
     ("aws_sdk_secretsmanager", &["local/src/operator/"]),
     (
         "aws_sdk_sns",
-        &["shared/src/carrier/sns.rs", "local/src/operator/"],
+        &[
+            "shared/src/platform/aws_endpoint.rs",
+            "shared/src/carrier/sns.rs",
+            "local/src/operator/",
+        ],
     ),
     (
         "aws_sdk_sqs",
-        &["shared/src/platform/queue.rs", "local/src/operator/"],
+        &[
+            "shared/src/platform/aws_endpoint.rs",
+            "shared/src/platform/queue.rs",
+            "local/src/operator/",
+        ],
     ),
     (
         "aws_smithy_runtime_api",
         &[
             "shared/src/platform/aws.rs",
+            "shared/src/platform/aws_client.rs",
             "shared/src/platform/aws_connector.rs",
         ],
     ),
@@ -51,11 +60,10 @@ const SHARED: [(&str, &[&str]); 28] = [
         "aws_smithy_types",
         &[
             "shared/src/platform/aws.rs",
+            "shared/src/platform/aws_client.rs",
             "shared/src/platform/aws_connector.rs",
-            "shared/src/carrier/sns.rs",
         ],
     ),
-    ("aws_types", &["shared/src/"]),
     ("axum", &["local/src/"]),
     ("clap", &["local/src/"]),
     (
@@ -65,7 +73,11 @@ const SHARED: [(&str, &[&str]); 28] = [
     ("form_urlencoded", &["shared/src/carrier/"]),
     (
         "futures_util",
-        &["shared/src/platform/aws.rs", "shared/src/store/limits/"],
+        &[
+            "shared/src/platform/aws.rs",
+            "shared/src/platform/aws_endpoint.rs",
+            "shared/src/store/limits/",
+        ],
     ),
     ("http_body_util", &["shared/src/", "local/src/"]),
     ("hyper", &["local/src/"]),

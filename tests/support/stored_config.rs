@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemError, PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::BASE64;
@@ -96,9 +97,9 @@ impl ConfigWriter {
             .map(|id| ((*id).to_owned(), seal_key(id)))
             .collect();
         let keyring = Arc::new(Keyring::new(ids[0].to_owned(), &keys, &LOOKUP));
-        let dynamodb = aws.config(AwsService::DynamoDb);
+        let dynamodb = aws.client(AwsService::DynamoDb);
         Self {
-            store: Store::new(&dynamodb, table.to_owned(), keyring),
+            store: Store::new(dynamodb, table.to_owned(), keyring),
             carrier_seal: Keyring::with_one_seal_key("carrier_seal", CARRIER_SEAL),
         }
     }
@@ -148,13 +149,15 @@ pub async fn place_item(service: &Service, key: &str, attributes: &[(&str, Attri
         session_token: None,
         endpoint_urls: [Some(service.dynamodb_url.clone()), None, None],
     });
-    let client = Client::new(&aws.config(AwsService::DynamoDb).sdk);
-    let put = client.put_item().table_name(&service.table);
+    let put = PutItemInput::builder().table_name(&service.table);
     let put = put.item("pk", AttributeValue::B(Blob::new(key)));
     let put = attributes
         .iter()
         .fold(put, |put, (name, value)| put.item(*name, value.clone()));
-    put.send().await.expect("it is written");
+    let client = aws.client(AwsService::DynamoDb);
+    let written: Result<PutItemOutput, SdkError<PutItemError>> =
+        client.call(PutItem::new(), put.build()).await;
+    written.expect("it is written");
 }
 
 /// An entry of `api_keys`.

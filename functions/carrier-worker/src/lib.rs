@@ -10,6 +10,7 @@ use otp::carrier::Carriers;
 use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
 use otp::config::{ConfigError, Environment, Infrastructure, WorkerConfig};
+use otp::platform::aws::Service;
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::log_line::in_one_line;
@@ -119,7 +120,7 @@ impl State {
         self.0.start().await?;
         // A message is claimed while the breakers are read.
         let aws = self.0.configured().infrastructure.aws();
-        aws.table_host().connect(2).await;
+        aws.host(Service::DynamoDb).connect(2).await;
         Ok(())
     }
 }

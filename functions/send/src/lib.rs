@@ -25,6 +25,7 @@ use otp::config::document::StoredConfig;
 use otp::config::instance_config::{Configured, InstanceConfig};
 use otp::config::{ApiKeys, ConfigError, Environment, Infrastructure, SendConfig};
 use otp::domain::time::Timestamp;
+use otp::platform::aws::Service;
 use otp::platform::clock::Clock;
 use otp::platform::deadline::Deadline;
 use otp::platform::log_line::in_one_line;
@@ -158,7 +159,7 @@ impl State {
         let dispatches = async {
             match (&infrastructure.worker_url, &infrastructure.queue_url) {
                 (Some(url), _) => worker_function::warm_up(aws, url).await,
-                (None, Some(url)) => queue::warm_up(aws, url).await,
+                (None, Some(_)) => queue::warm_up(aws).await,
                 (None, None) => {}
             }
         };
@@ -166,7 +167,7 @@ impl State {
             self.config.start().await?;
             // The limits are written at the same time. The connection for it resumes the TLS
             // session of the one over which the configuration came.
-            aws.table_host().connect(2).await;
+            aws.host(Service::DynamoDb).connect(2).await;
             Ok(())
         };
         tokio::join!(table, dispatches).0?;

@@ -3,7 +3,7 @@
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
-use otp::platform::aws::http_client;
+use otp::platform::aws_connector::http_client;
 use otp::platform::environment::variable;
 use otp::platform::logging::causes;
 

@@ -48,8 +48,8 @@ impl<'a> Configuration<'a> {
     pub(crate) async fn read(deployment: &'a Deployment) -> Result<Self, OperatorError> {
         let config = TableConfig::read(&|name| deployment.variable(name));
         let config = config.map_err(|error| OperatorError::Settings(error.0))?;
-        let aws = config.aws.config(Service::DynamoDb);
-        let store = Store::new(&aws, config.table, config.keyring);
+        let dynamodb = config.aws.client(Service::DynamoDb);
+        let store = Store::new(dynamodb, config.table, config.keyring);
         let carrier_seal = config.carrier_seal.map(Arc::new);
         let first_document = config.first_document.unwrap_or_default();
         let stored = StoredItem::of(store.read_config(true).await);

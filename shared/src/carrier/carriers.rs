@@ -59,7 +59,7 @@ impl Carriers {
         let sns = carriers
             .iter()
             .any(ConfiguredCarrier::is_sns)
-            .then(|| Sns::new(&aws.config(Service::Sns)));
+            .then(|| Sns::new(aws.client(Service::Sns)));
         Self {
             carriers,
             client: CarrierClient::default(),
@@ -80,9 +80,7 @@ impl Carriers {
     /// To call `carrier`, which the caller keeps.
     #[must_use]
     pub fn for_one(carrier: &ConfiguredCarrier, aws: &Aws) -> Self {
-        let sns = carrier
-            .is_sns()
-            .then(|| Sns::new(&aws.config(Service::Sns)));
+        let sns = carrier.is_sns().then(|| Sns::new(aws.client(Service::Sns)));
         Self {
             sns,
             ..Self::new(vec![], aws)

@@ -1,118 +1,99 @@
 //! Kind `sns`: Amazon SNS, over SMS and push.
 //!
-//! API: `Publish`, with the AWS SDK, <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
+//! API: `Publish`, <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 //! It has no reference and no callback, and no validity of texts; delivery statuses are in
 //! CloudWatch Logs only.
-//! The only file that names the SDK's client for SNS.
+//! The only file that names the SDK's crate for SNS.
 //!
-//! Invariant: the SDK never repeats a call, as publishing twice sends two messages.
+//! Invariant: a call is never repeated, as publishing twice sends two messages.
 
 mod notification;
 
 use std::time::Duration;
 
-use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sns::operation::publish::builders::PublishFluentBuilder;
+use aws_sdk_sns::operation::publish::builders::PublishInputBuilder;
+use aws_sdk_sns::operation::publish::{Publish, PublishError, PublishInput, PublishOutput};
 use aws_sdk_sns::types::MessageAttributeValue;
-
-use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::carrier_trait::{Notification, OutgoingMessage, Receipt};
 use super::sender::is_number;
 use super::vendor_format::aws_json::is_credential_error;
-use crate::platform::aws::ClientConfig;
+use crate::platform::aws_client::AwsClient;
 use crate::platform::https::is_not_connected;
 
 /// The SNS client.
 #[derive(Clone, Debug)]
 pub struct Sns {
-    client: Client,
+    client: AwsClient,
 }
 
 impl Sns {
-    /// `config` is that for SNS.
+    /// `client` is that of SNS.
     #[must_use]
-    pub fn new(config: &ClientConfig) -> Self {
-        let no_retries = aws_smithy_types::retry::RetryConfig::disabled();
-        let mut settings = aws_sdk_sns::config::Builder::from(&config.sdk).retry_config(no_retries);
-        if let Some(signing) = &config.signing {
-            settings = settings.push_auth_scheme(signing.clone());
-        }
-        Self {
-            client: Client::from_conf(settings.build()),
-        }
+    pub fn new(client: AwsClient) -> Self {
+        Self { client }
     }
 
     /// Publishes `message` to its phone number or its device, within `timeout`.
     pub async fn publish(&self, message: &OutgoingMessage<'_>, timeout: Duration) -> Receipt {
         let call = match &message.notification {
-            None => self.text(message),
-            Some(to) if notification::is_endpoint(to.device) => self.notification(message, *to),
+            None => text(message),
+            Some(to) if notification::is_endpoint(to.device) => notification(message, *to),
             // Such as a topic, which would send the code to its subscribers.
             Some(_) => return Receipt::Permanent,
         };
-        // In place of the time-outs of the other AWS calls, which are tuned for the table.
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(timeout)
-            .operation_timeout(timeout);
-        let config = aws_sdk_sns::config::Config::builder().timeout_config(timeouts.build());
-        let published = call.customize().config_override(config).send();
-        match Box::pin(published).await {
+        let published: Result<PublishOutput, SdkError<PublishError>> = self
+            .client
+            .call_once(Publish::new(), call.build(), timeout)
+            .await;
+        match published {
             Ok(_) => Receipt::Accepted,
             Err(error) if message.notification.is_some() && is_gone(&error) => Receipt::Permanent,
             Err(error) => receipt(&error),
         }
     }
+}
 
-    fn text(&self, message: &OutgoingMessage<'_>) -> PublishFluentBuilder {
-        let (number, name) = match message.sender {
-            Some(number) if is_number(number) => (Some(number), None),
-            name => (None, name),
-        };
-        let registered = message.registered;
-        let call = self
-            .client
-            .publish()
-            .phone_number(message.to.reveal())
-            .message(&message.message.text);
-        let attributes = [
-            ("AWS.SNS.SMS.SMSType", Some("Transactional")),
-            ("AWS.SNS.SMS.SenderID", name),
-            ("AWS.MM.SMS.OriginationNumber", number),
-            (
-                "AWS.MM.SMS.EntityId",
-                registered.map(|r| r.entity_id.as_str()),
-            ),
-            (
-                "AWS.MM.SMS.TemplateId",
-                registered.map(|r| r.template_id.as_str()),
-            ),
-        ];
-        with_attributes(call, attributes)
-    }
+fn text(message: &OutgoingMessage<'_>) -> PublishInputBuilder {
+    let (number, name) = match message.sender {
+        Some(number) if is_number(number) => (Some(number), None),
+        name => (None, name),
+    };
+    let registered = message.registered;
+    let call = PublishInput::builder()
+        .phone_number(message.to.reveal())
+        .message(&message.message.text);
+    let attributes = [
+        ("AWS.SNS.SMS.SMSType", Some("Transactional")),
+        ("AWS.SNS.SMS.SenderID", name),
+        ("AWS.MM.SMS.OriginationNumber", number),
+        (
+            "AWS.MM.SMS.EntityId",
+            registered.map(|r| r.entity_id.as_str()),
+        ),
+        (
+            "AWS.MM.SMS.TemplateId",
+            registered.map(|r| r.template_id.as_str()),
+        ),
+    ];
+    with_attributes(call, attributes)
+}
 
-    fn notification(
-        &self,
-        message: &OutgoingMessage<'_>,
-        to: Notification<'_>,
-    ) -> PublishFluentBuilder {
-        let call = self
-            .client
-            .publish()
-            .target_arn(to.device)
-            .message_structure("json")
-            .message(notification::payloads(message, to));
-        let ttl_seconds = message.validity_seconds.max(1).to_string();
-        let attributes = notification::TTL_ATTRIBUTES.map(|name| (name, Some(&*ttl_seconds)));
-        with_attributes(call, attributes)
-    }
+fn notification(message: &OutgoingMessage<'_>, to: Notification<'_>) -> PublishInputBuilder {
+    let call = PublishInput::builder()
+        .target_arn(to.device)
+        .message_structure("json")
+        .message(notification::payloads(message, to));
+    let ttl_seconds = message.validity_seconds.max(1).to_string();
+    let attributes = notification::TTL_ATTRIBUTES.map(|name| (name, Some(&*ttl_seconds)));
+    with_attributes(call, attributes)
 }
 
 fn with_attributes<const N: usize>(
-    call: PublishFluentBuilder,
+    call: PublishInputBuilder,
     attributes: [(&str, Option<&str>); N],
-) -> PublishFluentBuilder {
+) -> PublishInputBuilder {
     let mut call = call;
     for (name, value) in attributes {
         let attribute = value.and_then(|value| {

@@ -85,9 +85,9 @@ impl Infrastructure {
         if let Err(error) = reader.finish(()) {
             return Err(all(Reader::of(&*variables)).err().unwrap_or(error));
         }
-        let dynamodb = values.aws.config(Service::DynamoDb);
+        let dynamodb = values.aws.client(Service::DynamoDb);
         Ok(Self {
-            store: Store::new(&dynamodb, values.table.clone(), values.keyring.clone()),
+            store: Store::new(dynamodb, values.table.clone(), values.keyring.clone()),
             variables,
             values,
             public_url,

@@ -17,7 +17,8 @@ pub struct Attempt {
     pub decision: Option<DecisionNonce>,
     /// When.
     pub at: Timestamp,
-    /// The invocation that wrote it: distinguishes the SDK's own retry from the app's.
+    /// The invocation that wrote it: distinguishes a repeated write from a request that the app
+    /// repeats.
     pub invocation: [u8; 4],
 }
 

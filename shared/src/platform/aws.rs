@@ -1,5 +1,4 @@
-//! AWS: the configuration that all AWS clients share, and the signature of their requests and of
-//! those that no SDK client sends.
+//! AWS: what all its clients share, and requests to services for which there is no client.
 //!
 //! Invariant: credentials and region come from the Lambda environment alone: no profiles, no SSO,
 //! no instance metadata.
@@ -7,42 +6,24 @@
 //! A server in this process is called at its URL without a connection.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_dynamodb::config::{
-    BehaviorVersion, IdentityCache, Region, StalledStreamProtectionConfig,
-};
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::auth::{
-    AuthScheme, AuthSchemeEndpointConfig, AuthSchemeId, Sign,
-};
-use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
-use aws_smithy_runtime_api::client::identity::{Identity, SharedIdentityResolver};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::{GetIdentityResolver, RuntimeComponents};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
-use aws_types::SdkConfig;
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 
 use crate::domain::time::Timestamp;
-use crate::platform::aws_connector::{Connector, InProcessConnector, root_of};
+use crate::platform::aws_client::AwsClient;
+use crate::platform::aws_connector::{CONNECT_TIME_MAX, Connector, InProcessConnector, root_of};
 use crate::platform::aws_signature::{AwsCredentials, SignError, Signer, Unsigned};
-use crate::platform::https;
-use crate::platform::in_process::{InProcessServer, InProcessServers, InProcessTable};
+use crate::platform::clock_check::ClockCheck;
+use crate::platform::in_process::{InProcessServer, InProcessServers};
+use crate::platform::{aws_endpoint, https};
 
-/// Limit for opening a connection.
-const CONNECT_SECONDS: u64 = 1;
-/// Limit for one attempt. DynamoDB normally responds within milliseconds, so a longer wait is
-/// better spent on a retry.
-const ATTEMPT_SECONDS: u64 = 1;
-/// Limit for all attempts of one call: the HTTP client of our API is still waiting then.
-const CALL_SECONDS: u64 = 3;
+/// Limit for opening connections in advance.
+const WARM_UP_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The AWS settings of the Lambda environment.
 #[derive(Clone, Default)]
@@ -82,86 +63,30 @@ impl Service {
     }
 }
 
-/// The configuration for the client of one service.
-#[derive(Clone, Debug)]
-pub struct ClientConfig {
-    /// What is the same in the SDKs of all services.
-    pub sdk: SdkConfig,
-    /// Replaces the signer of the SDK.
-    pub signing: Option<Signing>,
-    /// The server in this process that is called.
-    pub server: Option<InProcessConnector>,
-    /// The table in this process that is called.
-    pub table: Option<Arc<dyn InProcessTable>>,
-}
-
-impl From<SdkConfig> for ClientConfig {
-    /// With the signer of the SDK, which also takes credentials that change.
-    fn from(sdk: SdkConfig) -> Self {
-        Self {
-            sdk,
-            signing: None,
-            server: None,
-            table: None,
-        }
-    }
-}
-
-/// One configuration, one connection pool, for all clients of a function.
+/// Region, credentials and one connection pool, for all clients of a function.
 #[derive(Clone)]
 pub struct Aws {
-    config: SdkConfig,
+    region: String,
     credentials: AwsCredentials,
     https: https::Client<SdkBody>,
-    /// Sends to DynamoDB, and compares clocks.
-    checked: SharedHttpConnector,
+    clock_check: Arc<ClockCheck>,
     endpoint_urls: [Option<String>; 3],
     servers: InProcessServers,
 }
 
 impl Aws {
-    /// One configuration from `settings`.
+    /// From the settings of a function.
     #[must_use]
     pub fn new(settings: AwsSettings) -> Self {
-        let own = AwsCredentials {
-            access_key_id: settings.access_key_id,
-            secret_access_key: settings.secret_access_key,
-            session_token: settings.session_token,
-        };
-        let credentials = Credentials::new(
-            own.access_key_id.clone(),
-            own.secret_access_key.clone(),
-            own.session_token.clone(),
-            None,
-            "lambda environment",
-        );
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECONDS))
-            .operation_timeout(Duration::from_secs(CALL_SECONDS));
-        let https = https::client(Duration::from_secs(CONNECT_SECONDS));
-        let connector = |clock_check| {
-            let https = https.clone();
-            SharedHttpConnector::new(Connector { https, clock_check })
-        };
-        let (unchecked, checked) = (connector(None), connector(Some(Arc::default())));
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(settings.region))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .timeout_config(timeouts.build())
-            .retry_config(RetryConfig::standard())
-            .http_client(http_client_fn(move |_, _| unchecked.clone()))
-            // The credentials never change during the life of the process, so there is nothing to
-            // cache. A response is one small document, and the limit for an attempt also limits its
-            // download.
-            .identity_cache(IdentityCache::no_cache())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
         Self {
-            config,
-            credentials: own,
-            https,
-            checked,
+            region: settings.region,
+            credentials: AwsCredentials {
+                access_key_id: settings.access_key_id,
+                secret_access_key: settings.secret_access_key,
+                session_token: settings.session_token,
+            },
+            https: https::client(CONNECT_TIME_MAX),
+            clock_check: Arc::default(),
             endpoint_urls: settings.endpoint_urls,
             servers: InProcessServers::default(),
         }
@@ -173,32 +98,24 @@ impl Aws {
         Self { servers, ..self }
     }
 
-    /// The configuration for the client of one service.
+    /// The client of `service`.
     #[must_use]
-    pub fn config(&self, service: Service) -> ClientConfig {
-        let mut builder = self.config.to_builder();
-        builder.set_endpoint_url(self.endpoint_urls[service as usize].clone());
-        let called = self.server(service);
-        let server = called.map(|called| InProcessConnector(called.respond.clone()));
-        let table = called.and_then(|called| called.table.clone());
-        let connector = match (&server, service) {
-            (Some(server), _) => Some(SharedHttpConnector::new(server.clone())),
-            (None, Service::DynamoDb) => Some(self.checked.clone()),
-            (None, Service::Sqs | Service::Sns) => None,
-        };
-        if let Some(connector) = connector {
-            builder.set_http_client(Some(http_client_fn(move |_, _| connector.clone())));
+    pub fn client(&self, service: Service) -> AwsClient {
+        if let Some(server) = self.server(service) {
+            let connector = InProcessConnector(server.respond.clone());
+            return AwsClient::in_process(
+                SharedHttpConnector::new(connector),
+                server.table.clone(),
+            );
         }
-        let signer = match &server {
-            Some(_) => None,
-            None => Some(Arc::new(self.signer(service.signing_name()))),
+        let clock_check = match service {
+            Service::DynamoDb => Some(self.clock_check.clone()),
+            Service::Sqs | Service::Sns => None,
         };
-        ClientConfig {
-            sdk: builder.build(),
-            signing: Some(Signing(signer)),
-            server,
-            table,
-        }
+        let https = self.https.clone();
+        let connector = SharedHttpConnector::new(Connector { https, clock_check });
+        let signer = self.signer(service.signing_name());
+        AwsClient::new(connector, self.url(service), signer)
     }
 
     /// The server in this process that `service` is called at.
@@ -212,12 +129,7 @@ impl Aws {
     }
 
     fn signer(&self, service: &'static str) -> Signer {
-        let region = self.config.region().map(ToString::to_string);
-        Signer::new(
-            self.credentials.clone(),
-            region.unwrap_or_default(),
-            service,
-        )
+        Signer::new(self.credentials.clone(), self.region.clone(), service)
     }
 
     /// The endpoint URL that replaces AWS for `service`, if there is one.
@@ -226,25 +138,24 @@ impl Aws {
         self.endpoint_urls[service as usize].as_deref()
     }
 
-    /// Where `service` is called: at the endpoint URL that replaces AWS, or else at the host of
-    /// `url`.
+    /// Where `service` is called.
     #[must_use]
-    pub fn host(&self, service: Service, url: &str) -> Host {
-        self.host_of(self.endpoint_url(service).unwrap_or(url))
+    pub fn host(&self, service: Service) -> Host {
+        self.host_of(&self.url(service))
     }
 
-    /// Where the table is. In partitions with a domain of another form no host has this name: then
-    /// the first call opens its connection itself.
-    #[must_use]
-    pub fn table_host(&self) -> Host {
-        let region = self.config.region().map(ToString::to_string);
-        let region = region.unwrap_or_default();
-        let domain = match region.starts_with("cn-") {
-            true => "amazonaws.com.cn",
-            false => "amazonaws.com",
+    /// Where `service` is called: at the endpoint URL that replaces AWS, or else in our region.
+    /// Empty if the region is none: then each request is an error.
+    fn url(&self, service: Service) -> String {
+        if let Some(url) = self.endpoint_url(service) {
+            return url.to_owned();
+        }
+        let url = match service {
+            Service::DynamoDb => aws_endpoint::dynamodb(&self.region),
+            Service::Sqs => aws_endpoint::sqs(&self.region),
+            Service::Sns => aws_endpoint::sns(&self.region),
         };
-        let service = Service::DynamoDb;
-        self.host(service, &format!("https://dynamodb.{region}.{domain}"))
+        url.unwrap_or_default()
     }
 
     /// The host of `url`.
@@ -300,69 +211,6 @@ impl Aws {
     }
 }
 
-/// Signs the requests of SDK clients, unless they go to a server in this process.
-#[derive(Clone, Debug)]
-pub struct Signing(Option<Arc<Signer>>);
-
-impl AuthScheme for Signing {
-    /// That of the SDK's signer, which it replaces.
-    fn scheme_id(&self) -> AuthSchemeId {
-        AuthSchemeId::new("sigv4")
-    }
-
-    fn identity_resolver(
-        &self,
-        resolvers: &dyn GetIdentityResolver,
-    ) -> Option<SharedIdentityResolver> {
-        resolvers.identity_resolver(self.scheme_id())
-    }
-
-    fn signer(&self) -> &dyn Sign {
-        self
-    }
-}
-
-impl Sign for Signing {
-    fn sign_http_request(
-        &self,
-        request: &mut HttpRequest,
-        _: &Identity,
-        _: AuthSchemeEndpointConfig<'_>,
-        components: &RuntimeComponents,
-        _: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        let Some(signer) = &self.0 else {
-            return Ok(());
-        };
-        let time = components.time_source().unwrap_or_default().now();
-        let unsigned = Unsigned {
-            method: request.method(),
-            url: request.uri(),
-            headers: request.headers().iter().collect(),
-            body: request.body().bytes().ok_or(SignError::Body)?,
-        };
-        for (name, value) in signer.sign(unsigned, timestamp_of(time))? {
-            request.headers_mut().insert(name, value);
-        }
-        Ok(())
-    }
-}
-
-fn timestamp_of(time: SystemTime) -> Timestamp {
-    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX))
-}
-
-/// The HTTP client of AWS clients that another configuration than [`Aws`] makes: the same
-/// connections and the same TLS.
-#[must_use]
-pub fn http_client() -> SharedHttpClient {
-    let https = https::client(Duration::from_secs(CONNECT_SECONDS));
-    let clock_check = None;
-    let connector = SharedHttpConnector::new(Connector { https, clock_check });
-    http_client_fn(move |_, _| connector.clone())
-}
-
 /// A host of AWS that will be called.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -379,7 +227,7 @@ impl Host {
             join_all((0..count).map(|_| self.exchange())).await;
             self.https.opened().await;
         };
-        let _ = tokio::time::timeout(Duration::from_secs(ATTEMPT_SECONDS), connecting).await;
+        let _ = tokio::time::timeout(WARM_UP_TIME_MAX, connecting).await;
     }
 
     async fn exchange(&self) {

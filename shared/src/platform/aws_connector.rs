@@ -1,28 +1,25 @@
-//! Connectors: how the clients of the SDK send, over HTTP or to a server in this process.
+//! Connectors: how requests to AWS are sent, over HTTP or to a server in this process.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
-use aws_smithy_runtime_api::client::interceptors::context::{Input, Output};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
-use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
-use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
-use aws_smithy_runtime_api::client::ser_de::{
-    DeserializeResponse as _, SerializeRequest as _, SharedRequestSerializer,
-    SharedResponseDeserializer,
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
-use aws_smithy_types::error::operation::BuildError;
 
 use super::clock::Clock;
 use super::clock_check::{ClockCheck, ClockSkewError};
 use super::https;
 use super::in_process::Respond;
 
-/// Lets the SDK send through our HTTP client.
+/// Limit for opening a connection.
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Sends through our HTTP client.
 pub(super) struct Connector {
     pub(super) https: https::Client<SdkBody>,
     /// Present for DynamoDB: without the right time nothing is read or written.
@@ -36,8 +33,7 @@ impl fmt::Debug for Connector {
 }
 
 impl HttpConnector for Connector {
-    /// Network errors are reported as `io`, which the SDK retries. A retry is safe: each write
-    /// carries a name by which its repetition is detected.
+    /// Network errors are reported as `io`, which is repeated.
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let request = match request.try_into_http1x() {
             Ok(request) => request,
@@ -61,59 +57,20 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Calls a server in this process, for the SDK's client or in its place.
+/// The HTTP client of the SDK's own clients, which the command line uses: the same TLS.
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
+    let https = https::client(CONNECT_TIME_MAX);
+    let clock_check = None;
+    let connector = SharedHttpConnector::new(Connector { https, clock_check });
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// Calls a server in this process.
 #[derive(Clone)]
-pub struct InProcessConnector(pub(super) Respond);
+pub(super) struct InProcessConnector(pub(super) Respond);
 
 impl InProcessConnector {
-    /// Sends `input` to `operation` and reads the response: the same documents that the SDK's
-    /// client sends and reads, without what only a connection needs, such as an endpoint, a
-    /// signature, time-outs and retries.
-    ///
-    /// # Errors
-    /// As of the SDK's client.
-    pub async fn call<I, O, E>(
-        &self,
-        operation: impl RuntimePlugin,
-        input: Result<I, BuildError>,
-    ) -> Result<O, SdkError<E, HttpResponse>>
-    where
-        I: fmt::Debug + Send + Sync + 'static,
-        O: fmt::Debug + Send + Sync + 'static,
-        E: Error + Send + Sync + 'static,
-    {
-        let input = Input::erase(input.map_err(SdkError::construction_failure)?);
-        let mut config = ConfigBag::base();
-        if let Some(layer) = operation.config() {
-            config.push_shared_layer(layer);
-        }
-        let serializer = config.load::<SharedRequestSerializer>().cloned();
-        let request = match serializer {
-            Some(serializer) => serializer.serialize_input(input, &mut config),
-            None => Err("the operation has no serializer".into()),
-        };
-        let request = request.map_err(SdkError::construction_failure)?;
-        let response = self.respond(&request).await;
-        let output = match config.load::<SharedResponseDeserializer>() {
-            Some(reader) => reader.deserialize_nonstreaming_with_config(&response, &config),
-            None => Err(OrchestratorError::other(
-                "the operation has no deserializer",
-            )),
-        };
-        let mut failure = None;
-        let output = output.map_err(|error| {
-            let _ = error.map_operation_error(|error| failure = error.downcast::<E>().ok());
-        });
-        match (output.map(Output::downcast), failure) {
-            (Ok(Ok(output)), _) => Ok(output),
-            (_, Some(failure)) => Err(SdkError::service_error(failure, response)),
-            _ => {
-                let unexpected = "the response is not one of the operation";
-                Err(SdkError::response_error(unexpected, response))
-            }
-        }
-    }
-
     async fn respond(&self, request: &HttpRequest) -> HttpResponse {
         // As with a connection, other tasks run during a call.
         tokio::task::yield_now().await;

@@ -4,17 +4,17 @@
 //! Invariants: a dispatch holds ids only, no code, number or text. This file alone names the SQS
 //! client.
 
-use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::SdkError;
-use aws_sdk_sqs::operation::send_message::builders::SendMessageInputBuilder;
-use aws_sdk_sqs::operation::send_message::{SendMessage, SendMessageError, SendMessageInput};
+use aws_sdk_sqs::operation::send_message::{
+    SendMessage, SendMessageError, SendMessageInput, SendMessageOutput,
+};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::ids::{DeliveryTag, VerificationId};
 use crate::platform::aws::{Aws, Service};
-use crate::platform::aws_connector::InProcessConnector;
+use crate::platform::aws_client::AwsClient;
 
 /// Longest delay that SQS supports.
 const DELAY_SECONDS_MAX: i64 = 900;
@@ -124,9 +124,7 @@ impl Dispatch {
 /// The queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    client: Client,
-    /// Answers in the place of SQS, in this process.
-    server: Option<InProcessConnector>,
+    client: AwsClient,
     url: String,
 }
 
@@ -135,26 +133,18 @@ pub struct Queue {
 #[error("the request to the queue failed")]
 pub struct QueueError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-/// Opens the connection to the queue at `url`, which its first message will use. A failure is
-/// ignored: that message will report it.
-pub async fn warm_up(aws: &Aws, url: &str) {
-    aws.host(Service::Sqs, url).connect(1).await;
+/// Opens the connection to SQS, which the first message will use. A failure is ignored: that
+/// message will report it.
+pub async fn warm_up(aws: &Aws) {
+    aws.host(Service::Sqs).connect(1).await;
 }
 
 impl Queue {
     /// The queue at `url`.
     #[must_use]
     pub fn new(aws: &Aws, url: String) -> Self {
-        let config = aws.config(Service::Sqs);
-        let mut settings = aws_sdk_sqs::config::Builder::from(&config.sdk);
-        if let Some(signing) = config.signing {
-            settings = settings.push_auth_scheme(signing);
-        }
-        Self {
-            client: Client::from_conf(settings.build()),
-            server: config.server,
-            url,
-        }
+        let client = aws.client(Service::Sqs);
+        Self { client, url }
     }
 
     /// Enqueues `dispatch`, to be received no earlier than `delay_seconds` from now (0 to 900).
@@ -184,17 +174,13 @@ impl Queue {
     ) -> Result<(), QueueError> {
         let body = body.map_err(|error| QueueError(Box::new(error)))?;
         let delay = i32::try_from(delay_seconds.clamp(0, DELAY_SECONDS_MAX)).unwrap_or(0);
-        let message = self.send_message().message_body(body).delay_seconds(delay);
-        let sent = match &self.server {
-            Some(server) => Box::pin(server.call(SendMessage::new(), message.build())).await,
-            None => Box::pin(message.send_with(&self.client)).await,
-        };
-        sent.map(drop)
-            .map_err(|error: SdkError<SendMessageError>| QueueError(Box::new(error)))
-    }
-
-    fn send_message(&self) -> SendMessageInputBuilder {
-        SendMessageInput::builder().queue_url(&self.url)
+        let message = SendMessageInput::builder()
+            .queue_url(&self.url)
+            .message_body(body)
+            .delay_seconds(delay);
+        let sent: Result<SendMessageOutput, SdkError<SendMessageError>> =
+            self.client.call(SendMessage::new(), message.build()).await;
+        sent.map(drop).map_err(|error| QueueError(Box::new(error)))
     }
 
     /// As [`Self::enqueue`], without delay; gives up at `until`.
@@ -275,7 +261,7 @@ pub(super) mod tests {
             )
         });
         let (aws, url) = (aws_at(&url), format!("{url}/queue"));
-        warm_up(&aws, &url).await;
+        warm_up(&aws).await;
         let queue = Queue::new(&aws, url);
         let enqueued = queue.enqueue(&dispatch(), 0).await;
         assert!(enqueued.is_ok(), "{enqueued:?}");
@@ -326,7 +312,7 @@ pub(super) mod tests {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);
         for url in [url, "not a url".to_owned()] {
-            warm_up(&aws_at(&url), &url).await;
+            warm_up(&aws_at(&url)).await;
         }
     }
 

@@ -69,8 +69,8 @@ impl Sending {
     /// From the configuration of `send`.
     #[must_use]
     pub fn new(config: SendConfig, clock: Clock, metrics: Metrics) -> Self {
-        let dynamodb = config.aws.config(Service::DynamoDb);
-        let store = Store::new(&dynamodb, config.table.clone(), config.keyring.clone());
+        let dynamodb = config.aws.client(Service::DynamoDb);
+        let store = Store::new(dynamodb, config.table.clone(), config.keyring.clone());
         let breakers = Breakers::new(store.clone(), &config.keyring, clock.clone());
         Self::with_store(store, Arc::new(breakers), config, clock, metrics)
     }

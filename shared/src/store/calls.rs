@@ -1,20 +1,33 @@
-//! The calls that decide a request: GetItem, PutItem and UpdateItem.
+//! The calls of the table that functions make.
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::batch_get_item::{
+    BatchGetItem, BatchGetItemError, BatchGetItemInput, BatchGetItemOutput,
+};
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
-use aws_sdk_dynamodb::operation::get_item::{GetItemError, GetItemInput, GetItemOutput};
+use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemError, GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
-use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemError, PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::{
-    UpdateItemError, UpdateItemInput, UpdateItemOutput,
+    UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput,
 };
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use http::StatusCode;
 
 use super::Store;
 
 impl Store {
+    /// A call of BatchGetItem for `keys`.
+    pub(super) async fn batch_get_item(
+        &self,
+        keys: KeysAndAttributes,
+    ) -> Result<BatchGetItemOutput, SdkError<BatchGetItemError>> {
+        let call = BatchGetItemInput::builder().request_items(&self.table, keys);
+        self.client.call(BatchGetItem::new(), call.build()).await
+    }
+
     /// A call of GetItem, for [`Self::send_get`].
     pub(super) fn get_item(&self) -> GetItemInputBuilder {
         GetItemInput::builder().table_name(&self.table)
@@ -34,13 +47,12 @@ impl Store {
         &self,
         call: GetItemInputBuilder,
     ) -> Result<GetItemOutput, SdkError<GetItemError>> {
-        match &self.in_process {
+        match self.client.table() {
             Some(table) => {
                 let input = call.build().map_err(SdkError::construction_failure)?;
                 table.get_item(input).await.map_err(failed)
             }
-            // The futures are large, and those of the use cases would contain several of them.
-            None => Box::pin(call.send_with(&self.client)).await,
+            None => self.client.call(GetItem::new(), call.build()).await,
         }
     }
 
@@ -48,12 +60,12 @@ impl Store {
         &self,
         call: PutItemInputBuilder,
     ) -> Result<PutItemOutput, SdkError<PutItemError>> {
-        match &self.in_process {
+        match self.client.table() {
             Some(table) => {
                 let input = call.build().map_err(SdkError::construction_failure)?;
                 table.put_item(input).await.map_err(failed)
             }
-            None => Box::pin(call.send_with(&self.client)).await,
+            None => self.client.call(PutItem::new(), call.build()).await,
         }
     }
 
@@ -61,12 +73,12 @@ impl Store {
         &self,
         call: UpdateItemInputBuilder,
     ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
-        match &self.in_process {
+        match self.client.table() {
             Some(table) => {
                 let input = call.build().map_err(SdkError::construction_failure)?;
                 table.update_item(input).await.map_err(failed)
             }
-            None => Box::pin(call.send_with(&self.client)).await,
+            None => self.client.call(UpdateItem::new(), call.build()).await,
         }
     }
 }
@@ -168,8 +180,8 @@ mod tests {
             dynamodb: Some(server),
             sqs: None,
         });
-        let config = aws.config(Service::DynamoDb);
-        Store::new(&config, "otp".into(), Arc::new(keyring(&["k1"])))
+        let dynamodb = aws.client(Service::DynamoDb);
+        Store::new(dynamodb, "otp".into(), Arc::new(keyring(&["k1"])))
     }
 
     async fn put(store: &Store) -> Result<PutResult, StoreError> {

@@ -152,9 +152,8 @@ impl Store {
             .consistent_read(is_consistent)
             .build()
             .map_err(StoreError::request)?;
-        let read = self.client.batch_get_item();
-        let read = read.request_items(&self.table, keys).send();
-        let output = Box::pin(read).await.map_err(StoreError::request)?;
+        let output = self.batch_get_item(keys).await;
+        let output = output.map_err(StoreError::request)?;
         if output.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
             return Err(ConfigReadError::Incomplete);
         }
@@ -188,9 +187,8 @@ impl Store {
         let mut versions = vec![];
         // A response has at most 16 MB, so the versions may come in several.
         for _ in 0..HISTORY_LENGTH {
-            let read = self.client.batch_get_item();
-            let read = read.request_items(&self.table, unread).send();
-            let output = Box::pin(read).await.map_err(StoreError::request)?;
+            let output = self.batch_get_item(unread).await;
+            let output = output.map_err(StoreError::request)?;
             let items = output.responses.into_iter().flatten();
             let items = items.flat_map(|(_, items)| items);
             let opened = items.map(|item| open(ConfigItem::Config, &self.keyring, &item));
@@ -484,9 +482,9 @@ mod tests {
             assert_eq!(write(&store, version, "{}").await, Some(version + 1));
         }
         for version in 1..=3 {
-            let read = store.client.get_item().table_name(&store.table);
+            let read = store.get_item();
             let read = read.key(attributes::KEY, binary(&history_key(version)));
-            let stored = read.send().await.expect("a read").item;
+            let stored = store.send_get(read).await.expect("a read").item;
             let stored = stored.map(|item| number(&item, VERSION));
             assert_eq!(stored, i64::try_from(version).ok());
         }

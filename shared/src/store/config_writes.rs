@@ -10,7 +10,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::transact_write_items::{
+    TransactWriteItems, TransactWriteItemsError, TransactWriteItemsInput, TransactWriteItemsOutput,
+};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::attributes::{FORMAT, Item, binary, number_value, text};
@@ -125,13 +127,13 @@ impl Store {
         );
         resealed.extend(key_item(&history_key(number % HISTORY_LENGTH)));
         let condition = Condition::of_version(number);
-        let write = self.client.put_item().table_name(&self.table);
-        let write = write
+        let write = self
+            .put_item()
             .set_item(Some(resealed))
             .set_condition_expression(condition.expression)
             .set_expression_attribute_names(condition.names)
             .set_expression_attribute_values(condition.values);
-        let Err(error) = Box::pin(write.send()).await else {
+        let Err(error) = self.send_put(write).await else {
             return Ok(true);
         };
         let is_replaced = matches!(
@@ -162,13 +164,17 @@ impl Store {
                     },
                 },
             };
-            let mut write = self.client.transact_write_items();
+            let mut write = TransactWriteItemsInput::builder();
             write = write.transact_items(self.put_of(item.key(), &written, condition)?);
             if item == ConfigItem::Config {
                 let key = history_key(replaced.next() % HISTORY_LENGTH);
                 write = write.transact_items(self.put_of(&key, &written, Condition::default())?);
             }
-            let Err(error) = Box::pin(write.send()).await else {
+            let written: Result<TransactWriteItemsOutput, _> = self
+                .client
+                .call(TransactWriteItems::new(), write.build())
+                .await;
+            let Err(error) = written else {
                 return Ok(ConfigWrite::Written(replaced.next()));
             };
             let is_cancelled = matches!(

@@ -1,6 +1,6 @@
 //! One UpdateItem: what it sets, adds and removes, its conditions, names and values.
 //!
-//! Every update carries a random write id. If the response to our own update is lost and the SDK
+//! Every update carries a random write id. If the response to our own update is lost and the client
 //! repeats it, the condition fails on an item with our write id: that is a success.
 
 use std::borrow::Cow;

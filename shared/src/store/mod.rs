@@ -36,9 +36,6 @@ mod undo;
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryPartition;
-
 pub use attempts::AttemptResult;
 pub use breakers::BreakerState;
 pub use config_items::{ConfigItem, ConfigReadError, ConfigVersion, StoredVersions};
@@ -57,8 +54,7 @@ use limits::GuardCache;
 
 use crate::crypto::keyring::Keyring;
 use crate::domain::time::{HOUR_SECONDS, RETENTION_SECONDS};
-use crate::platform::aws::ClientConfig;
-use crate::platform::in_process::InProcessTable;
+use crate::platform::aws_client::AwsClient;
 use crate::platform::random::random_bytes;
 
 /// Longer than every window that an item enforces.
@@ -67,9 +63,7 @@ const TTL_SECONDS: i64 = RETENTION_SECONDS + HOUR_SECONDS;
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Store {
-    client: Client,
-    /// Gets, puts and updates items in the place of DynamoDB, in this process.
-    in_process: Option<Arc<dyn InProcessTable>>,
+    client: AwsClient,
     table: String,
     keyring: Arc<Keyring>,
     /// What this instance remembers of conversion guards.
@@ -112,19 +106,11 @@ impl WriteId {
 }
 
 impl Store {
-    /// The table called `table`.
+    /// The table called `table`, which `client` calls.
     #[must_use]
-    pub fn new(config: &ClientConfig, table: String, keyring: Arc<Keyring>) -> Self {
-        // By default all clients of a process that have one region share a quota of retries.
-        let retries = RetryPartition::custom("table").build();
-        let mut settings = aws_sdk_dynamodb::config::Builder::from(&config.sdk);
-        settings.set_retry_partition(Some(retries));
-        if let Some(signing) = &config.signing {
-            settings = settings.push_auth_scheme(signing.clone());
-        }
+    pub fn new(client: AwsClient, table: String, keyring: Arc<Keyring>) -> Self {
         Self {
-            client: Client::from_conf(settings.build()),
-            in_process: config.table.clone(),
+            client,
             table,
             keyring,
             guards: Arc::default(),
@@ -139,13 +125,11 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use aws_smithy_runtime_api::client::http::{
-        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector,
     };
     use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
     use aws_smithy_runtime_api::client::result::ConnectorError;
     use aws_smithy_types::body::SdkBody;
-    use aws_smithy_types::retry::RetryConfig;
-    use aws_smithy_types::timeout::TimeoutConfig;
     use data_encoding::BASE64;
     use dynoxide::Database;
     use serde_json::json;
@@ -163,9 +147,11 @@ pub(crate) mod tests {
     use crate::domain::verification::Verification;
     use crate::domain::verification::tests::verification;
     use crate::platform::aws::{Aws, AwsSettings, Service};
+    use crate::platform::aws_client::Limits;
     use crate::platform::https;
 
     const TABLE: &str = "otp";
+    const HOUR: Duration = Duration::from_secs(3600);
     pub(crate) const NOW: Timestamp = Timestamp(1_795_291_200);
 
     /// What happens to one HTTP request.
@@ -181,14 +167,14 @@ pub(crate) mod tests {
         Hung,
     }
 
-    /// The two requests of one call, as the SDK tries it twice.
+    /// Both requests of one call.
     pub(crate) const REFUSED: [Fault; 2] = [Fault::Refused; 2];
     pub(crate) const LOST: [Fault; 2] = [Fault::Lost; 2];
 
     /// A table in this process, in memory, behind a client that fails where a test asks for it.
     pub(crate) struct TestTable {
         engine: Database,
-        config: ClientConfig,
+        client: AwsClient,
         faults: Faults,
     }
 
@@ -222,26 +208,22 @@ pub(crate) mod tests {
                 session_token: None,
                 endpoint_urls: [Some(url), None, None],
             });
-            let mut config = aws.config(Service::DynamoDb);
             let faults = Faults::default();
             let connector = SharedHttpConnector::new(Connector {
                 faults: faults.clone(),
                 https: https::client(Duration::from_secs(1)),
             });
-            config.sdk = config
-                .sdk
-                .into_builder()
-                .timeout_config(TimeoutConfig::disabled())
-                .retry_config(
-                    RetryConfig::standard()
-                        .with_max_attempts(2)
-                        .with_initial_backoff(Duration::from_millis(1)),
-                )
-                .http_client(http_client_fn(move |_, _| connector.clone()))
-                .build();
+            let limits = Limits {
+                attempts: 2,
+                attempt_time: HOUR,
+                call_time: HOUR,
+                backoff: Duration::from_millis(1),
+                throttled_backoff: Duration::from_millis(1),
+            };
+            let client = aws.client(Service::DynamoDb).through(connector, limits);
             Self {
                 engine,
-                config,
+                client,
                 faults,
             }
         }
@@ -252,7 +234,7 @@ pub(crate) mod tests {
         }
 
         pub(crate) fn store_with(&self, keyring: Keyring) -> Store {
-            Store::new(&self.config, TABLE.to_owned(), Arc::new(keyring))
+            Store::new(self.client.clone(), TABLE.to_owned(), Arc::new(keyring))
         }
 
         /// What happens to the next HTTP requests.

@@ -1,5 +1,8 @@
 //! Scan: reads the table one part at a time, to find what is sealed under an old key.
 
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::scan::{Scan, ScanError, ScanInput, ScanOutput};
+
 use super::attributes::{self, Item, binary, bytes, optional_text};
 use super::recipient_item;
 use super::subject_item::{self, KIND, KIND_SUBJECT};
@@ -44,15 +47,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<ScannedPage, StoreError> {
         let start = after.map(|key| Item::from([(attributes::KEY.into(), binary(key))]));
-        let page = self
-            .client
-            .scan()
+        let scan = ScanInput::builder()
             .table_name(&self.table)
             .limit(PAGE_ITEMS)
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(StoreError::request)?;
+            .set_exclusive_start_key(start);
+        let page: Result<ScanOutput, SdkError<ScanError>> =
+            self.client.call(Scan::new(), scan.build()).await;
+        let page = page.map_err(StoreError::request)?;
         let items = page.items.unwrap_or_default();
         let outdated = items.iter().filter_map(|item| self.outdated(item, now));
         let after = page.last_evaluated_key.as_ref();

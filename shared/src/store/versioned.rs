@@ -124,7 +124,7 @@ impl Store {
         };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                // Our own write, repeated by the SDK after its response was lost.
+                // Our own write, repeated by the client after its response was lost.
                 let is_ours = failed.item().and_then(version) == Some(write_id);
                 Ok(match is_ours {
                     true => PutResult::Saved,

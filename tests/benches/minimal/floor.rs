@@ -1,7 +1,11 @@
 //! One `UpdateItem` per invocation and nothing else: what the table costs a function, through the
 //! AWS clients of our functions. Like them, it opens its connection before the first invocation.
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemError, GetItemInput, GetItemOutput};
+use aws_sdk_dynamodb::operation::update_item::{
+    UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput,
+};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_http::{Error, Request, run, service_fn};
@@ -19,28 +23,25 @@ async fn main() -> Result<(), Error> {
         endpoint_urls: [variable("AWS_ENDPOINT_URL_DYNAMODB"), None, None],
     };
     let (client, table) = (
-        &Client::new(&Aws::new(settings).config(Service::DynamoDb).sdk),
+        &Aws::new(settings).client(Service::DynamoDb),
         &required("OTP_TABLE"),
     );
     let key = || AttributeValue::B(Blob::new(*b"bench-floor-0001"));
     // Only opens the connection: the response does not matter.
-    let _ = client
-        .get_item()
-        .table_name(table)
-        .key("pk", key())
-        .send()
-        .await;
+    let opening = GetItemInput::builder().table_name(table);
+    let opening = opening.key("pk", key()).build();
+    let _: Result<GetItemOutput, SdkError<GetItemError>> =
+        client.call(GetItem::new(), opening).await;
     run(service_fn(async |_: Request| {
         let one = AttributeValue::N("1".into());
-        let update = client
-            .update_item()
+        let update = UpdateItemInput::builder()
             .table_name(table)
             .key("pk", key())
-            .update_expression("ADD calls :one");
-        update
-            .expression_attribute_values(":one", one)
-            .send()
-            .await?;
+            .update_expression("ADD calls :one")
+            .expression_attribute_values(":one", one);
+        let updated: Result<UpdateItemOutput, SdkError<UpdateItemError>> =
+            client.call(UpdateItem::new(), update.build()).await;
+        updated?;
         Ok::<_, Error>("done")
     }))
     .await

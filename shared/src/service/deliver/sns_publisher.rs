@@ -24,7 +24,7 @@ impl SnsPublisher {
     pub fn new(carriers: Arc<Vec<ConfiguredCarrier>>, aws: &Aws) -> Self {
         Self {
             carriers,
-            sns: Sns::new(&aws.config(Service::Sns)),
+            sns: Sns::new(aws.client(Service::Sns)),
         }
     }
 }

@@ -47,9 +47,9 @@ impl Subjects {
     /// From the configuration of `factors`.
     #[must_use]
     pub fn new(config: FactorsConfig, metrics: Metrics) -> Self {
-        let dynamodb = config.aws.config(Service::DynamoDb);
+        let dynamodb = config.aws.client(Service::DynamoDb);
         let table = config.table.clone();
-        let store = Store::new(&dynamodb, table, config.keyring.clone());
+        let store = Store::new(dynamodb, table, config.keyring.clone());
         Self::with_store(store, config, metrics)
     }
 

@@ -52,12 +52,7 @@ impl Store {
             request = request.keys(Item::from([(attributes::KEY.into(), binary(&key.0))]));
         }
         let request = request.build().map_err(StoreError::request)?;
-        let read = self
-            .client
-            .batch_get_item()
-            .request_items(&self.table, request)
-            .send();
-        let read = Box::pin(read).await;
+        let read = self.batch_get_item(request).await;
         let mut output = read.map_err(StoreError::request)?;
         let found = output
             .responses

@@ -1,8 +1,8 @@
 //! Registers: lists of an item that have the ids of its last reservations, newest first.
 //!
-//! Invariant: a repeated write is recognised. The SDK repeats a write whose response was lost; the
-//! repetition fails the condition of the register, also after the writes of others, and the id in
-//! the returned item says that the reservation was made.
+//! Invariant: a repeated write is recognised. The client repeats a write whose response was lost;
+//! the repetition fails the condition of the register, also after the writes of others, and the id
+//! in the returned item says that the reservation was made.
 //!
 //! A register grows with each reservation, as one write cannot add an id to a list and remove
 //! another one from it. A write to a full register fails. It is repeated as one that stores the ids

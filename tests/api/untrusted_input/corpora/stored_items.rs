@@ -4,21 +4,15 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::retry::RetryConfig;
-use aws_types::SdkConfig;
-use aws_types::region::Region;
 use otp::crypto::keyring::Keyring;
 use otp::domain::ids::{RecordKey, SubjectKey};
 use otp::domain::time::Timestamp;
+use otp::platform::aws_client::AwsClient;
 use otp::store::Store;
 use tokio::runtime::Runtime;
 
@@ -45,19 +39,9 @@ fn runtime() -> Runtime {
 }
 
 fn store() -> Store {
-    let credentials = Credentials::new("local", "local", None, None, "fuzz");
-    let table = SharedHttpConnector::new(Table);
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
-        .endpoint_url("http://table")
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .retry_config(RetryConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(http_client_fn(move |_, _| table.clone()))
-        .build();
+    let client = AwsClient::in_process(SharedHttpConnector::new(Table), None);
     let keyring = Keyring::new("k1".into(), &[("k1".to_owned(), [1; 32])].into(), &[2; 32]);
-    Store::new(&config.into(), "table".to_owned(), Arc::new(keyring))
+    Store::new(client, "table".to_owned(), Arc::new(keyring))
 }
 
 /// Reads one input.
