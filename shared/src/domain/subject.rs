@@ -24,7 +24,7 @@ pub const WRONG_CODE_SECONDS: i64 = DAY_SECONDS;
 const KEYED_SECONDS: i64 = DAY_SECONDS;
 /// Keyed checks, and keyed enrolments, that are remembered.
 const KEYED_MAX: usize = 20;
-/// How long a check without key is remembered, for a write that the store repeats.
+/// How long a check without key is remembered, for a retry of the write.
 const RETRIED_SECONDS: i64 = 15;
 /// Checks without key that are remembered.
 const RETRIED_MAX: usize = 20;

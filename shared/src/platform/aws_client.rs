@@ -2,9 +2,9 @@
 //! response. What lies between is done here: the SDK's own client takes 0.23 million instructions
 //! more for each call, for plugins and interceptors that we do not use.
 //!
-//! Invariant: attempts and calls have a time limit, and repetitions a budget.
-//! Invariant: only what may succeed the next time is repeated. A repetition is safe: each write
-//! carries a name by which it is recognised.
+//! Invariant: attempts and calls have a time limit, and retries a budget.
+//! Invariant: only transient failures are retried. A retry is safe: each write carries a name by
+//! which its repetition is recognised.
 
 use std::error::Error;
 use std::fmt;
@@ -43,11 +43,11 @@ const RESPONSE_LENGTH_MAX: usize = 32 * 1024 * 1024;
 const TRANSIENT_STATUSES: [u16; 4] = [500, 502, 503, 504];
 
 /// Calls the operations of one AWS service, or of the server in this process in its place. Clones
-/// share their budget of repetitions.
+/// share their budget of retries.
 #[derive(Clone)]
 pub struct AwsClient {
     connector: SharedHttpConnector,
-    /// `None`: in this process. Nothing is signed or repeated, and nothing has a time limit.
+    /// `None`: in this process. Nothing is signed or retried, and nothing has a time limit.
     remote: Option<Remote>,
     table: Option<Arc<dyn InProcessTable>>,
 }
@@ -58,7 +58,7 @@ struct Remote {
     url: String,
     signer: Arc<Signer>,
     limits: Limits,
-    repetitions: Arc<TpsBudget>,
+    retries: Arc<TpsBudget>,
 }
 
 /// Limits of a call.
@@ -76,7 +76,7 @@ pub(crate) struct Limits {
     pub(crate) throttled_backoff: Duration,
 }
 
-/// Why an attempt may be repeated.
+/// Kind of a transient failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transient {
     Failed,
@@ -97,7 +97,7 @@ impl AwsClient {
             url,
             signer: Arc::new(signer),
             limits: Limits::DEFAULT,
-            repetitions: Arc::default(),
+            retries: Arc::default(),
         };
         Self {
             connector,
@@ -136,8 +136,8 @@ impl AwsClient {
         self.table.as_ref()
     }
 
-    /// Sends `input` to `operation`, such as `GetItem::new()`, and reads the response. Repeats what
-    /// may succeed the next time.
+    /// Sends `input` to `operation`, such as `GetItem::new()`, and reads the response. Retries
+    /// transient failures.
     ///
     /// # Errors
     /// Of the last attempt.
@@ -156,8 +156,8 @@ impl AwsClient {
         // The futures are large, and those of the use cases would contain several of them.
         Box::pin(async {
             match &self.remote {
-                Some(remote) => self.repeatedly(remote, remote.limits, &exchange).await,
-                None => self.respond(&exchange).await,
+                Some(remote) => self.call_remote(remote, &exchange).await,
+                None => self.attempt(&exchange).await,
             }
         })
         .await
@@ -180,14 +180,14 @@ impl AwsClient {
     {
         let exchange = self.exchange(&operation, input);
         let exchange = exchange.map_err(SdkError::construction_failure)?;
-        let attempt = Box::pin(self.respond(&exchange));
+        let attempt = Box::pin(self.attempt(&exchange));
         match tokio::time::timeout(time, attempt).await {
             Ok(attempted) => attempted,
             Err(elapsed) => Err(SdkError::timeout_error(elapsed)),
         }
     }
 
-    /// A repetition is so soon that the signature is still valid.
+    /// The signature is valid for all retries.
     fn exchange<I>(
         &self,
         operation: &impl RuntimePlugin,
@@ -203,22 +203,22 @@ impl AwsClient {
         Ok(exchange)
     }
 
-    async fn repeatedly<O, E>(
+    async fn call_remote<O, E>(
         &self,
         remote: &Remote,
-        limits: Limits,
         exchange: &Exchange,
     ) -> Result<O, SdkError<E, HttpResponse>>
     where
         O: fmt::Debug + Send + Sync + 'static,
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
+        let limits = remote.limits;
         let until = Instant::now() + limits.call_time;
-        remote.repetitions.deposit();
+        remote.retries.deposit();
         let mut failures = 0;
         loop {
             let attempt_until = until.min(Instant::now() + limits.attempt_time);
-            let error = match timeout_at(attempt_until, self.respond(exchange)).await {
+            let error = match timeout_at(attempt_until, self.attempt(exchange)).await {
                 Ok(Ok(output)) => return Ok(output),
                 Ok(Err(error)) => error,
                 Err(elapsed) => SdkError::timeout_error(elapsed),
@@ -228,16 +228,15 @@ impl AwsClient {
             };
             failures += 1;
             let retry_at = Instant::now() + limits.backoff_after(failures, transient);
-            let may_repeat = failures < limits.attempts && retry_at < until;
-            if !may_repeat || !remote.repetitions.withdraw() {
+            let may_retry = failures < limits.attempts && retry_at < until;
+            if !may_retry || !remote.retries.withdraw() {
                 return Err(error);
             }
             tokio::time::sleep_until(retry_at).await;
         }
     }
 
-    /// One attempt.
-    async fn respond<O, E>(&self, exchange: &Exchange) -> Result<O, SdkError<E, HttpResponse>>
+    async fn attempt<O, E>(&self, exchange: &Exchange) -> Result<O, SdkError<E, HttpResponse>>
     where
         O: fmt::Debug + Send + Sync + 'static,
         E: Error + Send + Sync + 'static,
@@ -279,8 +278,8 @@ impl Remote {
 }
 
 impl Limits {
-    /// DynamoDB normally responds within milliseconds, so a longer wait is better spent on a
-    /// repetition. After three seconds, the HTTP client of our API is still waiting. Attempts and
+    /// DynamoDB normally responds within milliseconds, so a longer wait is better spent on a retry.
+    /// After three seconds, the HTTP client of our API is still waiting. Attempts and
     /// waits are those of the SDK for DynamoDB, `RetrySpec` 2.1.
     const DEFAULT: Self = Self {
         attempts: 4,
@@ -301,7 +300,7 @@ impl Limits {
     }
 }
 
-/// Why `error` may not occur again; `None` if it will.
+/// How `error` is transient; `None` if a retry would fail as well.
 fn transient<E>(error: &SdkError<E, HttpResponse>) -> Option<Transient>
 where
     E: ProvideErrorMetadata,
@@ -453,7 +452,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn transient_failures_are_repeated() {
+    async fn transient_failures_are_retried() {
         for failure in [
             NotConnected,
             NoResponse,
@@ -507,7 +506,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn call_without_repetitions_ends_in_its_time() {
+    async fn call_without_retries_ends_in_its_time() {
         let input = || GetItemInput::builder().table_name("otp").build();
         let time = Duration::from_millis(100);
         for failure in [NoResponse, NotConnected] {
@@ -521,14 +520,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn repetitions_have_a_budget() {
+    async fn retries_have_a_budget() {
         let (server, client) = Server::new(&[NotConnected; 4000]);
         for _ in 0..1000 {
             assert!(read(&client).await.is_err());
         }
         // A hundred in ten seconds, and one for each five calls.
-        let repetitions = 3000 - server.left();
-        assert!((250..=600).contains(&repetitions), "{repetitions}");
+        let retries = 3000 - server.left();
+        assert!((250..=600).contains(&retries), "{retries}");
     }
 
     #[test]

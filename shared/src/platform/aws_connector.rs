@@ -10,9 +10,11 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use http::header::{HeaderName, HeaderValue};
 
 use super::clock::Clock;
 use super::clock_check::{ClockCheck, ClockSkewError};
+use super::environment::variable;
 use super::https;
 use super::in_process::Respond;
 
@@ -33,14 +35,17 @@ impl fmt::Debug for Connector {
 }
 
 impl HttpConnector for Connector {
-    /// Network errors are reported as `io`, which is repeated.
+    /// Network errors are reported as `io`, which the client retries.
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let request = match request.try_into_http1x() {
+        let mut request = match request.try_into_http1x() {
             Ok(request) => request,
             Err(error) => {
                 return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
             }
         };
+        if let Some((name, trace_id)) = trace_header() {
+            request.headers_mut().insert(name, trace_id);
+        }
         let (https, check) = (self.https.clone(), self.clock_check.clone());
         HttpConnectorFuture::new(async move {
             if let Some(check) = &check {
@@ -55,6 +60,13 @@ impl HttpConnector for Connector {
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
+}
+
+/// The header by which AWS adds a request to the trace of the invocation. Lambda's runtime sets the
+/// variable for each invocation.
+pub(super) fn trace_header() -> Option<(HeaderName, HeaderValue)> {
+    let trace_id = variable("_X_AMZN_TRACE_ID")?.parse().ok()?;
+    Some((HeaderName::from_static("x-amzn-trace-id"), trace_id))
 }
 
 /// The HTTP client of the SDK's own clients, which the command line uses: the same TLS.

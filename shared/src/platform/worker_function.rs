@@ -12,8 +12,8 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::aws::Aws;
+use super::aws_connector::trace_header;
 use super::clock::Clock;
-use super::environment::variable;
 use super::queue::Dispatch;
 
 /// Limit for an invocation.
@@ -111,9 +111,8 @@ impl WorkerFunction {
         let mut request = http::Request::post(&self.url)
             .header("content-type", "application/json")
             .header("x-amz-invocation-type", "Event");
-        // As the SDK does, so that both functions are in one trace.
-        if let Some(trace_id) = variable("_X_AMZN_TRACE_ID") {
-            request = request.header("x-amzn-trace-id", trace_id);
+        if let Some((name, trace_id)) = trace_header() {
+            request = request.header(name, trace_id);
         }
         let request = request.body(dispatch.to_body()?)?;
         let sent = self.aws.send(request, "lambda", self.clock.now()).await;

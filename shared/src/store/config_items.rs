@@ -269,7 +269,7 @@ mod tests {
     use super::*;
     use crate::store::attributes::number_value;
     use crate::store::config_writes::{ConfigWrite, Replaced, sealed_item};
-    use crate::store::tests::{NOW, REFUSED, TestTable};
+    use crate::store::tests::{Fault, NOW, REFUSED, TestTable};
 
     fn keyring(id: &str) -> Keyring {
         Keyring::with_one_seal_key(id, [7; 32])
@@ -488,6 +488,14 @@ mod tests {
             let stored = stored.map(|item| number(&item, VERSION));
             assert_eq!(stored, i64::try_from(version).ok());
         }
+    }
+
+    #[tokio::test]
+    async fn version_with_a_lost_response_is_written() {
+        let table = TestTable::start().await;
+        table.fail([Fault::Lost]);
+        assert_eq!(write(&table.store(), 0, "{}").await, Some(1));
+        assert_eq!(table.requests(), 2);
     }
 
     #[test]

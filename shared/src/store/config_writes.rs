@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::{
     TransactWriteItems, TransactWriteItemsError, TransactWriteItemsInput, TransactWriteItemsOutput,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use data_encoding::HEXLOWER;
 
 use super::attributes::{FORMAT, Item, binary, number_value, text};
 use super::config_items::{
@@ -25,6 +26,7 @@ use super::versioned::conflict_backoff;
 use super::{Store, StoreError};
 use crate::crypto::keyring::Keyring;
 use crate::domain::time::Timestamp;
+use crate::platform::random::random_bytes;
 
 /// How often a write is tried again.
 const TRIES_MAX: u32 = 4;
@@ -164,7 +166,9 @@ impl Store {
                     },
                 },
             };
-            let mut write = TransactWriteItemsInput::builder();
+            // By this token, a retry is recognised as the same transaction.
+            let token = HEXLOWER.encode(&random_bytes::<16>());
+            let mut write = TransactWriteItemsInput::builder().client_request_token(token);
             write = write.transact_items(self.put_of(item.key(), &written, condition)?);
             if item == ConfigItem::Config {
                 let key = history_key(replaced.next() % HISTORY_LENGTH);
