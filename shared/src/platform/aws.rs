@@ -145,7 +145,7 @@ impl Aws {
     }
 
     /// Where `service` is called: at the endpoint URL that replaces AWS, or else in our region.
-    /// Empty if the region is none: then each request is an error.
+    /// Empty if the region cannot be part of a host name: then each request is an error.
     fn url(&self, service: Service) -> String {
         if let Some(url) = self.endpoint_url(service) {
             return url.to_owned();
