@@ -267,20 +267,17 @@ mod tests {
         async fn over_http(self, client: &AwsClient) -> Outcome {
             match self {
                 Self::Get(call) => {
-                    let result: Result<GetItemOutput, _> =
-                        client.call(GetItem::new(), call.build()).await;
+                    let result = client.call(GetItem::new(), call.build()).await;
                     let result = result.map_err(SdkError::into_service_error);
-                    outcome(result.map(|output| output.item), |_: &GetItemError| None)
+                    outcome(result.map(|output| output.item), |_| None)
                 }
                 Self::Put(call) => {
-                    let result: Result<PutItemOutput, _> =
-                        client.call(PutItem::new(), call.build()).await;
+                    let result = client.call(PutItem::new(), call.build()).await;
                     let result = result.map_err(SdkError::into_service_error);
                     outcome(result.map(|output| output.attributes), item_of_put)
                 }
                 Self::Update(call) => {
-                    let result: Result<UpdateItemOutput, _> =
-                        client.call(UpdateItem::new(), call.build()).await;
+                    let result = client.call(UpdateItem::new(), call.build()).await;
                     let result = result.map_err(SdkError::into_service_error);
                     outcome(result.map(|output| output.attributes), item_of_update)
                 }

@@ -1,4 +1,4 @@
-//! Limits under lost responses: a reservation that the store repeats is the same reservation, also
+//! Limits under lost responses: a reservation that the client retries is the same reservation, also
 //! after the writes of others, and no slot is lost.
 
 use serde_json::json;

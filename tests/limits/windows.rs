@@ -269,7 +269,7 @@ async fn lost_write_responses_count_a_send_once() {
     ])
     .await;
     for n in 1..=3 {
-        // The response to the first write of each counter is lost; it is repeated.
+        // The response to the first write of each counter is lost; the client retries it.
         let mut seen = std::collections::BTreeSet::new();
         proxied.table.break_by(move |call| {
             let is_counter = call.reserves_in_window();

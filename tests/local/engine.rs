@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
-use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemError, PutItemInput, PutItemOutput};
-use aws_sdk_dynamodb::operation::update_item::{
-    UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput,
-};
+use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemInput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItem, UpdateItemInput};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use otp::platform::aws::{Aws, AwsSettings, Service as AwsService};
@@ -33,9 +30,7 @@ async fn engine() -> (AwsClient, String) {
 
 /// Whether the item was put.
 async fn is_put(client: &AwsClient, put: PutItemInputBuilder) -> bool {
-    let put: Result<PutItemOutput, SdkError<PutItemError>> =
-        client.call(PutItem::new(), put.build()).await;
-    put.is_ok()
+    client.call(PutItem::new(), put.build()).await.is_ok()
 }
 
 fn key(round: u8) -> AttributeValue {
@@ -71,9 +66,7 @@ async fn engine_applies_conditional_updates_one_by_one() {
             });
             let client = client.clone();
             async move {
-                let response: Result<UpdateItemOutput, SdkError<UpdateItemError>> =
-                    client.call(UpdateItem::new(), call.build()).await;
-                let response = response.ok()?;
+                let response = client.call(UpdateItem::new(), call.build()).await.ok()?;
                 let item = response.attributes()?;
                 Some((
                     item["log"].as_l().ok()?.len(),

@@ -168,7 +168,7 @@ async fn units_of_checks(budget: usize, wrong: usize, checks: usize) -> Vec<f64>
     for _ in wrong..budget {
         assert_status(&service.check_factor(&app, &code).await, 200);
     }
-    // Until then, checks are remembered for repeated writes, and take more units.
+    // Until then, checks are remembered for retries of the write, and take more units.
     service.advance(20).await;
     let mut units = vec![];
     for _ in 0..checks {

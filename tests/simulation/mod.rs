@@ -13,7 +13,7 @@
 //!
 //! A crash is simulated as the loss of table and queue from one call on, until the function gives
 //! up: what it still does in memory has no effect. A lost response is mostly one that no client
-//! retries; one in forty is a closed connection, after which the request is repeated.
+//! retries; one in forty is a closed connection, which the client retries.
 //!
 //! # What differs between two runs with one seed
 //!

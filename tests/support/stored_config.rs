@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemError, PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::put_item::{PutItem, PutItemInput};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::BASE64;
@@ -155,8 +154,7 @@ pub async fn place_item(service: &Service, key: &str, attributes: &[(&str, Attri
         .iter()
         .fold(put, |put, (name, value)| put.item(*name, value.clone()));
     let client = aws.client(AwsService::DynamoDb);
-    let written: Result<PutItemOutput, SdkError<PutItemError>> =
-        client.call(PutItem::new(), put.build()).await;
+    let written = client.call(PutItem::new(), put.build()).await;
     written.expect("it is written");
 }
 

@@ -3,9 +3,9 @@
 //! API: `Publish`, <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 //! It has no reference and no callback, and no validity of texts; delivery statuses are in
 //! CloudWatch Logs only.
-//! The only file that names the SDK's crate for SNS.
+//! The only file that publishes through SNS.
 //!
-//! Invariant: a call is never repeated, as publishing twice sends two messages.
+//! Invariant: `Publish` is never retried, as publishing twice sends two messages.
 
 mod notification;
 
@@ -19,8 +19,14 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use super::carrier_trait::{Notification, OutgoingMessage, Receipt};
 use super::sender::is_number;
 use super::vendor_format::aws_json::is_credential_error;
-use crate::platform::aws_client::AwsClient;
+use crate::platform::aws_client::{AwsClient, Operation};
 use crate::platform::https::is_not_connected;
+
+impl Operation for Publish {
+    type Input = PublishInput;
+    type Output = PublishOutput;
+    type Error = PublishError;
+}
 
 /// The SNS client.
 #[derive(Clone, Debug)]
@@ -43,11 +49,8 @@ impl Sns {
             // Such as a topic, which would send the code to its subscribers.
             Some(_) => return Receipt::Permanent,
         };
-        let published: Result<PublishOutput, SdkError<PublishError>> = self
-            .client
-            .call_once(Publish::new(), call.build(), timeout)
-            .await;
-        match published {
+        let client = self.client.clone().without_retries(timeout);
+        match client.call(Publish::new(), call.build()).await {
             Ok(_) => Receipt::Accepted,
             Err(error) if message.notification.is_some() && is_gone(&error) => Receipt::Permanent,
             Err(error) => receipt(&error),

@@ -17,8 +17,8 @@ pub struct Attempt {
     pub decision: Option<DecisionNonce>,
     /// When.
     pub at: Timestamp,
-    /// The invocation that wrote it: distinguishes a repeated write from a request that the app
-    /// repeats.
+    /// The invocation that wrote it: distinguishes the client's retry of a write from the
+    /// app's retry of a request.
     pub invocation: [u8; 4],
 }
 

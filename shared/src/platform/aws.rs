@@ -138,7 +138,7 @@ impl Aws {
         self.endpoint_urls[service as usize].as_deref()
     }
 
-    /// Where `service` is called.
+    /// The host of `service`, to open connections to it in advance.
     #[must_use]
     pub fn host(&self, service: Service) -> Host {
         self.host_of(&self.url(service))

@@ -62,8 +62,8 @@ impl HttpConnector for Connector {
     }
 }
 
-/// The header by which AWS adds a request to the trace of the invocation. Lambda's runtime sets the
-/// variable for each invocation.
+/// The header by which AWS adds a request to the trace of the invocation. The runtime sets
+/// `_X_AMZN_TRACE_ID` for each invocation.
 pub(super) fn trace_header() -> Option<(HeaderName, HeaderValue)> {
     let trace_id = variable("_X_AMZN_TRACE_ID")?.parse().ok()?;
     Some((HeaderName::from_static("x-amzn-trace-id"), trace_id))

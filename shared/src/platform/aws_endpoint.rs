@@ -1,5 +1,4 @@
-//! Endpoint: where AWS is called in a region. The SDK has the domains of AWS's partitions, such as
-//! that of China.
+//! Endpoint URLs of AWS services, by the endpoint rules of the SDK, which cover all partitions.
 
 use futures_util::FutureExt as _;
 
@@ -9,7 +8,7 @@ macro_rules! url {
         use $($module)::+::{DefaultResolver, Params, ResolveEndpoint};
         let params = Params::builder().region($region).build().ok()?;
         let resolver = DefaultResolver::new();
-        // The result is there already.
+        // The resolver never waits.
         let resolved = ResolveEndpoint::resolve_endpoint(&resolver, &params).now_or_never()?;
         Some(resolved.ok()?.url().to_owned())
     }};

@@ -4,7 +4,7 @@
 pub mod aws;
 pub mod aws_client;
 pub mod aws_connector;
-pub mod aws_endpoint;
+mod aws_endpoint;
 pub mod aws_signature;
 pub mod clock;
 pub mod clock_check;

@@ -1,10 +1,9 @@
 //! The dispatch queue: a dispatch asks a worker to take the next step with a verification's
 //! deliveries.
 //!
-//! Invariants: a dispatch holds ids only, no code, number or text. This file alone names the SQS
-//! client.
+//! Invariants: a dispatch holds ids only, no code, number or text. Only this file sends messages to
+//! SQS.
 
-use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message::{
     SendMessage, SendMessageError, SendMessageInput, SendMessageOutput,
 };
@@ -14,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::domain::ids::{DeliveryTag, VerificationId};
 use crate::platform::aws::{Aws, Service};
-use crate::platform::aws_client::AwsClient;
+use crate::platform::aws_client::{AwsClient, Operation};
 
 /// Longest delay that SQS supports.
 const DELAY_SECONDS_MAX: i64 = 900;
@@ -121,6 +120,12 @@ impl Dispatch {
     }
 }
 
+impl Operation for SendMessage {
+    type Input = SendMessageInput;
+    type Output = SendMessageOutput;
+    type Error = SendMessageError;
+}
+
 /// The queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -178,8 +183,7 @@ impl Queue {
             .queue_url(&self.url)
             .message_body(body)
             .delay_seconds(delay);
-        let sent: Result<SendMessageOutput, SdkError<SendMessageError>> =
-            self.client.call(SendMessage::new(), message.build()).await;
+        let sent = self.client.call(SendMessage::new(), message.build()).await;
         sent.map(drop).map_err(|error| QueueError(Box::new(error)))
     }
 

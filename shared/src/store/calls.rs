@@ -1,4 +1,4 @@
-//! The calls of the table that functions make.
+//! GetItem, BatchGetItem, PutItem and UpdateItem: the calls that functions make.
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
@@ -17,13 +17,35 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use http::StatusCode;
 
 use super::Store;
+use crate::platform::aws_client::{CallResult, Operation};
+
+impl Operation for GetItem {
+    type Input = GetItemInput;
+    type Output = GetItemOutput;
+    type Error = GetItemError;
+}
+
+impl Operation for BatchGetItem {
+    type Input = BatchGetItemInput;
+    type Output = BatchGetItemOutput;
+    type Error = BatchGetItemError;
+}
+
+impl Operation for PutItem {
+    type Input = PutItemInput;
+    type Output = PutItemOutput;
+    type Error = PutItemError;
+}
+
+impl Operation for UpdateItem {
+    type Input = UpdateItemInput;
+    type Output = UpdateItemOutput;
+    type Error = UpdateItemError;
+}
 
 impl Store {
-    /// A call of BatchGetItem for `keys`.
-    pub(super) async fn batch_get_item(
-        &self,
-        keys: KeysAndAttributes,
-    ) -> Result<BatchGetItemOutput, SdkError<BatchGetItemError>> {
+    /// Reads `keys`. The response may leave some of them unprocessed.
+    pub(super) async fn send_batch_get(&self, keys: KeysAndAttributes) -> CallResult<BatchGetItem> {
         let call = BatchGetItemInput::builder().request_items(&self.table, keys);
         self.client.call(BatchGetItem::new(), call.build()).await
     }
@@ -43,10 +65,7 @@ impl Store {
         UpdateItemInput::builder().table_name(&self.table)
     }
 
-    pub(super) async fn send_get(
-        &self,
-        call: GetItemInputBuilder,
-    ) -> Result<GetItemOutput, SdkError<GetItemError>> {
+    pub(super) async fn send_get(&self, call: GetItemInputBuilder) -> CallResult<GetItem> {
         match self.client.table() {
             Some(table) => {
                 let input = call.build().map_err(SdkError::construction_failure)?;
@@ -56,10 +75,7 @@ impl Store {
         }
     }
 
-    pub(super) async fn send_put(
-        &self,
-        call: PutItemInputBuilder,
-    ) -> Result<PutItemOutput, SdkError<PutItemError>> {
+    pub(super) async fn send_put(&self, call: PutItemInputBuilder) -> CallResult<PutItem> {
         match self.client.table() {
             Some(table) => {
                 let input = call.build().map_err(SdkError::construction_failure)?;
@@ -69,10 +85,7 @@ impl Store {
         }
     }
 
-    pub(super) async fn send_update(
-        &self,
-        call: UpdateItemInputBuilder,
-    ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
+    pub(super) async fn send_update(&self, call: UpdateItemInputBuilder) -> CallResult<UpdateItem> {
         match self.client.table() {
             Some(table) => {
                 let input = call.build().map_err(SdkError::construction_failure)?;

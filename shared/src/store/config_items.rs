@@ -152,7 +152,7 @@ impl Store {
             .consistent_read(is_consistent)
             .build()
             .map_err(StoreError::request)?;
-        let output = self.batch_get_item(keys).await;
+        let output = self.send_batch_get(keys).await;
         let output = output.map_err(StoreError::request)?;
         if output.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
             return Err(ConfigReadError::Incomplete);
@@ -187,7 +187,7 @@ impl Store {
         let mut versions = vec![];
         // A response has at most 16 MB, so the versions may come in several.
         for _ in 0..HISTORY_LENGTH {
-            let output = self.batch_get_item(unread).await;
+            let output = self.send_batch_get(unread).await;
             let output = output.map_err(StoreError::request)?;
             let items = output.responses.into_iter().flatten();
             let items = items.flat_map(|(_, items)| items);

@@ -26,12 +26,19 @@ use super::versioned::conflict_backoff;
 use super::{Store, StoreError};
 use crate::crypto::keyring::Keyring;
 use crate::domain::time::Timestamp;
+use crate::platform::aws_client::Operation;
 use crate::platform::random::random_bytes;
 
 /// How often a write is tried again.
 const TRIES_MAX: u32 = 4;
 /// Longest name of an author that is kept.
 const AUTHOR_CHARS_MAX: usize = 256;
+
+impl Operation for TransactWriteItems {
+    type Input = TransactWriteItemsInput;
+    type Output = TransactWriteItemsOutput;
+    type Error = TransactWriteItemsError;
+}
 
 /// What a write replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -166,7 +173,7 @@ impl Store {
                     },
                 },
             };
-            // By this token, a retry is recognised as the same transaction.
+            // Makes a retry by the client idempotent. The next try is another transaction.
             let token = HEXLOWER.encode(&random_bytes::<16>());
             let mut write = TransactWriteItemsInput::builder().client_request_token(token);
             write = write.transact_items(self.put_of(item.key(), &written, condition)?);
@@ -174,11 +181,8 @@ impl Store {
                 let key = history_key(replaced.next() % HISTORY_LENGTH);
                 write = write.transact_items(self.put_of(&key, &written, Condition::default())?);
             }
-            let written: Result<TransactWriteItemsOutput, _> = self
-                .client
-                .call(TransactWriteItems::new(), write.build())
-                .await;
-            let Err(error) = written else {
+            let written = self.client.call(TransactWriteItems::new(), write.build());
+            let Err(error) = written.await else {
                 return Ok(ConfigWrite::Written(replaced.next()));
             };
             let is_cancelled = matches!(

@@ -1,6 +1,5 @@
 //! Scan: reads the table one part at a time, to find what is sealed under an old key.
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::scan::{Scan, ScanError, ScanInput, ScanOutput};
 
 use super::attributes::{self, Item, binary, bytes, optional_text};
@@ -12,9 +11,16 @@ use crate::domain::ids::{RecordKey, SubjectKey};
 use crate::domain::recipient::Recipient;
 use crate::domain::subject::{LogEntry, Subject};
 use crate::domain::time::Timestamp;
+use crate::platform::aws_client::Operation;
 
 /// Items that are read at once.
 const PAGE_ITEMS: i32 = 100;
+
+impl Operation for Scan {
+    type Input = ScanInput;
+    type Output = ScanOutput;
+    type Error = ScanError;
+}
 
 /// A part of the table.
 #[derive(Debug)]
@@ -51,8 +57,7 @@ impl Store {
             .table_name(&self.table)
             .limit(PAGE_ITEMS)
             .set_exclusive_start_key(start);
-        let page: Result<ScanOutput, SdkError<ScanError>> =
-            self.client.call(Scan::new(), scan.build()).await;
+        let page = self.client.call(Scan::new(), scan.build()).await;
         let page = page.map_err(StoreError::request)?;
         let items = page.items.unwrap_or_default();
         let outdated = items.iter().filter_map(|item| self.outdated(item, now));

@@ -188,7 +188,7 @@ async fn reservation_is_released_once() {
     // Then the budget is not contested: the send is not tried twice.
     service.advance(3).await;
     proxied.forget_calls();
-    // The response to the first release is lost; it is repeated.
+    // The response to the first release is lost; the client retries the write.
     let mut lost = 0;
     proxied.table.break_by(move |call| {
         lost += usize::from(call.releases_from_window());

@@ -1,11 +1,8 @@
 //! One `UpdateItem` per invocation and nothing else: what the table costs a function, through the
 //! AWS clients of our functions. Like them, it opens its connection before the first invocation.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemError, GetItemInput, GetItemOutput};
-use aws_sdk_dynamodb::operation::update_item::{
-    UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput,
-};
+use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemInput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItem, UpdateItemInput};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_http::{Error, Request, run, service_fn};
@@ -30,8 +27,7 @@ async fn main() -> Result<(), Error> {
     // Only opens the connection: the response does not matter.
     let opening = GetItemInput::builder().table_name(table);
     let opening = opening.key("pk", key()).build();
-    let _: Result<GetItemOutput, SdkError<GetItemError>> =
-        client.call(GetItem::new(), opening).await;
+    let _ = client.call(GetItem::new(), opening).await;
     run(service_fn(async |_: Request| {
         let one = AttributeValue::N("1".into());
         let update = UpdateItemInput::builder()
@@ -39,9 +35,7 @@ async fn main() -> Result<(), Error> {
             .key("pk", key())
             .update_expression("ADD calls :one")
             .expression_attribute_values(":one", one);
-        let updated: Result<UpdateItemOutput, SdkError<UpdateItemError>> =
-            client.call(UpdateItem::new(), update.build()).await;
-        updated?;
+        client.call(UpdateItem::new(), update.build()).await?;
         Ok::<_, Error>("done")
     }))
     .await

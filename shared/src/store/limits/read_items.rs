@@ -52,7 +52,7 @@ impl Store {
             request = request.keys(Item::from([(attributes::KEY.into(), binary(&key.0))]));
         }
         let request = request.build().map_err(StoreError::request)?;
-        let read = self.batch_get_item(request).await;
+        let read = self.send_batch_get(request).await;
         let mut output = read.map_err(StoreError::request)?;
         let found = output
             .responses
