@@ -5,6 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
+use crate::support::delay::in_time;
 use crate::support::local_process::{end_with_signal, local_command};
 use crate::support::{Listener, LocalProcess, TO};
 
@@ -52,7 +53,11 @@ async fn signal_during_start_ends_it_cleanly() {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        assert_eq!(calls.recv().await, Some(()), "it is starting");
+        assert_eq!(
+            in_time(calls.recv()).await,
+            Some(Some(())),
+            "it is starting"
+        );
         assert_eq!(
             end_with_signal(signal, &mut child).await,
             Some(0),

@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -14,15 +13,11 @@ use hyper_util::rt::TokioExecutor;
 use otp::domain::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::timeout;
 
-use super::delay::delay;
+use super::delay::{delay, in_time};
 use super::fault::{Fault, error};
 use super::listener::{Listener, Request, Response, response};
 use super::proxied_call::ProxiedCall;
-
-/// How long a test waits for calls. Longer than a test takes.
-const WAIT_MAX: Duration = Duration::from_secs(120);
 
 type Rule = Box<dyn FnMut(&ProxiedCall) -> Option<Fault> + Send>;
 
@@ -190,7 +185,7 @@ impl FaultProxy {
     }
 
     async fn in_time(&self, calls: impl Future) {
-        if timeout(WAIT_MAX, calls).await.is_err() {
+        if in_time(calls).await.is_none() {
             let held = *self.0.held.borrow();
             let calls = lock(&self.0.calls);
             let made: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();

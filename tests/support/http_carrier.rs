@@ -13,7 +13,7 @@ use standardwebhooks::Webhook;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
-use super::delay::delay;
+use super::delay::{delay, in_time};
 use super::listener::{Listener, Request, Response, response};
 use super::response::TestResponse;
 use super::service::Service;
@@ -218,7 +218,9 @@ impl HttpCarrier {
     /// Returns once it has received `count` messages.
     pub async fn wait_for_messages(&self, count: usize) {
         let mut received = self.inner.count.subscribe();
-        let _ = received.wait_for(|received| *received >= count).await;
+        let waited = in_time(received.wait_for(|received| *received >= count)).await;
+        let is_met = waited.is_some_and(|waited| waited.is_ok());
+        assert!(is_met, "{} of {count} came", *self.inner.count.borrow());
     }
 
     /// A report about `message`, as this carrier would send it at `now`.

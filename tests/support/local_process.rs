@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::delay::in_time;
 use super::response::TestResponse;
 use super::service::{Service, local_api_keys};
 use super::target;
@@ -129,7 +130,9 @@ impl LocalProcess {
     pub async fn wait_for_printed(&self, part: &str, count: usize) {
         let mut printed = self.printed.subscribe();
         let is_printed = |printed: &String| printed.matches(part).count() >= count;
-        printed.wait_for(is_printed).await.expect("a sender");
+        let waited = in_time(printed.wait_for(is_printed)).await;
+        let is_met = waited.is_some_and(|waited| waited.is_ok());
+        assert!(is_met, "not printed {count} times: {part}");
     }
 
     /// Kills it; returns what it printed but for the greeting.

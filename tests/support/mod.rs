@@ -14,7 +14,7 @@
 //! | `fault_proxy` | a proxy before the table or the queue, which records calls and breaks them |
 //! | `fault` | what the proxy does with a call |
 //! | `proxied_call` | a call that the proxy has seen, and which of the functions' writes it is |
-//! | `delay` | the delay of a slow table, queue or carrier |
+//! | `delay` | the delay of a slow table, queue or carrier, and the limit for conditions |
 //! | `proxied_service` | a service with a fault proxy before its table and one before its queue |
 //! | `http_carrier` | a carrier of kind `http` that a test controls |
 //! | `listener` | an HTTP server whose responses a test sets |
