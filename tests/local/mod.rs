@@ -13,5 +13,6 @@ mod process_crashes;
 mod restart;
 mod sample_events;
 mod shutdown;
+mod trace;
 mod signals;
 mod twilio_check;

@@ -47,7 +47,7 @@ impl Adapter {
 /// Reads an adapter from the fields of an entry, for an AWS region.
 pub type ReadAdapter = fn(&mut Fields, &str) -> Adapter;
 
-/// By name of the kind. A kind whose messages are published with an SDK has no adapter.
+/// By name of the kind. A kind whose messages are published through SNS has no adapter.
 pub const ADAPTERS: &[(&str, ReadAdapter)] = &[
     ("end_user_messaging", |fields, region| {
         Adapter::new(EndUserMessaging::from_fields(fields, region))
@@ -89,7 +89,7 @@ mod tests {
     fn every_kind_called_by_http_has_an_adapter() {
         let called = KINDS
             .iter()
-            .filter(|kind| !matches!(kind.transport, Transport::SnsSdk))
+            .filter(|kind| !matches!(kind.transport, Transport::SnsPublish))
             .map(|kind| kind.name);
         let with_adapter = ADAPTERS.iter().map(|(kind, _)| *kind);
         assert_eq!(called.collect::<Vec<_>>(), with_adapter.collect::<Vec<_>>());

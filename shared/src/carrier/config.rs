@@ -295,7 +295,7 @@ impl EntryReader<'_> {
         );
         let settings = (self.kind_settings)(kind, fields, self.region);
         let topic_arn = match kind.transport {
-            Transport::SnsSdk | Transport::Http => None,
+            Transport::SnsPublish | Transport::Http => None,
             Transport::Aws { .. } => config_fields::topic_arn(fields),
         };
         let callback_token = match kind.callback_token {

@@ -123,10 +123,10 @@ impl ConfiguredCarrier {
         self.registered_templates.get(to.country()?)
     }
 
-    /// Whether its messages are published with the AWS SDK for SNS.
+    /// Whether its messages are published through SNS.
     #[must_use]
     pub fn is_sns(&self) -> bool {
-        matches!(self.kind.transport, Transport::SnsSdk)
+        matches!(self.kind.transport, Transport::SnsPublish)
     }
 
     /// Whether its reports are signed over the URL that it called.
@@ -145,7 +145,7 @@ impl ConfiguredCarrier {
     pub(super) fn aws_service(&self) -> Option<&'static str> {
         match self.kind.transport {
             Transport::Aws { service } => Some(service),
-            Transport::Http | Transport::SnsSdk => None,
+            Transport::Http | Transport::SnsPublish => None,
         }
     }
 
@@ -160,7 +160,9 @@ impl ConfiguredCarrier {
     ) -> Result<Vec<Report>, ReportError> {
         match (&self.kind.transport, &self.adapter) {
             (Transport::Http, Some(adapter)) => adapter.carrier.report(callback, now),
-            (Transport::Aws { .. } | Transport::SnsSdk, _) | (_, None) => Err(ReportError::Forged),
+            (Transport::Aws { .. } | Transport::SnsPublish, _) | (_, None) => {
+                Err(ReportError::Forged)
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! * `config`: reads `OTP_CARRIERS` into `configured`, the carriers of this service.
 //! * `sender`: what messages come from, by country and vendor.
 //! * `registered_template`: what the operator registered in India.
-//! * `carriers`: hands messages over, through `client` or the AWS SDK.
+//! * `carriers`: hands messages over, through `client` or the AWS client.
 //! * `sns_envelope`: verifies the reports that SNS posts.
 //! * `vendor_format`: what the formats of several vendors have in common.
 //!

@@ -49,8 +49,8 @@ pub struct Kind {
 
 /// How messages are sent and how reports arrive.
 pub enum Transport {
-    /// The AWS SDK publishes to SNS. There are no reports.
-    SnsSdk,
+    /// `Publish` of SNS. There are no reports.
+    SnsPublish,
     /// HTTP requests. Reports are HTTP requests to the callback URL.
     Http,
     /// HTTP requests to an AWS service. Reports are events of an SNS topic.
@@ -94,7 +94,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "sns",
         channels: &[Channel::Sms, Channel::Push],
-        transport: Transport::SnsSdk,
+        transport: Transport::SnsPublish,
         check: |_, _| Channel::ALL.to_vec(),
         reaches: EVERY_RECIPIENT,
         callback_token: CallbackToken::Unused,

@@ -16,9 +16,9 @@ use crate::platform::logging::causes;
 /// What went over the wire.
 #[derive(Debug)]
 pub struct Trial {
-    /// The request, signed; `None` if the SDK made it, or if it could not be made.
+    /// The request, signed; `None` if the AWS client made it, or if it could not be made.
     pub request: Option<Request<String>>,
-    /// The response; `None` if there was none, or if the SDK read it.
+    /// The response; `None` if there was none, or if the AWS client read it.
     pub response: Option<Response<Vec<u8>>>,
     /// Why there is no response.
     pub error: Option<String>,
